@@ -1,0 +1,65 @@
+# Everything the laboratory needs, from a bare checkout: `make test`, `make lab`, `make report`.
+# PYTHON is only used to create the environment; afterwards all commands run inside VENV.
+
+PYTHON ?= python3
+VENV ?= .venv
+PROFILE ?= classroom
+PYTEST_ARGS ?=
+# Extra arguments of pip for torch, e.g. an index that holds CPU builds (see binder/requirements.txt).
+TORCH_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := $(VENV)/.set-up
+LOCKS := requirements.lock requirements-offline.lock
+SOURCES := randprune_lab tests notebooks
+EXTRAS := lab,dask,dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint lab report lock clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: $(STAMP) ## create the environment in VENV (.venv) with the locked versions
+
+# The stamp comes last: a set-up that was interrupted is simply done again.
+$(STAMP): $(LOCKS) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	  "randprune_lab needs Python 3.11 or newer; name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo \
+	  "No virtual environment could be made; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@# torch first and on its own: another package's wish for "any torch" can pull gigabytes of CUDA.
+	$(PIP) install --quiet $(TORCH_ARGS) "$$(grep '^torch==' requirements.lock)"
+	$(PIP) install --quiet -r requirements.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements-offline.lock
+	$(PIP) install --quiet --no-deps -e .
+	@touch $(STAMP)
+
+test: lint ## lint, then run the tests (PYTEST_ARGS="-k masks")
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## check style and types
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+lab: setup ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+report: setup ## run all notebooks into reports/PROFILE (PROFILE=smoke, classroom or study)
+	$(BIN)/randprune report --profile $(PROFILE) --out reports/$(PROFILE)
+
+# A fresh environment, so that only what the project asks for is locked; the two offline packages
+# would bring dependencies that nothing here imports, hence their own file with --no-deps.
+lock: ## rebuild requirements.lock from pyproject.toml
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/python -m pip install --quiet $(TORCH_ARGS) torch
+	build/lock/bin/python -m pip install --quiet -e ".[$(EXTRAS)]"
+	build/lock/bin/python -m pip freeze --exclude-editable > build/frozen
+	sed 's/^\(torch==[^+]*\)+.*/\1/' build/frozen > requirements.lock
+	rm -rf build/lock build/frozen
+
+clean: ## remove reports, caches and build products; the environment stays
+	rm -rf reports build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
