@@ -1,0 +1,70 @@
+"""Every error that this package raises on purpose, under one base class.
+
+A message names the thing, its value, what was expected and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RandpruneError(Exception):
+    """Base class: catch this to catch everything that randprune_lab raises on purpose."""
+
+
+class ConfigError(RandpruneError, ValueError):
+    """A setting is out of range or contradicts another one."""
+
+
+class UnknownNameError(ConfigError):
+    """A rule, task, model or other named thing does not exist; the message lists the nearest names."""
+
+
+class ScopeError(RandpruneError, ValueError):
+    """Nothing can be pruned, or a pattern matches nothing."""
+
+
+class WeightError(RandpruneError, ValueError):
+    """The weights cannot be pruned as asked: not finite, not floating point, or too many zeros."""
+
+
+class MaskError(RandpruneError, ValueError):
+    """A mask does not fit the model, or another mask, that it was used with."""
+
+
+class FileError(RandpruneError, OSError):
+    """A file is missing, damaged, or cannot be written."""
+
+
+class DataError(RandpruneError, ValueError):
+    """A data set lacks a file, a column or a label."""
+
+
+class RunError(RandpruneError):
+    """A run folder cannot be used: it exists, is locked, or belongs to another configuration."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """An error for a name that is not in `known`, with the nearest names or, failing these, all of them."""
+    known = sorted(known)
+    nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else f"known: {', '.join(known)}"
+    return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
+
+
+def check_range(
+    name: str,
+    value: float,
+    *,
+    low: float,
+    high: float = float("inf"),
+    low_open: bool = False,
+    high_open: bool = False,
+) -> None:
+    """Raise `ConfigError` unless `value` lies in the interval from `low` to `high`."""
+    above = value > low if low_open else value >= low
+    below = value < high if high_open else value <= high
+    if not (above and below):  # written so that NaN fails too
+        left, right = "(" if low_open else "[", ")" if high_open or high == float("inf") else "]"
+        raise ConfigError(f"{name} must be in {left}{low:g}, {high:g}{right}, got {value!r}")

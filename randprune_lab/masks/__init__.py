@@ -1,0 +1,1 @@
+"""Masks as mathematics: rules, inclusion curves, sampling, mask sets. No training, no model zoo."""

@@ -1,0 +1,150 @@
+"""From weights to scores, from scores to a histogram, from a histogram to an inclusion curve.
+
+A score is a weight's magnitude. Scores are counted in *buckets*: the leading bits of the IEEE bit pattern of
+`|w|`, read as an integer. That order is the order of the scores, its steps are even on a log scale, and it is
+the same on every device. Two scores in one bucket differ by less than 1 part in 4,096.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int, Int64
+from torch import Tensor
+
+MANTISSA_BITS = 12
+
+
+@dataclass(frozen=True)
+class Bucketing:
+    """How the weights of one floating dtype fall into buckets."""
+
+    dtype: torch.dtype
+    integer: torch.dtype
+    exponent_bits: int
+    mantissa_bits: int
+
+    @property
+    def shift(self) -> int:
+        return max(0, self.mantissa_bits - MANTISSA_BITS)
+
+    @property
+    def infinity(self) -> int:
+        """The bucket of infinity; NaN lies at it or above it."""
+        return (2**self.exponent_bits - 1) << (self.mantissa_bits - self.shift)
+
+    @property
+    def n_buckets(self) -> int:
+        return 1 << (self.exponent_bits + self.mantissa_bits - self.shift)
+
+    def bucket(self, weights: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
+        """The bucket of each weight's magnitude. Bucket 0 is zero; it takes in float32 scores below 3e-42."""
+        magnitude = weights.view(self.integer) & torch.iinfo(self.integer).max
+        return magnitude >> self.shift
+
+    def score(self, buckets: Int64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
+        """A score that stands for each bucket: its middle, or the one value that it holds."""
+        low, width = buckets << self.shift, 1 << self.shift
+        if width == 1:
+            return self._decode(low)
+        return self._decode(low) / 2 + self._decode(low + width - 1) / 2
+
+    def _decode(self, pattern: Int64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
+        return torch.from_numpy(pattern).to(self.integer).view(self.dtype).double().numpy()
+
+
+BUCKETINGS = {
+    bucketing.dtype: bucketing
+    for bucketing in (
+        Bucketing(torch.float16, torch.int16, exponent_bits=5, mantissa_bits=10),
+        Bucketing(torch.bfloat16, torch.int16, exponent_bits=8, mantissa_bits=7),
+        Bucketing(torch.float32, torch.int32, exponent_bits=8, mantissa_bits=23),
+        Bucketing(torch.float64, torch.int64, exponent_bits=11, mantissa_bits=52),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many weights of a group fall into each bucket; zero weights are counted apart.
+
+    `buckets`, `scores` and `counts` have one entry for each bucket that holds a non-zero weight, in
+    ascending order of score.
+    """
+
+    buckets: Int64[np.ndarray, " b"]
+    scores: Float64[np.ndarray, " b"]
+    counts: Int64[np.ndarray, " b"]
+    zeros: int
+
+    @classmethod
+    def from_counts(cls, counts: Int64[np.ndarray, " all"], bucketing: Bucketing) -> Histogram:
+        """From a count for every bucket of `bucketing`."""
+        buckets = 1 + np.flatnonzero(counts[1:])
+        return cls(buckets, bucketing.score(buckets), counts[buckets], int(counts[0]))
+
+    @classmethod
+    def from_scores(cls, scores: Float64[np.ndarray, " n"]) -> Histogram:
+        """From scores themselves, one bucket for each distinct score: for teaching and small examples."""
+        values, counts = np.unique(np.asarray(scores, dtype=np.float64), return_counts=True)
+        zeros = int(counts[values == 0].sum())
+        nonzero = values > 0
+        return cls(np.flatnonzero(nonzero), values[nonzero], counts[nonzero].astype(np.int64), zeros)
+
+    @property
+    def nonzero(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def size(self) -> int:
+        return self.nonzero + self.zeros
+
+
+@dataclass(frozen=True)
+class InclusionCurve:
+    """The chance of each weight to be kept, as a function of its score.
+
+    `inclusion[b]` is the chance that a weight in bucket b of `histogram` is kept; over all weights these
+    chances sum to `k`. Zero weights are never kept. `deterministic` marks a rule without randomness: inside
+    the bucket where the step falls, the k-th weight itself is the border.
+    """
+
+    histogram: Histogram
+    inclusion: Float64[np.ndarray, " b"]
+    k: int
+    deterministic: bool = False
+
+    def at(self, scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        """The curve read at any scores, by interpolation on a log scale: for figures."""
+        if not len(self.inclusion):
+            return np.zeros(np.shape(scores))
+        with np.errstate(divide="ignore"):
+            return np.interp(np.log(scores), np.log(self.histogram.scores), self.inclusion)
+
+    @cached_property
+    def magnitude(self) -> Float64[np.ndarray, " b"]:
+        """The share of each bucket that is among the k largest scores: 0, 1, and a fraction at the border."""
+        counts = self.histogram.counts
+        above = counts[::-1].cumsum()[::-1] - counts
+        return np.clip((self.k - above) / counts, 0.0, 1.0)
+
+    def expected_hamming(self, counts: Int64[np.ndarray, " b"] | None = None) -> float:
+        """Expected number of weights in which two independent candidates differ, `Σ 2 q (1 - q)`.
+
+        `counts` restricts the sum to a part of the group (one tensor of it).
+        """
+        if self.deterministic:
+            return 0.0
+        counts = self.histogram.counts if counts is None else counts
+        return float(np.sum(counts * 2 * self.inclusion * (1 - self.inclusion)))
+
+    def expected_distance_to_magnitude(self, counts: Int64[np.ndarray, " b"] | None = None) -> float:
+        """Expected number of weights in which a candidate differs from the magnitude mask, `Σ |q - 1[top k]|`."""
+        if self.deterministic:
+            return 0.0
+        counts = self.histogram.counts if counts is None else counts
+        q, top = self.inclusion, self.magnitude
+        return float(np.sum(counts * (top * (1 - q) + (1 - top) * q)))

@@ -1,0 +1,66 @@
+"""The published procedure word for word: read this first.
+
+`published_mask` is what the paper's scripts do, with `torch.multinomial`. It is the oracle that the fast path
+is held against, and far too slow for a real model. `vote` is the same procedure on reproducible random
+numbers; `MaskSampler` uses it for groups so small that the inclusion curve, a limit, would be off.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+from randprune_lab.masks.counter_rng import uniform
+from randprune_lab.masks.rules import Votes, Voting
+
+
+def published_mask(
+    weights: Float[Tensor, "*shape"], k: int, rule: Voting, generator: torch.Generator
+) -> Bool[Tensor, "*shape"]:
+    """Draw one mask that keeps k weights, as published (Li et al. 2023, section 3.1).
+
+    Draw T samples of k weights without replacement, with chances proportional to `|w| ** power`. Each sample
+    is a vote for its weights. Keep the k weights with the most votes; ties are broken at random.
+    """
+    p = weights.abs().flatten().double() ** rule.power
+    ballots = torch.zeros_like(p)
+    for _ in range(rule.rounds(p.numel(), k)):
+        ballots[torch.multinomial(p, k, replacement=False, generator=generator)] += 1
+    tie_break = torch.rand(p.shape, generator=generator, dtype=p.dtype)
+    kept = torch.topk(ballots + tie_break, k).indices
+    mask = torch.zeros(p.shape, dtype=torch.bool)
+    mask[kept] = True
+    return mask.reshape(weights.shape)
+
+
+def vote(
+    scores: Float64[np.ndarray, " n"], k: int, votes: Votes, *, seed: int, candidate: int, group: str
+) -> Bool[np.ndarray, " n"]:
+    """`published_mask` as a pure function of (seed, candidate, group), on scores instead of weights.
+
+    A sample without replacement is an exponential race: weight i arrives after a time exponential with rate
+    `score_i ** power`, and the first k are drawn. Zero scores never arrive and never win a tie.
+    """
+    n = len(scores)
+
+    def numbers(round_: int) -> Float64[np.ndarray, " n"]:
+        index = torch.arange(round_ * n, (round_ + 1) * n)
+        return uniform(seed, candidate, group, index, purpose="vote").numpy()
+
+    with np.errstate(divide="ignore"):
+        log_p = votes.power * np.log(scores)
+    ballots = np.zeros(n)
+    for round_ in range(votes.rounds):
+        arrival = np.log(-np.log(numbers(round_))) - log_p
+        ballots[first(arrival, k)] += 1
+    ballots[scores == 0] = -1
+    mask = np.zeros(n, dtype=bool)
+    mask[first(-(ballots + numbers(votes.rounds)), k)] = True
+    return mask
+
+
+def first(keys: Float64[np.ndarray, " n"], k: int) -> Int64[np.ndarray, " k"]:
+    """The indices of the k smallest keys, equal keys by index."""
+    return np.argsort(keys, kind="stable")[:k]

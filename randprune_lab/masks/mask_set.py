@@ -1,0 +1,171 @@
+"""MaskSet: the masks of one model, by parameter name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from randprune_lab.errors import FileError, MaskError
+from randprune_lab.files import atomic_path
+
+FORMAT = "randprune-mask-set-1"
+
+
+class MaskSet(Mapping[str, Tensor]):
+    """Boolean masks by parameter name; True = kept. Read it like a dict; it does not change.
+
+    >>> mask = MaskSet({"layer.weight": torch.tensor([[True, False]])})
+    >>> mask.sparsity
+    0.5
+    """
+
+    def __init__(self, masks: Mapping[str, Bool[Tensor, "..."]]):
+        for name, mask in masks.items():
+            if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+                kind = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+                raise MaskError(f"mask of {name!r} must be a bool tensor (True = kept), got {kind}")
+        self._masks = dict(masks)
+
+    def __getitem__(self, name: str) -> Bool[Tensor, "..."]:
+        return self._masks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._masks)
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __repr__(self) -> str:
+        return f"MaskSet({len(self)} tensors, {self.kept:,} of {self.size:,} kept, sparsity {self.sparsity:.4%})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MaskSet):
+            return NotImplemented
+        return self.keys() == other.keys() and all(torch.equal(self[name], other[name]) for name in self)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def size(self) -> int:
+        """Number of weights under the mask."""
+        return sum(mask.numel() for mask in self.values())
+
+    @property
+    def kept(self) -> int:
+        """Number of weights kept."""
+        return sum(int(mask.sum()) for mask in self.values())
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the weights removed, from 0 to 1."""
+        return 1 - self.kept / self.size if self.size else 0.0
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of names, shapes and bits: equal masks, and only these, have equal fingerprints."""
+        digest = hashlib.sha256()
+        for name in sorted(self):
+            digest.update(json.dumps([name, list(self[name].shape)]).encode())
+            digest.update(_pack(self[name]).tobytes())
+        return digest.hexdigest()
+
+    def hamming(self, other: MaskSet) -> int:
+        """Number of weights that one mask keeps and the other removes. Raises `MaskError` if they don't match."""
+        self._check_match(other)
+        return sum(int((self[name] ^ other[name]).sum()) for name in self)
+
+    def jaccard(self, other: MaskSet) -> float:
+        """Weights kept by both over weights kept by either: 1 for equal masks, 0 for disjoint ones."""
+        self._check_match(other)
+        both = sum(int((self[name] & other[name]).sum()) for name in self)
+        either = sum(int((self[name] | other[name]).sum()) for name in self)
+        return both / either if either else 1.0
+
+    @torch.no_grad()
+    def apply_(self, model: nn.Module) -> None:
+        """Set the removed weights of `model` to zero, in place.
+
+        Raises `MaskError`, and changes nothing, if a name or a shape does not fit.
+        """
+        self.enforcer(model)()
+
+    def enforcer(self, model: nn.Module) -> Callable[[], None]:
+        """A function that sets the removed weights of `model` to zero: made once, called after every step."""
+        parameters = dict(model.named_parameters(remove_duplicate=False))
+        self._check_fit({name: parameter.shape for name, parameter in parameters.items()}, type(model).__name__)
+        pairs = [(parameters[name], ~mask.to(parameters[name].device)) for name, mask in self.items()]
+
+        @torch.no_grad()
+        def enforce() -> None:
+            for parameter, removed in pairs:
+                parameter.masked_fill_(removed, 0.0)
+
+        return enforce
+
+    def to(self, device: torch.device | str) -> MaskSet:
+        """The same masks on another device."""
+        return MaskSet({name: mask.to(device) for name, mask in self.items()})
+
+    def save(self, path: str | Path) -> None:
+        """Write the masks to a safetensors file, one bit a weight. An existing file is replaced whole or not at all."""
+        from safetensors.numpy import save_file
+
+        shapes = {name: list(mask.shape) for name, mask in self.items()}
+        metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "sha256": self.sha256}
+        with atomic_path(path) as temporary:
+            save_file({name: _pack(mask) for name, mask in self.items()}, temporary, metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> MaskSet:
+        """Read what `save` wrote. Raises `FileError` if the file is missing, damaged, or something else."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise FileError(f"{path} holds no mask set (format {metadata.get('format')!r}, not {FORMAT!r})")
+                shapes = json.loads(metadata["shapes"])
+                masks = cls({name: _unpack(file.get_tensor(name), shape) for name, shape in shapes.items()})
+        except FileNotFoundError:
+            raise FileError(f"there is no mask file at {path}") from None
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise FileError(f"mask file {path} is damaged or truncated ({error}); write it again") from error
+        if masks.sha256 != metadata.get("sha256"):
+            raise FileError(f"mask file {path} is damaged: its bits don't match its SHA-256; write it again")
+        return masks
+
+    def _check_match(self, other: MaskSet) -> None:
+        self._check_fit({name: mask.shape for name, mask in other.items()}, "the other mask set")
+        if missing := sorted(set(other) - set(self)):
+            raise MaskError(f"the other mask set has {missing[0]!r}, this one has not")
+
+    def _check_fit(self, shapes: Mapping[str, torch.Size], owner: str) -> None:
+        if missing := [name for name in self if name not in shapes]:
+            raise MaskError(
+                f"mask of {missing[0]!r} has no counterpart in {owner} ({len(missing)} of {len(self)} names missing); "
+                f"its names look like {', '.join(map(repr, list(shapes)[:2])) or 'nothing'}"
+            )
+        for name, mask in self.items():
+            if mask.shape != shapes[name]:
+                raise MaskError(
+                    f"mask of {name!r} has shape {tuple(mask.shape)}, but in {owner} it is {tuple(shapes[name])}"
+                )
+
+
+def _pack(mask: Bool[Tensor, "..."]) -> np.ndarray:
+    return np.packbits(mask.cpu().numpy().reshape(-1))
+
+
+def _unpack(bits: np.ndarray, shape: list[int]) -> Bool[Tensor, "..."]:
+    size = int(np.prod(shape))
+    if len(bits) != -(-size // 8):
+        raise ValueError(f"{len(bits)} bytes for {size} bits")
+    return torch.from_numpy(np.unpackbits(bits, count=size).astype(bool)).reshape(shape)

@@ -1,0 +1,232 @@
+"""Mask rules: distributions over the masks that keep k weights of a group.
+
+A rule is its inclusion curve. `Magnitude` is the step, `Uniform` the constant; everything else lies between.
+The curves are limits for large groups; `MaskSampler` runs the literal procedure on small ones.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from scipy.special import bdtrc, logsumexp, rel_entr
+
+from randprune_lab.errors import ConfigError, check_range, unknown_name
+from randprune_lab.masks.curve import Histogram, InclusionCurve
+
+
+class Rule(ABC):
+    """A distribution over masks. Rules are frozen dataclasses: equal settings are equal rules."""
+
+    name: ClassVar[str]
+    deterministic: ClassVar[bool] = False
+
+    @abstractmethod
+    def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:
+        """The chance of being kept in each bucket of `histogram`, where 0 < k < `histogram.nonzero`."""
+
+    def curve(self, histogram: Histogram, k: int) -> InclusionCurve:
+        """The inclusion curve of keeping k of the weights in `histogram`, 0 ≤ k ≤ `histogram.nonzero`."""
+        if k == 0 or k == histogram.nonzero:
+            q = np.full(len(histogram.counts), 0.0 if k == 0 else 1.0)
+        else:
+            q = self.inclusion(histogram, k)
+        return InclusionCurve(histogram, q, k, self.deterministic)
+
+    def votes(self, n: int, k: int) -> Votes | None:
+        """How the literal procedure draws k of n weights, or None where the curve is exact at any size."""
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"rule": self.name, **asdict(self)}  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """`rounds` successive samples with chances proportional to `score ** power`; the most votes are kept."""
+
+    rounds: int
+    power: float
+
+
+@dataclass(frozen=True)
+class Magnitude(Rule):
+    """Keep the k largest magnitudes; equal magnitudes go by the lower index. Without randomness.
+
+    >>> Magnitude().deterministic
+    True
+    """
+
+    name: ClassVar[str] = "magnitude"
+    deterministic: ClassVar[bool] = True
+
+    def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:
+        return InclusionCurve(histogram, np.zeros(0), k).magnitude
+
+
+@dataclass(frozen=True)
+class Uniform(Rule):
+    """Keep any k of the non-zero weights, all subsets alike: random pruning that ignores the weights."""
+
+    name: ClassVar[str] = "uniform"
+
+    def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:
+        return np.full(len(histogram.counts), k / histogram.nonzero)
+
+
+@dataclass(frozen=True)
+class GumbelTopK(Rule):
+    """Successive sampling without replacement with chances proportional to `score ** (1 / temperature)`.
+
+    The same law as `torch.multinomial(p, k, replacement=False)` and as the k largest of
+    `log(score) / temperature + Gumbel noise` (Kool et al. 2019). A temperature near 0 is `Magnitude`, a large
+    one `Uniform`.
+    """
+
+    temperature: float = 0.2
+    name: ClassVar[str] = "gumbel"
+
+    def __post_init__(self) -> None:
+        check_range("temperature", self.temperature, low=0, low_open=True, high=1e12)
+
+    def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:
+        return successive_inclusion(np.log(histogram.scores) / self.temperature, histogram.counts, k)
+
+    def votes(self, n: int, k: int) -> Votes:
+        return Votes(rounds=1, power=1 / self.temperature)
+
+
+@dataclass(frozen=True)
+class Voting(Rule):
+    """The published rule: many successive samples of k weights vote, and the k most voted are kept.
+
+    Of a group of N weights, `T = max(1, int((N - k) * sampling_ratio))` samples are drawn with chances
+    proportional to `score ** power`; ties among votes are broken at random. A larger sampling ratio means less
+    randomness. (Li, Gao, Lei and Xu, Findings of EMNLP 2023, arXiv 2310.13183.)
+    """
+
+    sampling_ratio: float = 1e-4
+    power: float = 5.0
+    name: ClassVar[str] = "voting"
+
+    def __post_init__(self) -> None:
+        check_range("sampling_ratio", self.sampling_ratio, low=0, low_open=True)
+        check_range("power", self.power, low=0)
+
+    def rounds(self, n: int, k: int) -> int:
+        """T, the number of samples that vote."""
+        return max(1, int((n - k) * self.sampling_ratio))
+
+    def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:
+        rounds = self.rounds(histogram.size, k)
+        log_p = self.power * np.log(histogram.scores)
+        pi = successive_inclusion(log_p, histogram.counts, k)
+        return majority_inclusion(pi, histogram.counts, rounds, k) if rounds > 1 else pi
+
+    def votes(self, n: int, k: int) -> Votes:
+        return Votes(self.rounds(n, k), self.power)
+
+
+COARSE = 4096
+"""Buckets on which the race time is found first; a step or two on all of them then make it exact."""
+
+RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Magnitude, Uniform, GumbelTopK, Voting)}
+
+
+def make_rule(name: str, **settings: Any) -> Rule:
+    """The rule of that name, as a command line or a recorded run says it.
+
+    >>> make_rule("voting", sampling_ratio=3e-4)
+    Voting(sampling_ratio=0.0003, power=5.0)
+    """
+    if name not in RULES:
+        raise unknown_name("rule", name, RULES)
+    rule = RULES[name]
+    known = [field.name for field in fields(rule)]  # type: ignore[arg-type]
+    if extra := sorted(set(settings) - set(known)):
+        raise ConfigError(f"rule {name!r} has no setting {extra[0]!r}; it has: {', '.join(known) or 'none'}")
+    return rule(**settings)
+
+
+def successive_inclusion(
+    log_p: Float64[np.ndarray, " b"], counts: Int64[np.ndarray, " b"], k: int
+) -> Float64[np.ndarray, " b"]:
+    """Inclusion of successive sampling: `1 - exp(-p t)` with the t at which the sum over all weights is k.
+
+    The exponential race: weight i arrives at a time exponential with rate `p_i`, and the first k are kept;
+    for large groups the k-th arrival time is a constant t (Rosén 1972; Yellott 1977).
+    """
+    log_t = np.log(k) - logsumexp(log_p, b=counts)  # from 1 - exp(-z) <= z: not above the root
+    if len(counts) > COARSE:
+        starts = np.arange(0, len(counts), len(counts) // COARSE)
+        merged = np.add.reduceat(counts, starts)
+        log_t = _race_time(np.add.reduceat(counts * log_p, starts) / merged, merged, k, log_t)
+    return arrived(log_p + _race_time(log_p, counts, k, log_t))
+
+
+def arrived(log_z: Float64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
+    """`1 - exp(-z)`: the chance that an arrival at rate p has happened by time t, with z = p t."""
+    return -np.expm1(-np.exp(np.minimum(log_z, 700.0)))
+
+
+def _race_time(log_p: Float64[np.ndarray, " b"], counts: Int64[np.ndarray, " b"], k: int, log_t: float) -> float:
+    """log t with `sum counts * (1 - exp(-p t)) = k`, by Newton's method in t inside a shrinking bracket."""
+    low, high = np.log(k) - logsumexp(log_p, b=counts), 5.0 - log_p.min()
+    previous = np.inf
+    for _ in range(200):
+        z = np.exp(np.minimum(log_p + log_t, 700.0))
+        waiting = np.exp(-z)
+        missing = k - np.sum(counts * (1 - waiting))
+        if abs(missing) <= 1e-10 * k or high - low < 1e-15 * abs(high):
+            break
+        low, high = (log_t, high) if missing > 0 else (low, log_t)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.log1p(missing / np.sum(counts * z * waiting))
+        slow = abs(missing) > previous / 2
+        log_t = (low + high) / 2 if slow or not low < log_t + step < high else log_t + step
+        previous = abs(missing)
+    return float(log_t)
+
+
+def majority_inclusion(
+    pi: Float64[np.ndarray, " b"], counts: Int64[np.ndarray, " b"], rounds: int, k: int
+) -> Float64[np.ndarray, " b"]:
+    """Chance to be among the k most voted, where votes are binomial: `P(V > v) + f P(V = v)`.
+
+    v is the number of votes at the border, `sum P(V > v) <= k <= sum P(V >= v)`, and f the share of the
+    weights with v votes for which there is room.
+    """
+    above = counts[::-1].cumsum()[::-1] - counts
+    v = int(rounds * pi[np.searchsorted(-above, -k, side="left")])  # the votes that the k-th weight expects
+    more, at_least = votes_above(v, rounds, pi), votes_above(v - 1, rounds, pi)
+    while np.sum(counts * more) > k:
+        v += 1
+        more, at_least = votes_above(v, rounds, pi), more
+    while np.sum(counts * at_least) < k:
+        v -= 1
+        more, at_least = at_least, votes_above(v - 1, rounds, pi)
+    equal = at_least - more
+    share = (k - np.sum(counts * more)) / np.sum(counts * equal)
+    return np.clip(more + share * equal, 0.0, 1.0)
+
+
+def votes_above(v: int, rounds: int, pi: Float64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
+    """`P(V > v)` for `V ~ Binomial(rounds, pi)`, pi ascending; computed only where a Chernoff bound leaves it open."""
+    if v < 0:
+        return np.ones_like(pi)
+    x = min((v + 0.5) / rounds, 1.0)
+
+    def settled(i: int) -> bool:
+        chance = pi[i]
+        return bool(rounds * (rel_entr(x, chance) + rel_entr(1 - x, 1 - chance)) > 40.0)
+
+    middle = int(np.searchsorted(pi, x))
+    low = bisect_left(range(middle), True, key=lambda i: not settled(i))
+    high = bisect_left(range(len(pi)), True, lo=middle, key=settled)
+    tail = (np.arange(len(pi)) >= middle).astype(np.float64)
+    tail[low:high] = bdtrc(v, rounds, pi[low:high])
+    return tail

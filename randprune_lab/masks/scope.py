@@ -1,0 +1,124 @@
+"""Which weights of a model are prunable, and how many of each group to keep."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import numpy as np
+from torch import Tensor, nn
+
+from randprune_lab.errors import ConfigError, ScopeError, check_range
+
+Grouping = Literal["tensor", "global", "erk"]
+GROUPINGS: tuple[Grouping, ...] = ("tensor", "global", "erk")
+
+
+def prunable(
+    model: nn.Module | Mapping[str, Tensor],
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+) -> dict[str, Tensor]:
+    """The prunable weights by name.
+
+    By default: every matrix inside the repeated blocks (`nn.ModuleList`) of a transformer, that is, the
+    projections of all attention and feed-forward layers. Embeddings, norms, biases, poolers and heads are not
+    among them. Of a dict of tensors: all.
+
+    Args:
+        include: shell patterns for parameter names, instead of the default; `["*.attention.*.weight"]`.
+        exclude: shell patterns for names to leave dense after all.
+
+    Raises:
+        ScopeError: if a pattern matches nothing, or nothing is left to prune.
+    """
+    every = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
+    if include is not None:
+        chosen = _matching(include, every)
+    elif isinstance(model, nn.Module):
+        chosen = block_matrices(model)
+    else:
+        chosen = set(every)
+    chosen -= _matching(exclude, every)
+    if not chosen:
+        matrices = [name for name, tensor in every.items() if tensor.ndim == 2]
+        raise ScopeError(
+            f"nothing to prune in {type(model).__name__}: found no matrix inside repeated blocks; say which "
+            f"weights you mean with include=[...]; its matrices are {_some(matrices)}"
+        )
+    return {name: tensor for name, tensor in every.items() if name in chosen}
+
+
+def block_matrices(model: nn.Module) -> set[str]:
+    """Names of the matrices inside `nn.ModuleList` blocks; embedding tables are left out."""
+    blocks = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
+    inside = tuple(f"{name}." if name else "" for name in blocks)
+    return {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in model.named_modules()
+        if not isinstance(module, nn.Embedding)
+        for name, parameter in module.named_parameters(recurse=False)
+        if parameter.ndim == 2 and f"{prefix}.".startswith(inside)
+    }
+
+
+def keep_counts(shapes: Mapping[str, Sequence[int]], sparsity: float, grouping: Grouping) -> dict[str, int]:
+    """Weights to keep in each group, `N - round(sparsity * N)`, by the group's name.
+
+    Groups: `"tensor"`, each tensor by itself; `"global"`, one group named `"global"` for all; `"erk"`, each
+    tensor by itself with density proportional to `sum(shape) / prod(shape)` (Erdős-Rényi kernel, Evci et
+    al. 2020), which spares small tensors, and the same total as `"global"`.
+    """
+    check_range("sparsity", sparsity, low=0, high=1, high_open=True)
+    sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+    if grouping == "tensor":
+        return {name: keep_count(size, sparsity) for name, size in sizes.items()}
+    total = keep_count(sum(sizes.values()), sparsity)
+    if grouping == "global":
+        return {"global": total}
+    if grouping == "erk":
+        return _erk(shapes, sizes, total)
+    raise ConfigError(f"group must be one of {', '.join(GROUPINGS)}, got {grouping!r}")
+
+
+def keep_count(size: int, sparsity: float) -> int:
+    """Weights that remain of `size`; as many are removed as `torch.nn.utils.prune` would remove."""
+    return size - round(sparsity * size)
+
+
+def _erk(shapes: Mapping[str, Sequence[int]], sizes: Mapping[str, int], total: int) -> dict[str, int]:
+    weight = {name: float(sum(shape)) for name, shape in shapes.items()}  # density × size, up to a factor
+    full: set[str] = set()
+    while True:
+        rest = [name for name in sizes if name not in full]
+        room = total - sum(sizes[name] for name in full)
+        scale = room / sum(weight[name] for name in rest) if rest else 0.0
+        if not (over := {name for name in rest if scale * weight[name] > sizes[name]}):
+            break
+        full |= over
+    exact = {name: float(sizes[name]) if name in full else scale * weight[name] for name in sizes}
+    counts = {name: int(value) for name, value in exact.items()}
+    by_remainder = sorted(rest, key=lambda name: counts[name] - exact[name])
+    for name in by_remainder[: total - sum(counts.values())]:
+        counts[name] += 1
+    return counts
+
+
+def _matching(patterns: Sequence[str], names: Iterable[str]) -> set[str]:
+    if isinstance(patterns, str):
+        raise ConfigError(f"patterns must be a list of strings, got the string {patterns!r}; write [{patterns!r}]")
+    found: set[str] = set()
+    for pattern in patterns:
+        matches = {name for name in names if fnmatchcase(name, pattern)}
+        if not matches:
+            nearest = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3)
+            raise ScopeError(f"pattern {pattern!r} matches no parameter; names look like {_some(nearest or names)}")
+        found |= matches
+    return found
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(map(repr, names[:6])) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "none"
