@@ -1,0 +1,207 @@
+"""The command line, `randprune ...`. Exit codes: 0 done, 1 failed, 2 wrong use."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from randprune_lab.errors import RandpruneError
+from randprune_lab.search.config import RunConfig
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    _quiet_libraries()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("randprune_lab").setLevel(logging.INFO)
+    try:
+        return options.command(options)
+    except KeyboardInterrupt:
+        again = f"; go on with: randprune run --resume --out {options.out}" if options.name == "run" else ""
+        print(f"randprune: stopped{again}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if options.debug:
+            raise
+        wrong_use = isinstance(error, RandpruneError)
+        what = str(error) if wrong_use else f"{type(error).__name__}: {error} (--debug shows where)"
+        print(f"randprune: {what}", file=sys.stderr)
+        return 2 if wrong_use else 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands. Options of `run` are made from `RunConfig`."""
+    parser = argparse.ArgumentParser(prog="randprune", description="Randomized pruning masks: draw, judge, keep.")
+    commands = parser.add_subparsers(title="commands", dest="name", required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.set_defaults(command=command)
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        return sub
+
+    sub = add("run", _run, "do a whole search and record it in a folder")
+    sub.add_argument("--out", type=Path, required=True, help="the run folder to write")
+    sub.add_argument("--resume", action="store_true", help="go on with the run in this folder")
+    sub.add_argument("--overwrite", action="store_true", help="replace the run in this folder")
+    sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    _add_fields(sub.add_argument_group("what decides the result"), RunConfig)
+
+    sub = add("show", _show, "print what a run found")
+    sub.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    sub.add_argument("--json", action="store_true", help="print it as one JSON object")
+
+    sub = add("tasks", _tasks, "list the tasks")
+    sub.add_argument("--glue-dir", type=Path, help="folder with GLUE's TSV files")
+    sub.add_argument("--json", action="store_true", help="print them as JSON")
+
+    sub = add("models", _models, "list the models that have a name of their own")
+    sub.add_argument("--json", action="store_true", help="print them as JSON")
+
+    sub = add("report", _report, "execute the notebooks and write an HTML report")
+    sub.add_argument("--profile", default="classroom", help="smoke, classroom or study (default: classroom)")
+    sub.add_argument("--out", type=Path, help="the folder to write (default: reports/PROFILE)")
+    sub.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="where the notebooks are")
+    sub.add_argument("--overwrite", action="store_true", help="write into a folder that holds other things too")
+    sub.add_argument("--only", help="only notebooks whose name begins so")
+    sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the notebooks")
+    return parser
+
+
+# --- commands ---
+
+
+def _run(options: argparse.Namespace) -> int:
+    from randprune_lab.analysis.record import RunRecord
+    from randprune_lab.search.folder import read_config
+    from randprune_lab.search.run import run
+
+    given = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(RunConfig)
+        if hasattr(options, field.name)
+    }
+    stored = options.resume and (options.out / "config.json").is_file()
+    config = dataclasses.replace(read_config(options.out) if stored else RunConfig(), **given)
+    path = run(config, options.out, resume=options.resume, overwrite=options.overwrite, progress=sys.stderr.isatty())
+    return _print_run(RunRecord.load(path), options.json)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from randprune_lab.analysis.record import RunRecord
+
+    return _print_run(RunRecord.load(options.run), options.json)
+
+
+def _tasks(options: argparse.Namespace) -> int:
+    from randprune_lab.tasks import task_rows
+
+    return _print_rows(task_rows(glue_dir=options.glue_dir), options.json)
+
+
+def _models(options: argparse.Namespace) -> int:
+    from randprune_lab.models import model_rows
+
+    return _print_rows(model_rows(), options.json)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from randprune_lab.report import parse_parameters, report
+
+    summary = report(
+        options.profile,
+        options.out or Path("reports") / options.profile,
+        only=options.only,
+        parameters=parse_parameters(options.set),
+        notebooks=options.notebooks,
+        overwrite=options.overwrite,
+    )
+    return summary.exit_code
+
+
+# --- printing ---
+
+
+def _print_run(record: Any, as_json: bool) -> int:
+    from randprune_lab.analysis.text import describe_run
+
+    print(json.dumps(record.summary(), indent=2) if as_json else describe_run(record))
+    return 0
+
+
+def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    for row in rows:
+        print(row["name"])
+        for key, value in row.items():
+            if key != "name" and value is not None:
+                print(f"  {key.replace('_', ' '):<12} {_plain(value)}")
+    return 0
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+# --- options from dataclasses ---
+
+
+def _add_fields(parser: argparse._ArgumentGroup, config: type) -> None:
+    """One option for each field. An option that is not given leaves no trace, so that defaults stay in one place."""
+    hints = typing.get_type_hints(config)
+    for field in dataclasses.fields(config):
+        default: Any = field.default
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            default=argparse.SUPPRESS,
+            help=f"{field.metadata['help']} (default: {_plain(default)})".replace("%", "%%"),
+            **_value_options(hints[field.name]),
+        )
+
+
+def _value_options(hint: Any) -> dict[str, Any]:
+    """How argparse reads one value of this type: `int | None`, `tuple[float, ...]`, `Literal[...]` or a plain type."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return {"choices": arguments}
+    if origin is tuple:
+        return {**_value_options(arguments[0]), "nargs": "*", "action": _Tuple}
+    kind = next(kind for kind in arguments if kind is not type(None)) if origin is types.UnionType else hint
+    return {"type": kind, "metavar": {int: "N", float: "X", str: "NAME"}[kind]}
+
+
+class _Tuple(argparse.Action):
+    """Stores several values as a tuple, as the frozen configuration wants them."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, tuple(values))
+
+
+def _quiet_libraries() -> None:
+    """A command's output is its own: no library chatter, no progress bars of downloads."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

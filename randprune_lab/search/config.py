@@ -1,0 +1,163 @@
+"""Settings of a whole search. The command line and the notebooks take their options from here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from randprune_lab.errors import ConfigError, check_range, unknown_name
+from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
+from randprune_lab.masks.scope import GROUPINGS, Grouping
+from randprune_lab.training.config import Distillation, TrainingConfig
+
+Protocol = Literal["held-out", "published"]
+
+
+def _option(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides the result of a run, and nothing else."""
+
+    task: str = _option("rotten_tomatoes", "what is learned; `randprune tasks` lists them")
+    glue_dir: str | None = _option(None, "folder with GLUE's TSV files; without it GLUE tasks come from the hub")
+    train_size: int | None = _option(None, "use only so many training examples")
+    selection_size: int | None = _option(None, "use only so many examples of the selection split")
+    model: str = _option("minilm", "what is pruned: `randprune models`, a hub id or a local folder")
+    layers: int | None = _option(None, "keep only the model's first layers")
+    levels: tuple[float, ...] = _option((0.54, 0.83, 0.92, 0.9375), "sparsities, pruned to one after the other")
+    rule: str = _option("voting", "mask rule of the candidates: voting, gumbel, uniform, magnitude")
+    sampling_ratios: tuple[float, ...] = _option(
+        (5e-5, 1e-4, 8e-5, 3e-4), "sampling ratios of the voting rule; candidates take them in turn"
+    )
+    power: float = _option(5.0, "power of the voting rule")
+    temperature: float = _option(0.2, "temperature of the gumbel rule")
+    group: Grouping = _option("tensor", "what is pruned to the same sparsity: tensor, global, erk")
+    candidates: int = _option(8, "masks drawn and evaluated early at each level")
+    early_epochs: int = _option(1, "epochs of an early evaluation")
+    early_rate: float = _option(4.0, "learning rate of an early evaluation, as a multiple of the normal one")
+    early_last: int = _option(10, "an early score is the mean of so many last evaluations")
+    evaluate_every: int = _option(50, "training steps between two evaluations")
+    baselines: tuple[str, ...] = _option(("imp", "uniform"), "also prune by these, with one mask a level: imp, uniform")
+    dense_epochs: int = _option(2, "epochs of the dense fine-tuning before any pruning")
+    dense_learning_rate: float = _option(1e-4, "its learning rate")
+    epochs: int = _option(2, "epochs of training at each level, with the chosen mask (published: 10)")
+    learning_rate: float = _option(5e-5, "its learning rate")
+    batch_size: int = _option(32, "examples a step (published: 64)")
+    distill_labels: float = _option(0.0, "weight of the true labels in the loss of a pruned model")
+    distill_logits: float = _option(1.0, "weight of the dense model's softened answers in it")
+    distill_attention: float = _option(0.0, "weight of its attention maps in it")
+    distill_hidden: float = _option(0.0, "weight of its hidden states in it")
+    distill_temperature: float = _option(1.0, "temperature that softens the dense model's answers")
+    protocol: Protocol = _option(
+        "held-out", "held-out: the report split is looked at once, at the end; published: it also selects"
+    )
+    seed: int = _option(0, "seed of masks, batches, dropout and the classification head")
+
+    def __post_init__(self) -> None:
+        if not self.levels:
+            raise ConfigError("levels must name at least one sparsity")
+        for level in self.levels:
+            check_range("sparsity", level, low=0, high=1, high_open=True)
+        if list(self.levels) != sorted(set(self.levels)):
+            raise ConfigError(f"levels must rise, got {' '.join(f'{level:g}' for level in self.levels)}")
+        if self.rule not in RULES:
+            raise unknown_name("rule", self.rule, RULES)
+        if self.group not in GROUPINGS:
+            raise ConfigError(f"group must be one of {', '.join(GROUPINGS)}, got {self.group!r}")
+        if self.protocol not in ("held-out", "published"):
+            raise ConfigError(f"protocol must be held-out or published, got {self.protocol!r}")
+        if not self.sampling_ratios:
+            raise ConfigError("sampling_ratios must name at least one ratio")
+        for name in ("candidates", "early_last", "selection_size"):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), low=1)
+        check_range("early_rate", self.early_rate, low=0, low_open=True)
+        check_range("seed", self.seed, low=0, high=2**62)
+        (
+            self.methods(),
+            self.dense_training(),
+            self.early_training(0),
+            self.level_training(0),
+        )  # check the rest
+
+    @property
+    def distillation(self) -> Distillation:
+        return Distillation(
+            self.distill_labels,
+            self.distill_logits,
+            self.distill_attention,
+            self.distill_hidden,
+            self.distill_temperature,
+        )
+
+    def methods(self) -> list[Method]:
+        """The randomized search and its baselines."""
+        settings: dict[str, list[dict[str, float]]] = {
+            "voting": [{"sampling_ratio": ratio, "power": self.power} for ratio in self.sampling_ratios],
+            "gumbel": [{"temperature": self.temperature}],
+        }
+        rules = tuple(make_rule(self.rule, **setting) for setting in settings.get(self.rule, [{}]))
+        known = {"imp": Magnitude(), "uniform": Uniform()}
+        for name in self.baselines:
+            if name not in known:
+                raise unknown_name("baseline", name, known)
+        return [
+            Method("randomized", rules, self.candidates),
+            *(Method(name, (known[name],), 1) for name in self.baselines),
+        ]
+
+    def dense_training(self) -> TrainingConfig:
+        return TrainingConfig(
+            epochs=self.dense_epochs,
+            learning_rate=self.dense_learning_rate,
+            batch_size=self.batch_size,
+            evaluate_every=self.evaluate_every,
+            keep_best=True,
+            seed=self.seed,
+        )
+
+    def early_training(self, seed: int) -> TrainingConfig:
+        return TrainingConfig(
+            epochs=self.early_epochs,
+            learning_rate=self.learning_rate * self.early_rate,
+            batch_size=self.batch_size,
+            evaluate_every=self.evaluate_every,
+            seed=seed,
+            distillation=self.distillation,
+        )
+
+    def level_training(self, seed: int) -> TrainingConfig:
+        return TrainingConfig(
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            evaluate_every=self.evaluate_every,
+            keep_best=True,
+            seed=seed,
+            distillation=self.distillation,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunConfig:
+        settings: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**settings)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to find the mask of a level: candidates that take `rules` in turn; one candidate needs no selection."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    candidates: int
+
+    def rule(self, candidate: int) -> Rule:
+        return self.rules[candidate % len(self.rules)]

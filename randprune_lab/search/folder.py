@@ -1,0 +1,233 @@
+"""A run is a folder: what was asked, what was done so far, and every weight and mask needed to go on.
+
+    config.json         the configuration           journal.jsonl      one line per finished unit of work
+    environment.json    versions and machine        checkpoints/       weights after each training
+    masks/              the chosen masks            predictions/       logits and labels, no text
+    model/              the final model, as `save_pretrained` writes it
+
+A unit of work writes its files first, each atomically, and then its line: what the journal names is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from randprune_lab.errors import FileError, RunError
+from randprune_lab.files import atomic_path, write_json
+from randprune_lab.search.config import RunConfig
+
+Units = dict[str, dict[str, Any]]
+
+
+def read_config(path: Path) -> RunConfig:
+    """The configuration of the run in a folder. Raises `RunError` if there is none."""
+    try:
+        return RunConfig.from_dict(json.loads((path / "config.json").read_text("utf-8")))
+    except FileNotFoundError:
+        raise RunError(
+            f"{path} holds no run: it has no config.json; start one with `randprune run --out {path}`"
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise FileError(f"{path / 'config.json'} is damaged: {error}") from error
+
+
+def read_journal(path: Path) -> Units:
+    """The finished units by name. A torn last line, as a kill in mid-write leaves it, counts as not written."""
+    try:
+        lines = (path / "journal.jsonl").read_text("utf-8").split("\n")
+    except FileNotFoundError:
+        return {}
+    units: Units = {}
+    for number, line in enumerate(lines[:-1], start=1):  # what follows the last line break is torn
+        try:
+            entry = json.loads(line)
+            units[entry["unit"]] = entry["result"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(f"{path / 'journal.jsonl'}, line {number}, is damaged: {error}") from error
+    return units
+
+
+def check_usable(path: Path, *, resume: bool, overwrite: bool) -> bool:
+    """Whether a run folder is there already; raises `RunError` if it, or what is there, must not be touched."""
+    used = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    if used and not (resume or overwrite):
+        raise RunError(f"{path} exists already; go on with --resume, replace it with --overwrite, or choose another")
+    if used and not (path / "config.json").is_file():
+        raise RunError(f"{path} is not a run folder (it has no config.json); choose another")
+    return used
+
+
+class RunFolder:
+    """An open run folder: does units of work once, and remembers them."""
+
+    def __init__(self, path: Path, units: Units, lock: IO[str]):
+        self.path = path
+        self.units = units
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: str | Path, config: RunConfig, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
+        """Create a run folder, or open one to go on.
+
+        Raises:
+            RunError: if the folder exists and neither `resume` nor `overwrite` is given; if it belongs to another
+                configuration; if another process works in it.
+            FileError: if it cannot be written.
+        """
+        path = Path(path)
+        used = check_usable(path, resume=resume, overwrite=overwrite)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = (path / ".lock").open("w")
+        except OSError as error:
+            raise FileError(f"cannot write the run folder {path}: {error.strerror}; choose another --out") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise RunError(f"another process is working in {path}; wait for it, or choose another folder") from None
+        if used and overwrite:
+            _empty(path)
+        elif used:
+            _check_same(read_config(path), config, path)
+        write_json(path / "config.json", config.to_dict())
+        write_json(path / "environment.json", environment())
+        units = read_journal(path)
+        _cut_torn_line(path / "journal.jsonl")
+        return cls(path, units, lock)
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.close()
+
+    def unit(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The result of a unit of work: read from the journal, or done now and written there."""
+        if name not in self.units:
+            result = work()
+            with (self.path / "journal.jsonl").open("a", encoding="utf-8") as journal:
+                journal.write(json.dumps({"unit": name, "result": result}) + "\n")
+                journal.flush()
+                os.fsync(journal.fileno())
+            self.units[name] = result
+        return self.units[name]
+
+    def save_weights(self, name: str, weights: Mapping[str, Tensor]) -> None:
+        """Write a checkpoint. Shared tensors are stored once for each name."""
+        from safetensors.torch import save_file
+
+        tensors = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in weights.items()}
+        with atomic_path(self.path / "checkpoints" / f"{name}.safetensors") as temporary:
+            save_file(tensors, temporary)
+
+    def load_weights(self, name: str) -> dict[str, Tensor]:
+        """Read a checkpoint. Raises `FileError` that names a missing or damaged file."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self.path / "checkpoints" / f"{name}.safetensors"
+        try:
+            return load_file(path)
+        except (FileNotFoundError, SafetensorError) as error:
+            raise FileError(f"checkpoint {path} is missing or damaged ({error}); run again with --overwrite") from error
+
+    def mask_path(self, name: str) -> Path:
+        return self.path / "masks" / f"{name}.safetensors"
+
+    def save_predictions(self, name: str, logits: np.ndarray, labels: np.ndarray) -> None:
+        """Write what a model answered for each example of a split, and what was right."""
+        from safetensors.numpy import save_file
+
+        with atomic_path(self.path / "predictions" / f"{name}.safetensors") as temporary:
+            save_file({"logits": logits, "labels": labels}, temporary)
+
+
+def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels that a run recorded under `name`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    file = path / "predictions" / f"{name}.safetensors"
+    try:
+        arrays = load_file(file)
+    except (FileNotFoundError, SafetensorError) as error:
+        raise FileError(f"predictions {file} are missing or damaged ({error})") from error
+    return arrays["logits"], arrays["labels"]
+
+
+def environment() -> dict[str, Any]:
+    """What the numbers of a run may depend on besides its configuration."""
+
+    def installed(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "not installed"
+
+    packages = (
+        "randprune-lab",
+        "torch",
+        "transformers",
+        "accelerate",
+        "datasets",
+        "evaluate",
+        "numpy",
+        "scipy",
+    )
+    return {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": {package: installed(package) for package in packages},
+    }
+
+
+def _check_same(recorded: RunConfig, asked: RunConfig, path: Path) -> None:
+    old, new = recorded.to_dict(), asked.to_dict()
+    for name in old:
+        if old[name] != new[name]:
+            raise RunError(
+                f"cannot resume {path}: {name} was {old[name]!r} and is now {new[name]!r}; "
+                f"resume with the old value, or choose another folder"
+            )
+
+
+def _empty(path: Path) -> None:
+    for entry in path.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != ".lock":
+            entry.unlink()
+
+
+def _cut_torn_line(journal: Path) -> None:
+    if journal.exists():
+        whole = journal.read_bytes()
+        end = whole.rfind(b"\n") + 1
+        if end < len(whole):
+            os.truncate(journal, end)
+
+
+def weights_sha256(weights: Mapping[str, Tensor]) -> str:
+    """Fingerprint of names, types, shapes and bits of a model's weights."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,244 @@
+"""The whole search: dense, then level by level draw, evaluate early, select, train; for each method alike."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.models import load_model
+from randprune_lab.search.candidates import Drawing, derived_seed, select
+from randprune_lab.search.config import Method, RunConfig
+from randprune_lab.search.folder import RunFolder, check_usable, weights_sha256
+from randprune_lab.tasks import load_splits
+from randprune_lab.training.data import Encoded, encode
+from randprune_lab.training.distillation import Teacher
+from randprune_lab.training.loop import History, train
+from randprune_lab.training.scoring import SplitScore, predict, score
+
+log = logging.getLogger("randprune_lab")
+
+
+def run(
+    config: RunConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Do a whole search and record it in the folder `out`; gives the folder.
+
+    A run that was stopped at any moment goes on with `resume=True`, to the same masks and scores.
+
+    Raises:
+        RunError: if `out` exists and neither `resume` nor `overwrite` is given, or it is another run's.
+        ConfigError, DataError, FileError: if something that the configuration names is not to be had.
+    """
+    check_usable(Path(out), resume=resume, overwrite=overwrite)
+    search = Search(config, progress)  # what the configuration names is found, or not, before a folder is made
+    with RunFolder.open(out, config, resume=resume, overwrite=overwrite) as folder:
+        search.run(folder)
+    return folder.path
+
+
+class Search:
+    """One run at work: the data, the one model whose weights are exchanged, and the folder."""
+
+    folder: RunFolder
+
+    def __init__(self, config: RunConfig, progress: bool):
+        self.config, self.progress = config, progress
+        self.splits = load_splits(config.task, glue_dir=config.glue_dir, train_size=config.train_size)
+        self.task = self.splits.task
+        self.model, self.tokenizer = self._load_model()
+        roles = (self.splits.train, _first(self.splits.selection, config.selection_size), self.splits.report)
+        self.train, self.selection, self.report = (
+            encode(rows, self.task.text_fields, self.tokenizer, self.task.max_length) for rows in roles
+        )
+
+    def run(self, folder: RunFolder) -> None:
+        """Do every unit of work that is not done yet, in order."""
+        self.folder = folder
+        self._check_data()
+        self.folder.unit("dense", self._dense)
+        for method in self.config.methods():
+            start = "dense"
+            for level in range(1, len(self.config.levels) + 1):
+                start = self._level(method, level, start)
+        for name in ["dense", *self._trained_names()]:
+            self.folder.unit(f"report/{name}", partial(self._report, name))
+        self.folder.unit("model", self._save_model)
+
+    # --- units of work ---
+
+    def _dense(self) -> dict[str, Any]:
+        log.info("dense: fine-tuning on %d examples", len(self.train))
+        history = train(
+            self.model,
+            self.train,
+            self.config.dense_training(),
+            evaluate=SplitScore(self.task, self.selection),
+            progress=self._title("dense"),
+        )
+        log.info("dense: %s %.4f on the selection split", self.task.primary_metric, history.scores[history.best])
+        return self._save_trained("dense", history)
+
+    def _level(self, method: Method, level: int, start: str) -> str:
+        """Find the mask of a level and train with it; gives the name of the trained weights."""
+        name = f"{method.name}-level-{level}"
+        draw = Drawing(self.model, partial(self.folder.load_weights, start), method, self.config, level)
+        scoring = self._selection_split(level)
+        chosen = 0
+        if method.candidates > 1:
+            candidates = [
+                self.folder.unit(
+                    f"{name}/candidate-{number}",
+                    partial(self._early, name, level, draw, number, scoring),
+                )
+                for number in range(method.candidates)
+            ]
+            chosen = select([candidate["score"] for candidate in candidates])
+        self.folder.unit(name, partial(self._train_winner, name, level, draw, chosen, scoring))
+        return name
+
+    def _early(self, name: str, level: int, draw: Drawing, number: int, scoring: Encoded) -> dict[str, Any]:
+        """Early evaluation: train shortly and fast with the candidate's mask; the mean of the last scores counts."""
+        mask = draw.start_with(number)
+        evaluate = SplitScore(self.task, scoring)
+        history = train(
+            self.model,
+            self.train,
+            self.config.early_training(derived_seed(self.config.seed, "early", level)),
+            evaluate=evaluate,
+            mask=mask,
+            teacher=self.teacher,
+            progress=self._title(f"{name} candidate {number}"),
+        )
+        result = float(np.mean(history.scores[-self.config.early_last :]))
+        self.folder.save_predictions(f"{name}-candidate-{number}", evaluate.logits, scoring.labels)
+        log.info("%s: candidate %d scores %.4f early", name, number, result)
+        return {
+            "score": result,
+            "scores": history.scores,
+            "steps": history.steps,
+            "losses": history.losses,
+            "total_steps": history.total_steps,
+            "mask": draw.recipe(number),
+            "mask_sha256": mask.sha256,
+        }
+
+    def _train_winner(self, name: str, level: int, draw: Drawing, number: int, scoring: Encoded) -> dict[str, Any]:
+        mask = draw.start_with(number)
+        history = train(
+            self.model,
+            self.train,
+            self.config.level_training(derived_seed(self.config.seed, "level", level)),
+            evaluate=SplitScore(self.task, scoring),
+            mask=mask,
+            teacher=self.teacher,
+            progress=self._title(name),
+        )
+        mask.save(self.folder.mask_path(name))
+        log.info("%s: trained to %.4f with mask %d", name, history.scores[history.best], number)
+        return {
+            **self._save_trained(name, history),
+            "winner": number,
+            "sparsity": mask.sparsity,
+            "mask": draw.recipe(number),
+            "mask_sha256": mask.sha256,
+        }
+
+    def _save_model(self) -> dict[str, Any]:
+        """Write the last winner as `save_pretrained` does."""
+        name = f"randomized-level-{len(self.config.levels)}"
+        self.model.load_state_dict(self.folder.load_weights(name))
+        self.model.save_pretrained(self.folder.path / "model")
+        self.tokenizer.save_pretrained(self.folder.path / "model")
+        return {"path": "model", "weights": name}
+
+    def _report(self, name: str) -> dict[str, Any]:
+        """Score trained weights on the report split."""
+        self.model.load_state_dict(self.folder.load_weights(name))
+        logits = predict(self.model, self.report)
+        self.folder.save_predictions(f"report-{name}", logits, self.report.labels)
+        metrics = score(self.task, logits, self.report)
+        log.info(
+            "%s on the report split: %s",
+            name,
+            ", ".join(f"{key} {value:.4f}" for key, value in metrics.items()),
+        )
+        return metrics
+
+    # --- parts ---
+
+    def _load_model(self) -> tuple[Any, Any]:
+        config = self.config
+        model: Any
+        model, tokenizer = load_model(config.model, task=self.task, layers=config.layers, seed=config.seed)
+        if torch.cuda.is_available():
+            model.cuda()
+        return model, tokenizer
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        """The dense model, trained."""
+        model, _ = self._load_model()
+        model.load_state_dict(self.folder.load_weights("dense"))
+        return Teacher(model, self.train)
+
+    def _selection_split(self, level: int) -> Encoded:
+        """What decides at a level; the published protocol decides the last level on the data that it reports."""
+        published = self.config.protocol == "published" and level == len(self.config.levels)
+        return self.report if published else self.selection
+
+    def _trained_names(self) -> list[str]:
+        levels = range(1, len(self.config.levels) + 1)
+        return [f"{method.name}-level-{level}" for method in self.config.methods() for level in levels]
+
+    def _save_trained(self, name: str, history: History) -> dict[str, Any]:
+        weights = self.model.state_dict()
+        self.folder.save_weights(name, weights)
+        return {
+            "score": history.scores[history.best],
+            "scores": history.scores,
+            "steps": history.steps,
+            "losses": history.losses,
+            "total_steps": history.total_steps,
+            "weights_sha256": weights_sha256(weights),
+        }
+
+    def _check_data(self) -> None:
+        """Write what the data was, or make sure that it is still the same."""
+        splits = self.splits
+        found = {
+            "source": splits.source,
+            "fingerprint": splits.fingerprint,
+            "dropped_leaks": splits.dropped_leaks,
+            "train": len(self.train),
+            "selection": len(self.selection),
+            "report": len(self.report),
+        }
+        recorded = self.folder.unit("data", lambda: found)
+        if recorded["fingerprint"] != splits.fingerprint:
+            raise RunError(
+                f"cannot resume {self.folder.path}: the data from {splits.source} has changed "
+                f"(fingerprint {splits.fingerprint[:12]}, was {recorded['fingerprint'][:12]})"
+            )
+
+    def _title(self, text: str) -> str | None:
+        return text if self.progress else None
+
+
+def _first(split: Any, size: int | None) -> Any:
+    """The first rows of a split; every such part has its labels' shares."""
+    if size is None:
+        return split
+    if size > len(split):
+        raise ConfigError(f"selection_size must be at most {len(split)}, the rows of the selection split, got {size}")
+    return split.select(range(size))

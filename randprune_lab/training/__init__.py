@@ -1,0 +1,1 @@
+"""One model, one mask, one task: fine-tuning, distillation, scoring."""

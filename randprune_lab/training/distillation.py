@@ -1,0 +1,68 @@
+"""The loss of a student that learns from labels and from its dense teacher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+
+from randprune_lab.training.config import Distillation
+from randprune_lab.training.data import Encoded
+from randprune_lab.training.scoring import predict
+
+
+class Teacher:
+    """The dense model whose answers a student learns. Its logits are computed once, for the whole training set."""
+
+    def __init__(self, model: nn.Module, train: Encoded):
+        self.model = model.requires_grad_(False).eval()
+        self.logits: Float32[np.ndarray, "n labels"] = predict(model, train)
+
+
+def loss(
+    student: nn.Module, batch: dict[str, Tensor], teacher: Teacher | None, settings: Distillation
+) -> Float[Tensor, ""]:
+    """The training loss of one batch: cross-entropy with the labels where there is no teacher."""
+    inputs = {key: value for key, value in batch.items() if key not in ("labels", "rows")}
+    states = {}
+    if teacher is not None and settings.needs_teacher_states:
+        states = {"output_attentions": settings.attention > 0, "output_hidden_states": settings.hidden > 0}
+    answer = student(**inputs, **states)
+    if teacher is None:
+        return F.cross_entropy(answer.logits, batch["labels"])
+    total = answer.logits.new_zeros(())
+    if settings.labels:
+        total = total + settings.labels * F.cross_entropy(answer.logits, batch["labels"])
+    if settings.logits:
+        target = torch.from_numpy(teacher.logits[batch["rows"].cpu().numpy()]).to(answer.logits)
+        total = total + settings.logits * soft_cross_entropy(answer.logits, target, settings.temperature)
+    if states:
+        with torch.no_grad():
+            wanted = teacher.model(**inputs, **states)
+        if settings.attention:
+            total = total + settings.attention * _mean_squares(answer.attentions, wanted.attentions)
+        if settings.hidden:
+            total = total + settings.hidden * _mean_squares(answer.hidden_states, wanted.hidden_states)
+    return total
+
+
+def soft_cross_entropy(
+    student: Float[Tensor, "b labels"], teacher: Float[Tensor, "b labels"], temperature: float
+) -> Float[Tensor, ""]:
+    """Cross-entropy of softened probabilities, scaled by temperature² as in Hinton et al. 2015."""
+    target = F.softmax(teacher / temperature, dim=-1)
+    return F.cross_entropy(student / temperature, target) * temperature**2
+
+
+def use_eager_attention(*models: nn.Module) -> None:
+    """Fused attention kernels return no attention maps; switch to the implementation that does."""
+    for model in models:
+        model.set_attn_implementation("eager")  # type: ignore[operator]
+
+
+def _mean_squares(ours: Any, theirs: Any) -> Float[Tensor, ""]:
+    return torch.stack([F.mse_loss(a, b) for a, b in zip(ours, theirs, strict=True)]).mean()

@@ -1,0 +1,55 @@
+import pytest
+
+import randprune_lab as rl
+from randprune_lab.errors import ConfigError, UnknownNameError
+
+
+def test_json_and_back():
+    config = rl.RunConfig(levels=(0.5, 0.75), candidates=3, layers=2, baselines=())
+    assert rl.RunConfig.from_dict(config.to_dict()) == config
+
+
+def test_imp_and_uniform_are_methods_like_the_search():
+    methods = {method.name: method for method in rl.RunConfig(candidates=6).methods()}
+    assert methods["imp"].rule(0) == rl.Magnitude() and methods["imp"].candidates == 1
+    assert methods["uniform"].rule(0) == rl.Uniform() and methods["uniform"].candidates == 1
+    ratios = [methods["randomized"].rule(c).sampling_ratio for c in range(6)]
+    assert ratios == [5e-5, 1e-4, 8e-5, 3e-4, 5e-5, 1e-4]
+
+
+def test_early_evaluation_raises_the_learning_rate():
+    config = rl.RunConfig(learning_rate=5e-5, early_rate=4.0)
+    assert config.early_training(0).learning_rate == pytest.approx(2e-4)
+    assert config.early_training(0).epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"levels": (0.5, 1.2)}, r"sparsity must be in \[0, 1\), got 1.2"),
+        ({"levels": ()}, "at least one sparsity"),
+        ({"levels": (0.9, 0.5)}, "levels must rise, got 0.9 0.5"),
+        ({"group": "layer"}, "group must be one of tensor, global, erk, got 'layer'"),
+        ({"protocol": "mine"}, "protocol must be held-out or published, got 'mine'"),
+        ({"candidates": 0}, r"candidates must be in \[1, inf\), got 0"),
+        ({"sampling_ratios": ()}, "at least one ratio"),
+        ({"sampling_ratios": (0.0,)}, "sampling_ratio must be in"),
+        ({"learning_rate": -1.0}, "learning_rate must be in"),
+        ({"seed": -1}, "seed must be in"),
+    ],
+)
+def test_bad_settings_are_named_with_their_value(change, message):
+    with pytest.raises(ConfigError, match=message):
+        rl.RunConfig(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rule": "votting"}, "unknown rule 'votting'; did you mean 'voting'"),
+        ({"baselines": ("impp",)}, "unknown baseline 'impp'; did you mean 'imp'"),
+    ],
+)
+def test_unknown_names_come_with_the_nearest(change, message):
+    with pytest.raises(UnknownNameError, match=message):
+        rl.RunConfig(**change)

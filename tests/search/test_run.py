@@ -1,0 +1,250 @@
+"""The whole search on a tiny model: what it records, and that an interrupted one ends the same."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import randprune_lab as rl
+from randprune_lab.errors import ConfigError, DataError, FileError, RunError, UnknownNameError
+from randprune_lab.search.folder import RunFolder, load_predictions, read_journal, weights_sha256
+
+
+@pytest.fixture(scope="module")
+def config(glue_dir, tiny_model):
+    return rl.RunConfig(
+        task="sst2",
+        glue_dir=str(glue_dir),
+        model=tiny_model,
+        levels=(0.5, 0.9),
+        candidates=3,
+        evaluate_every=6,
+        dense_epochs=6,
+        dense_learning_rate=3e-3,
+        epochs=1,
+        learning_rate=1e-3,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(config, tmp_path_factory):
+    return rl.run(config, tmp_path_factory.mktemp("runs") / "whole", progress=False)
+
+
+def results(path):
+    """All that a run found, without its place."""
+    summary = rl.RunRecord.load(path).summary()
+    return {key: value for key, value in summary.items() if key != "run"}
+
+
+def test_the_dense_model_learns(finished):
+    assert rl.RunRecord.load(finished).accuracy("dense").estimate > 0.9
+
+
+def test_every_mask_has_exactly_its_sparsity_and_keeps_nothing_that_was_pruned(finished, config):
+    for method in ("randomized", "imp", "uniform"):
+        before = None
+        for level, sparsity in enumerate(config.levels, start=1):
+            mask = rl.MaskSet.load(finished / "masks" / f"{method}-level-{level}.safetensors")
+            assert all(m.numel() - int(m.sum()) == round(sparsity * m.numel()) for m in mask.values())
+            if before is not None:
+                assert not any((mask[name] & ~before[name]).any() for name in mask)
+            before = mask
+
+
+def test_trained_weights_obey_their_mask(finished, config):
+    from safetensors.torch import load_file
+
+    for name in ("randomized-level-2", "imp-level-1", "uniform-level-2"):
+        weights = load_file(finished / "checkpoints" / f"{name}.safetensors")
+        mask = rl.MaskSet.load(finished / "masks" / f"{name}.safetensors")
+        assert all(not weights[key][~kept].any() for key, kept in mask.items())
+
+
+def test_the_best_early_score_wins_and_its_recorded_mask_can_be_drawn_again(finished, config):
+    record = rl.RunRecord.load(finished)
+    from safetensors.torch import load_file
+
+    start = "dense"
+    for level in (1, 2):
+        candidates = record.candidates(level)
+        unit = record.units[f"randomized-level-{level}"]
+        assert unit["winner"] == int(np.argmax([candidate["score"] for candidate in candidates]))
+        assert all(c["score"] == pytest.approx(np.mean(c["scores"][-config.early_last :])) for c in candidates)
+        model, _ = rl.load_model(config.model, task=2)
+        model.load_state_dict(load_file(finished / "checkpoints" / f"{start}.safetensors"))
+        recipe = dict(unit["mask"])
+        number, sparsity, seed, group = (recipe.pop(key) for key in ("candidate", "sparsity", "seed", "group"))
+        sampler = rl.MaskSampler(model, rl.make_rule(recipe.pop("rule"), **recipe), sparsity, seed=seed, group=group)
+        assert sampler.draw(number).sha256 == unit["mask_sha256"]
+        start = f"randomized-level-{level}"
+
+
+def test_candidates_take_the_sampling_ratios_in_turn_and_differ(finished, config):
+    candidates = rl.RunRecord.load(finished).candidates(2)
+    assert [c["mask"]["sampling_ratio"] for c in candidates] == list(config.sampling_ratios[:3])
+    assert len({c["mask_sha256"] for c in candidates}) == 3
+
+
+def test_levels_do_not_share_random_numbers(finished):
+    record = rl.RunRecord.load(finished)
+    assert record.candidates(1)[0]["mask"]["seed"] != record.candidates(2)[0]["mask"]["seed"]
+
+
+def test_report_scores_are_those_of_the_final_model_in_plain_transformers(finished, config):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(finished / "model").eval()
+    tokenizer = AutoTokenizer.from_pretrained(finished / "model")
+    report = rl.load_splits("sst2", glue_dir=config.glue_dir).report
+    with torch.no_grad():
+        logits = model(**tokenizer(list(report["sentence"]), padding=True, return_tensors="pt")).logits
+    accuracy = (logits.argmax(1).numpy() == np.array(report["label"])).mean()
+    assert rl.RunRecord.load(finished).units["report/randomized-level-2"]["accuracy"] == pytest.approx(accuracy)
+
+
+def test_the_same_configuration_gives_the_same_bits(finished, config, tmp_path):
+    assert results(rl.run(config, tmp_path / "again", progress=False)) == results(finished)
+
+
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("units_done", [1, 2, 4, 8, 13])
+def test_a_run_stopped_after_any_unit_resumes_to_the_same_bits(finished, config, tmp_path, monkeypatch, units_done):
+    whole = RunFolder.unit
+
+    def unit(self, name, work):
+        if len(self.units) >= units_done and name not in self.units:
+            work()  # its files are written, its journal line is not
+            raise Stop
+        return whole(self, name, work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "unit", unit)
+        with pytest.raises(Stop):
+            rl.run(config, tmp_path / "cut", progress=False)
+    assert len(read_journal(tmp_path / "cut")) == units_done
+    assert results(rl.run(config, tmp_path / "cut", resume=True, progress=False)) == results(finished)
+
+
+def test_resuming_a_finished_run_trains_nothing(finished, config, tmp_path, monkeypatch):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    monkeypatch.setattr("randprune_lab.search.run.train", lambda *_, **__: pytest.fail("trained again"))
+    rl.run(config, copy, resume=True, progress=False)
+    assert (copy / "journal.jsonl").read_bytes() == (finished / "journal.jsonl").read_bytes()
+
+
+def test_a_torn_last_line_is_forgotten_and_done_again(finished, config, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    journal = copy / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-7])
+    rl.run(config, copy, resume=True, progress=False)
+    assert results(copy) == results(finished)
+
+
+def test_a_damaged_line_elsewhere_is_named(finished, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    lines = (copy / "journal.jsonl").read_text().splitlines(keepends=True)
+    (copy / "journal.jsonl").write_text("".join([*lines[:2], "{broken\n", *lines[2:]]))
+    with pytest.raises(FileError, match=r"journal.jsonl, line 3, is damaged"):
+        rl.RunRecord.load(copy)
+
+
+def test_an_existing_folder_is_refused_and_left_alone(finished, config):
+    before = (finished / "journal.jsonl").read_bytes()
+    with pytest.raises(RunError, match="exists already; go on with --resume, replace it with --overwrite"):
+        rl.run(config, finished, progress=False)
+    assert (finished / "journal.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["resume", "overwrite"])
+def test_a_folder_that_is_no_run_is_never_touched(config, tmp_path, option):
+    (tmp_path / "thesis.txt").write_text("important")
+    with pytest.raises(RunError, match="not a run folder"):
+        rl.run(config, tmp_path, progress=False, **{option: True})
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_resuming_with_another_configuration_names_the_setting(finished, config):
+    with pytest.raises(RunError, match=r"candidates was 3 and is now 4"):
+        rl.run(dataclasses.replace(config, candidates=4), finished, resume=True, progress=False)
+
+
+def test_resuming_with_changed_data_is_refused(finished, config, tmp_path):
+    glue = shutil.copytree(config.glue_dir, tmp_path / "glue")
+    moved = dataclasses.replace(config, glue_dir=str(glue))
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    (copy / "config.json").write_text(json.dumps(moved.to_dict()))
+    with (glue / "SST-2" / "train.tsv").open("a") as file:
+        file.write("one good film more\t1\n")
+    with pytest.raises(RunError, match=r"the data from .* has changed"):
+        rl.run(moved, copy, resume=True, progress=False)
+
+
+def test_a_second_process_is_refused(finished, config, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    with RunFolder.open(copy, config, resume=True), pytest.raises(RunError, match="another process is working"):
+        RunFolder.open(copy, config, resume=True)
+
+
+def test_overwriting_starts_anew(finished, config, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    with RunFolder.open(copy, config, overwrite=True) as folder:
+        assert folder.units == {} and not (copy / "checkpoints").exists()
+
+
+def test_a_damaged_checkpoint_is_named(finished, config, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    checkpoint = copy / "checkpoints" / "dense.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    with (
+        RunFolder.open(copy, config, resume=True) as folder,
+        pytest.raises(FileError, match=r"dense.safetensors is missing or damaged"),
+    ):
+        folder.load_weights("dense")
+
+
+def test_an_unwritable_folder_is_named_before_anything_is_trained(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="cannot write the run folder"):
+        rl.run(config, tmp_path / "file" / "run", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"task": "sst3"}, UnknownNameError, "unknown task 'sst3'; did you mean 'sst2'"),
+        ({"model": "minilmm"}, UnknownNameError, "minilm"),
+        ({"glue_dir": "nowhere"}, DataError, "nowhere"),
+        ({"train_size": 10_000}, ConfigError, "train_size"),
+        ({"selection_size": 10_000}, ConfigError, "selection_size must be at most"),
+        ({"layers": 9}, ConfigError, "9"),
+    ],
+)
+def test_what_cannot_be_had_is_said_before_a_folder_is_made(config, tmp_path, change, error, message):
+    with pytest.raises(error, match=message):
+        rl.run(dataclasses.replace(config, **change), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_published_protocol_selects_the_last_level_on_the_report_split(config, tmp_path):
+    short = dataclasses.replace(config, protocol="published", baselines=(), candidates=2, dense_epochs=1)
+    record = rl.RunRecord.load(rl.run(short, tmp_path / "run", progress=False))
+    sizes = [len(load_predictions(record.path, f"randomized-level-{level}-candidate-0")[1]) for level in (1, 2)]
+    assert sizes == [record.units["data"]["selection"], record.units["data"]["report"]]
+
+
+def test_fingerprints_tell_weights_apart():
+    one = {"a": torch.zeros(4), "b": torch.ones(2)}
+    assert weights_sha256(one) == weights_sha256(dict(reversed(one.items())))
+    changes = (
+        {"a": torch.zeros(2, 2)},
+        {"a": torch.zeros(4, dtype=torch.float64)},
+        {"a": torch.tensor([0, 0, 0, -0.0])},
+    )
+    assert len({weights_sha256(one), *(weights_sha256({**one, "a": variant}) for variant in variants)}) == 4

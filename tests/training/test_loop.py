@@ -1,0 +1,166 @@
+import dataclasses
+
+import pytest
+import torch
+
+import randprune_lab as rl
+from randprune_lab.errors import ConfigError
+from randprune_lab.training.config import Distillation, TrainingConfig
+from randprune_lab.training.distillation import Teacher
+from randprune_lab.training.loop import train
+from randprune_lab.training.scoring import SplitScore, predict, score
+
+CONFIG = TrainingConfig(epochs=1, learning_rate=2e-3, batch_size=32, evaluate_every=4)
+
+
+def weights(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_learns_the_tiny_task(lab):
+    model = lab.model()
+    config = dataclasses.replace(CONFIG, epochs=8, learning_rate=3e-3)
+    history = train(model, lab.train, config, evaluate=SplitScore(lab.task, lab.selection))
+    assert history.scores[-1] > 0.9
+    assert history.losses[-1] < history.losses[0] / 2
+
+
+def test_pruned_weights_are_zero_at_every_evaluation_and_at_the_end(lab):
+    # AdamW's momentum and decay go on moving a pruned weight unless it is set back after every step.
+    model = lab.model()
+    mask = rl.MaskSampler(model, rl.Voting(), sparsity=0.8).draw(0)
+    seen = []
+
+    def evaluate(model):
+        parameters = dict(model.named_parameters())
+        seen.append(max(parameters[name][~kept].abs().max().item() for name, kept in mask.items()))
+        return 0.0
+
+    train(model, lab.train, dataclasses.replace(CONFIG, evaluate_every=1), evaluate=evaluate, mask=mask)
+    assert len(seen) == 12 and max(seen) == 0.0
+    kept_moved = {name: (model.get_parameter(name)[kept] != 0).all() for name, kept in mask.items()}
+    assert all(kept_moved.values())
+
+
+def test_optimizer_would_move_pruned_weights_if_it_were_let(lab):
+    """The control of the test above: without enforcement a pruned weight does come back."""
+    model = lab.model()
+    mask = rl.MaskSampler(model, rl.Voting(), sparsity=0.8).draw(0)
+    mask.apply_(model)
+    train(model, lab.train, CONFIG, evaluate=lambda model: 0.0)
+    assert any((model.get_parameter(name)[~kept] != 0).any() for name, kept in mask.items())
+
+
+def test_same_seed_same_bits_whatever_the_global_random_state(lab):
+    ends = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        before = torch.random.get_rng_state()
+        model = lab.model()
+        train(model, lab.train, CONFIG, evaluate=lambda model: 0.0)
+        assert torch.equal(torch.random.get_rng_state(), before)
+        ends.append(weights(model))
+    assert equal(*ends)
+    other = lab.model()
+    train(other, lab.train, dataclasses.replace(CONFIG, seed=1), evaluate=lambda model: 0.0)
+    assert not equal(ends[0], weights(other))
+
+
+def test_evaluating_more_often_changes_nothing(lab):
+    ends = []
+    for every in (1, 100):
+        model = lab.model()
+        config = dataclasses.replace(CONFIG, evaluate_every=every)
+        train(model, lab.train, config, evaluate=SplitScore(lab.task, lab.selection))
+        ends.append(weights(model))
+    assert equal(*ends)
+
+
+def test_keep_best_ends_with_the_weights_of_the_earliest_best_score(lab):
+    model, saved = lab.model(), []
+    scores = iter([0.1, 0.9, 0.9])
+
+    def evaluate(model):
+        saved.append(weights(model))
+        return next(scores)
+
+    history = train(model, lab.train, dataclasses.replace(CONFIG, keep_best=True), evaluate=evaluate)
+    assert history.steps == [4, 8, 12] and history.best == 1
+    assert equal(weights(model), saved[1])
+
+
+def test_the_last_step_is_always_evaluated(lab):
+    config = dataclasses.replace(CONFIG, evaluate_every=5)
+    history = train(lab.model(), lab.train, config, evaluate=lambda model: 0.0)
+    assert history.steps == [5, 10, 12] and history.total_steps == 12
+
+
+@pytest.mark.parametrize("term", ["labels", "logits", "attention", "hidden"])
+def test_each_distillation_term_pulls_the_student(lab, term):
+    teacher_model = lab.model()
+    longer = dataclasses.replace(CONFIG, epochs=8, learning_rate=3e-3)
+    train(teacher_model, lab.train, longer, evaluate=lambda model: 0.0)
+    teacher = Teacher(teacher_model, lab.train)
+    settings = Distillation(**{**dict.fromkeys(("labels", "logits", "attention", "hidden"), 0.0), term: 1.0})
+    student = lab.model(seed=1)
+    mask = rl.MaskSampler(student, rl.Magnitude(), sparsity=0.5).draw(0)
+    config = dataclasses.replace(longer, evaluate_every=8, distillation=settings)
+    before = weights(teacher_model)
+    history = train(student, lab.train, config, evaluate=lambda model: 0.0, mask=mask, teacher=teacher)
+    assert history.losses[-1] < history.losses[0]
+    assert equal(before, weights(teacher_model))
+
+
+def test_a_student_equal_to_its_teacher_has_the_least_loss(lab):
+    from randprune_lab.training.distillation import loss
+
+    teacher = Teacher(lab.model(), lab.train)
+    batch = lab.train.batch(list(range(16)))
+    settings = Distillation(logits=1.0, attention=1.0, hidden=1.0)
+
+    def value(student):
+        student.set_attn_implementation("eager")
+        teacher.model.set_attn_implementation("eager")
+        return float(loss(student.eval(), batch, teacher, settings))
+
+    entropy = torch.from_numpy(teacher.logits[:16]).softmax(-1)
+    floor = float(-(entropy * entropy.log()).sum(-1).mean())
+    assert value(lab.model()) == pytest.approx(floor, abs=1e-5)
+    moved = lab.model()
+    with torch.no_grad():
+        for parameter in moved.bert.encoder.parameters():
+            parameter.mul_(1.5)
+    assert value(moved) > floor + 1e-3
+
+
+def test_predictions_are_in_the_splits_order_and_without_dropout(lab):
+    model = lab.model().train()
+    logits = predict(model, lab.selection, batch_size=7)
+    assert model.training
+    one_by_one = torch.cat(
+        [model.eval()(**_inputs(lab.selection.batch([row]))).logits.detach() for row in range(len(lab.selection))]
+    )
+    assert torch.allclose(torch.from_numpy(logits), one_by_one, atol=1e-5)
+    assert score(lab.task, logits, lab.selection)["accuracy"] == (logits.argmax(1) == lab.selection.labels).mean()
+
+
+def _inputs(batch):
+    return {key: value for key, value in batch.items() if key not in ("labels", "rows")}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("epochs", 0), ("learning_rate", 0.0), ("learning_rate", float("nan")), ("batch_size", 0), ("warmup", 1.5)],
+)
+def test_settings_out_of_range_are_named(setting, value):
+    with pytest.raises(ConfigError, match=rf"{setting} must be in .*got {value}"):
+        TrainingConfig(**{setting: value})
+
+
+def test_a_loss_without_terms_is_refused():
+    with pytest.raises(ConfigError, match="distillation leaves no loss"):
+        Distillation(labels=0, logits=0)
