@@ -1,0 +1,148 @@
+"""A report from start to end: which notebooks, with which parameters, into which folder."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from randprune_lab.errors import ConfigError, FileError, RunError, unknown_name
+from randprune_lab.report import notebook as read
+from randprune_lab.report.index import MADE_BY, SUMMARY_FILE, write_index
+from randprune_lab.report.results import NotebookResult, ReportSummary, format_duration
+from randprune_lab.report.runner import WORK_FOLDER, run_notebooks
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+# Seconds that one cell may take: far above what it needs, but a hung kernel must end some day.
+PROFILES = {"smoke": 300, "classroom": 1_800, "study": 7 * 86_400}
+
+
+def report(
+    profile: str,
+    out: str | Path,
+    only: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    notebooks: str | Path = "notebooks",
+    overwrite: bool = False,
+) -> ReportSummary:
+    """Run the notebooks of a folder headless and write one page each, an index and a summary to `out`.
+
+    `only` selects by the beginning of the name ("00", "03_mask"). `parameters` go to the notebooks whose
+    parameters cell assigns them. A former report in `out` is replaced; a folder that holds anything else is
+    refused unless `overwrite`, which replaces files of the same name and keeps the others. Prints one line
+    per notebook and the path of the index.
+
+    Raises `UnknownNameError` for a profile or notebook, `ConfigError` for a parameter that no selected
+    notebook has, `FileError` for notebooks that cannot be read, `RunError` for a refused folder.
+    """
+    if profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+    sources = _select(_read_folder(Path(notebooks)), only)
+    _check_parameters(parameters or {}, sources)
+    _prepare_folder(Path(out), Path(notebooks), overwrite)
+
+    planned = tuple(NotebookResult(path.stem, read.title(node, path.stem)) for path, node in sources.items())
+    summary = ReportSummary(Path(out), profile, dict(parameters or {}), planned)
+    write_index(summary)  # from now on the folder is known as a report, even if this run is killed
+    for result in run_notebooks(list(sources), Path(out), summary.parameters, profile, PROFILES[profile]):
+        print(_progress_line(result, width=max(len(path.stem) for path in sources)), flush=True)
+        summary = _with_result(summary, result)
+        write_index(summary)
+    print(f"report: {summary.index}", flush=True)
+    return summary
+
+
+def parse_parameters(assignments: Sequence[str]) -> dict[str, Any]:
+    """Parameters from texts such as "seed=3", "rate=1e-3", "levels=[0.5, 0.9]" or "task=SST-2".
+
+    A value is read as JSON, else as a Python literal, else it is the text itself. Raises `ConfigError`
+    for an assignment without a name.
+    """
+    return dict(map(_parse_parameter, assignments))
+
+
+def _parse_parameter(assignment: str) -> tuple[str, Any]:
+    name, equals, value = assignment.partition("=")
+    if not (equals and name.strip().isidentifier()):
+        raise ConfigError(f"a parameter must read name=value, got {assignment!r}")
+    for literal in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError):
+            return name.strip(), literal(value)
+    return name.strip(), value
+
+
+def _read_folder(folder: Path) -> dict[Path, NotebookNode]:
+    import nbformat
+
+    sources = {}
+    for path in sorted(folder.glob("*.ipynb")):
+        try:
+            sources[path] = nbformat.read(path, as_version=4)
+        except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
+            raise FileError(f"cannot read notebook {path}: {error}") from error
+    if not sources:
+        raise FileError(f"no notebooks (*.ipynb) in {folder.absolute()}; name their folder with --notebooks")
+    return sources
+
+
+def _select(sources: dict[Path, NotebookNode], only: str | None) -> dict[Path, NotebookNode]:
+    selected = {path: node for path, node in sources.items() if path.stem.startswith(only or "")}
+    if not selected:
+        raise unknown_name("notebook", str(only), [path.stem for path in sources])
+    return selected
+
+
+def _check_parameters(parameters: Mapping[str, Any], sources: Mapping[Path, NotebookNode]) -> None:
+    known = set().union(*map(read.parameter_names, sources.values())) - {"profile"}
+    unknown = sorted(set(parameters) - known)
+    if unknown:
+        raise ConfigError(
+            f"unknown parameter {', '.join(unknown)}; the selected notebooks know: {', '.join(sorted(known)) or 'none'}"
+        )
+
+
+def _prepare_folder(out: Path, notebooks: Path, overwrite: bool) -> None:
+    if out.resolve() == notebooks.resolve():
+        raise RunError(f"{out} holds the notebooks themselves; choose another folder for the report")
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file; choose a folder for the report")
+    former = _former_names(out)
+    if former is None and not overwrite and out.exists() and any(out.iterdir()):
+        raise RunError(f"{out} holds something else than a report; choose another folder, or --overwrite")
+    _remove_report(out, former or set())
+
+
+def _former_names(out: Path) -> set[str] | None:
+    """The notebooks of the report that lies in `out`; None if there is none."""
+    try:
+        summary = json.loads((out / SUMMARY_FILE).read_text(encoding="utf-8"))
+        names = {str(entry["name"]) for entry in summary["notebooks"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return names if summary.get("made_by") == MADE_BY else None
+
+
+def _remove_report(out: Path, names: set[str]) -> None:
+    """Remove the pages of a former report, so that none of them is taken for a new one."""
+    present = {path.stem for path in out.glob("*")}
+    for name in names & present:  # whatever someone wrote into the summary, nothing outside of `out`
+        (out / f"{name}.html").unlink(missing_ok=True)
+        (out / f"{name}.ipynb").unlink(missing_ok=True)
+        shutil.rmtree(out / WORK_FOLDER / name, ignore_errors=True)
+
+
+def _with_result(summary: ReportSummary, result: NotebookResult) -> ReportSummary:
+    results = (result if known.name == result.name else known for known in summary.results)
+    return replace(summary, results=tuple(results))
+
+
+def _progress_line(result: NotebookResult, width: int) -> str:
+    line = f"{result.name:<{width}}  {result.status:<6}  {format_duration(result.seconds)}"
+    return f"{line}  {result.failure}" if result.failure else line

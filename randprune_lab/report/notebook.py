@@ -1,0 +1,100 @@
+"""What the report reads from a notebook: its title, parameters, key figures, thumbnail and failed cell."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from randprune_lab.errors import ConfigError
+from randprune_lab.report.key_figures import MIMETYPE
+from randprune_lab.report.results import CellFailure
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+THUMBNAIL_SIZE = (720, 540)  # pixels: twice what the index shows, for sharp screens
+
+
+def title(notebook: NotebookNode, default: str) -> str:
+    """The first Markdown heading, without its markup, or `default`."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    heading = re.search(r"^#{1,6}\s+(.+?)\s*#*$", text, flags=re.MULTILINE)
+    return re.sub(r"[*`]|\[([^]]*)\]\([^)]*\)", r"\1", heading[1]) if heading else default
+
+
+def parameter_names(notebook: NotebookNode) -> set[str]:
+    """The names assigned in the cell tagged `parameters`; none if there is no such cell.
+
+    Raises `ConfigError` if that cell is not plain Python.
+    """
+    cells = [cell for cell in notebook.cells if "parameters" in _tags(cell)]
+    try:
+        statements = ast.parse(cells[0].source).body if cells else []
+    except SyntaxError as error:
+        raise ConfigError(f"the parameters cell must hold plain assignments, got {error.text!r}") from error
+    assigned = [target for statement in statements for target in _targets(statement)]
+    return {target.id for target in assigned if isinstance(target, ast.Name)}
+
+
+def key_figures(notebook: NotebookNode) -> dict[str, float]:
+    """All key figures that the executed notebook recorded, in their order."""
+    figures: dict[str, float] = {}
+    for _, data in _outputs(notebook):
+        figures |= {figure["name"]: figure["value"] for figure in data.get(MIMETYPE, [])}
+    return figures
+
+
+def thumbnail(notebook: NotebookNode) -> bytes | None:
+    """A small PNG of the first figure in a cell tagged `thumbnail` or, failing this, of the first figure."""
+    figures = [(cell, data["image/png"]) for cell, data in _outputs(notebook) if "image/png" in data]
+    if not figures:
+        return None
+    # False sorts before True, and the order among equals stays.
+    _, encoded = min(figures, key=lambda figure: "thumbnail" not in _tags(figure[0]))
+    return _shrink(base64.b64decode(encoded))
+
+
+def failure(notebook: NotebookNode, error: Exception) -> CellFailure:
+    """The failure of a notebook that `error` stopped: its last cell that began to run."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    begun = sum(bool(cell.metadata.get("papermill", {}).get("start_time")) for cell in cells)
+    return CellFailure(begun, *_name_and_message(error))
+
+
+def _name_and_message(error: Exception) -> tuple[str, str]:
+    # papermill carries the error of the cell as texts; anything else (a time-out, a kernel that died)
+    # explains itself at length, its first line says it all.
+    name = getattr(error, "ename", type(error).__name__)
+    message = getattr(error, "evalue", None) or str(error).strip().partition("\n")[0]
+    return name, message
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    return list(cell.metadata.get("tags", []))
+
+
+def _targets(statement: ast.stmt) -> list[ast.expr]:
+    if isinstance(statement, ast.Assign):
+        return statement.targets
+    return [statement.target] if isinstance(statement, ast.AnnAssign) else []
+
+
+def _outputs(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, dict[str, Any]]]:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "data" in output:
+                yield cell, output.data
+
+
+def _shrink(png: bytes) -> bytes:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as image:
+        image.thumbnail(THUMBNAIL_SIZE)
+        smaller = io.BytesIO()
+        image.save(smaller, format="PNG", optimize=True)
+    return smaller.getvalue()

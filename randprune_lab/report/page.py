@@ -1,0 +1,153 @@
+"""The page of one executed notebook: a single HTML file without scripts that needs no network.
+
+Formulas become MathML, which browsers draw themselves. Widgets live only with a kernel: a note stands in
+their place, and the static figure beside each one shows the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from latex2mathml.converter import convert as latex_to_mathml
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+from randprune_lab.report.results import NotebookResult, format_duration
+from randprune_lab.report.style import CSS, PAGE_CSS
+
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET_NOTE = '<p class="widget-note">The notebook itself has an interactive figure here.</p>'
+
+# The best form of an output comes first; scripts are left out.
+SHOWN = ["text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain"]
+
+# Two spellings that the converter does not know.
+LATEX_SYNONYMS = {"{aligned}": "{align*}", r"\operatorname*": r"\operatorname"}
+
+TEMPLATE = """
+{%- extends "classic/base.html.j2" -%}
+{% block header %}<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ resources.result.title | escape_html }}</title>
+<style>{{ resources.css }}</style>
+</head>
+{% endblock header %}
+{% block body_header %}<body><main>
+<nav class="top">
+<a href="index.html">&larr; All notebooks</a>
+<span class="badge {{ resources.result.status }}">{{ resources.result.status }}</span>
+<span>{{ resources.duration }}</span>
+<a href="{{ resources.result.name | escape_html }}.ipynb" download>Download</a>
+</nav>
+{%- if resources.result.failure %}
+<p class="failure">Stopped in <a href="#cell-{{ resources.result.failure.cell }}">cell
+{{ resources.result.failure.cell }}</a>: {{ resources.result.failure.reason | escape_html }}</p>
+{%- endif %}
+{% endblock body_header %}
+{% block body_footer %}</main></body>{% endblock body_footer %}
+{% block footer %}</html>{% endblock footer %}
+{% block in_prompt %}
+<div class="prompt" id="cell-{{ cell.execution_count }}">{{ cell.execution_count or "" }}</div>
+{% endblock in_prompt %}
+{% block empty_in_prompt %}{% endblock empty_in_prompt %}
+{% block output_area_prompt %}{% endblock output_area_prompt %}
+{% block data_latex %}{{ output.data["text/latex"] | markdown2html }}{% endblock data_latex %}
+"""
+
+
+def render_page(notebook: NotebookNode, result: NotebookResult) -> str:
+    """The page of an executed notebook as HTML."""
+    resources = {"result": result, "css": CSS + PAGE_CSS, "duration": format_duration(result.seconds)}
+    exporter = _PageExporter(raw_template=TEMPLATE)
+    html, _ = exporter.from_notebook_node(_presentable(notebook), resources=resources)
+    return str(html)
+
+
+def _presentable(notebook: NotebookNode) -> NotebookNode:
+    """A copy without papermill's marks and with a note in place of each widget."""
+    notebook = copy.deepcopy(notebook)
+    models = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    notebook.cells = [
+        cell for cell in notebook.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
+    ]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.metadata.setdefault("alt", f"Figure of cell {cell.execution_count}")
+            cell.outputs = [_without_widget(output) for output in cell.outputs if not _is_progress(output, models)]
+    return notebook
+
+
+def _without_widget(output: NotebookNode) -> NotebookNode:
+    if WIDGET_VIEW in output.get("data", {}):
+        output.data = {"text/html": WIDGET_NOTE}
+    return output
+
+
+def _is_progress(output: NotebookNode, models: Mapping[str, Any]) -> bool:
+    """Whether an output is a progress bar: it has nothing left to say once the run is over."""
+    view = output.get("data", {}).get(WIDGET_VIEW)
+    return view is not None and any("Progress" in name for name in _model_names(view["model_id"], models))
+
+
+def _model_names(model_id: str, models: Mapping[str, Any]) -> Iterator[str]:
+    model = models.get(model_id, {})
+    yield model.get("model_name", "")
+    for child in model.get("state", {}).get("children", []):
+        yield from _model_names(child.removeprefix("IPY_MODEL_"), models)
+
+
+class _PageExporter(HTMLExporter):
+    @property
+    def default_config(self) -> Config:
+        config = Config(super().default_config)
+        config.NbConvertBase.display_data_priority = SHOWN
+        config.CoalesceStreamsPreprocessor.enabled = True  # of a text progress bar, its last state
+        return config
+
+    @pass_context
+    def markdown2html(self, context: Context, source: str) -> str:
+        renderer = _Renderer(escape=False, attachments=context["cell"].get("attachments", {}))
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
+class _Renderer(IPythonRenderer):
+    """Markdown to HTML that stands alone: formulas as MathML, no pictures from elsewhere."""
+
+    def inline_math(self, body: str) -> str:
+        return _mathml(body, "inline")
+
+    def block_math(self, body: str) -> str:
+        return _mathml(body, "block")
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return _mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        if "://" in url:  # a badge, say: its text stands for it
+            return escape(text)
+        return super().image(text, url, title)
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        # A neighbouring notebook is a page of this report.
+        return super().link(text, re.sub(r"^([^/:]+)\.ipynb", r"\1.html", url), title)
+
+
+def _mathml(latex: str, display: str) -> str:
+    for spelling, known in LATEX_SYNONYMS.items():
+        latex = latex.replace(spelling, known)
+    try:
+        return latex_to_mathml(latex, display=display)
+    except Exception:  # it raises many types; a reader is better served by the source than by nothing
+        return f"<code>{escape(latex)}</code>"

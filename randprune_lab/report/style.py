@@ -1,0 +1,148 @@
+"""The look of a report: one style sheet for the index and for the notebooks' pages, light and dark."""
+
+CSS = """
+:root {
+  color-scheme: light dark;
+  --paper: #fbfbf9; --card: #ffffff; --line: #e3e2dc; --ink: #1d2126; --soft: #5f666f;
+  --code: #f4f3ee; --accent: #1d5fa8;
+  --ok: #1f7a4d; --ok-back: #e3f3ea; --bad: #b3261e; --bad-back: #fbe9e7;
+  --keyword: #8250a8; --string: #2f6f44; --number: #9a5b00; --comment: #6f7680; --name: #1d5fa8;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #15181c; --card: #1d2126; --line: #333940; --ink: #e6e7e8; --soft: #a2a9b2;
+    --code: #20252b; --accent: #7fb4ee;
+    --ok: #7fd3a5; --ok-back: #17372a; --bad: #ff9c92; --bad-back: #42201d;
+    --keyword: #c9a4ec; --string: #93d0a5; --number: #e8b872; --comment: #8d959f; --name: #8fbdf0;
+  }
+}
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; }
+body {
+  margin: 0; background: var(--paper); color: var(--ink);
+  font: 1rem/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
+}
+a { color: var(--accent); text-underline-offset: 0.15em; }
+:is(a, summary):focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; border-radius: 4px; }
+img { max-width: 100%; height: auto; }
+code, pre, .number { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+.badge {
+  display: inline-block; padding: 0.05rem 0.6rem; border-radius: 1rem; font-size: 0.8rem; font-weight: 600;
+  color: var(--soft); background: var(--code);
+}
+.badge.ok { color: var(--ok); background: var(--ok-back); }
+.badge.failed { color: var(--bad); background: var(--bad-back); }
+.failure {
+  margin: 0; padding: 0.6rem 0.8rem; border-left: 3px solid var(--bad); border-radius: 4px;
+  background: var(--bad-back); font-size: 0.875rem; overflow-wrap: anywhere;
+}
+"""
+
+INDEX_CSS = """
+main { max-width: 72rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+header { margin-bottom: 2rem; }
+h1 { margin: 0 0 0.25rem; font-size: clamp(1.6rem, 4vw, 2.25rem); line-height: 1.2; letter-spacing: -0.01em; }
+header p { margin: 0.25rem 0; color: var(--soft); }
+header strong { color: var(--ink); font-weight: 600; }
+.cards {
+  display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr));
+  list-style: none; margin: 0; padding: 0;
+}
+.card {
+  display: flex; flex-direction: column; overflow: hidden; position: relative;
+  background: var(--card); border: 1px solid var(--line); border-radius: 12px;
+}
+.card:has(a:hover) { border-color: var(--accent); }
+.card h2 { margin: 0; font-size: 1.1rem; line-height: 1.35; }
+.card h2 a { color: inherit; text-decoration: none; }
+.card h2 a:hover { color: var(--accent); }
+.card h2 a::after { content: ""; position: absolute; inset: 0; }  /* the whole card is the link */
+.picture {
+  aspect-ratio: 16 / 10; display: grid; place-items: center; position: relative;
+  background: #ffffff; border-bottom: 1px solid var(--line);
+}
+.picture img {
+  position: absolute; inset: 0.75rem; object-fit: contain;
+  width: calc(100% - 1.5rem); height: calc(100% - 1.5rem);
+}
+.picture.empty { background: var(--code); color: var(--soft); font-size: 2.5rem; font-weight: 300; }
+@media (max-width: 40rem) { .picture.empty { aspect-ratio: 16 / 4; } }
+.text { display: flex; flex-direction: column; gap: 0.75rem; padding: 1rem 1.1rem 1.15rem; flex: 1; }
+.state { display: flex; gap: 0.6rem; align-items: center; margin: 0; color: var(--soft); font-size: 0.9rem; }
+.figures { margin: auto 0 0; padding-top: 0.6rem; border-top: 1px solid var(--line); font-size: 0.875rem; }
+.figures div { display: flex; justify-content: space-between; gap: 1rem; padding: 0.1rem 0; }
+.figures dt { color: var(--soft); }
+.figures dd { margin: 0; font-variant-numeric: tabular-nums; font-weight: 600; }
+footer { margin-top: 2.5rem; color: var(--soft); font-size: 0.875rem; }
+"""
+
+PAGE_CSS = """
+main { max-width: 52rem; margin: 0 auto; padding: 0 1.25rem 5rem; }
+.top {
+  display: flex; flex-wrap: wrap; gap: 0.3rem 0.75rem; align-items: center; padding: 1rem 0;
+  color: var(--soft); font-size: 0.875rem; border-bottom: 1px solid var(--line); margin-bottom: 1.5rem;
+}
+.top a:first-child { margin-right: auto; }
+main > .failure { margin-bottom: 1.5rem; }
+h1, h2, h3, h4 { line-height: 1.25; letter-spacing: -0.01em; margin: 2.25rem 0 0.75rem; }
+h1 { font-size: clamp(1.6rem, 5vw, 2.25rem); margin-top: 1rem; }
+h2 { font-size: 1.5rem; }
+h3 { font-size: 1.2rem; }
+.anchor-link { margin-left: 0.4rem; color: var(--soft); text-decoration: none; opacity: 0; }
+:hover > .anchor-link, .anchor-link:focus { opacity: 1; }
+.cell { margin: 1rem 0; }
+.input { position: relative; }
+.prompt {
+  position: absolute; top: 0.3rem; right: 0.6rem; color: var(--soft); background: var(--code);
+  font-size: 0.75rem; user-select: none;
+}
+pre {
+  margin: 0; padding: 0.8rem 1rem; border-radius: 8px; overflow-x: auto;
+  font-size: 0.85rem; line-height: 1.5; background: var(--code);
+}
+.input pre { border: 1px solid var(--line); padding-right: 2.5rem; }
+.output_area { margin-top: 0.6rem; overflow-x: auto; }
+.output_area pre { background: none; padding: 0.2rem 1rem; }
+.output_area .output_error pre {
+  padding: 0.8rem 1rem; background: var(--bad-back); border-left: 3px solid var(--bad);
+}
+.output_stderr pre { color: var(--soft); }
+.output_png img, .output_jpeg img, .output_svg img {
+  display: block; margin: 0 auto; background: #ffffff; border-radius: 8px;
+}
+.widget-note {
+  margin: 0; padding: 0.6rem 1rem; border: 1px dashed var(--line); border-radius: 8px; color: var(--soft);
+}
+:not(pre) > code { background: var(--code); padding: 0.1em 0.3em; border-radius: 4px; font-size: 0.875em; }
+blockquote { margin: 1rem 0; padding: 0.1rem 1rem; border-left: 3px solid var(--line); color: var(--soft); }
+details { border: 1px solid var(--line); border-radius: 8px; padding: 0.6rem 1rem; }
+summary { cursor: pointer; font-weight: 600; }
+table { border-collapse: collapse; margin: 0.75rem 0; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+.dataframe { border: 0; }
+.dataframe th { white-space: nowrap; }
+th, td { border: 0; padding: 0.35rem 0.8rem; text-align: right; border-bottom: 1px solid var(--line); }
+.text_cell_render :is(th, td) { text-align: left; }
+.text_cell_render { overflow-x: auto; }
+.key-figures { outline: 1px solid var(--line); border-radius: 8px; margin: 1px; }
+.key-figures caption { text-align: left; padding: 0.5rem 0.8rem 0.3rem; font-weight: 600; }
+.key-figures th { font-weight: 400; color: var(--soft); }
+.key-figures td { font-weight: 600; }
+.key-figures tr:last-child > * { border-bottom: 0; }
+math { font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", math; font-size: 1.08em; }
+math[display="block"] { margin: 1rem 0; overflow-x: auto; overflow-y: hidden; padding: 0.2rem 0; }
+mtd[columnalign] { padding-inline: 0.15em; }
+mtd[columnalign="right"] { text-align: -webkit-right; }
+mtd[columnalign="left"] { text-align: -webkit-left; }
+.highlight :is(.k, .kn, .kc, .kd, .ow) { color: var(--keyword); }
+.highlight :is(.s, .s1, .s2, .sa, .sd, .si, .se) { color: var(--string); }
+.highlight :is(.mi, .mf, .mh, .mb, .mo) { color: var(--number); }
+.highlight :is(.c, .c1, .cm, .ch) { color: var(--comment); font-style: italic; }
+.highlight :is(.nf, .nc, .nd, .fm) { color: var(--name); }
+.ansi-red-fg, .ansi-red-intense-fg { color: var(--bad); }
+.ansi-green-fg, .ansi-green-intense-fg { color: var(--ok); }
+.ansi-blue-fg, .ansi-cyan-fg, .ansi-blue-intense-fg, .ansi-cyan-intense-fg { color: var(--accent); }
+.ansi-yellow-fg, .ansi-yellow-intense-fg { color: var(--number); }
+.ansi-bold { font-weight: 600; }
+@media (max-width: 40rem) { .prompt { visibility: hidden; } }
+@media print { .top a { display: none; } .cell { break-inside: avoid; } }
+"""

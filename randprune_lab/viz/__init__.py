@@ -1,0 +1,1 @@
+"""Figures and widgets, drawn from curves and recorded runs."""

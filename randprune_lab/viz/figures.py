@@ -1,0 +1,139 @@
+"""The figures of the course. Each is a pure function from curves or records to a matplotlib figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from randprune_lab.analysis.record import RunRecord
+from randprune_lab.masks.curve import InclusionCurve
+from randprune_lab.masks.rules import Rule
+from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.viz.style import COLOURS, LABELS, QUIET, RAMP, new_figure
+
+
+def inclusion_curves(curves: Mapping[str, InclusionCurve], title: str) -> Figure:
+    """The chance to be kept against the score, for several rules on the same weights.
+
+    Args:
+        curves: by label; a label that begins with a rule's name has that rule's colour, others go from light to dark.
+        title: what the figure shows, as a sentence.
+    """
+    figure, axis = new_figure()
+    ramp = iter(RAMP)
+    for label, curve in curves.items():
+        colour = COLOURS.get(label.split()[0].lower()) or next(ramp, QUIET)
+        _draw_curve(axis, curve, colour=colour, label=label)
+    axis.set_title(title)
+    axis.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def sampling(
+    weights: Float[Tensor, "out in"], rule: Rule, sparsity: float, *, candidates: int = 3, corner: int = 12
+) -> Figure:
+    """One rule on one matrix: its inclusion curve, and what some candidates keep of the matrix's corner."""
+    sampler = MaskSampler({"weights": weights}, rule, sparsity)
+    curve = sampler.curves["weights"]
+    figure, axes = new_figure(11, 3.2, ncols=1 + candidates, width_ratios=[2.1] + [1] * candidates)
+    _draw_curve(axes[0], curve, colour=COLOURS[rule.name])
+    overlap = 1 - curve.expected_hamming() / (2 * curve.k)
+    axes[0].set_title(f"Two candidates share {overlap:.0%} of what they keep")
+    for candidate, axis in enumerate(axes[1:]):
+        _draw_corner(axis, weights, sampler.draw(candidate)["weights"], corner)
+        axis.set_title(f"candidate {candidate}", fontweight="normal", fontsize="medium")
+    axes[1].set_ylabel(f"first {corner} outputs")
+    return figure
+
+
+def early_scores(record: RunRecord, level: int) -> Figure:
+    """Scores of all candidates of a level during their early evaluation; the chosen one stands out."""
+    units = record.candidates(level)
+    winner = record.units.get(f"randomized-level-{level}", {}).get("winner")
+    spread = max(unit["score"] for unit in units) - min(unit["score"] for unit in units)
+    figure, (axis, summary) = new_figure(9, 3.6, ncols=2, width_ratios=[2.2, 1], sharey=True)
+    for number, unit in enumerate(units):
+        chosen = number == winner
+        look: dict[str, Any] = {
+            "color": COLOURS["randomized"] if chosen else QUIET,
+            "zorder": 3 if chosen else 2,
+        }
+        axis.plot(unit["steps"], unit["scores"], marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
+        summary.plot(number, unit["score"], "o", ms=9 if chosen else 6, **look)
+    axis.set_title(f"{len(units)} masks at {record.config.levels[level - 1]:.0%}: early scores differ by {spread:.3f}")
+    axis.set(xlabel="training steps with the mask", ylabel="accuracy, selection split")
+    summary.set(xlabel="candidate", xticks=range(len(units)))
+    summary.set_title(f"mean; {winner} is kept" if winner is not None else "mean", fontweight="normal")
+    return figure
+
+
+def accuracy_by_sparsity(record: RunRecord) -> Figure:
+    """Accuracy on the report split against sparsity, with 95 % intervals: the search and its baselines."""
+    figure, axis = new_figure(7.5, 3.8)
+    dense = record.accuracy("dense")
+    axis.axhspan(dense.low, dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
+    axis.axhline(dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
+    places = np.arange(len(record.config.levels))
+    for shift, method in zip(np.linspace(-0.08, 0.08, len(record.methods)), record.methods, strict=True):
+        intervals = [record.accuracy(f"{method}-level-{level + 1}") for level in places]
+        middle = np.array([interval.estimate for interval in intervals])
+        arms = [middle - [i.low for i in intervals], [i.high for i in intervals] - middle]
+        axis.errorbar(
+            places + shift,
+            middle,
+            arms,
+            fmt="o-",
+            capsize=3,
+            color=COLOURS[method],
+            label=LABELS.get(method, method),
+        )
+    axis.set_xticks(places, [f"{level:.4g} %" for level in 100 * np.array(record.config.levels)])
+    axis.set(xlabel="sparsity of the encoder", ylabel="accuracy, report split")
+    axis.margins(x=0.15)
+    axis.set_title(_verdict(record))
+    axis.legend(frameon=False, fontsize="small")
+    return figure
+
+
+def _verdict(record: RunRecord) -> str:
+    """What the last level says about the search against IMP, no more than its interval allows."""
+    last = len(record.config.levels)
+    sparsity = record.config.levels[-1]
+    if "imp" not in record.methods:
+        return f"Accuracy down to {sparsity:.4g} sparsity"
+    gain = record.difference(f"randomized-level-{last}", f"imp-level-{last}")
+    if gain.low <= 0 <= gain.high:
+        return f"At {sparsity:.2%}: no clear difference to IMP ({gain.estimate:+.3f})"
+    return f"At {sparsity:.2%}: {'better' if gain.estimate > 0 else 'worse'} than IMP by {abs(gain.estimate):.3f}"
+
+
+def _draw_curve(axis: Axes, curve: InclusionCurve, *, colour: str, label: str | None = None) -> None:
+    border = _border(curve)
+    scores = border * np.geomspace(1 / 4, 4, 400)
+    axis.plot(scores / border, curve.at(scores), color=colour, lw=2, label=label)
+    axis.axvline(1, color=QUIET, lw=0.8, ls=":")
+    axis.set_xscale("log", base=2)
+    axis.set_xticks([1 / 4, 1 / 2, 1, 2, 4], ["¼", "½", "1", "2", "4"])
+    axis.set(xlabel="|weight| / border of the magnitude mask", ylabel="chance to be kept", ylim=(-0.03, 1.03))
+
+
+def _border(curve: InclusionCurve) -> float:
+    """The k-th largest score."""
+    kept = curve.magnitude > 0
+    return float(curve.histogram.scores[kept][0])
+
+
+def _draw_corner(axis: Axes, weights: Float[Tensor, "out in"], mask: Bool[Tensor, "out in"], corner: int) -> None:
+    """Magnitudes as grey cells; a blue frame where the weight is kept."""
+    scores = weights[:corner, :corner].abs().float().numpy()
+    axis.imshow(scores, cmap="Greys", vmin=0, vmax=float(np.quantile(scores, 0.98)) or 1.0)
+    for row, column in zip(*torch.nonzero(mask[:corner, :corner], as_tuple=True), strict=True):
+        axis.plot(int(column), int(row), "s", ms=8, mfc="none", mec=COLOURS["voting"], mew=2)
+    axis.set(xticks=[], yticks=[], xlabel=f"first {corner} inputs")

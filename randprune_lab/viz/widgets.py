@@ -1,0 +1,59 @@
+"""Explorers: controls above a picture that is drawn anew whenever one of them moves.
+
+The picture is PNG bytes in an Image widget. Output widgets are avoided on purpose: cells that print or plot
+into one hang headless runs at random (nbclient's issues 311 and 312).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+from matplotlib.figure import Figure
+
+from randprune_lab.viz.style import png
+
+
+def explore(question: str, picture: Callable[..., Figure], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
+    """Controls that redraw `picture(**values)`, under the question that they help to answer.
+
+    Args:
+        picture: a pure function of the controls' values, by name.
+        controls: widgets with a value; sliders act when they are released, not while they move.
+    """
+    image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+    image.alt = question
+
+    def redraw(_: Any = None) -> None:
+        image.value = png(picture(**{name: control.value for name, control in controls.items()}))
+
+    for control in controls.values():
+        if hasattr(control, "continuous_update"):
+            control.continuous_update = False
+        control.observe(redraw, names="value")
+    redraw()
+    return ipywidgets.VBox([ipywidgets.HTML(f"<b>{question}</b>"), *controls.values(), image])
+
+
+def sparsity_slider(value: float = 0.9375) -> ipywidgets.SelectionSlider:
+    """Sparsities from 54 % to 99 %."""
+    levels = (0.54, 0.75, 0.83, 0.92, 0.9375, 0.97, 0.99)
+    return _choices("sparsity", [(f"{level:.4g} %", level / 100) for level in (100 * x for x in levels)], value)
+
+
+def sampling_ratio_slider(value: float = 1e-4) -> ipywidgets.SelectionSlider:
+    """Sampling ratios of the voting rule, from most random to least."""
+    ratios = (1e-6, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+    return _choices("sampling ratio", [(f"{ratio:.0e}", ratio) for ratio in ratios], value)
+
+
+def _choices(description: str, options: list[tuple[str, float]], value: float) -> ipywidgets.SelectionSlider:
+    nearest = min((number for _, number in options), key=lambda number: abs(number - value))
+    return ipywidgets.SelectionSlider(
+        description=description,
+        options=options,
+        value=nearest,
+        style={"description_width": "8em"},
+        layout=ipywidgets.Layout(width="28em"),
+    )

@@ -1,0 +1,40 @@
+"""Key figures are finite numbers, shown and recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from randprune_lab.errors import ConfigError
+from randprune_lab.report.key_figures import MIMETYPE, format_figure, key_figures
+
+
+@pytest.fixture
+def shown(monkeypatch) -> list[dict]:
+    bundles: list[dict] = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: bundles.append(bundle))
+    return bundles
+
+
+def test_numbers_of_any_library_are_recorded(shown):
+    key_figures(a=1, b=0.5, c=np.float32(0.25), d=np.int64(3), e=torch.tensor(2.0))
+    recorded = {figure["name"]: figure["value"] for figure in shown[0][MIMETYPE]}
+    assert recorded == {"a": 1, "b": 0.5, "c": 0.25, "d": 3, "e": 2.0}
+    assert {type(value) for value in recorded.values()} == {int, float}
+    assert "<td>0.25</td>" in shown[0]["text/html"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "much", None, [1.0, 2.0]])
+def test_what_is_no_finite_number_is_refused(value, shown):
+    with pytest.raises(ConfigError, match="key figure accuracy"):
+        key_figures(accuracy=value)
+    assert not shown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(8, "8"), (1234567, "1,234,567"), (0.81234, "0.8123"), (12345.6, "12,346"), (1.5e-7, "1.5e-07")],
+)
+def test_figures_are_readable(value, text):
+    assert format_figure(value) == text

@@ -1,0 +1,146 @@
+"""A report is complete whatever its notebooks do, stands alone, and can be made again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+
+import nbformat
+import pytest
+
+from randprune_lab.errors import ConfigError, FileError, RunError, UnknownNameError
+from randprune_lab.report import CellFailure, parse_parameters, report
+
+REMOTE_SOURCE = re.compile(r"<(?:script|link|img|iframe)[^>]*?(?:src|href)\s*=\s*[\"']?(?:https?:)?//", re.IGNORECASE)
+
+
+def test_failing_notebook_is_named_and_the_others_still_run(made):
+    assert [result.status for result in made.summary.results] == ["ok", "failed", "ok"]
+    assert made.summary.exit_code == 1
+    # The parameters are cells 1 and 2, the second one put in by papermill.
+    assert made.summary.results[1].failure == CellFailure(4, "ValueError", "sparsity must be in [0, 1), got 1.2")
+    assert not (made.summary.out / "work" / "01_failing" / "never").exists()
+
+
+def test_one_line_per_notebook_is_printed(made):
+    good, failing, _, index = made.printed
+    assert re.fullmatch(r"00_good +ok +\d+ s", good)
+    assert failing.endswith("cell 4: ValueError: sparsity must be in [0, 1), got 1.2")
+    assert index == f"report: {made.summary.index}"
+
+
+def test_kernel_is_this_interpreter_in_a_folder_of_its_own_with_the_parameters(made):
+    notebook = nbformat.read(made.summary.out / "00_good.ipynb", as_version=4)
+    printed = "".join(output.text for cell in notebook.cells for output in cell.get("outputs", []) if "text" in output)
+    work = (made.summary.out / "work" / "00_good").resolve()
+    assert printed.split() == [sys.executable, str(work), "smoke", "7"]
+
+
+def test_key_figures_reach_the_summary_in_order_and_the_last_value_counts(made):
+    figures = made.summary.results[0].key_figures
+    assert list(figures.items()) == [("winner_accuracy", 0.8), ("candidates", 8)]
+    saved = json.loads(made.text("summary.json"))["notebooks"]
+    assert [entry["key_figures"] for entry in saved] == [figures, {}, {}]
+    assert "<dt>winner accuracy</dt><dd>0.8</dd>" in made.text("index.html")
+
+
+def test_summary_holds_what_a_program_needs(made):
+    saved = json.loads(made.text("summary.json"))
+    assert saved["profile"] == "smoke"
+    assert saved["parameters"] == {"seed": 7}
+    assert saved["notebooks"][0]["title"] == "The good one"
+    assert saved["notebooks"][1]["failure"] == {
+        "cell": 4,
+        "error": "ValueError",
+        "message": "sparsity must be in [0, 1), got 1.2",
+    }
+
+
+def test_every_page_stands_alone(made):
+    for path in made.summary.out.glob("*.html"):
+        page = path.read_text("utf-8")
+        assert "<script" not in page, path.name
+        assert not REMOTE_SOURCE.search(page), path.name
+        assert "url(http" not in page, path.name
+        assert '<meta content="width=device-width' in page or '<meta name="viewport"' in page, path.name
+
+
+def test_index_shows_figure_link_and_failure(made):
+    index = made.text("index.html")
+    assert made.summary.results[0].thumbnail.startswith(b"\x89PNG")
+    assert index.count("data:image/png;base64,") == 1  # widgets are no figures, and a failed one has none
+    assert '<a href="00_good.html">The good one</a>' in index
+    assert "cell 4: ValueError: sparsity must be in [0, 1), got 1.2" in index
+
+
+def test_widget_leaves_a_note_on_the_page(made):
+    page = made.text("02_widget.html")
+    assert page.count("widget-note") == 2  # once in the style sheet
+    assert "IntSlider(" not in page
+
+
+def test_report_is_replaced_by_the_next_one(made, tmp_path):
+    out = shutil.copytree(made.summary.out, tmp_path / "out")
+    (out / "my notes.txt").write_text("keep me")
+    again = report("smoke", out, only="01", notebooks=made.notebooks)
+    assert [result.name for result in again.results] == ["01_failing"]
+    assert sorted(path.name for path in out.glob("*.html")) == ["01_failing.html", "index.html"]
+    assert [path.name for path in (out / "work").iterdir()] == ["01_failing"]
+    assert (out / "my notes.txt").exists()
+
+
+def test_foreign_folder_is_refused_and_left_alone(made, tmp_path):
+    (tmp_path / "summary.json").write_text('{"made_by": "someone else", "notebooks": []}')
+    with pytest.raises(RunError, match="something else"):
+        report("smoke", tmp_path, notebooks=made.notebooks)
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_notebooks_are_never_overwritten(made):
+    with pytest.raises(RunError, match="holds the notebooks"):
+        report("smoke", made.notebooks, notebooks=made.notebooks, overwrite=True)
+
+
+def test_wishes_that_cannot_be_met_are_explained(made, tmp_path):
+    with pytest.raises(ConfigError, match="unknown parameter sede; the selected notebooks know: seed"):
+        report("smoke", tmp_path / "out", parameters={"sede": 1}, notebooks=made.notebooks)
+    with pytest.raises(UnknownNameError, match="'smoke'"):
+        report("smok", tmp_path / "out", notebooks=made.notebooks)
+    with pytest.raises(UnknownNameError, match="00_good"):
+        report("smoke", tmp_path / "out", only="99", notebooks=made.notebooks)
+    with pytest.raises(FileError, match="no notebooks"):
+        report("smoke", tmp_path / "out", notebooks=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_notebook_that_is_no_notebook_is_named(tmp_path):
+    (tmp_path / "00_broken.ipynb").write_text("not JSON")
+    with pytest.raises(FileError, match="00_broken"):
+        report("smoke", tmp_path / "out", notebooks=tmp_path)
+
+
+def test_hanging_cell_and_dying_kernel_are_failures_like_others(make_notebook, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules["randprune_lab.report.build"].PROFILES, "smoke", 3)
+    make_notebook(tmp_path / "notebooks" / "00_hangs.ipynb", ["import time; time.sleep(60)"])
+    make_notebook(tmp_path / "notebooks" / "01_dies.ipynb", ["1", "import os; os._exit(3)"])
+    hangs, dies = report("smoke", tmp_path / "out", notebooks=tmp_path / "notebooks").results
+    assert (hangs.failure.cell, hangs.failure.error) == (3, "CellTimeoutError")
+    assert (dies.failure.cell, dies.failure.error) == (4, "DeadKernelError")
+    assert "DeadKernelError" in (tmp_path / "out" / "01_dies.html").read_text("utf-8")
+
+
+def test_parameters_from_texts():
+    texts = ["seed=3", "rate=1e-3", "levels=[0.5, 0.9]", "task=SST-2", "flag=False", "note=a=b", "model=None"]
+    assert parse_parameters(texts) == {
+        "seed": 3,
+        "rate": 1e-3,
+        "levels": [0.5, 0.9],
+        "task": "SST-2",
+        "flag": False,
+        "note": "a=b",
+        "model": None,
+    }
+    with pytest.raises(ConfigError, match="name=value"):
+        parse_parameters(["seed"])
