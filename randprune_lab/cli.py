@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import os
+import shlex
 import sys
 import types
 import typing
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.command(options)
     except KeyboardInterrupt:
-        again = f"; go on with: randprune run --resume --out {options.out}" if options.name == "run" else ""
+        recorded = options.name == "run" and (options.out / "config.json").is_file()
+        again = f"; go on with: randprune run --resume --out {shlex.quote(str(options.out))}" if recorded else ""
         print(f"randprune: stopped{again}", file=sys.stderr)
         return 1
     except Exception as error:
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         wrong_use = isinstance(error, RandpruneError)
         what = str(error) if wrong_use else f"{type(error).__name__}: {error} (--debug shows where)"
-        print(f"randprune: {what}", file=sys.stderr)
+        print(f"randprune: {' '.join(what.splitlines())}", file=sys.stderr)
         return 2 if wrong_use else 1
 
 
@@ -53,8 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = add("run", _run, "do a whole search and record it in a folder")
     sub.add_argument("--out", type=Path, required=True, help="the run folder to write")
-    sub.add_argument("--resume", action="store_true", help="go on with the run in this folder")
-    sub.add_argument("--overwrite", action="store_true", help="replace the run in this folder")
+    used = sub.add_mutually_exclusive_group()
+    used.add_argument("--resume", action="store_true", help="go on with the run in this folder")
+    used.add_argument("--overwrite", action="store_true", help="replace the run in this folder")
     sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
     _add_fields(sub.add_argument_group("what decides the result"), RunConfig)
 
@@ -92,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         for field in dataclasses.fields(RunConfig)
         if hasattr(options, field.name)
     }
-    stored = options.resume and (options.out / "config.json").is_file()
+    stored = options.resume and ((options.out / "config.json").is_file() or not given)
     config = dataclasses.replace(read_config(options.out) if stored else RunConfig(), **given)
     path = run(config, options.out, resume=options.resume, overwrite=options.overwrite, progress=sys.stderr.isatty())
     return _print_run(RunRecord.load(path), options.json)

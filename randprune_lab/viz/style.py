@@ -18,15 +18,22 @@ COLOURS = {  # Okabe and Ito (2008)
     "gumbel": "#CC79A7",
     "dense": "#595959",
 }
-LABELS = {"randomized": "randomized (ours)", "imp": "IMP", "uniform": "uniform random", "dense": "dense"}
+LABELS = {"randomized": "randomized", "imp": "IMP", "uniform": "uniform random", "dense": "dense"}
 RAMP = ("#9ECAE1", "#4292C6", "#08519C", "#08306B")  # from more to less randomness
 QUIET = "#9A9A9A"
+
+
+class Picture(Figure):
+    """A figure that a notebook shows without pyplot and its global state."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
 
 
 def new_figure(width: float = 7.0, height: float = 3.6, **subplots: Any) -> tuple[Figure, Any]:
     """A figure and its axes, outside of pyplot's global state. Sizes in inches."""
     with mpl.rc_context({**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.95)}):
-        figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+        figure = Picture(figsize=(width, height), dpi=110, layout="constrained")
         axes = figure.subplots(**subplots)
     for axis in axes.flat if hasattr(axes, "flat") else [axes]:
         sns.despine(ax=axis)

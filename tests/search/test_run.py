@@ -242,9 +242,5 @@ def test_the_published_protocol_selects_the_last_level_on_the_report_split(confi
 def test_fingerprints_tell_weights_apart():
     one = {"a": torch.zeros(4), "b": torch.ones(2)}
     assert weights_sha256(one) == weights_sha256(dict(reversed(one.items())))
-    changes = (
-        {"a": torch.zeros(2, 2)},
-        {"a": torch.zeros(4, dtype=torch.float64)},
-        {"a": torch.tensor([0, 0, 0, -0.0])},
-    )
+    variants = (torch.zeros(2, 2), torch.zeros(4, dtype=torch.float64), torch.tensor([0, 0, 0, -0.0]))
     assert len({weights_sha256(one), *(weights_sha256({**one, "a": variant}) for variant in variants)}) == 4
