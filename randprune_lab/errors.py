@@ -6,7 +6,9 @@ A message names the thing, its value, what was expected and what to do about it.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
+from typing import SupportsFloat
 
 
 class RandpruneError(Exception):
@@ -63,8 +65,11 @@ def check_range(
     high_open: bool = False,
 ) -> None:
     """Raise `ConfigError` unless `value` lies in the interval from `low` to `high`."""
+    if isinstance(value, str) or not isinstance(value, SupportsFloat):
+        raise ConfigError(f"{name} must be a number, got {value!r}")
+    high_open = high_open or math.isinf(high)
     above = value > low if low_open else value >= low
     below = value < high if high_open else value <= high
     if not (above and below):  # written so that NaN fails too
-        left, right = "(" if low_open else "[", ")" if high_open or high == float("inf") else "]"
-        raise ConfigError(f"{name} must be in {left}{low:g}, {high:g}{right}, got {value!r}")
+        left, right = "(" if low_open else "[", ")" if high_open else "]"
+        raise ConfigError(f"{name} must be in {left}{low:g}, {high:g}{right}, got {value}")

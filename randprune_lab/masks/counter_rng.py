@@ -55,6 +55,7 @@ def uniform(
     torch.Size([2])
     """
     out = torch.empty(index.shape, dtype=torch.float64, device=index.device)
+    index = index.long()
     block = index // BLOCK
     for b in torch.unique(block).tolist():
         inside = block == b

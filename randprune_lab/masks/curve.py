@@ -36,14 +36,11 @@ class Bucketing:
         """The bucket of infinity; NaN lies at it or above it."""
         return (2**self.exponent_bits - 1) << (self.mantissa_bits - self.shift)
 
-    @property
-    def n_buckets(self) -> int:
-        return 1 << (self.exponent_bits + self.mantissa_bits - self.shift)
-
     def bucket(self, weights: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
         """The bucket of each weight's magnitude. Bucket 0 is zero; it takes in float32 scores below 3e-42."""
         magnitude = weights.view(self.integer) & torch.iinfo(self.integer).max
-        return magnitude >> self.shift
+        magnitude >>= self.shift
+        return magnitude
 
     def score(self, buckets: Int64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
         """A score that stands for each bucket: its middle, or the one value that it holds."""
@@ -81,10 +78,13 @@ class Histogram:
     zeros: int
 
     @classmethod
-    def from_counts(cls, counts: Int64[np.ndarray, " all"], bucketing: Bucketing) -> Histogram:
-        """From a count for every bucket of `bucketing`."""
-        buckets = 1 + np.flatnonzero(counts[1:])
-        return cls(buckets, bucketing.score(buckets), counts[buckets], int(counts[0]))
+    def from_counts(
+        cls, buckets: Int64[np.ndarray, " all"], counts: Int64[np.ndarray, " all"], bucketing: Bucketing
+    ) -> Histogram:
+        """From ascending buckets of `bucketing`, bucket 0 perhaps among them, and the weights in each."""
+        zeros = int(counts[buckets == 0].sum())
+        buckets, counts = buckets[buckets > 0], counts[buckets > 0]
+        return cls(buckets, bucketing.score(buckets), counts, zeros)
 
     @classmethod
     def from_scores(cls, scores: Float64[np.ndarray, " n"]) -> Histogram:
@@ -122,7 +122,8 @@ class InclusionCurve:
         if not len(self.inclusion):
             return np.zeros(np.shape(scores))
         with np.errstate(divide="ignore"):
-            return np.interp(np.log(scores), np.log(self.histogram.scores), self.inclusion)
+            chance = np.interp(np.log(scores), np.log(self.histogram.scores), self.inclusion)
+        return np.where(np.asarray(scores) > 0, chance, 0.0)
 
     @cached_property
     def magnitude(self) -> Float64[np.ndarray, " b"]:

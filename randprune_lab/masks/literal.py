@@ -49,8 +49,8 @@ def vote(
         index = torch.arange(round_ * n, (round_ + 1) * n)
         return uniform(seed, candidate, group, index, purpose="vote").numpy()
 
-    with np.errstate(divide="ignore"):
-        log_p = votes.power * np.log(scores)
+    log_p = np.full(n, -np.inf)
+    log_p[scores > 0] = votes.power * np.log(scores[scores > 0])
     ballots = np.zeros(n)
     for round_ in range(votes.rounds):
         arrival = np.log(-np.log(numbers(round_))) - log_p

@@ -136,7 +136,11 @@ class MaskSet(Mapping[str, Tensor]):
                 masks = cls({name: _unpack(file.get_tensor(name), shape) for name, shape in shapes.items()})
         except FileNotFoundError:
             raise FileError(f"there is no mask file at {path}") from None
-        except (SafetensorError, KeyError, ValueError) as error:
+        except FileError:
+            raise
+        except OSError as error:
+            raise FileError(f"cannot read mask file {path}: {error.strerror or error}") from error
+        except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise FileError(f"mask file {path} is damaged or truncated ({error}); write it again") from error
         if masks.sha256 != metadata.get("sha256"):
             raise FileError(f"mask file {path} is damaged: its bits don't match its SHA-256; write it again")

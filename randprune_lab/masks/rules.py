@@ -9,11 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.special import bdtrc, logsumexp, rel_entr
+from scipy.special import betainc, logsumexp, rel_entr
 
 from randprune_lab.errors import ConfigError, check_range, unknown_name
 from randprune_lab.masks.curve import Histogram, InclusionCurve
@@ -201,24 +202,31 @@ def majority_inclusion(
     weights with v votes for which there is room.
     """
     above = counts[::-1].cumsum()[::-1] - counts
-    v = int(rounds * pi[np.searchsorted(-above, -k, side="left")])  # the votes that the k-th weight expects
-    more, at_least = votes_above(v, rounds, pi), votes_above(v - 1, rounds, pi)
-    while np.sum(counts * more) > k:
-        v += 1
-        more, at_least = votes_above(v, rounds, pi), more
-    while np.sum(counts * at_least) < k:
-        v -= 1
-        more, at_least = at_least, votes_above(v - 1, rounds, pi)
-    equal = at_least - more
-    share = (k - np.sum(counts * more)) / np.sum(counts * equal)
-    return np.clip(more + share * equal, 0.0, 1.0)
+    expected = int(rounds * pi[np.searchsorted(-above, -k, side="left")])  # the votes that the k-th weight expects
+
+    @cache
+    def more(v: int) -> Float64[np.ndarray, " b"]:
+        return votes_above(v, rounds, pi)
+
+    def fits(v: int) -> bool:
+        return bool(np.sum(counts * more(v)) <= k)
+
+    low = high = expected
+    while not fits(high):
+        high += 2 * (high - expected) + 1
+    while low >= 0 and fits(low):
+        low -= 2 * (expected - low) + 1
+    v = bisect_left(range(high + 1), True, lo=max(low + 1, 0), key=fits)
+    equal = more(v - 1) - more(v)
+    room, ties = k - np.sum(counts * more(v)), np.sum(counts * equal)
+    return np.clip(more(v) + (room / ties if ties > 0 else 0.0) * equal, 0.0, 1.0)
 
 
 def votes_above(v: int, rounds: int, pi: Float64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
     """`P(V > v)` for `V ~ Binomial(rounds, pi)`, pi ascending; computed only where a Chernoff bound leaves it open."""
-    if v < 0:
-        return np.ones_like(pi)
-    x = min((v + 0.5) / rounds, 1.0)
+    if v < 0 or v >= rounds:
+        return np.full_like(pi, float(v < 0))
+    x = (v + 0.5) / rounds
 
     def settled(i: int) -> bool:
         chance = pi[i]
@@ -228,5 +236,5 @@ def votes_above(v: int, rounds: int, pi: Float64[np.ndarray, " b"]) -> Float64[n
     low = bisect_left(range(middle), True, key=lambda i: not settled(i))
     high = bisect_left(range(len(pi)), True, lo=middle, key=settled)
     tail = (np.arange(len(pi)) >= middle).astype(np.float64)
-    tail[low:high] = bdtrc(v, rounds, pi[low:high])
+    tail[low:high] = betainc(v + 1.0, float(rounds - v), pi[low:high])  # exact also where bdtrc is not
     return tail

@@ -89,16 +89,17 @@ def keep_count(size: int, sparsity: float) -> int:
 
 
 def _erk(shapes: Mapping[str, Sequence[int]], sizes: Mapping[str, int], total: int) -> dict[str, int]:
-    weight = {name: float(sum(shape)) for name, shape in shapes.items()}  # density × size, up to a factor
+    # density × size, up to a factor; a scalar counts as a vector of one
+    weight = {name: float(max(sum(shape), 1)) if sizes[name] else 0.0 for name, shape in shapes.items()}
     full: set[str] = set()
     while True:
-        rest = [name for name in sizes if name not in full]
+        rest = [name for name in sizes if name not in full and sizes[name]]
         room = total - sum(sizes[name] for name in full)
         scale = room / sum(weight[name] for name in rest) if rest else 0.0
         if not (over := {name for name in rest if scale * weight[name] > sizes[name]}):
             break
         full |= over
-    exact = {name: float(sizes[name]) if name in full else scale * weight[name] for name in sizes}
+    exact = {name: scale * weight[name] if name in rest else float(sizes[name]) for name in sizes}
     counts = {name: int(value) for name, value in exact.items()}
     by_remainder = sorted(rest, key=lambda name: counts[name] - exact[name])
     for name in by_remainder[: total - sum(counts.values())]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,8 @@ def inclusion_curves(curves: Mapping[str, InclusionCurve], title: str) -> Figure
     figure, axis = new_figure()
     ramp = iter(RAMP)
     for label, curve in curves.items():
-        colour = COLOURS.get(label.split()[0].lower()) or next(ramp, QUIET)
+        rule = re.split(r"\W", label.lower())[0]
+        colour = COLOURS.get(rule) or next(ramp, QUIET)
         _draw_curve(axis, curve, colour=colour, label=label)
     axis.set_title(title)
     axis.legend(frameon=False, loc="upper left")

@@ -1,0 +1,161 @@
+"""Buckets order the scores and are fine; histograms count every weight; curves read, split and bound rightly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from randprune_lab.masks.curve import BUCKETINGS, Bucketing, Histogram, InclusionCurve
+
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+RESOLUTION = 1 / 4096
+
+law = settings(deadline=None, derandomize=True, max_examples=80)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def curves(draw: st.DrawFn) -> InclusionCurve:
+    """Any curve: scores with ties and zeros, any chances in ascending order, and k their sum."""
+    counts = np.array(draw(st.lists(st.integers(1, 50), min_size=1, max_size=12)), dtype=np.int64)
+    scores = np.arange(1.0, len(counts) + 1)
+    histogram = Histogram(np.arange(1, len(counts) + 1), scores, counts, zeros=draw(st.integers(0, 5)))
+    k = draw(st.integers(0, histogram.nonzero))
+    if k in (0, histogram.nonzero):
+        return InclusionCurve(histogram, np.full(len(counts), float(k > 0)), k)
+    # Between the constant and the step lie all curves; both sum to k.
+    step = InclusionCurve(histogram, np.zeros(0), k).magnitude
+    return InclusionCurve(histogram, step + draw(st.floats(0, 1)) * (k / histogram.nonzero - step), k)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(values=st.lists(finite, min_size=2, max_size=20))
+@law
+def test_buckets_are_in_the_order_of_magnitudes_and_ignore_the_sign(dtype: torch.dtype, values: list[float]) -> None:
+    weights = torch.tensor(values, dtype=torch.float64).to(dtype)
+    weights = weights[weights.isfinite()]
+    bucketing = BUCKETINGS[dtype]
+    by_score = weights.abs().sort().values
+    buckets = bucketing.bucket(by_score).long()
+    assert bool((buckets.diff() >= 0).all())
+    assert torch.equal(buckets, bucketing.bucket(-by_score).long())
+    assert bool(((buckets >= 0) & (buckets < bucketing.infinity)).all())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(value=finite)
+@law
+def test_the_score_of_a_bucket_is_that_of_its_weights_within_the_resolution(dtype: torch.dtype, value: float) -> None:
+    weight = torch.tensor([value], dtype=torch.float64).to(dtype)
+    magnitude = float(weight.abs().double())
+    if not torch.finfo(dtype).tiny <= magnitude < float("inf"):
+        return
+    bucketing = BUCKETINGS[dtype]
+    score = float(bucketing.score(bucketing.bucket(weight).long().numpy())[0])
+    assert score == pytest.approx(magnitude, rel=RESOLUTION)
+    if bucketing.shift == 0:
+        assert score == magnitude
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_zero_infinity_and_nan_have_their_places(dtype: torch.dtype) -> None:
+    bucketing = BUCKETINGS[dtype]
+    special = torch.tensor([0.0, -0.0, float("inf"), float("-inf"), float("nan"), -float("nan")], dtype=dtype)
+    zero, minus_zero, *broken = bucketing.bucket(special).tolist()
+    assert zero == minus_zero == 0
+    assert all(bucketing.infinity <= bucket for bucket in broken)
+    largest = torch.tensor([torch.finfo(dtype).max], dtype=dtype)
+    assert int(bucketing.bucket(largest)) == bucketing.infinity - 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_knows_its_own_bits(dtype: torch.dtype) -> None:
+    bucketing: Bucketing = BUCKETINGS[dtype]
+    info = torch.finfo(dtype)
+    assert bucketing.dtype == dtype
+    assert torch.iinfo(bucketing.integer).bits == info.bits == 1 + bucketing.exponent_bits + bucketing.mantissa_bits
+    assert info.eps == 2.0**-bucketing.mantissa_bits
+
+
+@given(scores=st.lists(st.integers(0, 6).map(float), max_size=60))
+@law
+def test_a_histogram_counts_every_weight_once(scores: list[float]) -> None:
+    bucketing = BUCKETINGS[torch.float16]
+    buckets = bucketing.bucket(torch.tensor(scores, dtype=torch.float16)).long().numpy()
+    found, counts = np.unique(buckets, return_counts=True)
+    for histogram in (Histogram.from_counts(found, counts, bucketing), Histogram.from_scores(np.array(scores))):
+        assert histogram.size == len(scores)
+        assert histogram.zeros == scores.count(0.0)
+        assert histogram.nonzero == len(scores) - histogram.zeros
+        assert histogram.scores.tolist() == sorted({score for score in scores if score > 0})
+        assert histogram.counts.tolist() == [scores.count(score) for score in histogram.scores]
+        assert len(histogram.buckets) == len(histogram.scores)
+
+
+@given(curve=curves())
+@law
+def test_the_magnitude_share_is_a_step_that_sums_to_k(curve: InclusionCurve) -> None:
+    share, counts = curve.magnitude, curve.histogram.counts
+    assert counts @ share == pytest.approx(curve.k, rel=1e-12)
+    assert np.all(np.diff(share) >= 0)
+    assert np.sum((share > 0) & (share < 1)) <= 1
+    assert np.all((share >= 0) & (share <= 1))
+
+
+@given(curve=curves())
+@law
+def test_expected_distances_stay_within_their_bounds(curve: InclusionCurve) -> None:
+    most = 2 * min(curve.k, curve.histogram.nonzero - curve.k) * (1 + 1e-12) + 1e-9
+    hamming, to_magnitude = curve.expected_hamming(), curve.expected_distance_to_magnitude()
+    assert 0 <= hamming <= most
+    assert 0 <= to_magnitude <= most
+    assert hamming <= 2 * to_magnitude + 1e-9  # two candidates are no further apart than by way of magnitude
+
+
+@given(curve=curves(), data=st.data())
+@law
+def test_expected_distances_of_the_parts_add_up_to_the_whole(curve: InclusionCurve, data: st.DataObject) -> None:
+    part = np.array([data.draw(st.integers(0, int(count))) for count in curve.histogram.counts])
+    rest = curve.histogram.counts - part
+    for distance in (curve.expected_hamming, curve.expected_distance_to_magnitude):
+        assert distance(part) + distance(rest) == pytest.approx(distance(), rel=1e-12, abs=1e-12)
+
+
+def test_expected_distances_equal_the_sums_over_weights() -> None:
+    """`Σ 2 q (1 - q)` and `Σ |q - 1[top k]|`, by hand for one weight a bucket."""
+    histogram = Histogram.from_scores(np.array([1.0, 2.0, 4.0, 8.0]))
+    curve = InclusionCurve(histogram, np.array([0.1, 0.3, 0.7, 0.9]), k=2)
+    assert curve.expected_hamming() == pytest.approx(2 * (0.09 + 0.21 + 0.21 + 0.09))
+    assert curve.expected_distance_to_magnitude() == pytest.approx(0.1 + 0.3 + 0.3 + 0.1)
+
+
+def test_a_rule_without_randomness_is_at_distance_zero_even_where_its_border_splits_a_bucket() -> None:
+    histogram = Histogram.from_scores(np.array([1.0, 1.0, 1.0, 2.0]))
+    curve = InclusionCurve(histogram, np.array([1 / 3, 1.0]), k=2, deterministic=True)
+    assert curve.expected_hamming() == curve.expected_distance_to_magnitude() == 0.0
+
+
+@given(curve=curves())
+@law
+def test_a_curve_read_at_its_own_scores_is_itself_and_never_leaves_its_range_between(
+    curve: InclusionCurve,
+) -> None:
+    scores = curve.histogram.scores
+    assert curve.at(scores) == pytest.approx(curve.inclusion, abs=1e-12)
+    between = curve.at(np.geomspace(scores[0] / 2, scores[-1] * 2, 50))
+    assert np.all(np.diff(between) >= -1e-12)
+    assert between.min() >= curve.inclusion.min() and between.max() <= curve.inclusion.max()
+
+
+def test_a_curve_read_at_zero_is_zero_since_zero_weights_are_never_kept() -> None:
+    curve = InclusionCurve(Histogram.from_scores(np.array([0.0, 1.0, 2.0])), np.array([0.5, 0.5]), k=1)
+    assert curve.at(np.array([0.0, 1.0])).tolist() == [0.0, 0.5]
+
+
+def test_a_curve_of_zero_weights_only_reads_zero() -> None:
+    curve = InclusionCurve(Histogram.from_scores(np.zeros(3)), np.zeros(0), k=0)
+    assert curve.at(np.array([0.0, 1.0])).tolist() == [0.0, 0.0]
+    assert curve.expected_hamming() == curve.expected_distance_to_magnitude() == 0.0

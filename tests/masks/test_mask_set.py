@@ -1,0 +1,386 @@
+"""MaskSet: a mapping with an algebra, applied to models, and written to files that are never read wrongly."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+from torch import Tensor, nn
+
+from randprune_lab.errors import FileError, MaskError, RandpruneError
+from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.rules import Voting
+from randprune_lab.masks.sampler import MaskSampler
+
+law = settings(deadline=None, derandomize=True, max_examples=80)
+
+SHAPES = {"layer.weight": (3, 5), "odd": (13,), "scalar": (), "empty": (0, 3), "cube": (2, 2, 2)}
+
+
+def random_masks(seed: int, density: float = 0.5, shapes: Mapping[str, tuple[int, ...]] = SHAPES) -> MaskSet:
+    rng = np.random.default_rng(seed)
+    return MaskSet({name: torch.from_numpy(np.asarray(rng.random(shape) < density)) for name, shape in shapes.items()})
+
+
+mask_sets = st.builds(random_masks, st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+any_shapes = st.dictionaries(
+    st.text(max_size=8).filter(lambda name: name != "__metadata__"),
+    st.lists(st.integers(0, 5), max_size=3).map(tuple),
+    max_size=4,
+)
+
+
+def two_layers() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4))
+
+
+def weight_masks(model: nn.Module, sparsity: float = 0.75) -> MaskSet:
+    return MaskSampler(model, Voting(sampling_ratio=0.05), sparsity, include=["*.weight"]).draw(0)
+
+
+# --- a mapping ---
+
+
+def test_it_reads_like_a_dict() -> None:
+    masks = {"b": torch.tensor([True, False]), "a": torch.tensor([[True]])}
+    mask_set = MaskSet(masks)
+    assert isinstance(mask_set, Mapping)
+    assert list(mask_set) == list(mask_set.keys()) == ["b", "a"] and len(mask_set) == 2
+    assert mask_set["b"] is masks["b"] and "a" in mask_set and "c" not in mask_set
+    assert dict(mask_set).keys() == masks.keys() and mask_set.get("c") is None
+    with pytest.raises(KeyError):
+        mask_set["c"]
+    masks["c"] = torch.tensor([True])
+    assert "c" not in mask_set
+    with pytest.raises(TypeError):
+        mask_set["c"] = masks["c"]  # type: ignore[index]
+
+
+@given(masks=mask_sets)
+@law
+def test_size_kept_and_sparsity_count_the_weights(masks: MaskSet) -> None:
+    bits = torch.cat([mask.flatten() for mask in masks.values()])
+    assert masks.size == len(bits) == 15 + 13 + 1 + 0 + 8
+    assert masks.kept == int(bits.sum())
+    assert masks.sparsity == pytest.approx(1 - float(bits.double().mean()))
+    assert f"{masks.kept:,} of {masks.size:,} kept" in repr(masks)
+
+
+def test_of_nothing_nothing_is_removed() -> None:
+    for nothing in (MaskSet({}), MaskSet({"empty": torch.zeros(0, dtype=torch.bool)})):
+        assert nothing.size == nothing.kept == 0 and nothing.sparsity == 0.0
+        assert nothing.hamming(nothing) == 0 and nothing.jaccard(nothing) == 1.0
+
+
+@pytest.mark.parametrize("wrong", [torch.ones(2), torch.ones(2, dtype=torch.uint8), np.ones(2, dtype=bool), [True]])
+def test_masks_are_bool_tensors(wrong: object) -> None:
+    with pytest.raises(MaskError, match="mask of 'w' must be a bool tensor"):
+        MaskSet({"v": torch.tensor([True]), "w": wrong})  # type: ignore[dict-item]
+
+
+def test_to_a_device_moves_every_mask_and_changes_none() -> None:
+    masks = random_masks(0)
+    assert all(mask.device.type == "meta" for mask in masks.to("meta").values())
+    assert masks.to("cpu") == masks
+
+
+# --- an algebra ---
+
+
+@given(a=mask_sets, b=mask_sets, c=mask_sets)
+@law
+def test_hamming_is_a_metric_and_counts_differing_weights(a: MaskSet, b: MaskSet, c: MaskSet) -> None:
+    assert a.hamming(b) == sum(int((a[name] != b[name]).sum()) for name in a)
+    assert a.hamming(b) == b.hamming(a)
+    assert (a.hamming(b) == 0) == (a == b)
+    assert a.hamming(c) <= a.hamming(b) + b.hamming(c)
+
+
+@given(a=mask_sets, b=mask_sets)
+@law
+def test_jaccard_is_the_shared_part_of_the_kept_weights(a: MaskSet, b: MaskSet) -> None:
+    kept_a, kept_b = ({(n, i) for n in m for i in m[n].flatten().nonzero().flatten().tolist()} for m in (a, b))
+    expected = len(kept_a & kept_b) / len(kept_a | kept_b) if kept_a | kept_b else 1.0
+    assert a.jaccard(b) == b.jaccard(a) == pytest.approx(expected)
+    assert a.jaccard(a) == 1.0
+    # Two expressions of the same overlap: |a xor b| = |a or b| (1 - jaccard).
+    assert a.hamming(b) == pytest.approx(len(kept_a | kept_b) * (1 - a.jaccard(b)))
+
+
+def test_disjoint_masks_are_as_far_apart_as_can_be() -> None:
+    a = random_masks(0)
+    b = MaskSet({name: ~mask for name, mask in a.items()})
+    assert a.hamming(b) == a.size and a.jaccard(b) == 0.0
+
+
+def test_comparisons_go_by_name_not_by_order() -> None:
+    a = random_masks(0)
+    b = MaskSet(dict(reversed(list(a.items()))))
+    assert a == b and a.hamming(b) == 0 and a.jaccard(b) == 1.0 and a.sha256 == b.sha256
+
+
+@pytest.mark.parametrize("compare", [MaskSet.hamming, MaskSet.jaccard])
+def test_masks_of_other_names_or_shapes_cannot_be_compared(compare: object) -> None:
+    a = random_masks(0)
+    fewer = MaskSet({name: mask for name, mask in a.items() if name != "odd"})
+    reshaped = MaskSet({**a, "odd": a["odd"][:, None]})
+    for left, right, name in [(a, fewer, "odd"), (fewer, a, "odd"), (a, reshaped, "odd"), (reshaped, a, "odd")]:
+        with pytest.raises(MaskError, match=f"'{name}'"):
+            compare(left, right)  # type: ignore[operator]
+
+
+@given(a=mask_sets, b=mask_sets)
+@law
+def test_equal_masks_and_only_these_have_equal_fingerprints(a: MaskSet, b: MaskSet) -> None:
+    assert (a.sha256 == b.sha256) == (a == b)
+    assert MaskSet({name: mask.clone() for name, mask in a.items()}).sha256 == a.sha256
+
+
+def test_fingerprints_tell_names_shapes_and_every_bit_apart() -> None:
+    a = random_masks(0)
+    others = [
+        MaskSet({("other" if name == "odd" else name): mask for name, mask in a.items()}),
+        MaskSet({**a, "odd": a["odd"][:, None]}),
+        MaskSet({**a, "layer.weight": a["layer.weight"].reshape(5, 3)}),
+        MaskSet({**a, "more": torch.zeros(0, dtype=torch.bool)}),
+        MaskSet({name: mask for name, mask in a.items() if name != "empty"}),
+        MaskSet({**a, "odd": torch.cat([a["odd"], torch.tensor([False])])}),
+    ]
+    for name, shape in SHAPES.items():
+        for place in range(torch.Size(shape).numel()):
+            flipped = a[name].flatten().clone()
+            flipped[place] ^= True
+            others.append(MaskSet({**a, name: flipped.view(shape)}))
+    assert len({masks.sha256 for masks in [a, *others]}) == 1 + len(others)
+    assert all(masks != a for masks in others)
+
+
+def test_a_mask_set_is_not_equal_to_other_things() -> None:
+    assert random_masks(0) != dict(random_masks(0))
+    with pytest.raises(TypeError):
+        hash(random_masks(0))
+
+
+# --- applied to models ---
+
+
+def test_apply_sets_exactly_the_removed_weights_to_zero() -> None:
+    model = two_layers()
+    before = copy.deepcopy(model.state_dict())
+    masks = weight_masks(model)
+    masks.apply_(model)
+    for name, parameter in model.state_dict().items():
+        expected = before[name] * masks[name] if name in masks else before[name]
+        assert torch.equal(parameter, expected)
+        assert torch.equal(parameter != 0, masks[name] if name in masks else before[name] != 0)
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
+def test_apply_removes_even_what_is_not_a_number() -> None:
+    model = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[float("nan"), 2.0]]))
+    MaskSet({"weight": torch.tensor([[False, True]])}).apply_(model)
+    assert model.weight.tolist() == [[0.0, 2.0]]
+
+
+def test_apply_reaches_tied_weights_under_either_name() -> None:
+    for name in ("0.weight", "1.weight"):
+        model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        model[1].weight = model[0].weight
+        MaskSet({name: torch.tensor([[True, False], [False, True]])}).apply_(model)
+        assert bool((model[0].weight != 0).eq(torch.eye(2) > 0).all())
+
+
+@pytest.mark.parametrize("method", ["apply_", "enforcer"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"3.weight": torch.zeros(2, dtype=torch.bool)}, r"mask of '3\.weight' has no counterpart in Sequential"),
+        (
+            {"2.weight": torch.zeros(16, 4, dtype=torch.bool)},
+            r"mask of '2\.weight' has shape \(16, 4\), but in Sequential it is \(4, 16\)",
+        ),
+        ({"2.bias": torch.zeros((), dtype=torch.bool)}, r"mask of '2\.bias' has shape \(\)"),
+    ],
+)
+def test_masks_that_do_not_fit_are_named_and_leave_the_model_unchanged(
+    method: str, wrong: dict[str, Tensor], message: str
+) -> None:
+    model = two_layers()
+    before = copy.deepcopy(model.state_dict())
+    fitting = {"0.weight": torch.zeros(16, 8, dtype=torch.bool)}
+    for masks in (MaskSet({**fitting, **wrong}), MaskSet({**wrong, **fitting})):
+        with pytest.raises(MaskError, match=message):
+            getattr(masks, method)(model)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_the_enforcer_holds_against_momentum() -> None:
+    model = two_layers()
+    masks = weight_masks(model)
+    enforce = masks.enforcer(model)
+    enforce()
+    start = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    generator = torch.Generator().manual_seed(0)
+    revived = 0
+    for _ in range(5):
+        inputs, targets = torch.randn(32, 8, generator=generator), torch.randn(32, 4, generator=generator)
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(inputs), targets).backward()
+        optimizer.step()
+        revived += sum(int((model.get_parameter(name)[~mask] != 0).sum()) for name, mask in masks.items())
+        enforce()
+        for name, mask in masks.items():
+            assert torch.equal(model.get_parameter(name) != 0, mask)
+    assert revived > 0  # the optimizer did pull at the removed weights
+    for name, parameter in model.named_parameters():
+        moved = (parameter != start[name])[masks.get(name, ...)]
+        assert moved.double().mean() > 0.5  # the kept weights did learn
+
+
+# --- files ---
+
+
+@given(shapes=any_shapes, seed=st.integers(0, 2**32))
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_a_file_gives_back_the_same_names_shapes_and_bits(
+    tmp_path_factory: pytest.TempPathFactory, shapes: dict[str, tuple[int, ...]], seed: int
+) -> None:
+    path = tmp_path_factory.mktemp("masks") / "mask.safetensors"
+    masks = random_masks(seed, shapes=shapes)
+    masks.save(path)
+    loaded = MaskSet.load(str(path))
+    assert loaded == masks and loaded.sha256 == masks.sha256
+    assert set(loaded) == set(shapes)
+    assert all(tuple(loaded[name].shape) == shape for name, shape in shapes.items())
+
+
+def test_every_order_of_names_survives_a_file(tmp_path: Path) -> None:
+    masks = random_masks(0)
+    masks.save(tmp_path / "mask")
+    assert list(MaskSet.load(tmp_path / "mask")) == list(masks)
+
+
+def test_a_file_takes_one_bit_a_weight(tmp_path: Path) -> None:
+    random_masks(0, shapes={"w": (1000, 800)}).save(tmp_path / "mask")
+    assert 100_000 <= (tmp_path / "mask").stat().st_size < 101_000
+
+
+def test_saving_makes_folders_replaces_files_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "mask"
+    for seed in (0, 1):
+        random_masks(seed).save(path)
+    assert MaskSet.load(path) == random_masks(1)
+    assert os.listdir(path.parent) == ["mask"]  # noqa: PTH208
+
+
+def check_refused(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(FileError) as caught:
+        MaskSet.load(path)
+    assert str(path) in str(caught.value)
+
+
+def small_file(path: Path) -> bytes:
+    random_masks(0, shapes={"a": (3, 5), "b": (2,)}).save(path)
+    return path.read_bytes()
+
+
+def test_a_file_cut_anywhere_or_grown_is_refused(tmp_path: Path) -> None:
+    content = small_file(tmp_path / "mask")
+    for end in range(len(content)):
+        check_refused(tmp_path / "cut", content[:end])
+    for more in (b"\0", b"more"):
+        check_refused(tmp_path / "grown", content + more)
+
+
+def test_a_file_with_any_changed_byte_is_refused_or_still_says_the_same(tmp_path: Path) -> None:
+    """Each byte is changed by a bit, inverted, and turned into what has a meaning in the header."""
+    content = small_file(tmp_path / "mask")
+    masks, path = MaskSet.load(tmp_path / "mask"), tmp_path / "changed"
+    refused = 0
+    for place, byte in enumerate(content):
+        for changed in {byte ^ 1, byte ^ 0xFF, *b"\t-.I{"} - {byte}:
+            path.write_bytes(content[:place] + bytes([changed]) + content[place + 1 :])
+            try:
+                loaded = MaskSet.load(path)
+            except FileError as error:
+                assert str(path) in str(error)
+                refused += 1
+            else:
+                assert loaded == masks  # white space for white space
+    assert refused > 5 * len(content)
+
+
+def test_masks_swapped_within_a_file_are_noticed(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    small_file(tmp_path / "mask")
+    with safe_open(str(tmp_path / "mask"), framework="numpy") as file:
+        metadata = file.metadata()
+    tensors = load_file(tmp_path / "mask")
+    tensors["b"] = tensors["b"] ^ 0x80
+    save_file(tensors, tmp_path / "mask", metadata)
+    with pytest.raises(FileError, match="damaged: its bits don't match its SHA-256"):
+        MaskSet.load(tmp_path / "mask")
+
+
+def test_a_safetensors_file_of_something_else_is_named_as_such(tmp_path: Path) -> None:
+    for metadata in (None, {"format": "pt"}):
+        save_file({"w": np.ones(3)}, tmp_path / "weights", metadata)
+        with pytest.raises(FileError, match=r"weights holds no mask set \(format .*, not 'randprune-mask-set-1'\)"):
+            MaskSet.load(tmp_path / "weights")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a mask", b"\0" * 100, b"{}"])
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
+    check_refused(tmp_path / "junk", content)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"there is no mask file at .*gone"):
+        MaskSet.load(tmp_path / "gone")
+    with pytest.raises(FileError, match=tmp_path.name):
+        MaskSet.load(tmp_path)
+
+
+def test_targets_that_cannot_be_written_are_named_and_lose_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    targets = [
+        tmp_path / "file" / "mask",
+        tmp_path / "file" / "deep" / "mask",
+        tmp_path / "folder",
+        tmp_path / ("m" * 300),
+    ]
+    for target in targets:
+        with pytest.raises(FileError) as caught:
+            random_masks(0).save(target)
+        assert str(target) in str(caught.value)
+        assert isinstance(caught.value, RandpruneError) and isinstance(caught.value, OSError)
+    assert (tmp_path / "file").read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random_masks(0).save(tmp_path / "mask")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(FileError, match="No space left on device"):
+        random_masks(1).save(tmp_path / "mask")
+    assert MaskSet.load(tmp_path / "mask") == random_masks(0)
+    assert [path.name for path in tmp_path.iterdir()] == ["mask"]

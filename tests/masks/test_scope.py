@@ -1,0 +1,265 @@
+"""Which weights are prunable in real architectures and plain modules, and how many of each group are kept."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from randprune_lab.errors import ConfigError, ScopeError
+from randprune_lab.masks.scope import GROUPINGS, Grouping, block_matrices, keep_count, keep_counts, prunable
+
+law = settings(deadline=None, derandomize=True, max_examples=150)
+
+LAYERS = 2
+BERT_BLOCK = {
+    "attention.self.query.weight",
+    "attention.self.key.weight",
+    "attention.self.value.weight",
+    "attention.output.dense.weight",
+    "intermediate.dense.weight",
+    "output.dense.weight",
+}
+BLOCKS: dict[str, tuple[str, set[str]]] = {
+    "Bert": ("bert.encoder.layer", BERT_BLOCK),
+    "Roberta": ("roberta.encoder.layer", BERT_BLOCK),
+    "Electra": ("electra.encoder.layer", BERT_BLOCK),
+    "DistilBert": (
+        "distilbert.transformer.layer",
+        {f"attention.{x}_lin.weight" for x in ("q", "k", "v", "out")} | {"ffn.lin1.weight", "ffn.lin2.weight"},
+    ),
+    "GPT2": (
+        "transformer.h",
+        {"attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight"},
+    ),
+}
+
+
+def tiny(architecture: str, head: str = "ForSequenceClassification") -> nn.Module:
+    import transformers
+
+    sizes: dict[str, Any] = {"vocab_size": 40}
+    if architecture == "GPT2":
+        sizes |= {"n_embd": 16, "n_layer": LAYERS, "n_head": 2, "n_positions": 12, "bos_token_id": 0, "eos_token_id": 0}
+    elif architecture == "DistilBert":
+        sizes |= {"dim": 16, "n_layers": LAYERS, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 12}
+    else:
+        sizes |= {"hidden_size": 16, "num_hidden_layers": LAYERS, "num_attention_heads": 2}
+        sizes |= {"intermediate_size": 32, "max_position_embeddings": 12}
+        sizes |= {"embedding_size": 8} if architecture == "Electra" else {}
+    config = getattr(transformers, f"{architecture}Config")(**sizes)
+    return getattr(transformers, f"{architecture}{head}")(config)
+
+
+@pytest.mark.parametrize("architecture", BLOCKS)
+def test_the_default_scope_is_every_matrix_of_the_blocks_and_nothing_else(architecture: str) -> None:
+    model = tiny(architecture)
+    prefix, block = BLOCKS[architecture]
+    found = prunable(model)
+    assert set(found) == {f"{prefix}.{layer}.{name}" for layer in range(LAYERS) for name in block}
+    parameters = dict(model.named_parameters())
+    assert all(tensor is parameters[name] for name, tensor in found.items())
+    assert list(found) == [name for name in parameters if name in found]
+    unwanted = re.compile("embed|norm|ln_|bias|pooler|classifier|score|wte|wpe", re.IGNORECASE)
+    assert not [name for name in found if unwanted.search(name)]
+
+
+def test_a_tied_embedding_is_no_part_of_the_default_scope_and_counts_once() -> None:
+    model = tiny("GPT2", "LMHeadModel")
+    assert model.lm_head.weight is model.transformer.wte.weight
+    assert not [name for name in prunable(model) if "wte" in name or "lm_head" in name]
+    everything = prunable(model, include=["*"])
+    assert len({id(tensor) for tensor in everything.values()}) == len(everything)
+
+
+class Shared(nn.Module):
+    """Two blocks with one matrix in common, and a head tied to an embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(6, 4)
+        self.blocks = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+        self.blocks[1].weight = self.blocks[0].weight
+        self.blocks.append(nn.Linear(4, 6, bias=False))
+        self.blocks[2].weight = self.embedding.weight
+
+
+def test_tied_weights_are_counted_once_and_those_of_an_embedding_not_at_all() -> None:
+    assert list(prunable(Shared())) == ["blocks.0.weight"]
+
+
+def test_a_plain_transformer_encoder_needs_no_patterns() -> None:
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32), LAYERS, enable_nested_tensor=False)
+    block = {"self_attn.in_proj_weight", "self_attn.out_proj.weight", "linear1.weight", "linear2.weight"}
+    expected = {f"layers.{layer}.{name}" for layer in range(LAYERS) for name in block}
+    assert set(prunable(encoder)) == block_matrices(encoder) == expected
+
+
+def test_a_bare_module_list_is_a_stack_of_blocks() -> None:
+    assert set(prunable(nn.ModuleList([nn.Linear(3, 3), nn.Embedding(3, 3)]))) == {"0.weight"}
+
+
+def test_of_a_dict_all_tensors_are_prunable_whatever_their_shape() -> None:
+    tensors = {"b": torch.ones(3), "a": torch.ones(2, 2, 2), "c": torch.ones(())}
+    found = prunable(tensors)
+    assert list(found) == ["b", "a", "c"] and all(found[name] is tensors[name] for name in tensors)
+
+
+def test_patterns_choose_and_spare() -> None:
+    model = tiny("Bert")
+    queries = {f"bert.encoder.layer.{layer}.attention.self.query.weight" for layer in range(LAYERS)}
+    assert set(prunable(model, include=["*.query.weight"])) == queries
+    assert set(prunable(model, include=["*.query.weight", "classifier.*"])) == queries | {
+        "classifier.weight",
+        "classifier.bias",
+    }
+    assert set(prunable(model, exclude=["*.query.weight"])) == set(prunable(model)) - queries
+    assert set(prunable(model, include=["*.layer.0.*"], exclude=["*LayerNorm*", "*.bias"])) == {
+        f"bert.encoder.layer.0.{name}" for name in BERT_BLOCK
+    }
+    assert list(prunable({"x": torch.ones(1), "y": torch.ones(1)}, exclude=["x"])) == ["y"]
+
+
+def test_patterns_tell_capitals_apart() -> None:
+    with pytest.raises(ScopeError):
+        prunable(tiny("Bert"), include=["*layernorm*"])
+
+
+@pytest.mark.parametrize("option", ["include", "exclude"])
+def test_a_pattern_that_matches_nothing_is_named_with_near_names(option: str) -> None:
+    with pytest.raises(ScopeError, match=r"pattern 'clasifier\.weight' matches no parameter.*'classifier\.weight'"):
+        prunable(tiny("Bert"), **{option: ["clasifier.weight"]})
+    with pytest.raises(ScopeError, match="pattern 'zzz' matches no parameter; names look like 'first'"):
+        prunable({"first": torch.ones(1)}, **{option: ["zzz"]})
+
+
+def test_one_pattern_of_several_that_matches_nothing_is_an_error_too() -> None:
+    with pytest.raises(ScopeError, match=r"pattern '\*\.queri\.\*' matches no parameter"):
+        prunable(tiny("Bert"), include=["*.query.weight", "*.queri.*"])
+
+
+@pytest.mark.parametrize("option", ["include", "exclude"])
+def test_a_string_in_place_of_a_list_is_caught(option: str) -> None:
+    with pytest.raises(ConfigError, match=r"patterns must be a list of strings, got the string 'w'; write \['w'\]"):
+        prunable({"w": torch.ones(1)}, **{option: "w"})  # type: ignore[arg-type]
+
+
+def test_an_empty_scope_says_what_there_is_to_choose_from() -> None:
+    with pytest.raises(ScopeError, match=r"nothing to prune in Sequential.*include=.*'0\.weight'"):
+        prunable(nn.Sequential(nn.Linear(3, 3), nn.ReLU()))
+    with pytest.raises(ScopeError, match="nothing to prune"):
+        prunable({})
+    with pytest.raises(ScopeError, match="nothing to prune"):
+        prunable({"w": torch.ones(1)}, exclude=["*"])
+
+
+# --- how many to keep ---
+
+sparsities = st.one_of(st.floats(0, 1, exclude_max=True), st.sampled_from([0.0, 0.5, 0.9375, 1 - 1e-12]))
+dimensions = st.sampled_from([1, 2, 3, 5, 16, 64, 768])
+matrices = st.dictionaries(
+    st.text("abcdef", min_size=1, max_size=4),
+    st.lists(dimensions, min_size=1, max_size=3).map(tuple),
+    min_size=1,
+    max_size=8,
+)
+
+
+def size(shape: tuple[int, ...]) -> int:
+    return torch.Size(shape).numel()
+
+
+@given(n=st.integers(0, 10**9), sparsity=sparsities)
+@law
+def test_as_many_are_removed_as_torch_would_remove(n: int, sparsity: float) -> None:
+    assert n - keep_count(n, sparsity) == round(sparsity * n)
+    assert 0 <= keep_count(n, sparsity) <= n
+
+
+@given(shapes=matrices, sparsity=sparsities)
+@law
+def test_each_grouping_keeps_its_share(shapes: dict[str, tuple[int, ...]], sparsity: float) -> None:
+    total = sum(map(size, shapes.values()))
+    assert keep_counts(shapes, sparsity, "tensor") == {n: keep_count(size(s), sparsity) for n, s in shapes.items()}
+    assert keep_counts(shapes, sparsity, "global") == {"global": keep_count(total, sparsity)}
+    erk = keep_counts(shapes, sparsity, "erk")
+    assert list(erk) == list(shapes)
+    assert sum(erk.values()) == keep_count(total, sparsity)
+    assert all(0 <= erk[name] <= size(shape) for name, shape in shapes.items())
+
+
+@given(shapes=matrices, sparsity=sparsities)
+@law
+def test_erk_densities_are_proportional_to_their_factor_up_to_full_tensors_and_rounding(
+    shapes: dict[str, tuple[int, ...]], sparsity: float
+) -> None:
+    """Tensors that are not full share one scale; a full one would have got more than it holds."""
+    kept = keep_counts(shapes, sparsity, "erk")
+    factor = {name: sum(shape) for name, shape in shapes.items()}  # density × size
+    # Counts are rounded by less than one, so the scale of a tensor is known up to 1 / factor.
+    lowest = max((kept[n] - 1) / factor[n] for n in shapes)
+    open_ = [n for n in shapes if kept[n] < size(shapes[n])]
+    highest = min(((kept[n] + 1) / factor[n] for n in open_), default=float("inf"))
+    full_lowest = (
+        max((size(shapes[n]) - 1) / factor[n] for n in shapes if n not in open_) if len(open_) < len(shapes) else 0
+    )
+    assert max(lowest, full_lowest) <= highest * (1 + 1e-9)
+
+
+@given(shapes=matrices, sparsity=sparsities)
+@law
+def test_erk_spares_the_tensors_of_higher_factor(shapes: dict[str, tuple[int, ...]], sparsity: float) -> None:
+    kept = keep_counts(shapes, sparsity, "erk")
+    by_factor = sorted(shapes, key=lambda name: sum(shapes[name]) / size(shapes[name]))
+    for sparse, dense in pairwise(by_factor):
+        rounding = 1 / size(shapes[sparse]) + 1 / size(shapes[dense])
+        assert kept[sparse] / size(shapes[sparse]) <= kept[dense] / size(shapes[dense]) + rounding + 1e-9
+
+
+def test_erk_by_hand() -> None:
+    """Factors 20 / 100 and 110 / 1000: at 2 a unit, 40 + 220 of 1,100 weights."""
+    assert keep_counts({"a": (10, 10), "b": (10, 100)}, 1 - 260 / 1100, "erk") == {"a": 40, "b": 220}
+    # The small one fills up at 5 a unit, and the rest goes to the large one.
+    assert keep_counts({"a": (10, 10), "b": (10, 100)}, 1 - 800 / 1100, "erk") == {"a": 100, "b": 700}
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {"scalar": ()},
+        {"matrix": (10, 10), "scalar": ()},
+        {"matrix": (10, 10), "empty": (0,), "scalar": ()},
+        {"empty": (0,)},
+        {"empty": (0, 5), "matrix": (3, 4)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.99])
+def test_scalars_and_empty_tensors_are_counted_like_others(
+    grouping: Grouping, shapes: dict[str, tuple[int, ...]], sparsity: float
+) -> None:
+    kept = keep_counts(shapes, sparsity, grouping)
+    if grouping != "tensor":
+        assert sum(kept.values()) == keep_count(sum(map(size, shapes.values())), sparsity)
+    if grouping != "global":
+        assert all(0 <= kept[name] <= size(shape) for name, shape in shapes.items())
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+@pytest.mark.parametrize("sparsity", [1.0, 1.2, -0.1, float("nan")])
+def test_sparsity_out_of_range(grouping: Grouping, sparsity: float) -> None:
+    with pytest.raises(ConfigError) as caught:
+        keep_counts({"w": (2, 2)}, sparsity, grouping)
+    assert str(caught.value) == f"sparsity must be in [0, 1), got {sparsity}"
+
+
+def test_an_unknown_grouping() -> None:
+    with pytest.raises(ConfigError, match="group must be one of tensor, global, erk, got 'layer'"):
+        keep_counts({"w": (2, 2)}, 0.5, "layer")  # type: ignore[arg-type]
