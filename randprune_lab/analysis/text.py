@@ -35,16 +35,16 @@ def _dense(record: RunRecord) -> str:
 def _candidates(record: RunRecord, level: int) -> list[str]:
     winner = record.units.get(f"randomized-level-{level}", {}).get("winner")
     return [
-        f"  candidate {number}  early score {unit['score']:.4f}  {_rule(unit['mask'])}"
+        f"  candidate {number}  early score {unit['score']:.4f}  {_rule(unit['mask']['rule'])}"
         + ("  <- winner" if number == winner else "")
         for number, unit in enumerate(record.candidates(level))
     ]
 
 
-def _rule(mask: dict[str, object]) -> str:
+def _rule(rule: dict[str, object]) -> str:
     settings = {"voting": "sampling_ratio", "gumbel": "temperature"}
-    name = str(mask["rule"])
-    return f"{name}, {settings[name].replace('_', ' ')} {mask[settings[name]]:g}" if name in settings else name
+    name = str(rule["rule"])
+    return f"{name}, {settings[name].replace('_', ' ')} {rule[settings[name]]:g}" if name in settings else name
 
 
 def _trained(record: RunRecord, method: str, level: int) -> str:

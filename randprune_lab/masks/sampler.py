@@ -7,6 +7,7 @@ and settles the difference by Pareto sampling (Rosén 1997): the k weights with 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +17,13 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor, nn
 
-from randprune_lab.errors import ConfigError
+from randprune_lab.errors import ConfigError, MaskError
 from randprune_lab.masks import literal
 from randprune_lab.masks.counter_rng import StreamKey, random_bits, stream_key
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.plan import CHUNK, EVERYTHING, HALF, Band, Plan, make_plan, nonzero, scores
+from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.rules import Rule, Votes
 from randprune_lab.masks.scope import Grouping, keep_counts, prunable
 
@@ -87,6 +89,7 @@ class MaskSampler:
         _check_integer("seed", seed)
         weights = {name: tensor.detach() for name, tensor in prunable(target, include, exclude).items()}
         self.rule, self.sparsity, self.seed, self.group = rule, sparsity, seed, group
+        self.include, self.exclude, self.literal_below = include, exclude, literal_below
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         keep = keep_counts(self.shapes, sparsity, group)
         members = {"global": list(weights)} if group == "global" else {name: [name] for name in weights}
@@ -134,6 +137,58 @@ class MaskSampler:
             else:
                 flat |= _draw_band(plan, self.seed, candidate)
         return MaskSet({name: flat[name].view(shape) for name, shape in self.shapes.items()})
+
+    def recipe(self, candidate: int) -> Recipe:
+        """What names a candidate: enough for `from_recipe` to rebuild its mask from the same weights."""
+        _check_integer("candidate", candidate)
+        return Recipe(
+            rule=self.rule.to_dict(),
+            sparsity=float(self.sparsity),
+            group=self.group,
+            seed=int(self.seed),
+            candidate=int(candidate),
+            include=None if self.include is None else list(self.include),
+            exclude=list(self.exclude),
+            literal_below=self.literal_below,
+            fingerprint=self.fingerprint,
+        )
+
+    @classmethod
+    def from_recipe(cls, target: nn.Module | Mapping[str, Tensor], recipe: Recipe) -> MaskSampler:
+        """The sampler that a recipe was made by: `.draw(recipe.candidate)` is the mask.
+
+        Raises `MaskError`, with both fingerprints, if `target` has other weights.
+        """
+        sampler = cls(
+            target,
+            recipe.make_rule(),
+            recipe.sparsity,
+            seed=recipe.seed,
+            group=recipe.group,
+            include=recipe.include,
+            exclude=recipe.exclude,
+            literal_below=recipe.literal_below,
+        )
+        if sampler.fingerprint != recipe.fingerprint:
+            raise MaskError(
+                f"the recipe was made for other weights: its fingerprint is {recipe.fingerprint}, that of these "
+                f"weights {sampler.fingerprint}; load the weights that the mask was drawn from"
+            )
+        return sampler
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that the weights contribute to a draw: equal fingerprints, equal masks."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, shape in self.shapes.items():
+            digest.update(f"{name} {shape}\n".encode())
+        for name, plan in self._plans.items():
+            parts = [*plan.base.values(), *(part for band in plan.bands for part in (band.index, band.q))]
+            for part in parts:
+                digest.update(part.cpu().numpy().tobytes())
+            if name in self._ballots:
+                digest.update(self._ballots[name].scores.tobytes())
+        return digest.hexdigest()
 
     def _draw_by_vote(self, name: str, candidate: int) -> dict[str, Tensor]:
         plan, ballot = self._plans[name], self._ballots[name]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.search.config import Method, RunConfig
@@ -36,21 +36,18 @@ class Drawing:
     def start_with(self, number: int) -> MaskSet:
         """The mask of a candidate, drawn from the level's starting weights, which the model then has."""
         self.model.load_state_dict(self.start)
+        return self._sampler(number).draw(number)
+
+    def recipe(self, number: int) -> Recipe:
+        """What names the mask of a candidate, given the level's starting weights."""
+        return self._sampler(number).recipe(number)
+
+    def _sampler(self, number: int) -> MaskSampler:
+        """The sampler of a candidate's rule, planned from the weights that the model has when it is first wanted."""
         rule = self.method.rule(number)
         if rule not in self._samplers:
             self._samplers[rule] = MaskSampler(self.model, rule, self.sparsity, seed=self.seed, group=self.group)
-        return self._samplers[rule].draw(number)
-
-    def recipe(self, number: int) -> dict[str, Any]:
-        """What names the mask of a candidate, given the level's starting weights."""
-        rule = self.method.rule(number).to_dict()
-        return {
-            **rule,
-            "sparsity": self.sparsity,
-            "group": self.group,
-            "seed": self.seed,
-            "candidate": number,
-        }
+        return self._samplers[rule]
 
 
 def select(scores: list[float]) -> int:

@@ -129,7 +129,7 @@ class Search:
             "steps": history.steps,
             "losses": history.losses,
             "total_steps": history.total_steps,
-            "mask": draw.recipe(number),
+            "mask": draw.recipe(number).to_dict(),
             "mask_sha256": mask.sha256,
         }
 
@@ -150,7 +150,7 @@ class Search:
             **self._save_trained(name, history),
             "winner": number,
             "sparsity": mask.sparsity,
-            "mask": draw.recipe(number),
+            "mask": draw.recipe(number).to_dict(),
             "mask_sha256": mask.sha256,
         }
 

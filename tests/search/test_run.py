@@ -10,6 +10,7 @@ import torch
 
 import randprune_lab as rl
 from randprune_lab.errors import ConfigError, DataError, FileError, RunError, UnknownNameError
+from randprune_lab.masks.recipe import Recipe
 from randprune_lab.search.folder import RunFolder, load_predictions, read_journal, weights_sha256
 
 
@@ -76,16 +77,14 @@ def test_the_best_early_score_wins_and_its_recorded_mask_can_be_drawn_again(fini
         assert all(c["score"] == pytest.approx(np.mean(c["scores"][-config.early_last :])) for c in candidates)
         model, _ = rl.load_model(config.model, task=2)
         model.load_state_dict(load_file(finished / "checkpoints" / f"{start}.safetensors"))
-        recipe = dict(unit["mask"])
-        number, sparsity, seed, group = (recipe.pop(key) for key in ("candidate", "sparsity", "seed", "group"))
-        sampler = rl.MaskSampler(model, rl.make_rule(recipe.pop("rule"), **recipe), sparsity, seed=seed, group=group)
-        assert sampler.draw(number).sha256 == unit["mask_sha256"]
+        recipe = Recipe.from_dict(unit["mask"])
+        assert rl.MaskSampler.from_recipe(model, recipe).draw(recipe.candidate).sha256 == unit["mask_sha256"]
         start = f"randomized-level-{level}"
 
 
 def test_candidates_take_the_sampling_ratios_in_turn_and_differ(finished, config):
     candidates = rl.RunRecord.load(finished).candidates(2)
-    assert [c["mask"]["sampling_ratio"] for c in candidates] == list(config.sampling_ratios[:3])
+    assert [c["mask"]["rule"]["sampling_ratio"] for c in candidates] == list(config.sampling_ratios[:3])
     assert len({c["mask_sha256"] for c in candidates}) == 3
 
 

@@ -1,0 +1,53 @@
+"""A recipe names one candidate: some hundred bytes, from which whoever has the weights rebuilds the mask."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from randprune_lab.errors import FileError
+from randprune_lab.files import write_json
+from randprune_lab.masks.rules import Rule, make_rule
+from randprune_lab.masks.scope import Grouping
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a mask depends on besides the weights, and a fingerprint of what the weights contribute."""
+
+    rule: dict[str, Any]
+    sparsity: float
+    group: Grouping
+    seed: int
+    candidate: int
+    include: list[str] | None
+    exclude: list[str]
+    literal_below: int
+    fingerprint: str
+
+    def make_rule(self) -> Rule:
+        settings = dict(self.rule)
+        return make_rule(settings.pop("rule"), **settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
+
+    def save(self, path: str | Path) -> None:
+        """Write the recipe as JSON."""
+        write_json(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read what `save` wrote. Raises `FileError` if the file is missing or damaged."""
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text("utf-8")))
+        except OSError as error:
+            raise FileError(f"cannot read recipe {path}: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(f"recipe {path} is damaged ({error!r}); write it again") from error
