@@ -72,6 +72,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub = add("models", _models, "list the models that have a name of their own")
     sub.add_argument("--json", action="store_true", help="print them as JSON")
 
+    sub = add("bench", _bench, "measure the package itself")
+    sub.add_argument("what", choices=("masks",), help="masks: how fast candidates are drawn")
+    sub.add_argument("--shapes", default="bert-base", help="bert-base, gpt2 or 'one 4096x11008' (default: bert-base)")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+
     sub = add("report", _report, "execute the notebooks and write an HTML report")
     sub.add_argument("--profile", default="classroom", help="smoke, classroom or study (default: classroom)")
     sub.add_argument("--out", type=Path, help="the folder to write (default: reports/PROFILE)")
@@ -117,6 +122,17 @@ def _models(options: argparse.Namespace) -> int:
     from randprune_lab.models import model_rows
 
     return _print_rows(model_rows(), options.json)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from randprune_lab.bench.masks import bench_masks, describe
+    from randprune_lab.files import write_json
+
+    rows = bench_masks(options.shapes)
+    print(describe(rows))
+    if options.json:
+        write_json(options.json, rows)
+    return 0
 
 
 def _report(options: argparse.Namespace) -> int:

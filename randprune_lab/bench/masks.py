@@ -1,0 +1,227 @@
+"""How fast masks are drawn, against the tensor operations that anyone would otherwise use."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils import prune
+
+from randprune_lab.errors import unknown_name
+from randprune_lab.masks.rules import Voting
+from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.masks.scope import keep_count
+
+RULE = Voting(sampling_ratio=1e-4, power=5)
+SPARSITIES = (0.54, 0.9375, 0.99)
+CANDIDATES = 8
+
+
+def _layers(n: int, *shapes: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    return {f"layer.{layer}.{i}": shape for layer in range(n) for i, shape in enumerate(shapes)}
+
+
+SHAPES = {
+    "bert-base": _layers(12, *[(768, 768)] * 4, (3072, 768), (768, 3072)),
+    "gpt2": _layers(12, (768, 2304), (768, 768), (768, 3072), (3072, 768)),
+    "one 4096x11008": {"weight": (4096, 11008)},
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One ratio, with what it must not miss and what it aims at; `at_most` tells which side is good."""
+
+    name: str
+    value: float
+    must: float
+    aim: float
+    at_most: bool = True
+
+    @property
+    def verdict(self) -> str:
+        def reached(limit: float) -> bool:
+            return self.value <= limit if self.at_most else self.value >= limit
+
+        return "aim" if reached(self.aim) else "must" if reached(self.must) else "MISSED"
+
+
+def bench_masks(
+    shapes: str = "bert-base", sparsities: tuple[float, ...] = SPARSITIES, repeats: int = 5
+) -> list[dict[str, Any]]:
+    """Measure one set of shapes at several sparsities; a dict of figures and seconds for each.
+
+    Raises `UnknownNameError` if there are no such shapes.
+    """
+    if shapes not in SHAPES:
+        raise unknown_name("shapes", shapes, SHAPES)
+    weights = heavy_tailed(SHAPES[shapes])
+    return [_measure(shapes, weights, sparsity, repeats) for sparsity in sparsities]
+
+
+def heavy_tailed(shapes: dict[str, tuple[int, int]], seed: int = 0) -> dict[str, Tensor]:
+    """Weights from Student's t with 4 degrees of freedom, near to those of trained transformers."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(shape: tuple[int, int]) -> Tensor:
+        normal, *squares = torch.randn((5, *shape), generator=generator)
+        return normal / torch.stack(squares).square().mean(0).sqrt()
+
+    return {name: draw(shape) for name, shape in shapes.items()}
+
+
+def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: int) -> dict[str, Any]:
+    size = sum(weight.numel() for weight in weights.values())
+
+    def plan() -> MaskSampler:
+        return MaskSampler(weights, RULE, sparsity)
+
+    sampler = plan()
+    mask = sampler.draw(0)
+    candidates = count()
+    seconds = {
+        "plan": clock(plan, repeats),
+        "draw": clock(lambda: sampler.draw(next(candidates)), 2 * repeats + 1),
+        "clone": clock(lambda: [part.clone() for part in mask.values()], 2 * repeats + 1),
+        "rand": clock(lambda: torch.rand(size), repeats),
+        "topk": clock(lambda: [magnitude(weight, sparsity) for weight in weights.values()], max(1, repeats // 2)),
+        "random_unstructured": clock(lambda: [_random_unstructured(w, sparsity) for w in weights.values()], 1),
+        "literal": _literal_seconds(weights, sparsity),
+        "draw of 10 times the weights": _draw_seconds_of_ten_copies(weights, sparsity, max(1, repeats // 2)),
+    }
+    with peak_memory() as peak:
+        plan().draw(0)
+    figures = [
+        Figure(
+            "plan + 8 candidates / one topk magnitude mask",
+            (seconds["plan"] + CANDIDATES * seconds["draw"]) / seconds["topk"],
+            1.0,
+            0.4,
+        ),
+        Figure("draw / clone of its masks", seconds["draw"] / seconds["clone"], 25, 8),
+        Figure("draw / torch.rand of as many numbers", seconds["draw"] / seconds["rand"], 0.25, 0.08),
+        Figure("literal candidate / draw", seconds["literal"] / seconds["draw"], 1000, 10_000, at_most=False),
+        Figure("random_unstructured / draw", seconds["random_unstructured"] / seconds["draw"], 20, 100, at_most=False),
+        Figure("peak extra bytes per weight", (peak[0] - size) / size, 8, 2),
+        Figure(
+            "time per weight, 10 x the weights",
+            seconds["draw of 10 times the weights"] / (10 * seconds["draw"]),
+            1.2,
+            1.0,
+        ),
+        Figure("saved mask set / N H(sparsity) bits", _saved_bytes(mask) * 8 / (size * entropy(sparsity)), 1.3, 1.05),
+        Figure(
+            "saved recipe / N H(sparsity) bits",
+            _saved_bytes(sampler.recipe(0)) * 8 / (size * entropy(sparsity)),
+            1.3,
+            1.05,
+        ),
+    ]
+    return {
+        "shapes": shapes,
+        "weights": size,
+        "sparsity": sparsity,
+        "threads": torch.get_num_threads(),
+        "seconds": seconds,
+        "figures": [{**asdict(figure), "verdict": figure.verdict} for figure in figures],
+    }
+
+
+def clock(work: Callable[[], Any], repeats: int) -> float:
+    """Median seconds of several calls."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+def magnitude(weight: Tensor, sparsity: float) -> Tensor:
+    """A magnitude mask as one writes it down: the indices of the k largest, set in a boolean mask."""
+    mask = torch.zeros(weight.numel(), dtype=torch.bool)
+    mask[torch.topk(weight.abs().flatten(), keep_count(weight.numel(), sparsity)).indices] = True
+    return mask.view(weight.shape)
+
+
+def _random_unstructured(weight: Tensor, sparsity: float) -> torch.nn.Module:
+    module = torch.nn.Module()
+    module.weight = torch.nn.Parameter(weight, requires_grad=False)
+    return prune.random_unstructured(module, "weight", sparsity)
+
+
+def _literal_seconds(weights: dict[str, Tensor], sparsity: float) -> float:
+    """One round of the literal procedure timed for each shape, times the rounds that a candidate needs."""
+    total = 0.0
+    by_shape = {weight.shape: weight for weight in weights.values()}
+    for shape, weight in by_shape.items():
+        k = keep_count(weight.numel(), sparsity)
+        p = weight.abs().flatten() ** RULE.power
+        # torch.multinomial takes at most 2**24 categories; more of them would be slower, not faster
+        part = p[: 2**24]
+        one_round = clock(partial(torch.multinomial, part, int(k * len(part) / len(p))), 1)
+        same = sum(other.shape == shape for other in weights.values())
+        total += one_round * len(p) / len(part) * RULE.rounds(weight.numel(), k) * same
+    return total
+
+
+def _draw_seconds_of_ten_copies(weights: dict[str, Tensor], sparsity: float, repeats: int) -> float:
+    copies = {f"{name}.{copy}": weight for name, weight in weights.items() for copy in range(10)}
+    sampler, candidates = MaskSampler(copies, RULE, sparsity), count()
+    return clock(lambda: sampler.draw(next(candidates)), repeats)
+
+
+def _saved_bytes(thing: Any) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "saved"
+        thing.save(path)
+        return path.stat().st_size
+
+
+def entropy(sparsity: float) -> float:
+    """Bits per weight that a mask of this sparsity cannot do without."""
+    return float(-(sparsity * np.log2(sparsity) + (1 - sparsity) * np.log2(1 - sparsity)))
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """Gives a list whose one entry is, after the block, the bytes by which resident memory rose at most (Linux)."""
+    status, result = Path("/proc/self/status"), [float("nan")]
+
+    def read(field: str) -> int:
+        line = next(line for line in status.read_text().splitlines() if line.startswith(field))
+        return int(line.split()[1]) * 1024
+
+    if not status.exists():
+        yield result
+        return
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    before = read("VmRSS")
+    yield result
+    result[0] = read("VmHWM") - before
+
+
+def describe(rows: list[dict[str, Any]]) -> str:
+    """The figures as a table for a terminal."""
+    lines = []
+    for row in rows:
+        lines.append(
+            f"{row['shapes']}, {row['weights']:,} weights, sparsity {row['sparsity']:.2%}, {row['threads']} threads"
+        )
+        lines += [f"  {name:<32} {seconds:>12.4f} s" for name, seconds in row["seconds"].items()]
+        for figure in row["figures"]:
+            sign = "<=" if figure["at_most"] else ">="
+            limits = f"must {sign} {figure['must']:g}, aim {sign} {figure['aim']:g}"
+            lines.append(f"  {figure['name']:<46} {figure['value']:>12,.4g}   {limits:<32} {figure['verdict']}")
+    return "\n".join(lines)
