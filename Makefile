@@ -8,6 +8,9 @@ PYTEST_ARGS ?=
 # Extra arguments of pip for torch, e.g. an index that holds CPU builds (see binder/requirements.txt).
 TORCH_ARGS ?=
 
+# Threads that wait for work sleep: spinning, as is the default, makes two programs at once crawl.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.set-up

@@ -22,7 +22,7 @@ def explore(question: str, picture: Callable[..., Figure], **controls: ipywidget
         picture: a pure function of the controls' values, by name.
         controls: widgets with a value; sliders act when they are released, not while they move.
     """
-    image = ipywidgets.Image(format="png", tooltip=question, layout=ipywidgets.Layout(max_width="100%"))
+    image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
 
     def redraw(_: Any = None) -> None:
         image.value = png(picture(**{name: control.value for name, control in controls.items()}))

@@ -1,0 +1,186 @@
+"""What is read back from a run folder is what was recorded there, finished or not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+import randprune_lab as rl
+from randprune_lab.analysis.intervals import accuracy_interval, paired_difference
+from randprune_lab.analysis.text import describe_run
+from randprune_lab.errors import FileError, RunError
+from randprune_lab.search.folder import load_predictions, read_journal, weights_sha256
+
+
+@pytest.fixture(scope="module")
+def record(finished) -> rl.RunRecord:
+    return rl.RunRecord.load(finished)
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def journal_lines(folder: Path) -> list[str]:
+    return (folder / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
+
+
+def stopped_after_each_unit(finished: Path, folder: Path) -> Iterator[int]:
+    """Make `folder` what the run was like after 0, 1, 2... units, without the files of those to come."""
+    lines = journal_lines(finished)
+    (folder / "predictions").mkdir(parents=True)
+    shutil.copy(finished / "config.json", folder)
+    yield 0
+    shutil.copy(finished / "environment.json", folder)
+    for number, line in enumerate(lines, start=1):
+        unit = json.loads(line)["unit"].replace("/", "-")
+        if (predictions := finished / "predictions" / f"{unit}.safetensors").exists():
+            shutil.copy(predictions, folder / "predictions")
+        (folder / "journal.jsonl").write_text("".join(lines[:number]) + '{"unit": "torn', "utf-8")
+        yield number
+
+
+# --- the whole run ---
+
+
+def test_the_summary_is_plain_json(record):
+    summary = record.summary()
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert summary["finished"] and summary["config"] == record.config.to_dict()
+
+
+def test_the_summary_has_every_method_and_level_with_the_numbers_of_the_journal(record, finished):
+    units = read_journal(finished)
+    levels = record.summary()["levels"]
+    assert [(level["method"], level["level"], level["sparsity"]) for level in levels] == [
+        (method, number, sparsity)
+        for method in ("randomized", "imp", "uniform")
+        for number, sparsity in ((1, 0.5), (2, 0.9))
+    ]
+    for level in levels:
+        name = f"{level['method']}-level-{level['level']}"
+        recorded = {key: units[name][key] for key in ("score", "winner", "mask_sha256", "weights_sha256")}
+        assert recorded.items() <= level.items()
+        assert level["report"] == units[f"report/{name}"]
+        for number, candidate in enumerate(level["candidates"]):
+            assert candidate.items() <= units[f"{name}/candidate-{number}"].items()
+    assert [len(level["candidates"]) for level in levels] == [3, 3, 0, 0, 0, 0]
+
+
+def test_fingerprints_are_those_of_the_files(record, finished):
+    for level in record.summary()["levels"]:
+        name = f"{level['method']}-level-{level['level']}.safetensors"
+        assert level["mask_sha256"] == rl.MaskSet.load(finished / "masks" / name).sha256
+        assert level["weights_sha256"] == weights_sha256(load_file(finished / "checkpoints" / name))
+
+
+def test_report_scores_and_differences_follow_from_the_recorded_answers(record, finished):
+    def correct(name: str) -> np.ndarray:
+        logits, labels = load_predictions(finished, f"report-{name}")
+        return np.array([row.tolist().index(max(row)) == label for row, label in zip(logits, labels, strict=True)])
+
+    summary = record.summary()
+    trained = {"dense": summary["dense"]}
+    trained |= {f"{level['method']}-level-{level['level']}": level for level in summary["levels"]}
+    assert list(trained) == record.trained
+    for name, entry in trained.items():
+        assert entry["report"]["accuracy"] == pytest.approx(correct(name).mean())
+        assert entry["report_accuracy"] == vars(accuracy_interval(correct(name)))
+    for row, (baseline, level, sparsity) in zip(
+        summary["differences"],
+        [("imp", 1, 0.5), ("imp", 2, 0.9), ("uniform", 1, 0.5), ("uniform", 2, 0.9)],
+        strict=True,
+    ):
+        ours, theirs = correct(f"randomized-level-{level}"), correct(f"{baseline}-level-{level}")
+        assert row["estimate"] == pytest.approx(ours.mean() - theirs.mean())
+        interval = vars(paired_difference(ours, theirs))
+        assert row == {"baseline": baseline, "level": level, "sparsity": sparsity} | interval
+
+
+def test_candidates_are_in_the_order_of_their_numbers(copy):
+    units = json.loads(journal_lines(copy)[2])["result"]
+    names = [f"randomized-level-1/candidate-{number}" for number in (10, 2, 9)]
+    lines = [json.dumps({"unit": name, "result": units | {"score": i}}) + "\n" for i, name in enumerate(names)]
+    (copy / "journal.jsonl").write_text("".join(lines), "utf-8")
+    assert [unit["score"] for unit in rl.RunRecord.load(copy).candidates(1)] == [1, 2, 0]
+
+
+def test_the_text_says_what_was_asked_and_what_was_found(record):
+    text, summary = describe_run(record), record.summary()
+    data = summary["data"]
+    assert f"sst2: 360 train, {data['selection']} selection, {data['report']} report examples" in text
+    assert record.config.model in text and "not finished" not in text and "not reported" not in text
+    for level in summary["levels"]:
+        interval = level["report_accuracy"]
+        assert f"{interval['estimate']:.4f} [{interval['low']:.4f}, {interval['high']:.4f}]" in text
+        assert level["mask_sha256"][:12] in text and level["weights_sha256"][:12] in text
+        for number, candidate in enumerate(level["candidates"]):
+            line = f"candidate {number}  early score {candidate['score']:.4f}  voting, sampling ratio "
+            line += f"{candidate['mask']['rule']['sampling_ratio']:g}"
+            assert line + ("  <- winner\n" if number == level["winner"] else "\n") in text
+    for row in summary["differences"]:
+        assert f"randomized less {row['baseline']}: {row['estimate']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" in text
+
+
+# --- a part of it ---
+
+
+def test_a_run_stopped_after_any_unit_can_be_read(finished, tmp_path):
+    total = len(journal_lines(finished))
+    whole = rl.RunRecord.load(finished).summary()
+    for done in stopped_after_each_unit(finished, tmp_path / "stopped"):
+        record = rl.RunRecord.load(tmp_path / "stopped")
+        text, summary = describe_run(record), record.summary()
+        assert len(record.units) == done
+        assert summary["finished"] == (done == total)
+        assert ("not finished; go on with --resume" in text) == (done < total)
+        json.dumps(summary, allow_nan=False)
+        for level, known in zip(summary["levels"], whole["levels"], strict=True):
+            candidates = level.pop("candidates")
+            assert candidates == known["candidates"][: len(candidates)]
+            assert all(value in (None, known[key]) for key, value in level.items())
+    assert record.summary() == whole | {"run": str(tmp_path / "stopped")}
+
+
+def test_a_run_is_not_finished_before_its_model_is_written(copy):
+    *all_but_the_model, model = journal_lines(copy)
+    assert json.loads(model)["unit"] == "model"
+    (copy / "journal.jsonl").write_text("".join(all_but_the_model), "utf-8")
+    assert not rl.RunRecord.load(copy).finished
+
+
+# --- what cannot be read ---
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"holds no run: it has no config\.json"):
+        rl.RunRecord.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"levels": [1.2]}', '{"speed": 3}', '{"candidates": "three"}'])
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content, "utf-8")
+    with pytest.raises(FileError, match=r"config\.json is damaged"):
+        rl.RunRecord.load(tmp_path)
+
+
+def test_a_damaged_environment_is_named(copy):
+    (copy / "environment.json").write_text("{", "utf-8")
+    with pytest.raises(FileError, match=r"environment\.json is damaged"):
+        rl.RunRecord.load(copy).summary()
+
+
+def test_missing_and_damaged_predictions_are_named(copy):
+    file = copy / "predictions" / "report-imp-level-2.safetensors"
+    file.write_bytes(file.read_bytes()[:-3])
+    for _ in ("damaged", "missing"):
+        with pytest.raises(FileError, match=r"report-imp-level-2\.safetensors are missing or damaged"):
+            rl.RunRecord.load(copy).summary()
+        file.unlink(missing_ok=True)

@@ -1,0 +1,476 @@
+"""The command line: results on stdout, one clear line on stderr for what went wrong, and an exit code for each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import pytest
+from safetensors.torch import load_file
+
+import randprune_lab as rl
+from randprune_lab.cli import build_parser, main
+from randprune_lab.errors import RunError
+from randprune_lab.models import MODELS
+from randprune_lab.search.folder import RunFolder, read_journal, weights_sha256
+from randprune_lab.tasks import TASKS
+
+FIELDS = {field.name: field for field in dataclasses.fields(rl.RunConfig)}
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    def line(self) -> str:
+        """The one line of an error. Nothing else was printed."""
+        assert self.out == "" and self.err.startswith("randprune: ") and self.err.count("\n") == 1, self
+        return self.err.removeprefix("randprune: ").removesuffix("\n")
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch):
+    """Whatever a command sets for its whole process is taken back."""
+    for name in ("TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        monkeypatch.setenv(name, os.environ.get(name, "1"))
+    logger = logging.getLogger("randprune_lab")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def randprune(capsys) -> Callable[..., Answer]:
+    """Run a command in this process."""
+
+    def call(*arguments: object) -> Answer:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Answer(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def refused(capsys) -> Callable[..., str]:
+    """What argparse says to a command that it does not understand."""
+
+    def call(*arguments: object) -> str:
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert stop.value.code == 2 and printed.out == ""
+        return printed.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def options(glue_dir, tiny_model) -> list[str]:
+    """A small search, as the command line says it."""
+    text = f"--task sst2 --glue-dir {shlex.quote(str(glue_dir))} --model {shlex.quote(tiny_model)} --train-size 96"
+    text += " --levels 0.5 0.9 --candidates 2 --baselines imp --evaluate-every 2"
+    text += " --dense-epochs 1 --dense-learning-rate 3e-3 --epochs 1 --learning-rate 1e-3"
+    return shlex.split(text)
+
+
+@pytest.fixture(scope="module")
+def first(options, tmp_path_factory) -> tuple[Path, Answer]:
+    """The folder and the output of one search in a process of its own."""
+    out = tmp_path_factory.mktemp("command line") / "a run"
+    done = subprocess.run(
+        [sys.executable, "-m", "randprune_lab.cli", "run", *options, "--out", str(out), "--json"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return out, Answer(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def finished(first) -> Path:
+    return first[0]
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    return shutil.copytree(finished, tmp_path / "copy of a run")
+
+
+def cut(folder: Path, units: int) -> Path:
+    """Let a finished run be one that was stopped after so many units."""
+    lines = (folder / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (folder / "journal.jsonl").write_text("".join(lines[:units]), "utf-8")
+    return folder
+
+
+def found(folder: Path) -> dict:
+    """All that a run found, without its place."""
+    return rl.RunRecord.load(folder).summary() | {"run": None}
+
+
+# --- run ---
+
+
+def test_a_search_prints_one_json_object_and_tells_its_progress_on_stderr(first):
+    path, answer = first
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out) == rl.RunRecord.load(path).summary()
+    assert rl.RunRecord.load(path).finished
+    assert "candidate 1 scores" in answer.err and "on the report split" in answer.err
+    assert "Traceback" not in answer.err and "Warning" not in answer.err
+
+
+def test_options_become_the_configuration(finished, glue_dir, tiny_model):
+    assert rl.RunRecord.load(finished).config == rl.RunConfig(
+        task="sst2",
+        glue_dir=str(glue_dir),
+        model=tiny_model,
+        train_size=96,
+        levels=(0.5, 0.9),
+        candidates=2,
+        baselines=("imp",),
+        evaluate_every=2,
+        dense_epochs=1,
+        dense_learning_rate=3e-3,
+        epochs=1,
+        learning_rate=1e-3,
+    )
+
+
+def test_the_installed_command_is_this_one():
+    (command,) = entry_points(group="console_scripts", name="randprune")
+    assert command.load() is main
+
+
+def test_a_second_run_into_the_same_folder_is_refused_and_changes_nothing(randprune, options, finished):
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    answer = randprune("run", *options, "--out", finished)
+    assert answer.code == 2
+    assert answer.line() == (
+        f"{finished} exists already; go on with --resume, replace it with --overwrite, or choose another"
+    )
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_resume_alone_goes_on_with_the_stored_configuration(randprune, copy, finished):
+    answer = randprune("run", "--resume", "--out", cut(copy, 5), "--json")
+    assert answer.code == 0
+    assert json.loads(answer.out) | {"run": None} == found(copy) == found(finished)
+
+
+def test_resume_takes_the_same_options_once_more(randprune, options, copy, finished, monkeypatch):
+    monkeypatch.setattr("randprune_lab.search.run.train", lambda *_, **__: pytest.fail("trained again"))
+    assert randprune("run", *options, "--resume", "--out", copy).code == 0
+    assert found(copy) == found(finished)
+
+
+def test_resume_with_another_option_names_the_setting(randprune, copy):
+    answer = randprune("run", "--resume", "--candidates", 3, "--out", copy)
+    assert answer.code == 2
+    assert answer.line().startswith(f"cannot resume {copy}: candidates was 2 and is now 3; ")
+
+
+def test_resume_alone_has_nothing_to_go_on_with_where_there_is_no_run(randprune, tmp_path, monkeypatch):
+    """Else a misspelt folder would start hours of the default search."""
+    monkeypatch.setattr("randprune_lab.search.run.run", lambda *_, **__: pytest.fail("a search has begun"))
+    answer = randprune("run", "--resume", "--out", tmp_path / "runn")
+    assert answer.code == 2 and "holds no run" in answer.line()
+    assert not (tmp_path / "runn").exists()
+
+
+def test_overwrite_replaces_the_run(randprune, options, copy):
+    stale = copy / "predictions" / "stale.safetensors"
+    stale.write_text("")
+    few = ["--levels", 0.75, "--candidates", 1, "--baselines", "--layers", 1]
+    answer = randprune("run", *options, *few, "--overwrite", "--out", copy)
+    assert answer.code == 0 and f"{copy}\n" in answer.out
+    config = rl.RunRecord.load(copy).config
+    assert (config.levels, config.candidates, config.baselines, config.layers) == ((0.75,), 1, (), 1)
+    assert set(read_journal(copy)) == {
+        *("data", "dense", "randomized-level-1", "report/dense", "report/randomized-level-1", "model")
+    }
+    assert not stale.exists() and "first 1 layers" in answer.out
+
+
+def test_resume_and_overwrite_contradict_each_other(refused, copy):
+    assert "not allowed with argument" in refused("run", "--resume", "--overwrite", "--out", copy)
+    assert (copy / "journal.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--rule", "votting"], "unknown rule 'votting'; did you mean 'voting'?"),
+        (["--task", "sst3"], "unknown task 'sst3'; did you mean 'sst2'?"),
+        (["--model", "minilmm"], "unknown model 'minilmm'; did you mean 'minilm'?"),
+        (["--baselines", "imp", "uniforms"], "unknown baseline 'uniforms'; did you mean 'uniform'?"),
+        (["--levels", "0.5", "1.2"], "sparsity must be in [0, 1), got 1.2"),
+        (["--levels"], "levels must name at least one sparsity"),
+        (["--layers", "9"], "layers must be from 1 to 2"),
+        (["--glue-dir", "nowhere"], "nowhere"),
+        (["--learning-rate", "nan"], "learning_rate must be in"),
+    ],
+)
+def test_wrong_use_is_answered_with_one_line_and_code_2(randprune, options, tmp_path, change, message):
+    answer = randprune("run", *options, *change, "--out", tmp_path / "run")
+    assert answer.code == 2 and message in answer.line()
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unexpected_failure_is_one_line_and_code_1(randprune, options, tmp_path, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("out of\nmemory")
+
+    monkeypatch.setattr("randprune_lab.search.run.run", fail)
+    answer = randprune("run", *options, "--out", tmp_path / "run")
+    assert (answer.code, answer.line()) == (1, "RuntimeError: out of memory (--debug shows where)")
+    with pytest.raises(RuntimeError, match="out of\nmemory"):
+        randprune("run", *options, "--out", tmp_path / "run", "--debug")
+
+
+def test_debug_raises_wrong_use_too(randprune, tmp_path):
+    with pytest.raises(RunError, match="holds no run"):
+        randprune("show", tmp_path, "--debug")
+
+
+# --- Ctrl-C ---
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_this_works(randprune, options, finished, tmp_path, monkeypatch):
+    whole = RunFolder.unit
+
+    def unit(self: RunFolder, name: str, work: Callable[[], dict]) -> dict:
+        if name == "randomized-level-1/candidate-1":
+            raise KeyboardInterrupt
+        return whole(self, name, work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "unit", unit)
+        answer = randprune("run", *options, "--out", tmp_path / "with a space")
+    assert answer.code == 1
+    command = answer.line().removeprefix("stopped; go on with: randprune ")
+    assert randprune(*shlex.split(command)).code == 0
+    assert found(tmp_path / "with a space") == found(finished)
+
+
+def test_a_run_interrupted_before_it_has_a_folder_cannot_go_on(randprune, options, tmp_path, monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("randprune_lab.search.run.load_splits", stop)
+    answer = randprune("run", *options, "--out", tmp_path / "run")
+    assert (answer.code, answer.line()) == (1, "stopped")
+
+
+# --- show ---
+
+
+def test_show_prints_what_was_asked_and_what_was_found(randprune, finished):
+    answer = randprune("show", finished)
+    units = read_journal(finished)
+    assert answer.code == 0 and answer.err == ""
+    for said in (finished, "sst2: 96 train", "held-out, seed 0", "sparsity 50.00%", "sparsity 90.00%", "<- winner"):
+        assert str(said) in answer.out
+    for level in (1, 2):
+        for number in (0, 1):
+            score = units[f"randomized-level-{level}/candidate-{number}"]["score"]
+            assert f"candidate {number}  early score {score:.4f}" in answer.out
+        for name in (f"randomized-level-{level}", f"imp-level-{level}"):
+            assert units[name]["mask_sha256"][:12] in answer.out and units[name]["weights_sha256"][:12] in answer.out
+            assert f"report accuracy {units[f'report/{name}']['accuracy']:.4f}" in answer.out
+    assert answer.out.count("randomized less imp") == 2
+
+
+def test_show_as_json_has_the_fingerprints_of_the_files_and_the_numbers_of_the_journal(randprune, finished, first):
+    answer = randprune("show", finished, "--json")
+    assert answer.code == 0 and answer.err == ""
+    shown, units = json.loads(answer.out), read_journal(finished)
+    assert shown == json.loads(first[1].out), "run --json and show --json say the same"
+    assert shown["config"] == rl.RunRecord.load(finished).config.to_dict()
+    assert shown["dense"]["report"] == units["report/dense"]
+    for level in shown["levels"]:
+        name = f"{level['method']}-level-{level['level']}"
+        assert level["mask_sha256"] == rl.MaskSet.load(finished / "masks" / f"{name}.safetensors").sha256
+        checkpoint = load_file(finished / "checkpoints" / f"{name}.safetensors")
+        assert level["weights_sha256"] == weights_sha256(checkpoint)
+        assert level["winner"] == units[name]["winner"] and level["report"] == units[f"report/{name}"]
+        assert [candidate["score"] for candidate in level["candidates"]] == [
+            units[f"{name}/candidate-{number}"]["score"] for number in range(2 * (level["method"] == "randomized"))
+        ]
+    assert [(row["baseline"], row["level"]) for row in shown["differences"]] == [("imp", 1), ("imp", 2)]
+
+
+def test_show_of_an_unfinished_run_says_so(randprune, copy):
+    cut(copy, 4)  # data, dense and two candidates
+    text, shown = randprune("show", copy), json.loads(randprune("show", copy, "--json").out)
+    assert text.code == 0 and "not finished; go on with --resume" in text.out
+    assert "candidate 1  early score" in text.out and "winner" not in text.out
+    assert shown["finished"] is False and shown["differences"] == []
+    assert [len(level["candidates"]) for level in shown["levels"]] == [2, 0, 0, 0]
+
+
+def test_show_names_what_it_cannot_read(randprune, copy, tmp_path):
+    assert "holds no run" in randprune("show", tmp_path / "nowhere").line()
+    (copy / "predictions" / "report-dense.safetensors").unlink()
+    answer = randprune("show", copy)
+    assert answer.code == 2 and "report-dense.safetensors are missing" in answer.line()
+    (copy / "config.json").write_text("{")
+    answer = randprune("show", copy)
+    assert answer.code == 2 and "config.json is damaged" in answer.line()
+
+
+# --- the options of run ---
+
+
+@pytest.fixture
+def run_help(capsys, monkeypatch) -> str:
+    """The help of `run`, not wrapped."""
+    monkeypatch.setenv("COLUMNS", "10000")
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_setting_has_an_option_with_its_help_and_its_default(name, run_help):
+    option = f"--{name.replace('_', '-')}"
+    (entry,) = re.findall(rf"^  {option} .*(?:\n {{9,}}.*)*", run_help, re.MULTILINE)  # the help may begin a line below
+    assert FIELDS[name].metadata["help"] in entry
+    default = re.search(r"\(default: (.*)\)$", entry)[1]
+    if default == "none":
+        assert FIELDS[name].default is None
+    else:  # the default, typed as the help shows it, is the default
+        parsed = build_parser().parse_args(["run", "--out", "x", option, *default.split()])
+        assert getattr(parsed, name) == FIELDS[name].default
+
+
+def test_a_setting_that_is_not_given_leaves_no_trace():
+    parsed = build_parser().parse_args(["run", "--out", "x"])
+    assert not set(vars(parsed)) & set(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("option", "values", "name", "value"),
+    [
+        ("--levels", ["0.5", "0.9"], "levels", (0.5, 0.9)),
+        ("--sampling-ratios", ["1e-4"], "sampling_ratios", (1e-4,)),
+        ("--baselines", [], "baselines", ()),
+        ("--baselines", ["uniform", "imp"], "baselines", ("uniform", "imp")),
+        ("--layers", ["1"], "layers", 1),
+        ("--train-size", ["500"], "train_size", 500),
+        ("--learning-rate", ["1e-3"], "learning_rate", 1e-3),
+        ("--group", ["erk"], "group", "erk"),
+        ("--protocol", ["published"], "protocol", "published"),
+    ],
+)
+def test_options_have_the_types_of_their_settings(option, values, name, value):
+    parsed = getattr(build_parser().parse_args(["run", "--out", "x", option, *values]), name)
+    assert parsed == value and type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["run"], "required: --out"),
+        (["run", "--out", "x", "--candidates", "many"], "--candidates: invalid int value: 'many'"),
+        (["run", "--out", "x", "--group", "layer"], "--group: invalid choice: 'layer'"),
+        (["run", "--out", "x", "--speed", "3"], "unrecognized arguments: --speed 3"),
+        (["show"], "required: RUN"),
+        (["bench", "training"], "invalid choice: 'training'"),
+    ],
+)
+def test_what_argparse_does_not_understand_has_code_2(refused, arguments, message):
+    assert message in refused(*arguments)
+
+
+# --- tasks and models ---
+
+
+def test_tasks_are_listed_with_their_sizes_or_why_they_cannot_be_had(randprune, glue_dir):
+    text = randprune("tasks", "--glue-dir", glue_dir)
+    rows = json.loads(randprune("tasks", "--glue-dir", glue_dir, "--json").out)
+    assert text.code == 0 and text.err == ""
+    assert [row["name"] for row in rows] == list(TASKS)
+    sizes = {row["name"]: row["rows"] for row in rows}
+    assert sizes["sst2"]["report"] == 120 and sizes["mrpc"] is None
+    for row in rows:
+        assert f"{row['name']}\n  description  {TASKS[row['name']].description}\n" in text.out
+        assert (row["rows"] is None) == bool(row["unavailable"])
+    assert "train 360, selection 40, report 120" in text.out and "MRPC" in text.out
+
+
+def test_tasks_without_a_glue_folder_say_how_to_get_one(randprune):
+    rows = {row["name"]: row for row in json.loads(randprune("tasks", "--json").out)}
+    assert "--glue-dir" in rows["sst2"]["unavailable"]
+
+
+def test_models_are_listed(randprune):
+    text, answer = randprune("models"), randprune("models", "--json")
+    assert (text.code, text.err, answer.code, answer.err) == (0, "", 0, "")
+    rows = json.loads(answer.out)
+    assert [row["name"] for row in rows] == list(MODELS)
+    for row in rows:
+        assert row["name"] in text.out and row["description"] in text.out
+        assert (row["parameters"] or 0) > (row["prunable"] or 0) or "pip install" in row["unavailable"]
+
+
+# --- bench ---
+
+
+def test_bench_of_unknown_shapes_is_wrong_use(randprune):
+    answer = randprune("bench", "masks", "--shapes", "bert-bass")
+    assert answer.code == 2 and "did you mean 'bert-base'?" in answer.line()
+
+
+# --- report ---
+
+
+def test_report_explains_itself(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["report", "--help"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(option in printed for option in ("--profile", "--out", "--notebooks", "--only", "--set NAME=VALUE"))
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_report_ends_with_the_code_of_the_report(randprune, monkeypatch, code):
+    asked = {}
+
+    def report(profile: str, out: Path, **settings: object) -> SimpleNamespace:
+        asked.update(settings, profile=profile, out=out)
+        return SimpleNamespace(exit_code=code)
+
+    monkeypatch.setattr("randprune_lab.report.report", report)
+    assert randprune("report", "--profile", "smoke", "--only", "00", "--set", "seed=3", "--set", "task=x").code == code
+    assert asked == {
+        "profile": "smoke",
+        "out": Path("reports/smoke"),
+        "only": "00",
+        "parameters": {"seed": 3, "task": "x"},
+        "notebooks": Path("notebooks"),
+        "overwrite": False,
+    }
+
+
+def test_a_report_of_an_unknown_profile_is_wrong_use(randprune, tmp_path):
+    answer = randprune("report", "--profile", "smok", "--out", tmp_path / "out")
+    assert answer.code == 2 and "unknown profile 'smok'; did you mean 'smoke'?" in answer.line()

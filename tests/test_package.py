@@ -1,0 +1,160 @@
+"""Laws of the package as a whole: a light import, floors that build on lower ones only, nothing unsafe."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import randprune_lab
+
+PACKAGE = Path(randprune_lab.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+# From the ground up. A module imports nothing from a floor above its own.
+FLOORS = [
+    {"errors", "files"},
+    {"masks", "tasks", "models", "mean_pooled_bert"},
+    {"training"},
+    {"search"},
+    {"analysis", "viz"},
+    {"report", "bench"},
+    {"cli"},
+]
+PARTS = set().union(*FLOORS)
+FACADE = "__init__"  # the package itself passes on what its parts offer
+
+HEAVY = {
+    "transformers",
+    "datasets",
+    "evaluate",
+    "accelerate",
+    "matplotlib",
+    "seaborn",
+    "pandas",
+    "sklearn",
+    "papermill",
+}
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text("utf-8"))
+
+
+def imported(module: str) -> Iterator[str]:
+    """Every module that a module imports anywhere in it, as `package.module` or `package.module.name`."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def parts(module: str) -> set[str]:
+    """The parts of the package that a module imports, such as `masks`."""
+    names = (name.split(".") for name in imported(module))
+    return {name[1] if len(name) > 1 else FACADE for name in names if name[0] == "randprune_lab"}
+
+
+def part(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def floor(part: str) -> int:
+    (number,) = (number for number, members in enumerate(FLOORS) if part in members)
+    return number
+
+
+USES = {(module, used) for module in MODULES if module != FACADE for used in parts(module)}
+
+
+# --- imports ---
+
+
+def test_the_import_is_light():
+    """Neither the package nor the command line's help waits for what only a search needs."""
+    code = "import json, sys, randprune_lab, randprune_lab.cli as cli; cli.build_parser().format_help(); "
+    code += "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert "randprune_lab" in loaded and not loaded & HEAVY
+
+
+def test_every_public_name_is_there():
+    assert all(getattr(randprune_lab, name) is not None for name in randprune_lab.__all__)
+    assert set(randprune_lab.__all__) <= set(dir(randprune_lab))
+    assert len(set(randprune_lab.__all__)) == len(randprune_lab.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Votting'"):
+        _ = randprune_lab.Votting
+
+
+def test_the_version_is_said_once_and_again_alike():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["version"] == randprune_lab.__version__
+
+
+# --- floors ---
+
+
+def test_every_part_stands_on_one_floor():
+    assert {part(module) for module in MODULES} - {FACADE} == PARTS
+    assert sum(map(len, FLOORS)) == len(PARTS)
+
+
+def test_no_module_imports_from_a_floor_above():
+    """Nor from the package itself, which stands on all of them."""
+    assert {(module, used) for module, used in USES if used not in PARTS or floor(used) > floor(part(module))} == set()
+
+
+def test_masks_are_mathematics_alone():
+    assert {used for module, used in USES if part(module) == "masks"} <= {"errors", "files", "masks"}
+
+
+@pytest.mark.parametrize("top", ["report", "bench"])
+def test_only_the_command_line_imports_what_stands_below_it_and_nothing_the_command_line(top):
+    assert {part(module) for module, used in USES if used == top} <= {"cli", top}
+    assert {module for module, used in USES if used == "cli"} == set()
+
+
+# --- what is not done ---
+
+
+def test_no_pickle_is_read_or_written():
+    """A pickle runs code when it is read; files are safetensors and JSON."""
+    modules = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+    functions = {"torch.load", "torch.save", "np.load", "numpy.load", "pd.read_pickle", "pandas.read_pickle"}
+    for module in MODULES:
+        calls = {ast.unparse(node.func) for node in ast.walk(tree(module)) if isinstance(node, ast.Call)}
+        names = set(imported(module))
+        assert not {name.partition(".")[0] for name in names} & modules, module
+        assert not (calls | names) & functions, module
+
+
+def test_no_path_of_one_machine():
+    """What the kernel itself offers under /proc is on every Linux."""
+    absolute = re.compile(
+        r"(?<![\w.})<])(?!/proc/)(/[a-z]\w*/|/(home|root|tmp|work|Users)\b|~/|[A-Z]:\\)", re.IGNORECASE
+    )
+    found = {module: absolute.findall(path.read_text("utf-8")) for module, path in MODULES.items()}
+    assert {module: paths for module, paths in found.items() if paths} == {}
+
+
+def test_the_masks_can_be_read_in_one_sitting():
+    lines = sum(len(path.read_text("utf-8").splitlines()) for path in (PACKAGE / "masks").rglob("*.py"))
+    assert lines <= 1200

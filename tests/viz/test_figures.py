@@ -1,0 +1,234 @@
+"""Every figure says what it shows, in colours that mean the same everywhere, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import itertools
+import json
+import shutil
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from torch import nn
+
+import randprune_lab as rl
+from randprune_lab.analysis.intervals import Interval
+from randprune_lab.errors import FileError, RunError
+from randprune_lab.masks.rules import RULES
+from randprune_lab.viz import figures
+from randprune_lab.viz.style import COLOURS, LABELS, QUIET, RAMP, png
+
+WEIGHTS = torch.randn(80, 64, generator=torch.Generator().manual_seed(0))
+RULE_OF_EACH_KIND = (rl.Voting(sampling_ratio=0.01), rl.GumbelTopK(), rl.Uniform(), rl.Magnitude())
+
+
+def curve(rule: rl.Rule, sparsity: float = 0.75):
+    return rl.MaskSampler({"w": WEIGHTS}, rule, sparsity).curves["w"]
+
+
+FIGURES = {
+    "inclusion_curves": lambda record: figures.inclusion_curves({"voting": curve(rl.Voting())}, "One rule"),
+    "sampling": lambda record: figures.sampling(WEIGHTS, rl.Voting(), 0.75),
+    "early_scores": lambda record: figures.early_scores(record, 2),
+    "accuracy_by_sparsity": lambda record: figures.accuracy_by_sparsity(record),
+}
+
+
+@pytest.fixture(params=FIGURES)
+def draw(request, record):
+    return lambda: FIGURES[request.param](record)
+
+
+# --- all figures ---
+
+
+def test_every_figure_is_tried_here():
+    public = {name for name, value in vars(figures).items() if inspect.isfunction(value) and not name.startswith("_")}
+    assert {name for name in public if vars(figures)[name].__module__ == figures.__name__} == set(FIGURES)
+
+
+def test_every_axis_has_a_title_and_labels(draw):
+    figure = draw()
+    assert isinstance(figure, Figure)
+    assert all(axis.get_title() and axis.get_xlabel() for axis in figure.axes)
+    assert figure.axes[0].get_ylabel()
+    for left, axis in itertools.pairwise(figure.axes):  # further axes share the scale to their left, or have none
+        assert axis.get_ylabel() or axis.get_shared_y_axes().joined(left, axis) or not len(axis.get_yticks())
+
+
+def test_the_same_arguments_give_the_same_image(draw):
+    image = png(draw())
+    assert image.startswith(b"\x89PNG\r\n\x1a\n")
+    assert png(draw()) == image
+
+
+def test_no_figure_is_left_open_and_the_global_style_is_left_alone(draw):
+    before = dict(plt.rcParams)
+    png(draw())
+    assert plt.get_fignums() == [] and dict(plt.rcParams) == before
+
+
+# --- inclusion curves ---
+
+
+def test_a_label_that_begins_with_a_rule_has_its_colour_and_others_take_the_ramp():
+    labels = ["Voting, T = 40", "sampling ratio 1e-06", "magnitude", "sampling ratio 0.001", "uniform"]
+    figure = figures.inclusion_curves({label: curve(rl.Voting(sampling_ratio=0.01)) for label in labels}, "Rules")
+    lines = {line.get_label(): line.get_color() for line in figure.axes[0].lines if line.get_label() in labels}
+    expected = (COLOURS["voting"], RAMP[0], COLOURS["magnitude"], RAMP[1], COLOURS["uniform"])
+    assert lines == dict(zip(labels, expected, strict=True))
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == labels
+
+
+def test_curves_rise_from_never_to_always_around_the_border():
+    figure = figures.inclusion_curves({str(i): curve(rule) for i, rule in enumerate(RULE_OF_EACH_KIND)}, "Rules")
+    voting, gumbel, uniform, magnitude = (line.get_data() for line in figure.axes[0].lines[::2])
+    for x, y in (voting, gumbel, magnitude):
+        assert (np.diff(y) >= 0).all() and y[x < 0.3].max() < 0.2 and y[x > 3].min() > 0.9
+    assert uniform[1] == pytest.approx(0.25)
+    x, y = magnitude
+    assert (y[x < 0.99] == 0).all() and (y[x > 1.01] == 1).all()
+
+
+# --- one rule on one matrix ---
+
+
+@pytest.mark.parametrize("rule", RULE_OF_EACH_KIND, ids=lambda rule: rule.name)
+def test_a_frame_in_the_rules_colour_stands_where_a_candidate_keeps_the_weight(rule):
+    figure = figures.sampling(WEIGHTS, rule, 0.75, candidates=2, corner=10)
+    sampler = rl.MaskSampler({"weights": WEIGHTS}, rule, 0.75)
+    for candidate, axis in enumerate(figure.axes[1:]):
+        framed = {(int(line.get_ydata()[0]), int(line.get_xdata()[0])) for line in axis.lines}
+        kept = sampler.draw(candidate)["weights"][:10, :10].nonzero().tolist()
+        assert framed == set(map(tuple, kept))
+        assert {line.get_markeredgecolor() for line in axis.lines} == {COLOURS[rule.name]}
+    assert figure.axes[0].lines[0].get_color() == COLOURS[rule.name]
+
+
+def test_a_parameter_of_a_model_will_do():
+    before = nn.Parameter(WEIGHTS)
+    assert png(figures.sampling(before, rl.Voting(), 0.75)) == png(figures.sampling(WEIGHTS, rl.Voting(), 0.75))
+    assert before.grad is None
+
+
+def test_a_rule_of_ones_own_is_drawn_in_the_neutral_colour():
+    @dataclasses.dataclass(frozen=True)
+    class Half(rl.Uniform):
+        name = "half"
+
+    assert figures.sampling(WEIGHTS, Half(), 0.5).axes[0].lines[0].get_color() == QUIET
+
+
+@pytest.mark.parametrize(("rule", "share"), [(rl.Magnitude(), "100%"), (rl.Uniform(), "25%")])
+def test_the_title_says_how_much_two_candidates_share(rule, share):
+    """Of two masks that keep a quarter at random, a quarter of what one keeps is kept by the other."""
+    assert (
+        figures.sampling(WEIGHTS, rule, 0.75).axes[0].get_title() == f"Two candidates share {share} of what they keep"
+    )
+
+
+# --- recorded runs ---
+
+
+def test_early_scores_are_those_of_the_journal_and_the_winner_stands_out(record):
+    units, winner = record.candidates(2), record.units["randomized-level-2"]["winner"]
+    axis, summary = figures.early_scores(record, 2).axes
+    for number, (unit, line, point) in enumerate(zip(units, axis.lines, summary.lines, strict=True)):
+        assert line.get_xdata().tolist() == unit["steps"] and line.get_ydata().tolist() == unit["scores"]
+        assert (point.get_xdata()[0], point.get_ydata()[0]) == (number, unit["score"])
+        colour = COLOURS["randomized"] if number == winner else QUIET
+        assert line.get_color() == point.get_color() == colour
+    assert "3 masks at 90%" in axis.get_title() and f"{winner} is kept" in summary.get_title()
+
+
+def test_early_scores_of_a_level_that_has_none_are_refused(record):
+    with pytest.raises(RunError, match="no early evaluations at level 3"):
+        figures.early_scores(record, 3)
+
+
+def test_early_scores_are_drawn_before_a_winner_is_trained(record, tmp_path):
+    copy = shutil.copytree(record.path, tmp_path / "copy")
+    journal = (copy / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
+    names = [json.loads(line)["unit"] for line in journal]
+    (copy / "journal.jsonl").write_text("".join(journal[: names.index("randomized-level-1/candidate-1") + 1]), "utf-8")
+    axis, summary = figures.early_scores(rl.RunRecord.load(copy), 1).axes
+    assert "2 masks at 50%" in axis.get_title() and summary.get_title() == "mean"
+    with pytest.raises(FileError, match="report-dense"):
+        shutil.rmtree(copy / "predictions")
+        figures.accuracy_by_sparsity(rl.RunRecord.load(copy))
+
+
+def test_accuracies_are_drawn_with_their_intervals(record):
+    axis = figures.accuracy_by_sparsity(record).axes[0]
+    drawn = {container.get_label(): container for container in axis.containers}
+    assert set(drawn) == {LABELS[method] for method in record.methods}
+    for method in record.methods:
+        line, _, (bars,) = drawn[LABELS[method]]
+        intervals = [record.accuracy(f"{method}-level-{level}") for level in (1, 2)]
+        assert line.get_ydata().tolist() == [interval.estimate for interval in intervals]
+        ends = [[float(y) for _, y in segment] for segment in bars.get_segments()]
+        assert ends == [pytest.approx([interval.low, interval.high]) for interval in intervals]
+        assert line.get_color() == COLOURS[method]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["50 %", "90 %"]
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [
+        (Interval(0.03, -0.01, 0.07), "At 90.00%: no clear difference to IMP (+0.030)"),
+        (Interval(-0.03, -0.07, 0.0), "At 90.00%: no clear difference to IMP (-0.030)"),
+        (Interval(0.03, 0.01, 0.05), "At 90.00%: better than IMP by 0.030"),
+        (Interval(-0.03, -0.05, -0.01), "At 90.00%: worse than IMP by 0.030"),
+    ],
+)
+def test_the_title_claims_no_more_than_the_interval_allows(record, monkeypatch, gain, verdict):
+    monkeypatch.setattr(rl.RunRecord, "difference", lambda *_: gain)
+    assert figures.accuracy_by_sparsity(record).axes[0].get_title() == verdict
+
+
+def test_without_imp_there_is_no_verdict(record):
+    alone = dataclasses.replace(record, config=dataclasses.replace(record.config, baselines=()))
+    assert "IMP" not in figures.accuracy_by_sparsity(alone).axes[0].get_title()
+
+
+# --- colours ---
+
+
+def test_every_rule_and_method_has_a_colour(record):
+    assert {*RULES, *record.methods, "dense"} == set(COLOURS)
+
+
+def test_the_same_rule_has_the_same_colour_by_either_name():
+    config = rl.RunConfig()
+    for method in config.methods():
+        assert COLOURS[method.name] == COLOURS[method.rule(0).name]
+
+
+def test_different_rules_can_be_told_apart_by_the_colour_blind():
+    """Seen by eyes without red, green or blue cones (Machado et al. 2009, severity 1)."""
+    without = {
+        "red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        "green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        "blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    }
+    colours = set(COLOURS.values())
+    assert len(colours) == 5  # search, IMP, uniform, gumbel, dense
+    light = {colour: np.array(to_rgb(colour)) ** 2.2 for colour in colours}
+    for matrix in (np.eye(3), *map(np.array, without.values())):
+        seen = {colour: np.clip(matrix @ light[colour], 0, 1) ** (1 / 2.2) for colour in colours}
+        for one, other in itertools.combinations(colours, 2):
+            assert np.abs(seen[one] - seen[other]).max() > 0.1, (one, other)
+
+
+def test_what_is_not_to_be_looked_at_and_the_ramp_are_no_rules_colours():
+    assert not {QUIET, *RAMP} & set(COLOURS.values())
+
+
+def test_the_ramp_goes_from_light_to_dark():
+    brightness = [sum(to_rgb(colour)) for colour in RAMP]
+    assert brightness == sorted(set(brightness), reverse=True)
