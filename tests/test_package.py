@@ -156,5 +156,6 @@ def test_no_path_of_one_machine():
 
 
 def test_the_masks_can_be_read_in_one_sitting():
-    lines = sum(len(path.read_text("utf-8").splitlines()) for path in (PACKAGE / "masks").rglob("*.py"))
-    assert lines <= 1200
+    """Lines that are not blank, docstrings and comments included."""
+    texts = [path.read_text("utf-8") for path in (PACKAGE / "masks").rglob("*.py")]
+    assert sum(bool(line.strip()) for text in texts for line in text.splitlines()) <= 1120

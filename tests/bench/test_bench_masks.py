@@ -1,0 +1,55 @@
+import json
+import math
+
+import pytest
+
+from randprune_lab.bench import masks as bench
+from randprune_lab.cli import main
+from randprune_lab.errors import UnknownNameError
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(bench.SHAPES, "tiny", {"a": (64, 80), "b": (100, 70), "c": (64, 80)})
+
+
+def test_every_figure_is_measured_and_judged(tiny):
+    (row,) = bench.bench_masks("tiny", sparsities=(0.9,), repeats=1)
+    assert row["weights"] == 64 * 80 * 2 + 100 * 70
+    assert all(seconds > 0 for seconds in row["seconds"].values())
+    assert all(math.isfinite(figure["value"]) for figure in row["figures"])
+    assert {figure["verdict"] for figure in row["figures"]} <= {"aim", "must", "MISSED"}
+
+
+@pytest.mark.parametrize(
+    ("value", "at_most", "verdict"),
+    [
+        (1, True, "aim"),
+        (3, True, "must"),
+        (4, True, "MISSED"),
+        (9, False, "aim"),
+        (2.5, False, "must"),
+        (1, False, "MISSED"),
+    ],
+)
+def test_a_figure_is_judged_from_its_good_side(value, at_most, verdict):
+    must, aim = (3, 2) if at_most else (2, 3)
+    assert bench.Figure("x", value, must, aim, at_most).verdict == verdict
+
+
+def test_entropy_of_known_sparsities():
+    assert bench.entropy(0.5) == 1.0
+    assert bench.entropy(0.9375) == pytest.approx(0.3373, abs=1e-4)
+
+
+def test_the_command_prints_a_table_and_writes_json(tiny, monkeypatch, tmp_path, capsys):
+    measured = bench.bench_masks("tiny", sparsities=(0.9,), repeats=1)
+    monkeypatch.setattr(bench, "bench_masks", lambda shapes: measured)
+    assert main(["bench", "masks", "--shapes", "tiny", "--json", str(tmp_path / "bench.json")]) == 0
+    assert "draw / clone of its masks" in capsys.readouterr().out
+    assert json.loads((tmp_path / "bench.json").read_text()) == measured
+
+
+def test_unknown_shapes_come_with_the_nearest():
+    with pytest.raises(UnknownNameError, match="bert-base"):
+        bench.bench_masks("bert-bse")
