@@ -93,7 +93,8 @@ def _size(name: str) -> dict[str, Any]:
     from transformers import AutoModelForSequenceClassification
 
     try:
-        config = _load_config(name, _place(name))
+        with _quiet():
+            config = _load_config(name, _place(name))
     except RandpruneError as error:
         return {"layers": None, "parameters": None, "prunable": None, "unavailable": str(error)}
     with torch.device("meta"):  # shapes without memory
