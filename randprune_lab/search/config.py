@@ -104,6 +104,8 @@ class RunConfig:
         for name in self.baselines:
             if name not in known:
                 raise unknown_name("baseline", name, known)
+        if len(set(self.baselines)) < len(self.baselines):
+            raise ConfigError(f"baselines must differ, got {' '.join(self.baselines)}")
         return [
             Method("randomized", rules, self.candidates),
             *(Method(name, (known[name],), 1) for name in self.baselines),

@@ -29,6 +29,7 @@ from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import atomic_path, write_json
 from randprune_lab.search.config import RunConfig
 
+LOCK = ".lock"
 Units = dict[str, dict[str, Any]]
 
 
@@ -36,11 +37,11 @@ def read_config(path: Path) -> RunConfig:
     """The configuration of the run in a folder. Raises `RunError` if there is none."""
     try:
         return RunConfig.from_dict(json.loads((path / "config.json").read_text("utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(
             f"{path} holds no run: it has no config.json; start one with `randprune run --out {path}`"
         ) from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise FileError(f"{path / 'config.json'} is damaged: {error}") from error
 
 
@@ -62,7 +63,9 @@ def read_journal(path: Path) -> Units:
 
 def check_usable(path: Path, *, resume: bool, overwrite: bool) -> bool:
     """Whether a run folder is there already; raises `RunError` if it, or what is there, must not be touched."""
-    used = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    if resume and overwrite:
+        raise RunError("resume and overwrite exclude each other: go on with the run, or replace it")
+    used = path.exists() and (not path.is_dir() or any(entry.name != LOCK for entry in path.iterdir()))
     if used and not (resume or overwrite):
         raise RunError(f"{path} exists already; go on with --resume, replace it with --overwrite, or choose another")
     if used and not (path / "config.json").is_file():
@@ -91,7 +94,7 @@ class RunFolder:
         used = check_usable(path, resume=resume, overwrite=overwrite)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock = (path / ".lock").open("w")
+            lock = (path / LOCK).open("w")
         except OSError as error:
             raise FileError(f"cannot write the run folder {path}: {error.strerror}; choose another --out") from error
         try:
@@ -211,7 +214,7 @@ def _empty(path: Path) -> None:
     for entry in path.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)
-        elif entry.name != ".lock":
+        elif entry.name != LOCK:
             entry.unlink()
 
 

@@ -77,7 +77,7 @@ def early_scores(record: RunRecord, level: int) -> Figure:
         axis.plot(unit["steps"], unit["scores"], marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
         summary.plot(number, unit["score"], "o", ms=9 if chosen else 6, **look)
     axis.set_title(f"{len(units)} masks at {record.config.levels[level - 1]:.0%}: early scores differ by {spread:.3f}")
-    axis.set(xlabel="training steps with the mask", ylabel="accuracy, selection split")
+    axis.set(xlabel="training steps with the mask", ylabel="score that decides")
     summary.set(xlabel="candidate", xticks=range(len(units)))
     summary.set_title(f"mean; {winner} is kept" if winner is not None else "mean", fontweight="normal")
     return figure
@@ -134,9 +134,9 @@ def _draw_curve(axis: Axes, curve: InclusionCurve, *, colour: str, label: str | 
 
 
 def _border(curve: InclusionCurve) -> float:
-    """The k-th largest score."""
-    kept = curve.magnitude > 0
-    return float(curve.histogram.scores[kept][0])
+    """The k-th largest score; where nothing is kept, the largest."""
+    scores = curve.histogram.scores
+    return float(scores[curve.magnitude > 0][0] if curve.k else scores[-1])
 
 
 def _draw_corner(
