@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+import randprune_lab as rl
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a name that is not to be had fails at once
 torch.set_num_threads(1)  # tiny tensors: a second thread costs more than it brings
 
@@ -67,3 +69,26 @@ def tiny_model(tmp_path_factory) -> str:
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def config(glue_dir, tiny_model) -> rl.RunConfig:
+    """Settings of a whole search that takes seconds, and in which the dense model learns."""
+    return rl.RunConfig(
+        task="sst2",
+        glue_dir=str(glue_dir),
+        model=tiny_model,
+        levels=(0.5, 0.9),
+        candidates=3,
+        evaluate_every=4,
+        dense_epochs=6,
+        dense_learning_rate=3e-3,
+        epochs=1,
+        learning_rate=1e-3,
+    )
+
+
+@pytest.fixture(scope="session")
+def finished(config, tmp_path_factory) -> Path:
+    """The folder of that search, run once; it is only read, or copied."""
+    return rl.run(config, tmp_path_factory.mktemp("runs") / "whole", progress=False)

@@ -14,27 +14,6 @@ from randprune_lab.masks.recipe import Recipe
 from randprune_lab.search.folder import RunFolder, load_predictions, read_journal, weights_sha256
 
 
-@pytest.fixture(scope="module")
-def config(glue_dir, tiny_model):
-    return rl.RunConfig(
-        task="sst2",
-        glue_dir=str(glue_dir),
-        model=tiny_model,
-        levels=(0.5, 0.9),
-        candidates=3,
-        evaluate_every=6,
-        dense_epochs=6,
-        dense_learning_rate=3e-3,
-        epochs=1,
-        learning_rate=1e-3,
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(config, tmp_path_factory):
-    return rl.run(config, tmp_path_factory.mktemp("runs") / "whole", progress=False)
-
-
 def results(path):
     """All that a run found, without its place."""
     summary = rl.RunRecord.load(path).summary()
