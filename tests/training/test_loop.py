@@ -125,7 +125,7 @@ def test_a_student_equal_to_its_teacher_has_the_least_loss(lab):
     def value(student):
         student.set_attn_implementation("eager")
         teacher.model.set_attn_implementation("eager")
-        return float(loss(student.eval(), batch, teacher, settings))
+        return loss(student.eval(), batch, teacher, settings).item()
 
     entropy = torch.from_numpy(teacher.logits[:16]).softmax(-1)
     floor = float(-(entropy * entropy.log()).sum(-1).mean())
