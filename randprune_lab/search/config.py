@@ -112,35 +112,26 @@ class RunConfig:
         ]
 
     def dense_training(self) -> TrainingConfig:
-        return TrainingConfig(
-            epochs=self.dense_epochs,
-            learning_rate=self.dense_learning_rate,
-            batch_size=self.batch_size,
-            evaluate_every=self.evaluate_every,
-            keep_best=True,
-            seed=self.seed,
+        return self._training(
+            epochs=self.dense_epochs, learning_rate=self.dense_learning_rate, keep_best=True, seed=self.seed
         )
 
     def early_training(self, seed: int) -> TrainingConfig:
-        return TrainingConfig(
-            epochs=self.early_epochs,
-            learning_rate=self.learning_rate * self.early_rate,
-            batch_size=self.batch_size,
-            evaluate_every=self.evaluate_every,
-            seed=seed,
-            distillation=self.distillation,
-        )
+        rate = self.learning_rate * self.early_rate
+        return self._training(epochs=self.early_epochs, learning_rate=rate, seed=seed, distillation=self.distillation)
 
     def level_training(self, seed: int) -> TrainingConfig:
-        return TrainingConfig(
+        return self._training(
             epochs=self.epochs,
             learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            evaluate_every=self.evaluate_every,
             keep_best=True,
             seed=seed,
             distillation=self.distillation,
         )
+
+    def _training(self, **settings: Any) -> TrainingConfig:
+        """What all trainings of a run have in common, and `settings`."""
+        return TrainingConfig(batch_size=self.batch_size, evaluate_every=self.evaluate_every, **settings)
 
     def to_dict(self) -> dict[str, Any]:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
