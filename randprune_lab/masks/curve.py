@@ -2,7 +2,7 @@
 
 A score is a weight's magnitude. Scores are counted in *buckets*: the leading bits of the IEEE bit pattern of
 `|w|`, read as an integer. That order is the order of the scores, its steps are even on a log scale, and it is
-the same on every device. Two scores in one bucket differ by less than 1 part in 4,096.
+the same on every device. Two scores in one bucket differ by less than 1 part in 1,024.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
-MANTISSA_BITS = 12
+MANTISSA_BITS = 10
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,15 @@ class Bucketing:
         """The bucket of infinity; NaN lies at it or above it."""
         return (2**self.exponent_bits - 1) << (self.mantissa_bits - self.shift)
 
+    def pattern(self, weights: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
+        """The bits of each weight's magnitude as an integer, which has the magnitudes' order."""
+        return weights.view(self.integer) & torch.iinfo(self.integer).max
+
     def bucket(self, weights: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
-        """The bucket of each weight's magnitude. Bucket 0 is zero; it takes in float32 scores below 3e-42."""
-        magnitude = weights.view(self.integer) & torch.iinfo(self.integer).max
-        magnitude >>= self.shift
-        return magnitude
+        """The bucket of each weight's magnitude. Bucket 0 is zero; it takes in float32 scores below 1.2e-41."""
+        pattern = self.pattern(weights)
+        pattern >>= self.shift
+        return pattern
 
     def score(self, buckets: Int64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
         """A score that stands for each bucket: its middle, or the one value that it holds."""
@@ -78,13 +82,11 @@ class Histogram:
     zeros: int
 
     @classmethod
-    def from_counts(
-        cls, buckets: Int64[np.ndarray, " all"], counts: Int64[np.ndarray, " all"], bucketing: Bucketing
-    ) -> Histogram:
-        """From ascending buckets of `bucketing`, bucket 0 perhaps among them, and the weights in each."""
-        zeros = int(counts[buckets == 0].sum())
-        buckets, counts = buckets[buckets > 0], counts[buckets > 0]
-        return cls(buckets, bucketing.score(buckets), counts, zeros)
+    def from_counts(cls, counts: Int64[np.ndarray, " all"], bucketing: Bucketing) -> Histogram:
+        """From the number of weights in each bucket of `bucketing`, from bucket 0 on."""
+        buckets = np.flatnonzero(counts > 0)
+        buckets = buckets[int(counts[0] > 0) :]
+        return cls(buckets, bucketing.score(buckets), counts[buckets], int(counts[0]))
 
     @classmethod
     def from_scores(cls, scores: Float64[np.ndarray, " n"]) -> Histogram:

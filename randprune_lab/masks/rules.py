@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.special import betainc, logsumexp, rel_entr
+from scipy.special import betainc, rel_entr
 
 from randprune_lab.errors import ConfigError, check_range, unknown_name
 from randprune_lab.masks.curve import Histogram, InclusionCurve
@@ -132,7 +132,7 @@ class Voting(Rule):
         return Votes(self.rounds(n, k), self.power)
 
 
-COARSE = 4096
+COARSE = 2048
 """Buckets on which the race time is found first; a step or two on all of them then make it exact."""
 
 RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Magnitude, Uniform, GumbelTopK, Voting)}
@@ -161,12 +161,15 @@ def successive_inclusion(
     The exponential race: weight i arrives at a time exponential with rate `p_i`, and the first k are kept;
     for large groups the k-th arrival time is a constant t (Rosén 1972; Yellott 1977).
     """
-    log_t = np.log(k) - logsumexp(log_p, b=counts)  # from 1 - exp(-z) <= z: not above the root
-    if len(counts) > COARSE:
-        starts = np.arange(0, len(counts), len(counts) // COARSE)
-        merged = np.add.reduceat(counts, starts)
-        log_t = _race_time(np.add.reduceat(counts * log_p, starts) / merged, merged, k, log_t)
-    return arrived(log_p + _race_time(log_p, counts, k, log_t))
+    starts = np.arange(0, len(counts), 1 + len(counts) // COARSE)
+    merged = np.add.reduceat(counts, starts)
+    coarse = np.add.reduceat(counts * log_p, starts) / merged
+    low = np.log(k) - coarse[-1] - np.log(np.sum(merged * np.exp(coarse - coarse[-1])))  # from 1 - exp(-z) <= z
+    log_t = _race_time(coarse, merged, k, (low, low, 5.0 - coarse[0]))
+    if len(starts) < len(counts):
+        off = np.max(np.append(log_p[starts[1:] - 1], log_p[-1]) - log_p[starts])  # no score has moved further
+        log_t = _race_time(log_p, counts, k, (log_t - off, log_t, log_t + off))
+    return arrived(log_p + log_t)
 
 
 def arrived(log_z: Float64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
@@ -174,9 +177,14 @@ def arrived(log_z: Float64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
     return -np.expm1(-np.exp(np.minimum(log_z, 700.0)))
 
 
-def _race_time(log_p: Float64[np.ndarray, " b"], counts: Int64[np.ndarray, " b"], k: int, log_t: float) -> float:
-    """log t with `sum counts * (1 - exp(-p t)) = k`, by Newton's method in t inside a shrinking bracket."""
-    low, high = np.log(k) - logsumexp(log_p, b=counts), 5.0 - log_p.min()
+def _race_time(
+    log_p: Float64[np.ndarray, " b"], counts: Int64[np.ndarray, " b"], k: int, bracket: tuple[float, float, float]
+) -> float:
+    """log t with `sum counts * (1 - exp(-p t)) = k`, by Newton's method in t.
+
+    `bracket` is a lower bound, a first guess and an upper bound of log t.
+    """
+    low, log_t, high = bracket
     previous = np.inf
     for _ in range(200):
         z = np.exp(np.minimum(log_p + log_t, 700.0))
@@ -185,7 +193,7 @@ def _race_time(log_p: Float64[np.ndarray, " b"], counts: Int64[np.ndarray, " b"]
         if abs(missing) <= 1e-10 * k or high - low < 1e-15 * abs(high):
             break
         low, high = (log_t, high) if missing > 0 else (low, log_t)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             step = np.log1p(missing / np.sum(counts * z * waiting))
         slow = abs(missing) > previous / 2
         log_t = (low + high) / 2 if slow or not low < log_t + step < high else log_t + step

@@ -1,28 +1,27 @@
 """MaskSampler: plan once, then draw candidate after candidate, each with exactly k weights.
 
-A candidate compares one random number u of each band weight (see `plan.py`) with its q, which keeps about k weights,
-and settles the difference by Pareto sampling (Rosén 1997): the k weights with the smallest
-`[u / (1 - u)] / [q / (1 - q)]` are kept. Only weights with u close to q are ever sorted.
+What candidates share is in `plan.py`, what is drawn for each of them in `lottery.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, MaskError
 from randprune_lab.masks import literal
-from randprune_lab.masks.counter_rng import StreamKey, random_bits, stream_key
 from randprune_lab.masks.curve import InclusionCurve
+from randprune_lab.masks.lottery import Lottery
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.plan import CHUNK, EVERYTHING, HALF, Band, Plan, make_plan, nonzero, scores
+from randprune_lab.masks.plan import Plan, make_plan, scores
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.rules import Rule, Votes
 from randprune_lab.masks.scope import Grouping, keep_counts, prunable
@@ -93,20 +92,24 @@ class MaskSampler:
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         keep = keep_counts(self.shapes, sparsity, group)
         members = {"global": list(weights)} if group == "global" else {name: [name] for name in weights}
-        self._plans: dict[str, Plan] = {}
+        self._base = {
+            name: torch.empty(weight.numel(), dtype=torch.bool, device=weight.device)
+            for name, weight in weights.items()
+        }
+        self.curves: dict[str, InclusionCurve] = {}
+        """The inclusion curve of each group: a tensor's name, or `"global"`."""
+        self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}
         self._ballots: dict[str, Ballot] = {}
+        open_: defaultdict[torch.device, list[Plan]] = defaultdict(list)
         for name, tensors in members.items():
             part = {tensor: weights[tensor] for tensor in tensors}
-            plan = self._plans[name] = make_plan(name, part, rule, keep[name])
-            size, chance = plan.curve.histogram.size, 0 < plan.curve.k < plan.curve.histogram.nonzero
-            votes = rule.votes(size, plan.curve.k) if chance and size < literal_below else None
-            if votes is not None and votes.rounds * size <= LITERAL_WORK:
+            plan = make_plan(name, part, rule, keep[name], self._base)
+            self.curves[name], self._counts[name] = plan.curve, plan.counts
+            if votes := self._votes(plan.curve):
                 self._ballots[name] = Ballot(votes, torch.cat([*map(scores, part.values())]).cpu().numpy())
-
-    @property
-    def curves(self) -> dict[str, InclusionCurve]:
-        """The inclusion curve of each group: a tensor's name, or `"global"`."""
-        return {name: plan.curve for name, plan in self._plans.items()}
+            elif sum(len(band.chance) for band in plan.bands):
+                open_[weights[tensors[0]].device].append(plan)
+        self._lotteries = [Lottery(plans, seed) for plans in open_.values()]
 
     @cached_property
     def size(self) -> int:
@@ -116,7 +119,7 @@ class MaskSampler:
     @property
     def kept(self) -> int:
         """Number of weights that every candidate keeps in all."""
-        return sum(plan.curve.k for plan in self._plans.values())
+        return sum(curve.k for curve in self.curves.values())
 
     def expected_hamming(self) -> Expected:
         """Expected Hamming distance of two candidates in closed form, in weights; a limit for large groups."""
@@ -130,12 +133,11 @@ class MaskSampler:
     def draw(self, candidate: int) -> MaskSet:
         """Draw one candidate: masks for all tensors, on the device of the weights."""
         _check_integer("candidate", candidate)
-        flat: dict[str, Tensor] = {}
-        for name, plan in self._plans.items():
-            if name in self._ballots:
-                flat |= self._draw_by_vote(name, candidate)
-            else:
-                flat |= _draw_band(plan, self.seed, candidate)
+        flat = {name: base.clone() for name, base in self._base.items()}
+        for lottery in self._lotteries:
+            lottery.draw(candidate, flat)
+        for name in self._ballots:
+            self._draw_by_vote(name, candidate, flat)
         return MaskSet({name: flat[name].view(shape) for name, shape in self.shapes.items()})
 
     def recipe(self, candidate: int) -> Recipe:
@@ -182,94 +184,35 @@ class MaskSampler:
         digest = hashlib.blake2b(digest_size=16)
         for name, shape in self.shapes.items():
             digest.update(f"{name} {shape}\n".encode())
-        for name, plan in self._plans.items():
-            parts = [*plan.base.values(), *(part for band in plan.bands for part in (band.index, band.q))]
-            for part in parts:
-                digest.update(part.cpu().numpy().tobytes())
-            if name in self._ballots:
-                digest.update(self._ballots[name].scores.tobytes())
+        bands = [part for lottery in self._lotteries for part in (lottery.position, lottery.chance)]
+        for part in (*self._base.values(), *bands):
+            digest.update(part.cpu().numpy().data)
+        for ballot in self._ballots.values():
+            digest.update(ballot.scores.data)
         return digest.hexdigest()
 
-    def _draw_by_vote(self, name: str, candidate: int) -> dict[str, Tensor]:
-        plan, ballot = self._plans[name], self._ballots[name]
-        kept = literal.vote(ballot.scores, plan.curve.k, ballot.votes, seed=self.seed, candidate=candidate, group=name)
-        parts = torch.from_numpy(kept).split([len(base) for base in plan.base.values()])
-        return {tensor: part.to(base.device) for (tensor, base), part in zip(plan.base.items(), parts, strict=True)}
+    def _votes(self, curve: InclusionCurve) -> Votes | None:
+        """How the literal procedure draws a group, or None for one that is not small."""
+        size = curve.histogram.size
+        if not 0 < curve.k < curve.histogram.nonzero or size >= self.literal_below:
+            return None
+        votes = self.rule.votes(size, curve.k)
+        return votes if votes and votes.rounds * size <= LITERAL_WORK else None
+
+    def _draw_by_vote(self, name: str, candidate: int, flat: dict[str, Tensor]) -> None:
+        ballot, k = self._ballots[name], self.curves[name].k
+        kept = literal.vote(ballot.scores, k, ballot.votes, seed=self.seed, candidate=candidate, group=name)
+        masks = [flat[tensor] for tensor in self._counts[name]]
+        for mask, part in zip(masks, torch.from_numpy(kept).split([*map(len, masks)]), strict=True):
+            mask.copy_(part)
 
     def _expected(self, distance: Callable[[InclusionCurve, Int64[np.ndarray, " b"]], float]) -> Expected:
         per_tensor = {
-            tensor: distance(plan.curve, counts)
-            for plan in self._plans.values()
-            for tensor, counts in plan.counts.items()
+            tensor: distance(self.curves[name], counts)
+            for name, parts in self._counts.items()
+            for tensor, counts in parts.items()
         }
         return Expected(sum(per_tensor.values()), per_tensor)
-
-
-@dataclass(frozen=True)
-class Window:
-    """Band weights with u so near to q that the exact count may hang on them."""
-
-    tensor: str
-    position: Int64[Tensor, " n"]
-    key: Float64[Tensor, " n"]
-
-
-def _draw_band(plan: Plan, seed: int, candidate: int) -> dict[str, Tensor]:
-    """The masks of one group: the base mask, and those of the band that chance keeps."""
-    flat = {tensor: base.clone() for tensor, base in plan.base.items()}
-    if not plan.bands:
-        return flat
-    near = plan.margin
-    while True:
-        kept, windows = 0, []
-        for band in plan.bands:
-            some, found = _compare(band, stream_key(seed, candidate, band.tensor, band.block), near, flat[band.tensor])
-            kept += some
-            windows += found
-        if _settle_window(windows, plan.open - kept, near, flat):
-            return flat
-        near = min(8 * near, EVERYTHING)
-
-
-def _compare(band: Band, key: StreamKey, near: int, mask: Bool[Tensor, " n"]) -> tuple[int, list[Window]]:
-    """Keep the band weights with u < q, and gather those with |u - q| <= near; these are not counted."""
-    kept, windows = 0, []
-    for index, q in zip(band.index.split(CHUNK), band.q.split(CHUNK), strict=True):
-        difference = random_bits(index, key)
-        difference >>= 1
-        difference -= q
-        keep = difference < 0
-        position = band.position(index)
-        mask.scatter_(0, position, keep)
-        close = nonzero(difference.abs() <= near)
-        kept += int(torch.count_nonzero(keep)) - int(torch.count_nonzero(keep[close]))
-        q_close = q[close].double()
-        u_close = q_close + (difference[close].double() + 0.5)
-        odds = ((HALF + u_close) / (HALF - u_close)) / ((HALF + q_close) / (HALF - q_close))
-        windows.append(Window(band.tensor, position[close], odds))
-    return kept, windows
-
-
-def _settle_window(windows: list[Window], room: int, near: int, flat: dict[str, Tensor]) -> bool:
-    """Give the `room` places to the smallest keys; False if the window was too narrow to be sure.
-
-    The slope of the logit is 4 or more, so outside of the window |logit u - logit q| > 4 near / 2 HALF. The weights
-    there are settled by u < q as long as the cut between kept and not kept lies within that distance of 1.
-    """
-    key = torch.cat([window.key for window in windows])
-    order = torch.sort(key, stable=True)
-    limit = 4.0 * near / (2 * HALF) if near < EVERYTHING else np.inf
-    if not 0 <= room <= len(key):
-        return False
-    if room > 0 and order.values[room - 1].log() > limit:
-        return False
-    if room < len(key) and order.values[room].log() < -limit:
-        return False
-    keep = torch.zeros(len(key), dtype=torch.bool, device=key.device)
-    keep[order.indices[:room]] = True
-    for window, part in zip(windows, keep.split([len(window.key) for window in windows]), strict=True):
-        flat[window.tensor][window.position] = part
-    return True
 
 
 def _check_integer(name: str, value: int) -> None:
