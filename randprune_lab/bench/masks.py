@@ -98,7 +98,7 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
         "draw": clock(lambda: sampler.draw(next(candidates)), 2 * repeats + 1),
         "clone": clock(lambda: [part.clone() for part in mask.values()], 2 * repeats + 1),
         "rand": clock(lambda: torch.rand(size), repeats),
-        "topk": clock(lambda: [magnitude(weight, sparsity) for weight in weights.values()], max(1, repeats // 2)),
+        "topk": clock(lambda: [magnitude(weight, sparsity) for weight in weights.values()], repeats),
         "random_unstructured": _by_shape(weights, partial(_random_unstructured_seconds, sparsity)),
         "literal": _by_shape(weights, partial(_literal_seconds, sparsity)),
         "draw of a tenth": clock(lambda: small.draw(next(candidates)), 2 * repeats + 1),

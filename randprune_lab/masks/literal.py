@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from randprune_lab.masks.counter_rng import uniform
@@ -36,31 +36,31 @@ def published_mask(
 
 
 def vote(
-    scores: Float64[np.ndarray, " n"], k: int, votes: Votes, *, seed: int, candidate: int, group: str
-) -> Bool[np.ndarray, " n"]:
+    scores: Float64[np.ndarray, "*groups n"], k: int, votes: Votes, *, seed: int, candidate: int, group: str
+) -> Bool[np.ndarray, "*groups n"]:
     """`published_mask` as a pure function of (seed, candidate, group), on scores instead of weights.
 
-    A sample without replacement is an exponential race: weight i arrives after a time exponential with rate
-    `score_i ** power`, and the first k are drawn. Zero scores never arrive and never win a tie.
+    Of every row of `scores` k are kept. A sample without replacement is an exponential race: weight i arrives after a
+    time exponential with rate `score_i ** power`, and the first k are drawn. Zero scores never arrive and never win a
+    tie.
     """
-    n = len(scores)
 
-    def numbers(round_: int) -> Float64[np.ndarray, " n"]:
-        index = torch.arange(round_ * n, (round_ + 1) * n)
-        return uniform(seed, candidate, group, index, purpose="vote").numpy()
+    def numbers(round_: int) -> Float64[np.ndarray, "*groups n"]:
+        index = torch.arange(round_ * scores.size, (round_ + 1) * scores.size)
+        return uniform(seed, candidate, group, index, purpose="vote").numpy().reshape(scores.shape)
 
-    log_p = np.full(n, -np.inf)
+    log_p = np.full(scores.shape, -np.inf)
     log_p[scores > 0] = votes.power * np.log(scores[scores > 0])
-    ballots = np.zeros(n)
+    ballots = np.zeros(scores.shape)
     for round_ in range(votes.rounds):
         arrival = np.log(-np.log(numbers(round_))) - log_p
-        ballots[first(arrival, k)] += 1
+        ballots += first(arrival, k)
     ballots[scores == 0] = -1
-    mask = np.zeros(n, dtype=bool)
-    mask[first(-(ballots + numbers(votes.rounds)), k)] = True
+    return first(-(ballots + numbers(votes.rounds)), k)
+
+
+def first(keys: Float64[np.ndarray, "*groups n"], k: int) -> Bool[np.ndarray, "*groups n"]:
+    """A mask of the k smallest keys of every row, equal keys by index."""
+    mask = np.zeros(keys.shape, dtype=bool)
+    np.put_along_axis(mask, np.argsort(keys, axis=-1, kind="stable")[..., :k], True, axis=-1)
     return mask
-
-
-def first(keys: Float64[np.ndarray, " n"], k: int) -> Int64[np.ndarray, " k"]:
-    """The indices of the k smallest keys, equal keys by index."""
-    return np.argsort(keys, kind="stable")[:k]

@@ -87,6 +87,17 @@ def make_plan(
     return Plan(curve, counts, bands, missing)
 
 
+def check_rows(name: str, rows: Float64[np.ndarray, "groups m"], k: int) -> None:
+    """Raise `WeightError` if scores are not finite, or rows have fewer than k that are not zero."""
+    if broken := int((~np.isfinite(rows)).sum()):
+        raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; mend the model before pruning")
+    if short := int((np.count_nonzero(rows, axis=1) < k).sum()):
+        raise WeightError(
+            f"cannot keep {k} weights of every {rows.shape[1]} of {name!r}: {short:,} of {len(rows):,} groups have "
+            "fewer that are not zero, and pruned weights stay pruned; keep fewer, or start from dense weights"
+        )
+
+
 def nonzero(mask: Bool[Tensor, " n"] | Bool[np.ndarray, " n"]) -> Int64[Tensor, " m"]:
     """The indices of the true entries; on the CPU by NumPy, which is several times as fast at it."""
     array = _array(mask) if isinstance(mask, Tensor) else mask

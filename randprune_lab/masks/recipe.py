@@ -19,7 +19,7 @@ class Recipe:
 
     rule: dict[str, Any]
     sparsity: float
-    group: Grouping
+    group: Grouping | int
     seed: int
     candidate: int
     include: list[str] | None

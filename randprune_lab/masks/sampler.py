@@ -21,10 +21,10 @@ from randprune_lab.masks import literal
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.lottery import Lottery
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.plan import Plan, make_plan, scores
+from randprune_lab.masks.plan import Plan, check_rows, make_plan, scores
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.rules import Rule, Votes
-from randprune_lab.masks.scope import Grouping, keep_counts, prunable
+from randprune_lab.masks.scope import Grouping, keep_count, keep_counts, prunable
 
 LITERAL_BELOW = 4096
 """Groups of fewer weights are drawn by the literal procedure: there the inclusion curve is a poor limit."""
@@ -43,10 +43,12 @@ class Expected:
 
 @dataclass(frozen=True)
 class Ballot:
-    """A small group, drawn by the literal procedure."""
+    """Small groups of one size, drawn by the literal procedure: k of each row of the tensors' scores."""
 
+    tensors: list[str]
+    scores: Float64[np.ndarray, "groups n"]
+    k: int
     votes: Votes
-    scores: Float64[np.ndarray, " n"]  # of the group's tensors, one after the other
 
 
 class MaskSampler:
@@ -59,7 +61,8 @@ class MaskSampler:
         rule: the distribution over masks, such as `Voting(sampling_ratio=1e-4)`.
         sparsity: share of the weights to remove, in [0, 1). Each group keeps exactly `N - round(sparsity * N)`.
         seed: together with the candidate number and the tensor's name it makes all random numbers.
-        group: `"tensor"` prunes each tensor by itself, `"global"` all together, `"erk"` see `keep_counts`.
+        group: `"tensor"` prunes each tensor by itself, `"global"` all together; see `keep_counts` for `"erk"`, and for
+            a number m, which makes every m consecutive weights of a row a group (2:4 is sparsity 0.5, group 4).
         include, exclude: patterns that choose the weights, see `prunable`.
         literal_below: groups of fewer weights are drawn by the literal procedure.
 
@@ -80,7 +83,7 @@ class MaskSampler:
         sparsity: float,
         *,
         seed: int = 0,
-        group: Grouping = "tensor",
+        group: Grouping | int = "tensor",
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
         literal_below: int = LITERAL_BELOW,
@@ -90,26 +93,50 @@ class MaskSampler:
         self.rule, self.sparsity, self.seed, self.group = rule, sparsity, seed, group
         self.include, self.exclude, self.literal_below = include, exclude, literal_below
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        keep = keep_counts(self.shapes, sparsity, group)
-        members = {"global": list(weights)} if group == "global" else {name: [name] for name in weights}
+        self._keep = keep_counts(self.shapes, sparsity, group)
         self._base = {
-            name: torch.empty(weight.numel(), dtype=torch.bool, device=weight.device)
+            name: torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
             for name, weight in weights.items()
         }
         self.curves: dict[str, InclusionCurve] = {}
-        """The inclusion curve of each group: a tensor's name, or `"global"`."""
+        """The inclusion curve of each group: a tensor's name, or `"global"`. None for groups of m weights."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}
         self._ballots: dict[str, Ballot] = {}
+        self._lotteries: list[Lottery] = []
+        if isinstance(group, int):
+            self._plan_rows(weights, group)
+        else:
+            self._plan_groups(weights)
+
+    def _plan_groups(self, weights: dict[str, Tensor]) -> None:
+        """Plan large groups by their curves, small ones by the literal procedure."""
         open_: defaultdict[torch.device, list[Plan]] = defaultdict(list)
-        for name, tensors in members.items():
-            part = {tensor: weights[tensor] for tensor in tensors}
-            plan = make_plan(name, part, rule, keep[name], self._base)
+        for name, k in self._keep.items():
+            part = weights if self.group == "global" else {name: weights[name]}
+            plan = make_plan(name, part, self.rule, k, self._base)
             self.curves[name], self._counts[name] = plan.curve, plan.counts
-            if votes := self._votes(plan.curve):
-                self._ballots[name] = Ballot(votes, torch.cat([*map(scores, part.values())]).cpu().numpy())
-            elif sum(len(band.chance) for band in plan.bands):
-                open_[weights[tensors[0]].device].append(plan)
-        self._lotteries = [Lottery(plans, seed) for plans in open_.values()]
+            if not any(len(band.chance) for band in plan.bands):
+                continue
+            histogram = plan.curve.histogram
+            votes = self.rule.votes(histogram.size, k)
+            if votes and histogram.size < self.literal_below and votes.rounds * histogram.size <= LITERAL_WORK:
+                every = torch.cat([*map(scores, part.values())]).cpu().numpy()
+                self._ballots[name] = Ballot([*part], every[None], k, votes)
+            else:
+                open_[plan.bands[0].chance.device].append(plan)
+        self._lotteries = [Lottery(plans, self.seed) for plans in open_.values()]
+
+    def _plan_rows(self, weights: dict[str, Tensor], m: int) -> None:
+        """Plan groups of m consecutive weights, all by the literal procedure."""
+        k = keep_count(m, self.sparsity)
+        for name, weight in weights.items():
+            rows = scores(weight).cpu().numpy().reshape(-1, m)
+            check_rows(name, rows, k)
+            if self.rule.deterministic:
+                self._base[name].copy_(torch.from_numpy(literal.first(-rows, k).reshape(-1)))
+            else:
+                votes = self.rule.votes(m, k) or Votes(rounds=1, power=0.0)  # without a literal procedure: uniform
+                self._ballots[name] = Ballot([name], rows, k, votes)
 
     @cached_property
     def size(self) -> int:
@@ -119,7 +146,7 @@ class MaskSampler:
     @property
     def kept(self) -> int:
         """Number of weights that every candidate keeps in all."""
-        return sum(curve.k for curve in self.curves.values())
+        return sum(self._keep.values())
 
     def expected_hamming(self) -> Expected:
         """Expected Hamming distance of two candidates in closed form, in weights; a limit for large groups."""
@@ -191,22 +218,16 @@ class MaskSampler:
             digest.update(ballot.scores.data)
         return digest.hexdigest()
 
-    def _votes(self, curve: InclusionCurve) -> Votes | None:
-        """How the literal procedure draws a group, or None for one that is not small."""
-        size = curve.histogram.size
-        if not 0 < curve.k < curve.histogram.nonzero or size >= self.literal_below:
-            return None
-        votes = self.rule.votes(size, curve.k)
-        return votes if votes and votes.rounds * size <= LITERAL_WORK else None
-
     def _draw_by_vote(self, name: str, candidate: int, flat: dict[str, Tensor]) -> None:
-        ballot, k = self._ballots[name], self.curves[name].k
-        kept = literal.vote(ballot.scores, k, ballot.votes, seed=self.seed, candidate=candidate, group=name)
-        masks = [flat[tensor] for tensor in self._counts[name]]
-        for mask, part in zip(masks, torch.from_numpy(kept).split([*map(len, masks)]), strict=True):
+        ballot = self._ballots[name]
+        kept = literal.vote(ballot.scores, ballot.k, ballot.votes, seed=self.seed, candidate=candidate, group=name)
+        masks = [flat[tensor] for tensor in ballot.tensors]
+        for mask, part in zip(masks, torch.from_numpy(kept).reshape(-1).split([*map(len, masks)]), strict=True):
             mask.copy_(part)
 
     def _expected(self, distance: Callable[[InclusionCurve, Int64[np.ndarray, " b"]], float]) -> Expected:
+        if isinstance(self.group, int):
+            raise ConfigError(f"groups of {self.group} weights have no closed form; measure distances between draws")
         per_tensor = {
             tensor: distance(self.curves[name], counts)
             for name, parts in self._counts.items()
