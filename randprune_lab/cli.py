@@ -73,9 +73,12 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="print them as JSON")
 
     sub = add("bench", _bench, "measure the package itself")
-    sub.add_argument("what", choices=("masks",), help="masks: how fast candidates are drawn")
-    sub.add_argument("--shapes", default="bert-base", help="bert-base, gpt2 or 'one 4096x11008' (default: bert-base)")
-    sub.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    benches = sub.add_subparsers(title="what to measure", dest="what", required=True, metavar="WHAT")
+    bench = benches.add_parser("masks", help="how fast candidates are drawn, against what one would otherwise use")
+    bench.add_argument("--shapes", default="bert-base", help="bert-base, gpt2 or 'one 4096x11008' (default: bert-base)")
+    benches.add_parser("limit", help="how far off the closed forms are in small groups")
+    for bench in benches.choices.values():
+        bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
 
     sub = add("report", _report, "execute the notebooks and write an HTML report")
     sub.add_argument("--profile", default="classroom", help="smoke, classroom or study (default: classroom)")
@@ -125,11 +128,14 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from randprune_lab.bench.masks import bench_masks, describe
+    from randprune_lab.bench import limit, masks
     from randprune_lab.files import write_json
 
-    rows = bench_masks(options.shapes)
-    print(describe(rows))
+    if options.what == "masks":
+        rows, text = masks.bench_masks(options.shapes), masks.describe
+    else:
+        rows, text = limit.bench_limit(), limit.describe
+    print(text(rows))
     if options.json:
         write_json(options.json, rows)
     return 0

@@ -6,7 +6,7 @@ import ctypes
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -139,6 +139,53 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
         "seconds": seconds,
         "figures": [{**asdict(figure), "verdict": figure.verdict} for figure in figures],
     }
+
+
+def time_by_candidates(
+    weight: Tensor, rule: Voting, sparsity: float, numbers: Sequence[int] = (1, 10, 100, 1000), budget: float = 1.0
+) -> list[dict[str, Any]]:
+    """Seconds to draw so many masks of one tensor, by four methods; rows of method, candidates, seconds, measured.
+
+    Methods: `"literal"`, the rounds of `torch.multinomial` that the published procedure takes; `"multinomial"`, a
+    single such round a mask; `"topk"`, Gumbel noise and `torch.topk`; `"sampler"`, `MaskSampler`, its planning
+    included. What would take longer than `budget` seconds is extrapolated, and not `measured`.
+    """
+    n, k = weight.numel(), keep_count(weight.numel(), sparsity)
+    log_p = rule.power * weight.abs().flatten().log()
+    p = log_p.exp()
+
+    def race() -> Tensor:
+        return torch.topk(log_p - torch.rand(n).log_().neg_().log_(), k).indices
+
+    def multinomial() -> Tensor:
+        return torch.multinomial(p, k)
+
+    def sampler() -> MaskSampler:
+        return MaskSampler({"weight": weight}, rule, sparsity)
+
+    draw, candidates = sampler().draw, count()
+    one_by_one = {  # what is done, how often for a mask, and the seconds before the first
+        "literal": (multinomial, rule.rounds(n, k), 0.0),
+        "multinomial": (multinomial, 1, 0.0),
+        "topk": (race, 1, 0.0),
+        "sampler": (lambda: draw(next(candidates)), 1, clock(sampler, 3)),
+    }
+    return [
+        {"method": method, **row}
+        for method, (work, times, before) in one_by_one.items()
+        for row in _time_many(work, times, before, numbers, budget)
+    ]
+
+
+def _time_many(
+    work: Callable[[], Any], times: int, before: float, numbers: Sequence[int], budget: float
+) -> Iterator[dict[str, Any]]:
+    each = clock(work, 3)
+    for number in numbers:
+        measured = each * number * times < budget
+        if measured:
+            each = clock(lambda: [work() for _ in range(number * times)], 1) / (number * times)  # noqa: B023
+        yield {"candidates": number, "seconds": before + each * number * times, "measured": measured}
 
 
 def clock(work: Callable[[], Any], repeats: int) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 from torch import Tensor
 
 from randprune_lab.analysis.record import RunRecord
@@ -36,6 +38,55 @@ def inclusion_curves(curves: Mapping[str, InclusionCurve], title: str) -> Figure
         _draw_curve(axis, curve, colour=colour, label=label)
     axis.set_title(title)
     axis.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def inclusion_check(weights: Float[Tensor, "*shape"], masks: Sequence[Tensor], curve: InclusionCurve) -> Figure:
+    """An inclusion curve, and how often masks kept weights of each magnitude, with 95 % intervals (Wilson)."""
+    scores = weights.detach().abs().double().flatten().cpu().numpy()
+    kept = torch.stack([mask.flatten() for mask in masks]).sum(dim=0).cpu().numpy()
+    edges = _border(curve) * np.geomspace(1 / 2, 2, 25)
+    figure, axis = new_figure()
+    _draw_curve(axis, curve, colour=COLOURS["voting"], label="inclusion curve")
+    middle, shares, arms = [], [], []
+    for low, high in itertools.pairwise(edges):
+        inside = (scores >= low) & (scores < high)
+        if not inside.any():
+            continue
+        drawn, tries = int(kept[inside].sum()), int(inside.sum()) * len(masks)
+        interval = binomtest(drawn, tries).proportion_ci(method="wilson")
+        middle.append(float(np.exp(np.log(scores[inside]).mean())) / _border(curve))
+        shares.append(drawn / tries)
+        arms.append((shares[-1] - interval.low, interval.high - shares[-1]))
+    spread = np.maximum(np.array(arms).T, 0.0)
+    axis.errorbar(middle, shares, spread, fmt="o", ms=4, capsize=2, color="black", label=f"{len(masks)} masks")
+    off = float(np.abs(np.array(shares) - curve.at(np.array(middle) * _border(curve))).max())
+    axis.set_title(f"The curve says what the masks do: off by {off:.3f} at most")
+    axis.legend(frameon=False, loc="upper left")
+    return figure
+
+
+METHODS = {
+    "literal": ("published procedure", COLOURS["imp"]),
+    "multinomial": ("one torch.multinomial a mask", COLOURS["gumbel"]),
+    "topk": ("torch.topk of noisy scores", COLOURS["uniform"]),
+    "sampler": ("MaskSampler", COLOURS["voting"]),
+}
+
+
+def time_by_candidates(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Seconds against the number of candidates, from `bench.masks.time_by_candidates`; dashed where extrapolated."""
+    figure, axis = new_figure()
+    for method, (label, colour) in METHODS.items():
+        points = [(row["candidates"], row["seconds"], row["measured"]) for row in rows if row["method"] == method]
+        numbers, seconds, measured = map(np.array, zip(*points, strict=True))
+        axis.loglog(numbers, seconds, ls="--", marker="o", mfc="white", color=colour)
+        axis.loglog(numbers[measured], seconds[measured], "o-", color=colour, label=label)
+    most = max(row["candidates"] for row in rows)
+    last = {row["method"]: row["seconds"] for row in rows if row["candidates"] == most}
+    axis.set(xlabel="candidates", ylabel="seconds")
+    axis.set_title(f"{most:,} candidates: {last['literal'] / last['sampler']:,.0f} times as fast as published")
+    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

@@ -6,6 +6,7 @@ import pytest
 from randprune_lab.bench import masks as bench
 from randprune_lab.cli import main
 from randprune_lab.errors import UnknownNameError
+from randprune_lab.masks.rules import Voting
 
 
 @pytest.fixture
@@ -48,6 +49,16 @@ def test_the_command_prints_a_table_and_writes_json(tiny, monkeypatch, tmp_path,
     assert main(["bench", "masks", "--shapes", "tiny", "--json", str(tmp_path / "bench.json")]) == 0
     assert "draw / clone of its masks" in capsys.readouterr().out
     assert json.loads((tmp_path / "bench.json").read_text()) == measured
+
+
+def test_time_grows_with_the_candidates_and_what_is_too_long_is_said_to_be_extrapolated():
+    weight = bench.heavy_tailed({"w": (64, 80)})["w"]
+    rows = bench.time_by_candidates(weight, Voting(0.01), 0.9, numbers=(1, 4, 10**6), budget=0.5)
+    assert [row["candidates"] for row in rows] == [1, 4, 10**6] * 4
+    for method in ("literal", "multinomial", "topk", "sampler"):
+        seconds = [row["seconds"] for row in rows if row["method"] == method]
+        assert seconds[0] > 0 and seconds[2] > seconds[1]
+    assert not any(row["measured"] for row in rows if row["candidates"] == 10**6)
 
 
 def test_unknown_shapes_come_with_the_nearest():

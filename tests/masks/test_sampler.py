@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -418,6 +419,24 @@ def test_cuda_draws_the_same_masks(rule: Rule, group: Grouping) -> None:
     on_device = drawn({name: weight.cuda() for name, weight in weights.items()}, rule, group)
     assert all(mask.is_cuda for mask in on_device.values())
     assert on_device.to("cpu") == drawn(weights, rule, group)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_waits_no_more_often_for_many_tensors_than_for_few() -> None:
+    def waits(tensors: int) -> int:
+        weights = {f"w{i}": heavy_tailed(100, 100, seed=i).cuda() for i in range(tensors)}
+        sampler = MaskSampler(weights, Voting(2e-3), 0.9, literal_below=0)
+        sampler.draw(0)
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                sampler.draw(1)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        return len(caught)
+
+    assert waits(30) == waits(3) > 0
 
 
 # --- the distribution ---

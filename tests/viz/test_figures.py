@@ -31,8 +31,16 @@ def curve(rule: rl.Rule, sparsity: float = 0.75):
     return rl.MaskSampler({"w": WEIGHTS}, rule, sparsity).curves["w"]
 
 
+TIMES = [
+    {"method": method, "candidates": number, "seconds": 0.1 * number, "measured": number < 100}
+    for method in figures.METHODS
+    for number in (1, 10, 100)
+]
+
 FIGURES = {
     "inclusion_curves": lambda record: figures.inclusion_curves({"voting": curve(rl.Voting())}, "One rule"),
+    "inclusion_check": lambda record: figures.inclusion_check(WEIGHTS, [WEIGHTS > 1], curve(rl.Voting())),
+    "time_by_candidates": lambda record: figures.time_by_candidates(TIMES),
     "sampling": lambda record: figures.sampling(WEIGHTS, rl.Voting(), 0.75),
     "early_scores": lambda record: figures.early_scores(record, 2),
     "accuracy_by_sparsity": lambda record: figures.accuracy_by_sparsity(record),
@@ -232,3 +240,19 @@ def test_what_is_not_to_be_looked_at_and_the_ramp_are_no_rules_colours():
 def test_the_ramp_goes_from_light_to_dark():
     brightness = [sum(to_rgb(colour)) for colour in RAMP]
     assert brightness == sorted(set(brightness), reverse=True)
+
+
+# --- the sampler against the procedure ---
+
+
+def test_masks_of_the_curve_itself_are_off_by_little_and_others_by_much():
+    sampler = rl.MaskSampler({"w": WEIGHTS}, rl.GumbelTopK(), 0.75, literal_below=0)
+    own = figures.inclusion_check(WEIGHTS, [sampler.draw(c)["w"] for c in range(200)], sampler.curves["w"])
+    other = figures.inclusion_check(WEIGHTS, [torch.zeros_like(WEIGHTS).bool()], sampler.curves["w"])
+    off = [float(figure.axes[0].get_title().split()[-3]) for figure in (own, other)]
+    assert off[0] < 0.05 and off[1] > 0.9
+
+
+def test_the_title_of_the_times_is_their_ratio_at_most_candidates():
+    slow = [{**row, "seconds": 50 * row["seconds"]} if row["method"] == "literal" else row for row in TIMES]
+    assert figures.time_by_candidates(slow).axes[0].get_title() == "100 candidates: 50 times as fast as published"

@@ -1,0 +1,81 @@
+"""How far off the closed forms are in groups that are not large, against the literal procedure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from randprune_lab.masks.curve import Histogram
+from randprune_lab.masks.literal import first, vote
+from randprune_lab.masks.rules import Voting
+from randprune_lab.masks.scope import keep_count
+
+SIZES = (64, 256, 1024, 4096, 16_384)
+SPARSITIES = (0.54, 0.9375, 0.99)
+ROUNDS = (1, 15)
+BATCHES = 10
+
+
+def bench_limit(
+    sizes: tuple[int, ...] = SIZES, sparsities: tuple[float, ...] = SPARSITIES, numbers: int = 2**20
+) -> list[dict[str, Any]]:
+    """Relative errors of the expected distances, a row for each group size, sparsity and number of rounds.
+
+    Args:
+        numbers: weights drawn in each round, over all masks of a row; more make the standard errors smaller.
+    """
+    return [
+        _compare(n, sparsity, rounds, max(2, numbers // n // BATCHES))
+        for sparsity in sparsities
+        for rounds in ROUNDS
+        for n in sizes
+        if 0 < keep_count(n, sparsity) < n
+    ]
+
+
+def _compare(n: int, sparsity: float, rounds: int, masks: int) -> dict[str, Any]:
+    scores = np.abs(np.random.default_rng(n).standard_t(4, n))
+    k = keep_count(n, sparsity)
+    rule = Voting(sampling_ratio=(rounds + 0.5) / (n - k))
+    curve = rule.curve(Histogram.from_scores(scores), k)
+    top = first(-scores, k)
+    drawn = [
+        np.stack([vote(scores, k, rule.votes(n, k), seed=batch, candidate=c, group="w") for c in range(masks)])
+        for batch in range(BATCHES)
+    ]
+    row: dict[str, Any] = {"weights": n, "sparsity": sparsity, "rounds": rounds}
+    expected = curve.expected_hamming(), curve.expected_distance_to_magnitude()
+    for name, closed, measured in (
+        ("between candidates", expected[0], [_pairwise(batch) for batch in drawn]),
+        ("to magnitude", expected[1], [float((batch ^ top).sum(axis=1).mean()) for batch in drawn]),
+    ):
+        literal = float(np.mean(measured))
+        row[name] = {
+            "literal": literal,
+            "closed form": closed,
+            "relative error": closed / literal - 1,
+            "standard error": float(np.std(measured, ddof=1) / np.sqrt(BATCHES) / literal),
+        }
+    return row
+
+
+def _pairwise(masks: Bool[np.ndarray, "m n"]) -> float:
+    """Mean Hamming distance over all pairs."""
+    kept, m = masks.sum(axis=0), len(masks)
+    return float(np.sum(2 * kept * (m - kept)) / (m * (m - 1)))
+
+
+def describe(rows: list[dict[str, Any]]) -> str:
+    """The errors as a table for a terminal: closed form less literal procedure, relative."""
+    head = f"{'weights':>8} {'sparsity':>9} {'rounds':>7} {'between candidates':>22} {'to magnitude':>22}"
+    lines = [head]
+    for row in rows:
+        cells = [
+            f"{row[name]['relative error']:+.2%} ± {row[name]['standard error']:.2%}"
+            for name in ("between candidates", "to magnitude")
+        ]
+        start = f"{row['weights']:>8,} {row['sparsity']:>9.2%} {row['rounds']:>7}"
+        lines.append(f"{start} {cells[0]:>22} {cells[1]:>22}")
+    return "\n".join(lines)
