@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +33,119 @@ class History:
         return max(range(len(self.scores)), key=self.scores.__getitem__)
 
 
+@dataclass(frozen=True)
+class TrainingState:
+    """All that a stopped training needs to go on, besides what it was made of."""
+
+    step: int
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    history: History
+    since: list[float]
+    best: dict[str, Tensor] | None
+
+
+class Training:
+    """A training of `model`, in place, that can be stopped after any step and go on elsewhere to the same bits.
+
+    Weights that `mask` removes are zero at the start and after every step. The result is a pure function of the
+    model's weights, the data, the mask, the teacher and the configuration: batches, and the dropout of every step, come
+    from `config.seed`, and the global random state is left as it was.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Encoded,
+        config: TrainingConfig,
+        *,
+        mask: MaskSet | None = None,
+        teacher: Teacher | None = None,
+    ):
+        from accelerate import Accelerator
+
+        self.accelerator = Accelerator()
+        self.data, self.config, self.teacher = data, config, teacher
+        epochs = [training_batches(data.lengths, config.batch_size, config.seed, i) for i in range(config.epochs)]
+        self.batches = [rows for epoch in epochs for rows in epoch]
+        optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), fused=True)
+        self.rate = _schedule(config, len(self.batches))
+        if teacher is not None and config.distillation.needs_teacher_states:
+            use_eager_attention(model, teacher.model)
+            teacher.model.to(self.accelerator.device)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.enforce = mask.enforcer(self.accelerator.unwrap_model(self.model)) if mask else _nothing
+        self.enforce()
+        self.step = 0
+        self.history = History(total_steps=len(self.batches))
+        self._since: list[float] = []
+        self._best: dict[str, Tensor] | None = None
+
+    def run(self, evaluate: Evaluate, *, until: int | None = None, progress: str | None = None) -> None:
+        """Train until that many steps are done in all, or to the end.
+
+        Args:
+            evaluate: gives the score of the model, higher is better; called every `config.evaluate_every` steps, and
+                after the last.
+            progress: title of a progress bar, or None for none.
+        """
+        from tqdm.auto import tqdm
+
+        todo = range(self.step + 1, (len(self.batches) if until is None else min(until, len(self.batches))) + 1)
+        with torch.random.fork_rng(), tqdm(todo, progress, disable=progress is None, leave=False) as bar:
+            self.model.train()
+            for step in bar:
+                torch.manual_seed(_mixed(self.config.seed, step))
+                self._since.append(self._train(self.batches[step - 1].tolist(), self.rate(step - 1)))
+                self.step = step
+                if step % self.config.evaluate_every == 0 or step == len(self.batches):
+                    self._evaluate(evaluate)
+                    bar.set_postfix(score=f"{self.history.scores[-1]:.3f}")
+
+    def keep_best(self) -> None:
+        """Give the model the weights that scored best, if the configuration says so."""
+        if self._best is not None:
+            self.model.load_state_dict(self._best)
+
+    def state(self) -> TrainingState:
+        """A copy of all that changes."""
+        return TrainingState(
+            self.step,
+            _copy(self.model.state_dict()),
+            copy.deepcopy(self.optimizer.state_dict()),
+            copy.deepcopy(self.history),
+            [*self._since],
+            self._best,
+        )
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on where `state` was taken."""
+        self.step, self.history = state.step, copy.deepcopy(state.history)
+        self._since, self._best = [*state.since], state.best
+        self.model.load_state_dict(state.weights)
+        self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
+
+    def _train(self, rows: list[int], rate: float) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * self.config.learning_rate
+        batch = {key: value.to(self.accelerator.device) for key, value in self.data.batch(rows).items()}
+        value = loss(self.model, batch, self.teacher, self.config.distillation)
+        self.accelerator.backward(value)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.enforce()
+        return value.item()
+
+    def _evaluate(self, evaluate: Evaluate) -> None:
+        self.history.steps.append(self.step)
+        self.history.scores.append(evaluate(self.model))
+        self.history.losses.append(sum(self._since) / len(self._since))
+        self._since.clear()
+        if self.config.keep_best and self.history.best == len(self.history.scores) - 1:
+            self._best = _copy(self.model.state_dict())
+
+
 def train(
     model: nn.Module,
     data: Encoded,
@@ -41,57 +156,20 @@ def train(
     teacher: Teacher | None = None,
     progress: str | None = None,
 ) -> History:
-    """Train `model` in place; weights that `mask` removes are zero at the start and after every step.
+    """Do a whole `Training` at once."""
+    training = Training(model, data, config, mask=mask, teacher=teacher)
+    training.run(evaluate, progress=progress)
+    training.keep_best()
+    return training.history
 
-    The result is a pure function of the model's weights, the data, the mask, the teacher and the configuration:
-    batches and dropout come from `config.seed`, and the global random state is left as it was.
 
-    Args:
-        evaluate: gives the score of the model, higher is better; called every `config.evaluate_every` steps.
-        progress: title of a progress bar, or None for none.
-    """
-    from accelerate import Accelerator
-    from tqdm.auto import tqdm
+def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in weights.items()}
 
-    accelerator = Accelerator()
-    epochs = [training_batches(data.lengths, config.batch_size, config.seed, epoch) for epoch in range(config.epochs)]
-    batches = [rows for epoch in epochs for rows in epoch]
-    optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(config, len(batches)))
-    if teacher is not None and config.distillation.needs_teacher_states:
-        use_eager_attention(model, teacher.model)
-        teacher.model.to(accelerator.device)
-    model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
-    enforce = mask.enforcer(accelerator.unwrap_model(model)) if mask else _nothing
-    enforce()
 
-    history = History(total_steps=len(batches))
-    best: dict[str, Tensor] | None = None
-    since: list[float] = []
-    with torch.random.fork_rng(), tqdm(batches, progress, disable=progress is None, leave=False) as bar:
-        torch.manual_seed(config.seed)
-        model.train()
-        for step, rows in enumerate(bar, start=1):
-            batch = {key: value.to(accelerator.device) for key, value in data.batch(rows.tolist()).items()}
-            value = loss(model, batch, teacher, config.distillation)
-            accelerator.backward(value)
-            accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-            enforce()
-            since.append(value.item())
-            if step % config.evaluate_every == 0 or step == len(batches):
-                history.steps.append(step)
-                history.scores.append(evaluate(model))
-                history.losses.append(sum(since) / len(since))
-                since.clear()
-                bar.set_postfix(score=f"{history.scores[-1]:.3f}")
-                if config.keep_best and history.best == len(history.scores) - 1:
-                    best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    if best is not None:
-        model.load_state_dict(best)
-    return history
+def _mixed(seed: int, step: int) -> int:
+    """A seed for every step, so that a training that was stopped goes on with the same dropout."""
+    return (seed * 0x9E3779B97F4A7C15 + step) % 2**63
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -102,7 +180,7 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, o
 
 
 def _schedule(config: TrainingConfig, total: int) -> Callable[[int], float]:
-    """Linear warm-up to 1, then linear decay to 0 at the end, or constant."""
+    """Factor of the learning rate at each step from 0: linear warm-up to 1, then linear decay to 0, or constant."""
     warmup = max(1, round(config.warmup * total))
 
     def factor(step: int) -> float:

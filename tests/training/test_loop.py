@@ -7,7 +7,7 @@ import randprune_lab as rl
 from randprune_lab.errors import ConfigError
 from randprune_lab.training.config import Distillation, TrainingConfig
 from randprune_lab.training.distillation import Teacher
-from randprune_lab.training.loop import train
+from randprune_lab.training.loop import Training, train
 from randprune_lab.training.scoring import SplitScore, predict, score
 
 CONFIG = TrainingConfig(epochs=1, learning_rate=2e-3, batch_size=32, evaluate_every=4)
@@ -164,3 +164,35 @@ def test_settings_out_of_range_are_named(setting, value):
 def test_a_loss_without_terms_is_refused():
     with pytest.raises(ConfigError, match="distillation leaves no loss"):
         Distillation(labels=0, logits=0)
+
+
+@pytest.mark.parametrize("stops", [[1], [4], [5, 6, 11], [12], [0, 3, 99]])
+def test_a_training_stopped_and_continued_elsewhere_ends_with_the_same_bits(lab, stops):
+    """Dropout, momentum, learning rate, batches, scores and the best weights: all go on as if nothing had been."""
+    config = dataclasses.replace(CONFIG, keep_best=True)
+    whole = lab.model()
+    mask = rl.MaskSampler(whole, rl.Voting(), sparsity=0.5).draw(0)
+    history = train(whole, lab.train, config, evaluate=SplitScore(lab.task, lab.selection), mask=mask)
+
+    evaluate, state = SplitScore(lab.task, lab.selection), None
+    for stop in [*stops, None]:
+        model = lab.model(seed=state.step if state else 0)  # whatever weights it has, it is given others
+        training = Training(model, lab.train, config, mask=mask)
+        if state:
+            training.restore(state)
+        training.run(evaluate, until=stop)
+        state = training.state()
+    training.keep_best()
+    assert equal(weights(model), weights(whole))
+    assert training.history == history
+
+
+def test_a_state_does_not_change_when_its_training_goes_on(lab):
+    training = Training(lab.model(), lab.train, CONFIG)
+    training.run(lambda model: 0.0, until=5)
+    state = training.state()
+    before = weights(training.model), state.optimizer["state"][0]["exp_avg"].clone()
+    training.run(lambda model: 0.0)
+    assert equal(state.weights, before[0]) and torch.equal(state.optimizer["state"][0]["exp_avg"], before[1])
+    training.restore(state)
+    assert training.step == 5 and equal(weights(training.model), before[0])
