@@ -18,7 +18,7 @@ from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.hub import HUB_ID
 from randprune_lab.tasks.sources import read_corpus
-from randprune_lab.tasks.spec import Task, get_task
+from randprune_lab.tasks.spec import Task, get_task, suffixed
 
 if TYPE_CHECKING:
     import datasets
@@ -51,8 +51,13 @@ class Splits:
     @property
     def roles(self) -> dict[str, datasets.Dataset]:
         """All rows by role; further report sets are called `report_NAME`."""
-        further = {f"report_{name}": rows for name, rows in self.further_reports.items()}
+        further = {suffixed("report", name): rows for name, rows in self.further_reports.items()}
         return {"train": self.train, "selection": self.selection, "report": self.report, **further}
+
+    @property
+    def reports(self) -> dict[str, datasets.Dataset]:
+        """The report sets by the names that `Task.report_sets` has for them."""
+        return {"": self.report, **self.further_reports}
 
     @property
     def fingerprint(self) -> str:

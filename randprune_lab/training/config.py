@@ -17,6 +17,7 @@ class Distillation:
     `labels`: cross-entropy with the true labels. `logits`: cross-entropy with the teacher's softened
     probabilities. `attention` and `hidden`: mean squared difference of all attention maps and of all hidden
     states (Jiao et al. 2020); they run the teacher at every step, `logits` only once for the whole data set.
+    In regression, `labels` and `logits` are mean squared differences of scores, and no temperature softens them.
     """
 
     labels: float = 0.0
