@@ -55,7 +55,9 @@ class Search:
 
     def __init__(self, config: RunConfig, progress: bool):
         self.config, self.progress = config, progress
-        self.splits = load_splits(config.task, glue_dir=config.glue_dir, train_size=config.train_size)
+        self.splits = load_splits(
+            config.own_data or config.task, glue_dir=config.glue_dir, train_size=config.train_size
+        )
         self.task = self.splits.task
         self.model, self.tokenizer = self._load_model()
         self.train = self._encode(self.splits.train)
@@ -189,7 +191,15 @@ class Search:
         return model, tokenizer
 
     def _encode(self, rows: Any) -> Encoded:
-        return encode(rows, self.task.text_fields, self.tokenizer, self.task.max_length)
+        length = self.config.max_length or self.task.max_length
+        encoded = encode(rows, self.task.text_fields, self.tokenizer, length)
+        places = min(getattr(self.model.config, "max_position_embeddings", length), self.tokenizer.model_max_length)
+        if encoded.lengths.max() > places:
+            raise ConfigError(
+                f"model {self.config.model!r} takes at most {places} tokens, but an input has {encoded.lengths.max()}; "
+                f"give max_length (--max-length) {places}"
+            )
+        return encoded
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -226,10 +236,12 @@ class Search:
             "source": splits.source,
             "fingerprint": splits.fingerprint,
             "dropped_leaks": splits.dropped_leaks,
+            "identical_leaks": splits.identical_leaks,
             "found": dict(splits.found),
             "train": len(self.train),
             "selection": len(self.selection),
             **{suffixed("report", report_set): len(rows) for report_set, rows in self.reports.items()},
+            "labels": splits.label_counts(),
             "task": self.task.to_dict(),
         }
         recorded = self.folder.unit("data", lambda: found)

@@ -18,6 +18,9 @@ class GlueFiles:
     report: str = "dev.tsv"
     further_reports: tuple[str, ...] = ()  # in the order of the task's
     header: tuple[str, ...] | None = None  # the columns' names, where the files do not begin with them
+    torn_rows: bool = (
+        False  # line breaks inside texts tore rows of the official files: leave these out, as the hub does
+    )
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ _TABLE = (
         labels=("not_duplicate", "duplicate"),
         metrics=("accuracy", "f1"),
         max_length=128,
-        glue=GlueFiles("QQP", ("question1", "question2", "is_duplicate")),
+        glue=GlueFiles("QQP", ("question1", "question2", "is_duplicate"), torn_rows=True),
     ),
     Task(
         name="mnli",
