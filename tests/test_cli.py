@@ -44,7 +44,12 @@ class Answer(NamedTuple):
 @pytest.fixture(autouse=True)
 def as_it_was(monkeypatch):
     """Whatever a command sets for its whole process is taken back."""
-    for name in ("TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
+    for name in (
+        "TOKENIZERS_PARALLELISM",
+        "TRANSFORMERS_VERBOSITY",
+        "HF_HUB_DISABLE_PROGRESS_BARS",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS",
+    ):
         monkeypatch.setenv(name, os.environ.get(name, "1"))
     logger = logging.getLogger("randprune_lab")
     level = logger.level
