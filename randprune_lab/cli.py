@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from randprune_lab.errors import RandpruneError
-from randprune_lab.search.config import OWN_DATA, RunConfig
+from randprune_lab.search.config import EXECUTORS, OWN_DATA, RunConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +59,10 @@ def build_parser() -> argparse.ArgumentParser:
     used.add_argument("--resume", action="store_true", help="go on with the run in this folder")
     used.add_argument("--overwrite", action="store_true", help="replace the run in this folder")
     sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    where = sub.add_argument_group("where candidates are evaluated, which decides nothing but the time")
+    where.add_argument("--executor", choices=EXECUTORS, default="in-process", help="(default: in-process)")
+    where.add_argument("--address", metavar="tcp://HOST:PORT", help="of a Dask scheduler; without it, on this machine")
+    where.add_argument("--workers", type=int, metavar="N", help="Dask processes on this machine (default: as it fits)")
     _add_fields(sub.add_argument_group("what decides the result"))
 
     sub = add("show", _show, "print what a run found")
@@ -95,13 +99,22 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     from randprune_lab.analysis.record import RunRecord
+    from randprune_lab.search.executors import make_executor
     from randprune_lab.search.folder import read_config
     from randprune_lab.search.run import run
 
     given = _given(options)
     stored = options.resume and ((options.out / "config.json").is_file() or not given)
     config = dataclasses.replace(read_config(options.out) if stored else RunConfig(), **given)
-    path = run(config, options.out, resume=options.resume, overwrite=options.overwrite, progress=sys.stderr.isatty())
+    with make_executor(options.executor, address=options.address, workers=options.workers) as executor:
+        path = run(
+            config,
+            options.out,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            progress=sys.stderr.isatty(),
+            executor=executor,
+        )
     return _print_run(RunRecord.load(path), options.json)
 
 

@@ -257,15 +257,15 @@ def test_debug_raises_wrong_use_too(randprune, tmp_path):
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_this_works(randprune, options, finished, tmp_path, monkeypatch):
-    whole = RunFolder.unit
+    whole = RunFolder.add
 
-    def unit(self: RunFolder, name: str, work: Callable[[], dict]) -> dict:
-        if name == "randomized-level-1/candidate-1":
+    def add(self: RunFolder, name: str, result: dict) -> None:
+        if name.startswith("randomized-level-1/candidate-1/"):
             raise KeyboardInterrupt
-        return whole(self, name, work)
+        whole(self, name, result)
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "unit", unit)
+        patch.setattr(RunFolder, "add", add)
         answer = randprune("run", *options, "--out", tmp_path / "with a space")
     assert answer.code == 1
     command = answer.line().removeprefix("stopped; go on with: randprune ")
@@ -293,7 +293,7 @@ def test_show_prints_what_was_asked_and_what_was_found(randprune, finished):
         assert str(said) in answer.out
     for level in (1, 2):
         for number in (0, 1):
-            score = units[f"randomized-level-{level}/candidate-{number}"]["score"]
+            score = units[f"randomized-level-{level}/selection"]["rounds"][0]["scores"][number]
             assert f"candidate {number}  early score {score:.4f}" in answer.out
         for name in (f"randomized-level-{level}", f"imp-level-{level}"):
             assert units[name]["mask_sha256"][:12] in answer.out and units[name]["weights_sha256"][:12] in answer.out
@@ -314,9 +314,8 @@ def test_show_as_json_has_the_fingerprints_of_the_files_and_the_numbers_of_the_j
         checkpoint = load_file(finished / "checkpoints" / f"{name}.safetensors")
         assert level["weights_sha256"] == weights_sha256(checkpoint)
         assert level["winner"] == units[name]["winner"] and level["report"] == units[f"report/{name}"]
-        assert [candidate["score"] for candidate in level["candidates"]] == [
-            units[f"{name}/candidate-{number}"]["score"] for number in range(2 * (level["method"] == "randomized"))
-        ]
+        rounds = units[f"{name}/selection"]["rounds"] if level["method"] == "randomized" else [{"scores": []}]
+        assert [candidate["score"] for candidate in level["candidates"]] == rounds[0]["scores"]
     assert [(row["baseline"], row["level"]) for row in shown["differences"]] == [("imp", 1), ("imp", 2)]
 
 
@@ -324,7 +323,7 @@ def test_show_of_an_unfinished_run_says_so(randprune, copy):
     cut(copy, 4)  # data, dense and two candidates
     text, shown = randprune("show", copy), json.loads(randprune("show", copy, "--json").out)
     assert text.code == 0 and "not finished; go on with --resume" in text.out
-    assert "candidate 1  early score" in text.out and "winner" not in text.out
+    assert "candidate 1  voting" in text.out and "winner" not in text.out
     assert shown["finished"] is False and shown["differences"] == []
     assert [len(level["candidates"]) for level in shown["levels"]] == [2, 0, 0, 0]
 

@@ -51,10 +51,20 @@ class RunRecord:
         ]
 
     def candidates(self, level: int, method: str = "randomized") -> list[dict[str, Any]]:
-        """The early evaluations of a level, in order; empty where there was nothing to select."""
-        prefix = f"{method}-level-{level}/candidate-"
-        found = {int(name.removeprefix(prefix)): unit for name, unit in self.units.items() if name.startswith(prefix)}
-        return [found[number] for number in sorted(found)]
+        """The early evaluations of a level by candidate, each as far as it went; empty where nothing was selected.
+
+        With a candidate's number come the training steps, the task metric at each evaluation (`at`, `metric`), the
+        mask's recipe, and the `score` that the strategy went by, None while it has not chosen.
+        """
+        prefix = f"{method}-level-{level}"
+        furthest: dict[int, dict[str, Any]] = {}
+        for name, unit in self.units.items():
+            if name.startswith(f"{prefix}/candidate-"):
+                best = furthest.get(unit["candidate"], unit)
+                furthest[unit["candidate"]] = max(best, unit, key=lambda one: one["steps"])
+        rounds = self.units.get(f"{prefix}/selection", {}).get("rounds", [])
+        scores = dict(pair for each in rounds for pair in zip(each["candidates"], each["scores"], strict=True))
+        return [{**furthest[number], "score": scores.get(number)} for number in sorted(furthest)]
 
     @cached_property
     def task(self) -> Task:
@@ -118,7 +128,7 @@ class RunRecord:
         }
 
     def _level(self, method: str, level: int, sparsity: float) -> dict[str, Any]:
-        keys = ("score", "mask", "mask_sha256", "total_steps")
+        keys = ("candidate", "score", "mask", "steps", "total_steps")
         return {
             "method": method,
             "level": level,

@@ -54,12 +54,14 @@ def _words(name: str) -> str:
 
 
 def _candidates(record: RunRecord, level: int) -> list[str]:
-    winner = record.units.get(f"randomized-level-{level}", {}).get("winner")
-    return [
-        f"  candidate {number}  early score {unit['score']:.4f}  {_rule(unit['mask']['rule'])}"
-        + ("  <- winner" if number == winner else "")
-        for number, unit in enumerate(record.candidates(level))
-    ]
+    winner = record.units.get(f"randomized-level-{level}/selection", {}).get("winner")
+    lines = []
+    for unit in record.candidates(level):
+        score = "" if unit["score"] is None else f"early score {unit['score']:.4f}  "
+        done = "" if unit["steps"] == unit["total_steps"] else f"after {unit['steps']} of {unit['total_steps']} steps  "
+        chosen = "  <- winner" if unit["candidate"] == winner else ""
+        lines.append(f"  candidate {unit['candidate']}  {score}{done}{_rule(unit['mask']['rule'])}{chosen}")
+    return lines
 
 
 def _rule(rule: dict[str, object]) -> str:

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import prune
 
+from randprune_lab.bench.figure import Figure, figure_line
 from randprune_lab.errors import unknown_name
 from randprune_lab.masks.rules import Voting
 from randprune_lab.masks.sampler import MaskSampler
@@ -39,24 +39,6 @@ SHAPES = {
     "gpt2": _layers(12, (768, 2304), (768, 768), (768, 3072), (3072, 768)),
     "one 4096x11008": {"weight": (4096, 11008)},
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One ratio, with what it must not miss and what it aims at; `at_most` tells which side is good."""
-
-    name: str
-    value: float
-    must: float
-    aim: float
-    at_most: bool = True
-
-    @property
-    def verdict(self) -> str:
-        def reached(limit: float) -> bool:
-            return self.value <= limit if self.at_most else self.value >= limit
-
-        return "aim" if reached(self.aim) else "must" if reached(self.must) else "MISSED"
 
 
 def bench_masks(
@@ -137,7 +119,7 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
         "sparsity": sparsity,
         "threads": torch.get_num_threads(),
         "seconds": seconds,
-        "figures": [{**asdict(figure), "verdict": figure.verdict} for figure in figures],
+        "figures": [figure.to_dict() for figure in figures],
     }
 
 
@@ -272,8 +254,5 @@ def describe(rows: list[dict[str, Any]]) -> str:
             f"{row['shapes']}, {row['weights']:,} weights, sparsity {row['sparsity']:.2%}, {row['threads']} threads"
         )
         lines += [f"  {name:<32} {seconds:>12.4f} s" for name, seconds in row["seconds"].items()]
-        for figure in row["figures"]:
-            sign = "<=" if figure["at_most"] else ">="
-            limits = f"must {sign} {figure['must']:g}, aim {sign} {figure['aim']:g}"
-            lines.append(f"  {figure['name']:<46} {figure['value']:>12,.4g}   {limits:<32} {figure['verdict']}")
+        lines += [figure_line(figure) for figure in row["figures"]]
     return "\n".join(lines)

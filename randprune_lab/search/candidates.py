@@ -1,12 +1,12 @@
-"""Drawing the candidates of a level, and choosing among them."""
+"""The candidates of one method at one level: drawing their masks, and training each a little to judge it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from randprune_lab.masks.mask_set import MaskSet
@@ -14,45 +14,101 @@ from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.search.config import Method, RunConfig
+from randprune_lab.search.selection import Evaluation
+from randprune_lab.tasks import Task
+from randprune_lab.training.config import TrainingConfig
+from randprune_lab.training.data import Encoded
+from randprune_lab.training.distillation import Teacher
+from randprune_lab.training.loop import Training, TrainingState
+from randprune_lab.training.scoring import log_likelihood, predict, score
 
 Weights = dict[str, Tensor]
 
 
-class Drawing:
-    """The candidates of one method at one level: puts the model at the level's start and draws its masks."""
+@dataclass(frozen=True)
+class CandidateState:
+    """Where a candidate's early evaluation stopped: its training, and what the evaluations so far found."""
 
-    def __init__(
-        self, model: nn.Module, load_start: Callable[[], Weights], method: Method, config: RunConfig, level: int
-    ):
-        self.model, self.load_start, self.method = model, load_start, method
-        self.sparsity, self.group = config.levels[level - 1], config.group
-        self.seed = derived_seed(config.seed, "mask", level)
-        self._samplers: dict[Rule, MaskSampler] = {}
+    training: TrainingState
+    examples: list[Float64[np.ndarray, " n"]]
 
-    @cached_property
-    def start(self) -> Weights:
-        return self.load_start()
 
-    def start_with(self, number: int) -> MaskSet:
+@dataclass(eq=False)
+class Level:
+    """One method at one level, with all that its candidates are drawn from, trained on and judged by.
+
+    Only the weights of `model` change, and every use begins by setting them; so a level can be sent to a worker once,
+    and candidates be evaluated there in any order.
+    """
+
+    name: str
+    number: int  # from 1
+    method: Method
+    config: RunConfig
+    task: Task
+    model: nn.Module
+    start: Weights
+    train: Encoded
+    scoring: Encoded
+    teacher: Teacher | None
+    _samplers: dict[Rule, MaskSampler] = field(default_factory=dict, repr=False)
+
+    @property
+    def total_steps(self) -> int:
+        """Training steps of a whole early evaluation."""
+        return self._training.epochs * -(-len(self.train) // self._training.batch_size)
+
+    @property
+    def _training(self) -> TrainingConfig:
+        return self.config.early_training(derived_seed(self.config.seed, "early", self.number))
+
+    def start_with(self, candidate: int) -> MaskSet:
         """The mask of a candidate, drawn from the level's starting weights, which the model then has."""
         self.model.load_state_dict(self.start)
-        return self._sampler(number).draw(number)
+        return self._sampler(candidate).draw(candidate)
 
-    def recipe(self, number: int) -> Recipe:
+    def recipe(self, candidate: int) -> Recipe:
         """What names the mask of a candidate, given the level's starting weights."""
-        return self._sampler(number).recipe(number)
+        self.model.load_state_dict(self.start)
+        return self._sampler(candidate).recipe(candidate)
 
-    def _sampler(self, number: int) -> MaskSampler:
-        """The sampler of a candidate's rule, planned from the weights that the model has when it is first wanted."""
-        rule = self.method.rule(number)
+    def advance(
+        self, candidate: int, state: CandidateState | None, steps: int, progress: str | None = None
+    ) -> tuple[Evaluation, CandidateState]:
+        """Train a candidate on from `state`, or from the level's start, until so many steps are done.
+
+        The result is the same wherever, and after how many stops, it is computed. With `steps` 0 it is what the mask
+        does to the untrained weights.
+        """
+        mask = self.start_with(candidate)
+        training = Training(self.model, self.train, self._training, mask=mask, teacher=self.teacher)
+        examples: list[Float64[np.ndarray, " n"]] = []
+        logits = np.zeros((0, 0), dtype=np.float32)
+        if state is not None:
+            training.restore(state.training)
+            examples += state.examples
+
+        def evaluate(model: nn.Module) -> float:
+            nonlocal logits
+            logits = predict(model, self.scoring)
+            examples.append(log_likelihood(self.task, logits, self.scoring))
+            return score(self.task, logits, self.scoring)[self.task.primary_metric]
+
+        if steps == 0:
+            metric, at = [evaluate(self.model)], [0]
+        else:
+            training.run(evaluate, until=steps, progress=progress)
+            metric, at = training.history.scores, training.history.steps
+        found = Evaluation(candidate, training.step, tuple(at), tuple(metric), np.stack(examples), logits)
+        return found, CandidateState(training.state(), examples if steps else [])
+
+    def _sampler(self, candidate: int) -> MaskSampler:
+        """The sampler of a candidate's rule, planned from the starting weights when it is first wanted."""
+        rule = self.method.rule(candidate)
         if rule not in self._samplers:
-            self._samplers[rule] = MaskSampler(self.model, rule, self.sparsity, seed=self.seed, group=self.group)
+            sparsity, seed = self.config.levels[self.number - 1], derived_seed(self.config.seed, "mask", self.number)
+            self._samplers[rule] = MaskSampler(self.model, rule, sparsity, seed=seed, group=self.config.group)
         return self._samplers[rule]
-
-
-def select(scores: list[float]) -> int:
-    """The candidate with the highest early score; the lowest number of equals."""
-    return int(np.argmax(scores))
 
 
 def derived_seed(seed: int, *parts: object) -> int:

@@ -8,10 +8,14 @@ from typing import Any, Literal
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
 from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
 from randprune_lab.masks.scope import GROUPINGS, Grouping
+from randprune_lab.search.selection import Score
+from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make_strategy
 from randprune_lab.tasks.own_data import LabelKind, OwnData
 from randprune_lab.training.config import Distillation, TrainingConfig
 
 Protocol = Literal["held-out", "published"]
+
+EXECUTORS = ("in-process", "dask")
 
 OWN_DATA = ("data", "report_data", "text_columns", "label_column", "label_kind")
 """The settings that describe data of one's own."""
@@ -48,6 +52,11 @@ class RunConfig:
     temperature: float = _option(0.2, "temperature of the gumbel rule")
     group: Grouping = _option("tensor", "what is pruned to the same sparsity: tensor, global, erk")
     candidates: int = _option(8, "masks drawn and evaluated early at each level")
+    screen: int | None = _option(None, "draw so many masks, and let the best untrained ones be the candidates")
+    early_strategy: str = _option("published", "how candidates are evaluated early: published, halving, race")
+    early_score: Score = _option("metric", "what a candidate is judged by: metric (the task's) or log-loss")
+    early_budget: float = _option(1 / 3, "of halving: steps to spend, as a share of those of all candidates")
+    race_error_rate: float = _option(0.05, "of race: chance that the best candidate is dropped on the way")
     early_epochs: int = _option(1, "epochs of an early evaluation")
     early_rate: float = _option(4.0, "learning rate of an early evaluation, as a multiple of the normal one")
     early_last: int = _option(10, "an early score is the mean of so many last evaluations")
@@ -81,6 +90,12 @@ class RunConfig:
             raise ConfigError(f"group must be one of {', '.join(GROUPINGS)}, got {self.group!r}")
         if self.protocol not in ("held-out", "published"):
             raise ConfigError(f"protocol must be held-out or published, got {self.protocol!r}")
+        if self.early_strategy not in STRATEGIES or self.early_strategy == Screened.name:
+            raise unknown_name("early_strategy", self.early_strategy, [n for n in STRATEGIES if n != Screened.name])
+        if self.screen is not None:
+            check_count("screen", self.screen)
+            if self.screen < self.candidates:
+                raise ConfigError(f"screen must be at least {self.candidates}, the candidates, got {self.screen}")
         if not self.sampling_ratios:
             raise ConfigError("sampling_ratios must name at least one ratio")
         for name in ("candidates", "early_last", "max_length", "train_size", "selection_size", "layers"):
@@ -109,7 +124,7 @@ class RunConfig:
                 raise ConfigError(f"{name} {value!r} describes data of one's own; give data too, or leave {name} out")
             if value != defaults[name]:
                 raise ConfigError(f"{name} {value!r} and data {self.data!r} exclude each other; leave one of them out")
-        _ = self.own_data  # check the rest
+        _ = self.own_data, self.strategy()  # check the rest
 
     @property
     def own_data(self) -> OwnData | None:
@@ -142,9 +157,19 @@ class RunConfig:
         if len(set(self.baselines)) < len(self.baselines):
             raise ConfigError(f"baselines must differ, got {' '.join(self.baselines)}")
         return [
-            Method("randomized", rules, self.candidates),
+            Method("randomized", rules, self.screen or self.candidates),
             *(Method(name, (known[name],), 1) for name in self.baselines),
         ]
+
+    def strategy(self) -> Strategy:
+        """How the candidates of a level are judged."""
+        own: dict[str, dict[str, Any]] = {
+            "halving": {"budget": self.early_budget},
+            "race": {"error_rate": self.race_error_rate},
+        }
+        settings = {"score": self.early_score, "last": self.early_last, **own.get(self.early_strategy, {})}
+        strategy = make_strategy(self.early_strategy, **settings)
+        return Screened(keep=self.candidates, then=strategy) if self.screen else strategy
 
     def dense_training(self) -> TrainingConfig:
         return self._training(

@@ -121,13 +121,17 @@ class RunFolder:
     def unit(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result of a unit of work: read from the journal, or done now and written there."""
         if name not in self.units:
-            result = work()
-            with (self.path / "journal.jsonl").open("a", encoding="utf-8") as journal:
-                journal.write(json.dumps({"unit": name, "result": result}) + "\n")
-                journal.flush()
-                os.fsync(journal.fileno())
-            self.units[name] = result
+            self.add(name, work())
         return self.units[name]
+
+    def add(self, name: str, result: dict[str, Any]) -> None:
+        """Write the result of a unit of work to the journal; its files are written before."""
+        line = json.dumps({"unit": name, "result": result}) + "\n"
+        with (self.path / "journal.jsonl").open("a", encoding="utf-8") as journal:
+            journal.write(line)
+            journal.flush()
+            os.fsync(journal.fileno())
+        self.units[name] = result
 
     def save_weights(self, name: str, weights: Mapping[str, Tensor]) -> None:
         """Write a checkpoint. Shared tensors are stored once for each name."""
@@ -153,23 +157,32 @@ class RunFolder:
 
     def save_predictions(self, name: str, logits: np.ndarray, labels: np.ndarray) -> None:
         """Write what a model answered for each example of a split, and what was right."""
+        self.save_arrays(name, {"logits": logits, "labels": labels})
+
+    def save_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write arrays about the examples of a split."""
         from safetensors.numpy import save_file
 
         with atomic_path(self.path / "predictions" / f"{name}.safetensors") as temporary:
-            save_file({"logits": logits, "labels": labels}, temporary)
+            save_file(dict(arrays), temporary)
 
 
 def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Logits and labels that a run recorded under `name`."""
+    arrays = load_arrays(path, name)
+    return arrays["logits"], arrays["labels"]
+
+
+def load_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
+    """The arrays that a run recorded under `name`. Raises `FileError` if they are missing or damaged."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     file = path / "predictions" / f"{name}.safetensors"
     try:
-        arrays = load_file(file)
+        return load_file(file)
     except (FileNotFoundError, SafetensorError) as error:
         raise FileError(f"predictions {file} are missing or damaged ({error})") from error
-    return arrays["logits"], arrays["labels"]
 
 
 def environment() -> dict[str, Any]:

@@ -7,14 +7,15 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from randprune_lab.errors import ConfigError, RunError
 from randprune_lab.models import load_model
-from randprune_lab.search.candidates import Drawing, derived_seed, select
+from randprune_lab.search.candidates import Level, derived_seed
 from randprune_lab.search.config import Method, RunConfig
+from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, check_usable, weights_sha256
+from randprune_lab.search.pool import Pool
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.spec import suffixed
 from randprune_lab.training.data import Encoded, encode
@@ -32,17 +33,21 @@ def run(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    executor: Executor | None = None,
 ) -> Path:
     """Do a whole search and record it in the folder `out`; gives the folder.
 
     A run that was stopped at any moment goes on with `resume=True`, to the same masks and scores.
+
+    Args:
+        executor: where candidates are evaluated, by default in this process; it decides nothing but the time.
 
     Raises:
         RunError: if `out` exists and neither `resume` nor `overwrite` is given, or it is another run's.
         ConfigError, DataError, FileError: if something that the configuration names is not to be had.
     """
     check_usable(Path(out), resume=resume, overwrite=overwrite)
-    search = Search(config, progress)  # what the configuration names is found, or not, before a folder is made
+    search = Search(config, progress, executor)  # what the configuration names is found before a folder is made
     with RunFolder.open(out, config, resume=resume, overwrite=overwrite) as folder:
         search.run(folder)
     return folder.path
@@ -53,8 +58,8 @@ class Search:
 
     folder: RunFolder
 
-    def __init__(self, config: RunConfig, progress: bool):
-        self.config, self.progress = config, progress
+    def __init__(self, config: RunConfig, progress: bool, executor: Executor | None = None):
+        self.config, self.progress, self.executor = config, progress, executor or InProcess()
         self.splits = load_splits(
             config.own_data or config.task, glue_dir=config.glue_dir, train_size=config.train_size
         )
@@ -91,68 +96,63 @@ class Search:
         log.info("dense: %s %.4f on the selection split", self.task.primary_metric, history.scores[history.best])
         return self._save_trained("dense", history)
 
-    def _level(self, method: Method, level: int, start: str) -> str:
+    def _level(self, method: Method, number: int, start: str) -> str:
         """Find the mask of a level and train with it; gives the name of the trained weights."""
-        name = f"{method.name}-level-{level}"
-        draw = Drawing(self.model, partial(self.folder.load_weights, start), method, self.config, level)
-        scoring = self._selection_split(level)
-        chosen = 0
-        if method.candidates > 1:
-            candidates = [
-                self.folder.unit(
-                    f"{name}/candidate-{number}",
-                    partial(self._early, name, level, draw, number, scoring),
-                )
-                for number in range(method.candidates)
-            ]
-            chosen = select([candidate["score"] for candidate in candidates])
-        self.folder.unit(name, partial(self._train_winner, name, level, draw, chosen, scoring))
+        name = f"{method.name}-level-{number}"
+        if name not in self.folder.units:
+            level = Level(
+                name,
+                number,
+                method,
+                self.config,
+                self.task,
+                self.model,
+                self.folder.load_weights(start),
+                self.train,
+                self._selection_split(number),
+                self.teacher,
+            )
+            winner = self._select(level) if method.candidates > 1 else 0
+            self.folder.unit(name, partial(self._train_winner, level, winner))
         return name
 
-    def _early(self, name: str, level: int, draw: Drawing, number: int, scoring: Encoded) -> dict[str, Any]:
-        """Early evaluation: train shortly and fast with the candidate's mask; the mean of the last scores counts."""
-        mask = draw.start_with(number)
-        evaluate = SplitScore(self.task, scoring)
-        history = train(
-            self.model,
-            self.train,
-            self.config.early_training(derived_seed(self.config.seed, "early", level)),
-            evaluate=evaluate,
-            mask=mask,
-            teacher=self.teacher,
-            progress=self._title(f"{name} candidate {number}"),
-        )
-        result = float(np.mean(history.scores[-self.config.early_last :]))
-        self.folder.save_predictions(f"{name}-candidate-{number}", evaluate.logits, scoring.labels)
-        log.info("%s: candidate %d scores %.4f early", name, number, result)
-        return {
-            "score": result,
-            "scores": history.scores,
-            "steps": history.steps,
-            "losses": history.losses,
-            "total_steps": history.total_steps,
-            "mask": draw.recipe(number).to_dict(),
-            "mask_sha256": mask.sha256,
-        }
+    def _select(self, level: Level) -> int:
+        """Let the strategy choose among the candidates, of which the finished evaluations are not done again."""
+        pool = Pool(level, self.folder, self.executor, self.progress)
+        every = self.config.evaluate_every
 
-    def _train_winner(self, name: str, level: int, draw: Drawing, number: int, scoring: Encoded) -> dict[str, Any]:
-        mask = draw.start_with(number)
+        def choose() -> dict[str, Any]:
+            candidates = range(level.method.candidates)
+            return self.config.strategy().select(candidates, level.total_steps, pool.evaluate, every=every).to_dict()
+
+        selection = self.folder.unit(f"{level.name}/selection", choose)
+        log.info(
+            "%s: mask %d of %d is kept, after %d training steps",
+            level.name,
+            selection["winner"],
+            level.method.candidates,
+            selection["steps"],
+        )
+        return int(selection["winner"])
+
+    def _train_winner(self, level: Level, winner: int) -> dict[str, Any]:
+        recipe, mask = level.recipe(winner), level.start_with(winner)
         history = train(
             self.model,
             self.train,
-            self.config.level_training(derived_seed(self.config.seed, "level", level)),
-            evaluate=SplitScore(self.task, scoring),
+            self.config.level_training(derived_seed(self.config.seed, "level", level.number)),
+            evaluate=SplitScore(self.task, level.scoring),
             mask=mask,
             teacher=self.teacher,
-            progress=self._title(name),
+            progress=self._title(level.name),
         )
-        mask.save(self.folder.mask_path(name))
-        log.info("%s: trained to %.4f with mask %d", name, history.scores[history.best], number)
+        mask.save(self.folder.mask_path(level.name))
+        log.info("%s: trained to %.4f with mask %d", level.name, history.scores[history.best], winner)
         return {
-            **self._save_trained(name, history),
-            "winner": number,
+            **self._save_trained(level.name, history),
+            "winner": winner,
             "sparsity": mask.sparsity,
-            "mask": draw.recipe(number).to_dict(),
+            "mask": recipe.to_dict(),
             "mask_sha256": mask.sha256,
         }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
+from scipy.special import logsumexp
 from torch import nn
 
 from randprune_lab.tasks import Task, compute_metrics
@@ -38,6 +39,14 @@ def answers(task: Task, logits: Float32[np.ndarray, "n labels"]) -> Int64[np.nda
 def score(task: Task, logits: Float32[np.ndarray, "n labels"], split: Encoded) -> dict[str, float]:
     """The task's metrics of these logits; the first is the primary one."""
     return compute_metrics(task, answers(task, logits), split.labels)
+
+
+def log_likelihood(task: Task, logits: Float32[np.ndarray, "n labels"], split: Encoded) -> Float64[np.ndarray, " n"]:
+    """Log-probability of the right label of each row or, in regression, minus the squared error: higher is better."""
+    if task.regression:
+        return -np.square(logits[:, 0].astype(np.float64) - split.labels)
+    wide = logits.astype(np.float64)
+    return wide[np.arange(len(split)), split.labels] - logsumexp(wide, axis=1)
 
 
 class SplitScore:

@@ -116,21 +116,24 @@ def early_scores(record: RunRecord, level: int) -> Figure:
     units = record.candidates(level)
     if not units:
         raise RunError(f"{record.path} has no early evaluations at level {level}; see `randprune show {record.path}`")
-    winner = record.units.get(f"randomized-level-{level}", {}).get("winner")
-    spread = max(unit["score"] for unit in units) - min(unit["score"] for unit in units)
-    figure, (axis, summary) = new_figure(9, 3.6, ncols=2, width_ratios=[2.2, 1], sharey=True)
-    for number, unit in enumerate(units):
-        chosen = number == winner
+    if any(unit["score"] is None for unit in units):
+        raise RunError(f"{record.path} has not finished the early evaluations of level {level}; go on with --resume")
+    winner = record.units[f"randomized-level-{level}/selection"]["winner"]
+    scores = [unit["score"] for unit in units]
+    figure, (axis, summary) = new_figure(9, 3.6, ncols=2, width_ratios=[2.2, 1])
+    for unit in units:
+        chosen = unit["candidate"] == winner
         look: dict[str, Any] = {
             "color": COLOURS["randomized"] if chosen else QUIET,
             "zorder": 3 if chosen else 2,
         }
-        axis.plot(unit["steps"], unit["scores"], marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
-        summary.plot(number, unit["score"], "o", ms=9 if chosen else 6, **look)
-    axis.set_title(f"{len(units)} masks at {record.config.levels[level - 1]:.0%}: early scores differ by {spread:.3f}")
-    axis.set(xlabel="training steps with the mask", ylabel="score that decides")
-    summary.set(xlabel="candidate", xticks=range(len(units)))
-    summary.set_title(f"mean; {winner} is kept" if winner is not None else "mean", fontweight="normal")
+        axis.plot(unit["at"], unit["metric"], marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
+        summary.plot(unit["candidate"], unit["score"], "o", ms=9 if chosen else 6, **look)
+    sparsity, spread = record.config.levels[level - 1], max(scores) - min(scores)
+    axis.set_title(f"{len(units)} masks at {sparsity:.0%}: early scores differ by {spread:.3f}")
+    axis.set(xlabel="training steps with the mask", ylabel=record.task.primary_metric)
+    summary.set(xlabel="candidate", xticks=[unit["candidate"] for unit in units], ylabel="score that decides")
+    summary.set_title(f"{winner} is kept", fontweight="normal")
     return figure
 
 

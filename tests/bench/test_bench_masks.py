@@ -4,6 +4,7 @@ import math
 import pytest
 
 from randprune_lab.bench import masks as bench
+from randprune_lab.bench.figure import Figure
 from randprune_lab.cli import main
 from randprune_lab.errors import UnknownNameError
 from randprune_lab.masks.rules import Voting
@@ -35,7 +36,7 @@ def test_every_figure_is_measured_and_judged(tiny):
 )
 def test_a_figure_is_judged_from_its_good_side(value, at_most, verdict):
     must, aim = (3, 2) if at_most else (2, 3)
-    assert bench.Figure("x", value, must, aim, at_most).verdict == verdict
+    assert Figure("x", value, must, aim, at_most).verdict == verdict
 
 
 def test_entropy_of_known_sparsities():

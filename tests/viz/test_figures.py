@@ -147,7 +147,7 @@ def test_early_scores_are_those_of_the_journal_and_the_winner_stands_out(record)
     units, winner = record.candidates(2), record.units["randomized-level-2"]["winner"]
     axis, summary = figures.early_scores(record, 2).axes
     for number, (unit, line, point) in enumerate(zip(units, axis.lines, summary.lines, strict=True)):
-        assert line.get_xdata().tolist() == unit["steps"] and line.get_ydata().tolist() == unit["scores"]
+        assert line.get_xdata().tolist() == unit["at"] and line.get_ydata().tolist() == unit["metric"]
         assert (point.get_xdata()[0], point.get_ydata()[0]) == (number, unit["score"])
         colour = COLOURS["randomized"] if number == winner else QUIET
         assert line.get_color() == point.get_color() == colour
@@ -159,13 +159,13 @@ def test_early_scores_of_a_level_that_has_none_are_refused(record):
         figures.early_scores(record, 3)
 
 
-def test_early_scores_are_drawn_before_a_winner_is_trained(record, tmp_path):
+def test_early_scores_are_not_drawn_before_there_is_a_winner(record, tmp_path):
     copy = shutil.copytree(record.path, tmp_path / "copy")
     journal = (copy / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
     names = [json.loads(line)["unit"] for line in journal]
-    (copy / "journal.jsonl").write_text("".join(journal[: names.index("randomized-level-1/candidate-1") + 1]), "utf-8")
-    axis, summary = figures.early_scores(rl.RunRecord.load(copy), 1).axes
-    assert "2 masks at 50%" in axis.get_title() and summary.get_title() == "mean"
+    (copy / "journal.jsonl").write_text("".join(journal[: names.index("randomized-level-1/selection")]), "utf-8")
+    with pytest.raises(RunError, match="has not finished the early evaluations of level 1"):
+        figures.early_scores(rl.RunRecord.load(copy), 1)
     with pytest.raises(FileError, match="report-dense"):
         shutil.rmtree(copy / "predictions")
         figures.accuracy_by_sparsity(rl.RunRecord.load(copy))

@@ -1,0 +1,181 @@
+"""Where candidates are evaluated: in this process, or on a Dask cluster. The results are the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.search.candidates import CandidateState, Level
+from randprune_lab.search.config import EXECUTORS
+from randprune_lab.search.selection import Evaluation
+
+if TYPE_CHECKING:
+    from dask.distributed import Client, Future
+
+
+class Job(NamedTuple):
+    """Train a candidate until so many steps are done in all."""
+
+    candidate: int
+    steps: int
+
+
+class Executor(AbstractContextManager["Executor"]):
+    """Evaluates candidates of a level. What it remembers of them only saves work: it may forget at any time."""
+
+    def evaluate(self, level: Level, jobs: Sequence[Job], progress: bool = False) -> Iterator[Evaluation]:
+        """The jobs' results as they come, in any order.
+
+        Raises `RunError` if the workers are lost; what was yielded before is good.
+        """
+        raise NotImplementedError
+
+
+class InProcess(Executor):
+    """One candidate after the other, here."""
+
+    def __init__(self) -> None:
+        self._level: Level | None = None
+        self._states: dict[int, CandidateState] = {}
+
+    def __exit__(self, *error: object) -> None:
+        self._level, self._states = None, {}
+
+    def evaluate(self, level: Level, jobs: Sequence[Job], progress: bool = False) -> Iterator[Evaluation]:
+        before = self._states if level is self._level else {}
+        self._level, self._states = level, {}
+        for candidate, steps in jobs:
+            title = f"{level.name} candidate {candidate}" if progress else None
+            evaluation, state = level.advance(candidate, before.pop(candidate, None), steps, title)
+            if 0 < steps < level.total_steps:
+                self._states[candidate] = state
+            yield evaluation
+
+
+class OnDask(Executor):
+    """Candidates spread over a Dask cluster: a level travels to each worker once, a candidate is a number.
+
+    Where a candidate's training stopped stays on the worker that did it. When a worker is lost, Dask does again what
+    was lost with it, and nothing else.
+
+    Args:
+        address: a scheduler's, such as `tcp://10.0.0.1:8786`; without one, a cluster of processes on this machine.
+        workers: processes of that cluster; by default one for every GPU, or one for every core.
+        threads: threads of each worker in PyTorch. Their number can change a sum's last bits.
+        timeout: seconds to wait for the scheduler.
+    """
+
+    def __init__(
+        self, address: str | None = None, workers: int | None = None, threads: int | None = None, timeout: float = 20.0
+    ):
+        try:
+            from dask.distributed import Client, LocalCluster
+        except ImportError:
+            raise ConfigError(
+                "the executor 'dask' needs dask.distributed; run pip install 'randprune-lab[dask]'"
+            ) from None
+        self.threads = threads or torch.get_num_threads()
+        self._cluster: Any = None
+        if address is None:
+            self._cluster = LocalCluster(
+                n_workers=workers or max(1, (torch.cuda.device_count() or _cores()) // self.threads),
+                threads_per_worker=1,
+                dashboard_address=None,
+            )
+        try:
+            self.client: Client = Client(self._cluster or address, timeout=timeout, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`, "
+                "or leave --address out for workers on this machine"
+            ) from error
+        self._level: Level | None = None
+        self._sent: Future | None = None
+        self._states: dict[int, Future] = {}
+
+    def __exit__(self, *error: object) -> None:
+        self._states.clear()
+        self._sent = None
+        self.client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def evaluate(self, level: Level, jobs: Sequence[Job], progress: bool = False) -> Iterator[Evaluation]:
+        from dask.distributed import as_completed
+
+        try:
+            if level is not self._level:
+                self._level, self._states = level, {}
+                self._sent = self.client.scatter(level, broadcast=True, hash=False)
+            before, self._states = self._states, {}
+            futures = [self._submit(job, before.get(job.candidate)) for job in jobs]
+            for future in as_completed(futures, loop=self.client.loop):
+                evaluation = future.result()
+                future.release()  # a result that is here need not be computed again if its worker is lost
+                yield evaluation
+        except _lost() as error:
+            raise RunError(
+                f"the Dask cluster was lost ({error!r}); start it again, then run again with --resume"
+            ) from error
+
+    def _submit(self, job: Job, state: Future | None) -> Future:
+        assert self._level is not None, "a level was sent"
+        work = (self._sent, job.candidate, state, job.steps, self.threads)
+        if not 0 < job.steps < self._level.total_steps:
+            return self.client.submit(_finish, *work, pure=False)
+        done = self.client.submit(_advance, *work, pure=False)
+        self._states[job.candidate] = self.client.submit(_second, done, pure=False)
+        return self.client.submit(_first, done, pure=False)
+
+
+def make_executor(name: str, *, address: str | None = None, workers: int | None = None) -> Executor:
+    """The executor of that name, as the command line says it."""
+    if name == "dask":
+        return OnDask(address, workers)
+    if name != "in-process":
+        raise ConfigError(f"executor must be one of {', '.join(EXECUTORS)}, got {name!r}")
+    if address is not None or workers is not None:
+        raise ConfigError("address and workers belong to the executor 'dask'; choose it, or leave them out")
+    return InProcess()
+
+
+# --- what workers do ---
+
+
+def _advance(
+    level: Level, candidate: int, state: CandidateState | None, steps: int, threads: int
+) -> tuple[Evaluation, CandidateState]:
+    torch.set_num_threads(threads)
+    return level.advance(candidate, state, steps)
+
+
+def _finish(level: Level, candidate: int, state: CandidateState | None, steps: int, threads: int) -> Evaluation:
+    """Without a state, which nobody will ask for."""
+    return _advance(level, candidate, state, steps, threads)[0]
+
+
+def _first(pair: tuple[Evaluation, CandidateState]) -> Evaluation:
+    return pair[0]
+
+
+def _second(pair: tuple[Evaluation, CandidateState]) -> CandidateState:
+    return pair[1]
+
+
+def _lost() -> tuple[type[BaseException], ...]:
+    from concurrent.futures import CancelledError
+
+    from distributed.comm import CommClosedError
+    from distributed.scheduler import KilledWorker
+
+    return CommClosedError, CancelledError, KilledWorker, TimeoutError
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

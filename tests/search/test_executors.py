@@ -1,0 +1,184 @@
+"""Candidates on a real cluster of processes: the same bits, and what is lost with a worker is done again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import pytest
+import torch
+from dask.distributed import Client, LocalCluster
+
+import randprune_lab as rl
+from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.search.candidates import Level
+from randprune_lab.search.executors import InProcess, Job, OnDask, make_executor
+from randprune_lab.search.run import Search
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import this file
+
+
+@dataclasses.dataclass(eq=False)
+class Watched(Level):
+    """A level that notes in a folder what was computed where, and may kill its worker once."""
+
+    folder: str = ""
+    fatal: int = -1
+
+    def advance(self, candidate, state, steps, progress=None):
+        log = Path(self.folder)
+        with (log / "log").open("a") as file:
+            file.write(json.dumps([candidate, state.training.step if state else 0, steps, os.getpid()]) + "\n")
+        if candidate == self.fatal and not (log / "killed").exists():
+            (log / "killed").touch()
+            super().advance(candidate, state, steps // 2, progress)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().advance(candidate, state, steps, progress)
+
+    @property
+    def log(self) -> list[list[int]]:
+        return [json.loads(line) for line in (Path(self.folder) / "log").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def level(config, tmp_path):
+    search = Search(config, progress=False)
+    method = config.methods()[0]
+    start = {name: tensor.clone() for name, tensor in search.model.state_dict().items()}
+    parts = (config, search.task, search.model, start, search.train, search.selection, None)
+    return Watched("randomized-level-1", 1, method, *parts, folder=str(tmp_path))
+
+
+def run(executor, level, *rounds):
+    """All rounds of (candidate, steps), each as a strategy asks for them."""
+    with executor:
+        return [
+            sorted(executor.evaluate(level, [Job(*job) for job in jobs]), key=lambda e: e.candidate) for jobs in rounds
+        ]
+
+
+def same(ours, theirs):
+    """To the bit: scores, log-likelihoods and logits."""
+    return all(
+        a.candidate == b.candidate
+        and (a.steps, a.at, a.metric) == (b.steps, b.at, b.metric)
+        and np.array_equal(a.examples, b.examples)
+        and np.array_equal(a.logits, b.logits)
+        for one, other in zip(ours, theirs, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+RACE = [(0, 4), (1, 4), (2, 4), (3, 4)], [(1, 8), (3, 8)], [(3, 12)]
+
+
+def test_a_cluster_gives_the_same_bits_and_goes_on_where_it_stopped(level, cluster):
+    here = run(InProcess(), level, *RACE)
+    done = len(level.log)
+    there = run(OnDask(cluster.scheduler_address, threads=torch.get_num_threads()), level, *RACE)
+    assert same(there, here)
+    assert sorted(entry[:3] for entry in level.log[done:]) == sorted(entry[:3] for entry in level.log[:done])
+    assert len({entry[3] for entry in level.log[done:]}) == 2 and os.getpid() not in {e[3] for e in level.log[done:]}
+
+
+def test_stops_do_not_matter(level):
+    assert same(run(InProcess(), level, [(3, 12)]), run(InProcess(), level, [(3, 4)], [(3, 8)], [(3, 12)])[2:])
+
+
+def test_what_was_forgotten_is_computed_again_to_the_same_bits(level):
+    one = InProcess()
+    list(one.evaluate(level, [Job(3, 4)]))
+    list(one.evaluate(level, [Job(1, 4)]))  # 3 is out of the race, or so it seems
+    (late,) = one.evaluate(level, [Job(3, 12)])
+    assert same([[late]], run(InProcess(), level, [(3, 12)]))
+
+
+def test_a_worker_killed_in_the_middle_costs_its_candidate_alone(level, cluster):
+    jobs = [(0, 12), (1, 12), (2, 12), (3, 12)]
+    level.fatal = 2
+    there = run(OnDask(cluster.scheduler_address, threads=torch.get_num_threads()), level, jobs)
+    assert (Path(level.folder) / "killed").exists()
+    counts = [sum(entry[0] == candidate for entry in level.log) for candidate in range(4)]
+    assert counts == [1, 1, 2, 1]
+    assert same(there, run(InProcess(), level, jobs))
+
+
+def test_a_search_on_a_cluster_records_the_same_as_one_here(config, finished, cluster, tmp_path):
+    with make_executor("dask", address=cluster.scheduler_address) as executor:
+        path = rl.run(config, tmp_path / "run", progress=False, executor=executor)
+    ours, theirs = (rl.RunRecord.load(each) for each in (path, finished))
+    assert ours.units == theirs.units
+    assert ours.summary()["levels"] == theirs.summary()["levels"]
+
+
+def test_a_scheduler_that_goes_away_is_a_clear_error_and_the_run_goes_on_elsewhere(config, finished, tmp_path):
+    script = (
+        "import sys, time; from dask.distributed import LocalCluster\n"
+        "if __name__ == '__main__':\n"
+        "    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)\n"
+        "    print(cluster.scheduler_address, flush=True); time.sleep(600)"
+    )
+    (tmp_path / "scheduler.py").write_text(script)
+    scheduler = subprocess.Popen([sys.executable, tmp_path / "scheduler.py"], stdout=subprocess.PIPE, text=True)
+    try:
+        address = scheduler.stdout.readline().strip()
+        executor = OnDask(address, threads=torch.get_num_threads())
+        executor.client.wait_for_workers(1)
+        journal, killed = tmp_path / "run" / "journal.jsonl", False
+        with pytest.raises(RunError, match=r"the Dask cluster was lost .* run again with --resume"), executor:
+
+            def kill_after_the_first_candidate(level, jobs, progress=False):
+                nonlocal killed
+                for evaluation in OnDask.evaluate(executor, level, jobs, progress):
+                    yield evaluation
+                    if not killed:
+                        os.kill(scheduler.pid, signal.SIGKILL)
+                        killed = True
+
+            executor.evaluate = kill_after_the_first_candidate
+            rl.run(config, tmp_path / "run", progress=False, executor=executor)
+    finally:
+        scheduler.kill()
+    units = rl.RunRecord.load(tmp_path / "run").units
+    assert sum("candidate" in name for name in units) >= 1 and "model" not in units, journal
+    rl.run(config, tmp_path / "run", resume=True, progress=False)
+    assert rl.RunRecord.load(tmp_path / "run").units == rl.RunRecord.load(finished).units
+
+
+def test_no_scheduler_at_an_address_is_said_with_the_remedy():
+    start = time.monotonic()
+    with pytest.raises(RunError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 .* leave --address out"):
+        OnDask("tcp://127.0.0.1:9", timeout=1)
+    assert time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("ray", {}, "executor must be one of in-process, dask, got 'ray'"),
+        ("in-process", {"workers": 2}, "address and workers belong to the executor 'dask'"),
+    ],
+)
+def test_bad_executors(name, options, message):
+    with pytest.raises(ConfigError, match=message):
+        make_executor(name, **options)
+
+
+def test_clients_are_closed(cluster):
+    with make_executor("dask", address=cluster.scheduler_address) as executor:
+        client: Client = executor.client
+    assert client.status == "closed"
