@@ -1,0 +1,79 @@
+"""All the words of mini-GLUE: short lists, so that every word is met often enough to be learned."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Noun(NamedTuple):
+    """A living thing: one of them, several, and what every one of them is."""
+
+    one: str
+    many: str
+    kind: str
+
+
+class Verb(NamedTuple):
+    """What one does to another: `chase`, `chases`, `chased`; the passive has the form of the past."""
+
+    base: str
+    third: str
+    past: str
+
+
+Synonyms = tuple[str, str]
+
+KINDS = {"animal": "animals", "person": "people"}
+ANIMALS = tuple(Noun(one, f"{one}s", "animal") for one in ("dog", "cat", "horse", "goat", "duck", "bear"))
+PEOPLE = tuple(Noun(one, f"{one}s", "person") for one in ("farmer", "teacher", "doctor", "singer", "pilot", "painter"))
+NOUNS = ANIMALS + PEOPLE
+
+
+def _verb(base: str) -> Verb:
+    return Verb(base, f"{base}s", f"{base}d" if base.endswith("e") else f"{base}ed")
+
+
+TRANSITIVE: tuple[tuple[Verb, Verb], ...] = (  # pairs of synonyms
+    (_verb("chase"), _verb("pursue")),
+    (_verb("help"), _verb("assist")),
+    (_verb("scare"), _verb("frighten")),
+    (_verb("save"), _verb("rescue")),
+    (Verb("push", "pushes", "pushed"), _verb("shove")),
+    (Verb("find", "finds", "found"), _verb("discover")),
+)
+ANIMAL_VERBS = ("sleep", "run", "hide", "jump", "eat", "swim")
+PEOPLE_VERBS = ("work", "sing", "read", "dance", "wait", "smile")
+INTRANSITIVE = ANIMAL_VERBS + PEOPLE_VERBS
+
+ADJECTIVES: tuple[Synonyms, ...] = (
+    ("big", "large"),
+    ("small", "little"),
+    ("quick", "fast"),
+    ("happy", "cheerful"),
+    ("quiet", "silent"),
+    ("clever", "smart"),
+)
+PLACES = ("in the garden", "near the river", "behind the house", "at the market", "in the forest", "on the bridge")
+TIMES = ("at noon", "at night", "on monday", "on friday", "in spring", "in winter")
+PREPOSITIONS = ("near", "behind", "beside", "with")
+ADVERBS = ("often", "never", "always")
+
+SINGULAR = ("the", "this", "that", "every")  # determiners of one
+PLURAL = ("the", "these", "those", "many")  # determiners of several
+
+GOOD = ("good", "superb", "moving", "funny", "fresh", "charming")
+BAD = ("bad", "awful", "dull", "boring", "stale", "clumsy")
+NEUTRAL = ("long", "short", "new", "old", "french", "loud")
+ASPECTS = ("film", "story", "cast", "music", "ending", "dialogue")
+NEGATIONS = ("not", "hardly", "never", "far from")
+
+CHORES: tuple[tuple[str, str], ...] = (
+    ("buy", "purchase"),
+    ("repair", "fix"),
+    ("clean", "wash"),
+    ("sell", "offer"),
+    ("paint", "decorate"),
+    ("rent", "hire"),
+)
+THINGS = ("car", "bike", "boat", "piano", "lamp", "tent")
+CITIES = ("paris", "rome", "london", "berlin", "madrid", "oslo")
