@@ -3,6 +3,6 @@
 from randprune_lab.tasks.listing import task_rows
 from randprune_lab.tasks.metrics import compute_metrics
 from randprune_lab.tasks.spec import TASKS, Task, get_task
-from randprune_lab.tasks.splits import Splits, load_splits
+from randprune_lab.tasks.splits import Splits, load_splits, split_corpus
 
-__all__ = ["TASKS", "Splits", "Task", "compute_metrics", "get_task", "load_splits", "task_rows"]
+__all__ = ["TASKS", "Splits", "Task", "compute_metrics", "get_task", "load_splits", "split_corpus", "task_rows"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from randprune_lab.errors import RandpruneError
-from randprune_lab.tasks.sources import HUB_ID
+from randprune_lab.tasks.hub import HUB_ID
 from randprune_lab.tasks.spec import TASKS, Task
 from randprune_lab.tasks.splits import load_splits
 
@@ -30,13 +30,13 @@ def _about(task: Task) -> dict[str, Any]:
 
 
 def _counts(task: Task, glue_dir: str | Path | None) -> dict[str, Any]:
-    if task.hub_config and glue_dir is None:
+    if task.glue and glue_dir is None:
         return _unavailable(f"needs --glue-dir; a run without it asks the hub ({HUB_ID})")
     try:
-        splits = load_splits(task.name, glue_dir=glue_dir if task.hub_config else None)
+        splits = load_splits(task.name, glue_dir=glue_dir if task.glue else None)
     except RandpruneError as error:
         return _unavailable(str(error))
-    rows = {"train": len(splits.train), "selection": len(splits.selection), "report": len(splits.report)}
+    rows = {role: len(part) for role, part in splits.roles.items()}
     return {"source": splits.source, "rows": rows, "unavailable": None}
 
 

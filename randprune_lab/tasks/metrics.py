@@ -1,12 +1,19 @@
-"""Offline metrics: scikit-learn's figures behind the interface of `evaluate`."""
+"""Offline metrics: the figures of scikit-learn and SciPy behind the interface of `evaluate`.
+
+Where an answer is the same for every row, the textbook formulas of some divide zero by zero. Here they are 0 then:
+F1 and Matthews as in scikit-learn, and both correlations too, for which SciPy gives NaN. A constant answer knows
+nothing, and so it ranks below every answer that knows something.
+"""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
 from randprune_lab.errors import DataError
@@ -15,21 +22,22 @@ from randprune_lab.tasks.spec import Task
 if TYPE_CHECKING:
     import evaluate
 
-
 Ids = Int64[np.ndarray, " n"]
+Scores = Float64[np.ndarray, " n"]
 
 
 def compute_metrics(task: Task, predictions: ArrayLike, references: ArrayLike) -> dict[str, float]:
     """The task's metrics by name, the primary one first.
 
     Args:
-        predictions: a label id for each row; a list, an array or a tensor.
-        references: the true label ids.
+        predictions: a label id or, in regression, a score for each row; a list, an array or a tensor.
+        references: the true ones.
 
     Raises:
-        DataError: if these are not ids, not equally many, or none.
+        DataError: if these are not ids or finite scores, not equally many, or none.
     """
-    predicted, true = _ids("predictions", predictions), _ids("references", references)
+    read = _scores if task.regression else _ids
+    predicted, true = read("predictions", predictions), read("references", references)
     if len(predicted) != len(true) or len(true) == 0:
         raise DataError(
             f"task {task.name!r}: {len(predicted)} predictions for {len(true)} references; "
@@ -46,16 +54,16 @@ def make_metric(task: Task) -> evaluate.Metric:
 
     class TaskMetric(evaluate.Metric):
         def _info(self) -> evaluate.MetricInfo:
-            ids = datasets.Value("int64")
+            value = datasets.Value("float64" if task.regression else "int64")  # integers would cut off fractions
             return evaluate.MetricInfo(
                 description=task.description,
                 citation="",
-                features=datasets.Features({"predictions": ids, "references": ids}),
-                format="numpy",
+                features=datasets.Features({"predictions": value, "references": value}),
             )
 
-        def _compute(self, predictions: Ids, references: Ids) -> dict[str, float]:
-            return {name: _METRICS[name](predictions, references) for name in task.metrics}
+        def _compute(self, predictions: list[float], references: list[float]) -> dict[str, float]:
+            arrays = np.asarray(predictions), np.asarray(references)  # their own format "numpy" is of 32 bits
+            return {name: METRICS[name](*arrays) for name in task.metrics}
 
     # The folder is made when the metric is, whether it is used or not; the seed is read from numpy otherwise.
     with TemporaryDirectory() as folder:
@@ -72,16 +80,78 @@ def _ids(name: str, values: ArrayLike) -> Ids:
     return ids.astype(np.int64)
 
 
-def _accuracy(predictions: Ids, references: Ids) -> float:
-    from sklearn.metrics import accuracy_score
+def _scores(name: str, values: ArrayLike) -> Scores:
+    scores = np.asarray(values)
+    if scores.ndim != 1 or not (np.issubdtype(scores.dtype, np.number) or scores.size == 0):
+        raise DataError(
+            f"{name} must be scores, one number a row, got {scores.dtype} of shape {scores.shape}; "
+            "of logits take [:, 0]"
+        )
+    if not np.isfinite(scores).all():
+        raise DataError(
+            f"{name} must be finite, but {np.count_nonzero(~np.isfinite(scores))} of {len(scores)} are not; "
+            "if a model gave them, its training diverged: lower the learning rate"
+        )
+    return scores.astype(np.float64)
 
-    return float(accuracy_score(references, predictions))
+
+# --- from two arrays, the answers and the truth, to a figure ---
+
+
+def _accuracy(predictions: Ids, references: Ids) -> float:
+    return float((predictions == references).mean())
 
 
 def _f1(predictions: Ids, references: Ids) -> float:
+    """Of the label with id 1."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(references, predictions, zero_division=0.0))
 
 
-_METRICS = {"accuracy": _accuracy, "f1": _f1}
+def _macro_f1(predictions: Ids, references: Ids) -> float:
+    """The mean over all labels that are true or predicted somewhere."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(references, predictions, average="macro", zero_division=0.0))
+
+
+def _matthews(predictions: Ids, references: Ids) -> float:
+    from sklearn.metrics import matthews_corrcoef
+
+    return 0.0 if _constant(predictions, references) else float(matthews_corrcoef(references, predictions))
+
+
+def _pearson(predictions: Scores, references: Scores) -> float:
+    from scipy.stats import pearsonr
+
+    if _constant(predictions, references):
+        return 0.0
+    with warnings.catch_warnings():  # of scores that hardly differ
+        warnings.simplefilter("ignore")
+        return _finite(pearsonr(predictions, references).statistic)
+
+
+def _spearman(predictions: Scores, references: Scores) -> float:
+    from scipy.stats import spearmanr
+
+    return 0.0 if _constant(predictions, references) else _finite(spearmanr(predictions, references).statistic)
+
+
+def _constant(*arrays: Any) -> bool:
+    return any((array == array[0]).all() for array in arrays)
+
+
+def _finite(figure: Any) -> float:
+    """Scores that differ by less than a float can square count as constant."""
+    return float(figure) if np.isfinite(figure) else 0.0
+
+
+METRICS: dict[str, Callable[[Any, Any], float]] = {
+    "accuracy": _accuracy,
+    "f1": _f1,
+    "macro_f1": _macro_f1,
+    "matthews": _matthews,
+    "pearson": _pearson,
+    "spearman": _spearman,
+}

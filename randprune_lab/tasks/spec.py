@@ -1,4 +1,4 @@
-"""The table of tasks: what is classified, into which labels, how it is judged, where its data stand."""
+"""The table of tasks: what is learned, into which labels or scores, how it is judged, where its data stand."""
 
 from __future__ import annotations
 
@@ -8,26 +8,44 @@ from randprune_lab.errors import unknown_name
 
 
 @dataclass(frozen=True)
+class GlueFiles:
+    """Where a task stands in a folder of GLUE's TSV files."""
+
+    folder: str
+    columns: tuple[str, ...]  # the texts, then the label
+    report: str = "dev.tsv"
+    further_reports: tuple[str, ...] = ()  # in the order of the task's
+    header: tuple[str, ...] | None = None  # the columns' names, where the files do not begin with them
+
+
+@dataclass(frozen=True)
 class Task:
-    """A classification task of one or two sentences.
+    """A task of one or two sentences: to classify them, or to give them a score (regression).
 
     >>> get_task("mrpc").text_fields
     ('sentence1', 'sentence2')
+    >>> get_task("stsb").score_range
+    (0.0, 5.0)
     """
 
     name: str
     description: str
     text_fields: tuple[str, ...]  # columns of the splits, and of the hub's data set
-    labels: tuple[str, ...]  # in the order of their ids
+    labels: tuple[str, ...]  # in the order of their ids; none in regression
     metrics: tuple[str, ...]  # the first one is what scores and selections go by
     max_length: int  # in tokens, of the whole input
-    hub_config: str | None = None  # in the hub's GLUE data set
-    glue_folder: str | None = None  # in a folder of GLUE's TSV files
-    glue_columns: tuple[str, ...] = ()  # in the TSV files: the texts, then the label
+    score_range: tuple[float, float] | None = None  # in regression: the lowest and the highest score
+    further_reports: tuple[str, ...] = ()  # report sets besides the first: reported, never selected on
+    glue: GlueFiles | None = None  # in GLUE's folders; on the hub its configuration has the task's name
+
+    @property
+    def regression(self) -> bool:
+        return self.score_range is not None
 
     @property
     def num_labels(self) -> int:
-        return len(self.labels)
+        """Outputs of the classification head: one a label, or the score alone."""
+        return 1 if self.regression else len(self.labels)
 
     @property
     def primary_metric(self) -> str:
@@ -44,15 +62,22 @@ _TABLE = (
         max_length=64,
     ),
     Task(
+        name="cola",
+        description="Is a sentence acceptable English? (GLUE)",
+        text_fields=("sentence",),
+        labels=("unacceptable", "acceptable"),
+        metrics=("matthews",),
+        max_length=64,
+        glue=GlueFiles("CoLA", ("sentence", "label"), header=("source", "label", "mark", "sentence")),
+    ),
+    Task(
         name="sst2",
         description="Is a phrase of a film review positive? (GLUE)",
         text_fields=("sentence",),
         labels=("negative", "positive"),
         metrics=("accuracy",),
         max_length=64,
-        hub_config="sst2",
-        glue_folder="SST-2",
-        glue_columns=("sentence", "label"),
+        glue=GlueFiles("SST-2", ("sentence", "label")),
     ),
     Task(
         name="mrpc",
@@ -61,9 +86,59 @@ _TABLE = (
         labels=("not_equivalent", "equivalent"),
         metrics=("accuracy", "f1"),
         max_length=128,
-        hub_config="mrpc",
-        glue_folder="MRPC",
-        glue_columns=("#1 String", "#2 String", "Quality"),
+        glue=GlueFiles("MRPC", ("#1 String", "#2 String", "Quality")),
+    ),
+    Task(
+        name="stsb",
+        description="How similar are two sentences in meaning, from 0 to 5? (GLUE)",
+        text_fields=("sentence1", "sentence2"),
+        labels=(),
+        metrics=("pearson", "spearman"),
+        max_length=128,
+        score_range=(0.0, 5.0),
+        glue=GlueFiles("STS-B", ("sentence1", "sentence2", "score")),
+    ),
+    Task(
+        name="qqp",
+        description="Do two questions ask the same? (GLUE)",
+        text_fields=("question1", "question2"),
+        labels=("not_duplicate", "duplicate"),
+        metrics=("accuracy", "f1"),
+        max_length=128,
+        glue=GlueFiles("QQP", ("question1", "question2", "is_duplicate")),
+    ),
+    Task(
+        name="mnli",
+        description="Does a premise entail a hypothesis, contradict it, or neither? (GLUE)",
+        text_fields=("premise", "hypothesis"),
+        labels=("entailment", "neutral", "contradiction"),
+        metrics=("accuracy",),
+        max_length=128,
+        further_reports=("mismatched",),
+        glue=GlueFiles(
+            "MNLI",
+            ("sentence1", "sentence2", "gold_label"),
+            report="dev_matched.tsv",
+            further_reports=("dev_mismatched.tsv",),
+        ),
+    ),
+    Task(
+        name="qnli",
+        description="Does a sentence hold the answer to a question? (GLUE)",
+        text_fields=("question", "sentence"),
+        labels=("entailment", "not_entailment"),
+        metrics=("accuracy",),
+        max_length=128,
+        glue=GlueFiles("QNLI", ("question", "sentence", "label")),
+    ),
+    Task(
+        name="rte",
+        description="Does a text entail a hypothesis? (GLUE)",
+        text_fields=("sentence1", "sentence2"),
+        labels=("entailment", "not_entailment"),
+        metrics=("accuracy",),
+        max_length=128,
+        glue=GlueFiles("RTE", ("sentence1", "sentence2", "label")),
     ),
 )
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from bisect import bisect
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from randprune_lab.errors import ConfigError, DataError
-from randprune_lab.tasks.sources import HUB_ID, Corpus, Row, read_corpus
+from randprune_lab.tasks.corpus import Corpus, Row
+from randprune_lab.tasks.hub import HUB_ID
+from randprune_lab.tasks.sources import read_corpus
 from randprune_lab.tasks.spec import Task, get_task
 
 if TYPE_CHECKING:
@@ -20,16 +25,18 @@ if TYPE_CHECKING:
 
 REPORT_ROWS = 1530  # where the source has no report set of its own: at most these, at most a fifth
 SELECTION_ROWS = 1000  # at most these; at most a tenth of an official train set
+SCORE_BINS = 10  # scores are stratified by the tenth of all train rows that they fall into
 
 Group = list[Row]  # the rows of one text: they stay together
+Stratum = Callable[[Row], int]
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The rows of a task in their three roles, each with the task's text fields and an integer `label`.
+    """The rows of a task in their three roles, each with the task's text fields and a `label`: an id or a score.
 
-    Fit weights on `train`, choose among masks on `selection`, and look at `report` once, at the end. Every
-    prefix of each has its labels' shares.
+    Fit weights on `train`, choose among masks on `selection`, and look at `report` and `further_reports` once,
+    at the end. Every prefix of each has its labels' shares; scores count by bins.
     """
 
     task: Task
@@ -37,13 +44,20 @@ class Splits:
     train: datasets.Dataset
     selection: datasets.Dataset
     report: datasets.Dataset
-    dropped_leaks: int  # official train rows left out because their text stands in the report set
+    dropped_leaks: int  # official train rows left out because their text stands in a report set
+    further_reports: Mapping[str, datasets.Dataset] = field(default_factory=dict)  # in the order of the task's
+    found: Mapping[str, int] = field(default_factory=dict)  # rows of each split by the source's name for it
+
+    @property
+    def roles(self) -> dict[str, datasets.Dataset]:
+        """All rows by role; further report sets are called `report_NAME`."""
+        further = {f"report_{name}": rows for name, rows in self.further_reports.items()}
+        return {"train": self.train, "selection": self.selection, "report": self.report, **further}
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the rows of all roles, in order."""
-        roles = {"train": self.train, "selection": self.selection, "report": self.report}
-        rows = {role: dataset.to_dict() for role, dataset in roles.items()}
+        rows = {role: dataset.to_dict() for role, dataset in self.roles.items()}
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
@@ -56,7 +70,8 @@ def load_splits(
 ) -> Splits:
     """The splits of a task. Roles depend on the texts alone: not on a seed, nor on the order of the source.
 
-    GLUE's official dev set is the report set; selection is held out of the train set.
+    GLUE's official dev set is the report set (MNLI: the matched one; the mismatched one is a further report
+    set); selection is held out of the train set.
 
     Args:
         glue_dir: a folder of GLUE's TSV files to read instead of the hub.
@@ -69,21 +84,27 @@ def load_splits(
         DataError: if the data cannot be had, or a row cannot be understood.
     """
     spec = get_task(task)
-    corpus = read_corpus(spec, glue_dir=glue_dir, hub_id=hub_id)
+    return split_corpus(spec, read_corpus(spec, glue_dir=glue_dir, hub_id=hub_id), train_size=train_size)
+
+
+def split_corpus(task: Task, corpus: Corpus, *, train_size: int | None = None) -> Splits:
+    """The rows of a corpus in their roles; raises `ConfigError` and `DataError` as `load_splits` does."""
     roles = assign_roles(corpus)
     size = len(roles.train) if train_size is None else train_size
-    if not spec.num_labels <= size <= len(roles.train):
+    if not task.num_labels <= size <= len(roles.train):
         raise ConfigError(
-            f"train_size must be from {spec.num_labels} (one row a label) to {len(roles.train)} (the rows of "
-            f"task {task!r}), got {size}"
+            f"train_size must be from {task.num_labels} (one row a label) to {len(roles.train)} (the rows of "
+            f"task {task.name!r}), got {size}"
         )
     return Splits(
-        task=spec,
+        task=task,
         source=corpus.source,
-        train=_dataset(spec, roles.train[:size]),
-        selection=_dataset(spec, roles.selection),
-        report=_dataset(spec, roles.report),
+        train=_dataset(task, roles.train[:size]),
+        selection=_dataset(task, roles.selection),
+        report=_dataset(task, roles.report),
         dropped_leaks=roles.dropped_leaks,
+        further_reports={name: _dataset(task, rows) for name, rows in roles.further_reports.items()},
+        found=corpus.found,
     )
 
 
@@ -91,6 +112,7 @@ class Roles(NamedTuple):
     train: list[Row]
     selection: list[Row]
     report: list[Row]
+    further_reports: dict[str, list[Row]]
     dropped_leaks: int
 
 
@@ -101,19 +123,26 @@ def assign_roles(corpus: Corpus) -> Roles:
     """
     pool = _groups(corpus.train)
     size = len(corpus.train)
+    stratum = _stratum(corpus.train)
     leaks: list[Group] = []
     if corpus.report is None:
-        report, pool = _hold_out(pool, min(REPORT_ROWS, size // 5))
-        selection, train = _hold_out(pool, min(SELECTION_ROWS, size // 5))
+        report, pool = _hold_out(pool, min(REPORT_ROWS, size // 5), stratum)
+        selection, train = _hold_out(pool, min(SELECTION_ROWS, size // 5), stratum)
     else:
         report = _groups(corpus.report)
-        reported = {text_key(row) for row in corpus.report}
+        reported = {text_key(row) for rows in (corpus.report, *corpus.further_reports.values()) for row in rows}
         leaks = [group for group in pool if text_key(group[0]) in reported]
         pool = [group for group in pool if text_key(group[0]) not in reported]
-        selection, train = _hold_out(pool, min(SELECTION_ROWS, size // 10))
+        selection, train = _hold_out(pool, min(SELECTION_ROWS, size // 10), stratum)
     if not (train and selection and report):
         raise DataError(f"{corpus.source} has too few rows for train, selection and report: {size}; get it whole")
-    return Roles(_in_order(train), _in_order(selection), _in_order(report), sum(map(len, leaks)))
+    return Roles(
+        _in_order(train, stratum),
+        _in_order(selection, stratum),
+        _in_order(report, stratum),
+        {name: _in_order(_groups(rows), stratum) for name, rows in corpus.further_reports.items()},
+        sum(map(len, leaks)),
+    )
 
 
 def text_key(row: Row) -> str:
@@ -125,6 +154,15 @@ def text_key(row: Row) -> str:
     return " | ".join(sorted(" ".join(re.findall(r"\w+", text.casefold())) for text in row.texts))
 
 
+def _stratum(rows: list[Row]) -> Stratum:
+    """What is spread evenly over all roles: a label by its id, a score by the quantile that it falls into."""
+    scores = [row.label for row in rows]
+    if not any(isinstance(score, float) for score in scores):
+        return lambda row: int(row.label)
+    edges = np.quantile(scores, np.arange(1, SCORE_BINS) / SCORE_BINS).tolist()
+    return lambda row: bisect(edges, row.label)
+
+
 def _groups(rows: Iterable[Row]) -> list[Group]:
     """Rows by text, in an order that looks random but hangs on the texts alone: that of their hashes."""
     groups = defaultdict(list)
@@ -134,14 +172,14 @@ def _groups(rows: Iterable[Row]) -> list[Group]:
     return [sorted(groups[key]) for key in order]
 
 
-def _hold_out(groups: list[Group], size: int) -> tuple[list[Group], list[Group]]:
+def _hold_out(groups: list[Group], size: int, stratum: Stratum) -> tuple[list[Group], list[Group]]:
     """The first groups that make up `size` rows with the labels' shares, and the others."""
-    counts = Counter(row.label for group in groups for row in group)
+    counts = Counter(stratum(row) for group in groups for row in group)
     room = Counter(_label_sequence(counts)[:size])
     held: list[Group] = []
     others: list[Group] = []
     for group in groups:
-        need = Counter(row.label for row in group)
+        need = Counter(map(stratum, group))
         if need <= room:
             held.append(group)
             room -= need
@@ -150,12 +188,12 @@ def _hold_out(groups: list[Group], size: int) -> tuple[list[Group], list[Group]]
     return held, others
 
 
-def _in_order(groups: list[Group]) -> list[Row]:
+def _in_order(groups: list[Group], stratum: Stratum) -> list[Row]:
     """The groups' rows, in order within each label, such that every prefix has the labels' shares."""
     rows: dict[int, list[Row]] = defaultdict(list)
     for group in groups:
         for row in group:
-            rows[row.label].append(row)
+            rows[stratum(row)].append(row)
     queues = {label: iter(queue) for label, queue in rows.items()}
     sequence = _label_sequence({label: len(queue) for label, queue in rows.items()})
     return [next(queues[label]) for label in sequence]
@@ -170,9 +208,11 @@ def _label_sequence(counts: Mapping[int, int]) -> list[int]:
 def _dataset(task: Task, rows: list[Row]) -> datasets.Dataset:
     from datasets import ClassLabel, Dataset, Features, Value
 
-    columns: dict[str, list[str] | list[int]] = {
+    columns: dict[str, list[Any]] = {
         field: [row.texts[index] for row in rows] for index, field in enumerate(task.text_fields)
     }
     columns["label"] = [row.label for row in rows]
-    types = dict.fromkeys(task.text_fields, Value("string")) | {"label": ClassLabel(names=list(task.labels))}
-    return Dataset.from_dict(columns, features=Features(types))
+    label = Value("float32") if task.regression else ClassLabel(names=list(task.labels))
+    return Dataset.from_dict(
+        columns, features=Features(dict.fromkeys(task.text_fields, Value("string")) | {"label": label})
+    )

@@ -12,8 +12,8 @@ from randprune_lab.errors import DataError
 Record = tuple[int, list[str]]  # line number from 1, fields
 
 
-def read_tsv(path: Path, columns: Sequence[str]) -> Iterator[Record]:
-    """The named columns of every row of a TSV file with a header.
+def read_tsv(path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None) -> Iterator[Record]:
+    """The named columns of every row of a TSV file, which begins with their names unless `header` gives them.
 
     Quotes mean nothing: GLUE's files hold unbalanced ones. A byte order mark is skipped.
 
@@ -23,7 +23,7 @@ def read_tsv(path: Path, columns: Sequence[str]) -> Iterator[Record]:
     # Neither csv nor splitlines: both end lines at characters that stand inside sentences.
     lines = _read_text(path).removesuffix("\n").split("\n")
     records = ((number, line.removesuffix("\r").split("\t")) for number, line in enumerate(lines, start=1))
-    return _pick(path, records, columns)
+    return _pick(path, records, columns, header)
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[Record]:
@@ -52,9 +52,12 @@ def _read_text(path: Path) -> str:
         raise DataError(f"{path}, line {line}: not UTF-8; convert the file to UTF-8") from None
 
 
-def _pick(path: Path, records: Iterable[Record], columns: Sequence[str]) -> Iterator[Record]:
+def _pick(
+    path: Path, records: Iterable[Record], columns: Sequence[str], header: Sequence[str] | None = None
+) -> Iterator[Record]:
     records = iter(records)
-    _, header = next(records, (1, []))
+    if header is None:
+        _, header = next(records, (1, []))
     for column in columns:
         if column not in header:
             raise DataError(f"{path} has no column {column!r}; its columns are {', '.join(map(repr, header))}")

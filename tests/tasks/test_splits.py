@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from randprune_lab.errors import ConfigError, DataError, UnknownNameError
 from randprune_lab.tasks import Splits, load_splits
-from randprune_lab.tasks.sources import Corpus, Row
+from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.splits import Roles, assign_roles, text_key
 
 law = settings(deadline=None, derandomize=True, max_examples=100)
