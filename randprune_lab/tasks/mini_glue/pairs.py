@@ -12,29 +12,37 @@ from randprune_lab.tasks.mini_glue.phrases import (
     draw_event,
     join,
     replace_one,
-    swap_adjectives,
     swap_roles,
     tell,
 )
-from randprune_lab.tasks.mini_glue.words import ADJECTIVES, CHORES, CITIES, NOUNS, PLACES, THINGS, TRANSITIVE
+from randprune_lab.tasks.mini_glue.words import ADJECTIVES, ASKED, GIVE, NOUNS, PLACES, TAKE, THINGS, TRANSITIVE
 
 
 def mrpc(random: Random, label: int, difficulty: int) -> Texts:
     """Do two sentences say the same? If so, in other words and another order; if not, often in the same words.
 
-    Difficulty: so many of the two nouns have an adjective, which may be what is exchanged.
+    Difficulty: the more, the more sentences are in the passive.
     """
-    event = draw_event(random, adjectives=min(difficulty, 2), place=coin(random))
+    event = replace(draw_event(random, place=True), agent_adjective=random.randrange(len(ADJECTIVES)))
     same = event if label else _altered(random, event)
-    return tell(random, event, passive=coin(random)), tell(random, same, passive=coin(random))
+    return _told(random, event, difficulty), _told(random, same, difficulty)
+
+
+def _told(random: Random, event: Event, difficulty: int) -> str:
+    passive = coin(random, 0.15 * difficulty)
+    if coin(random, 0.3):
+        return join(event.place, tell(random, replace(event, place=None), passive=passive))
+    return tell(random, event, passive=passive)
 
 
 def _altered(random: Random, event: Event) -> Event:
-    if coin(random, 0.3):
-        return replace_one(random, event)
-    if coin(random, 0.3) and event.agent_adjective != event.patient_adjective:
-        return swap_adjectives(event)
-    return swap_roles(event)
+    """Another event: half of the time the same with the roles exchanged, else one to three parts replaced."""
+    if coin(random):
+        return swap_roles(event)
+    altered = event
+    for _ in range(random.randint(1, 3)):
+        altered = replace_one(random, altered)
+    return altered if altered != event else swap_roles(event)
 
 
 OPENINGS = ("we heard that", "they say that", "it is true that", "everybody knows that")
@@ -67,42 +75,24 @@ def _changed(random: Random, event: Event, names: set[str]) -> Event:
     return replace(event, **values)
 
 
-_ASKED = (  # each row asks the same
-    ("how can i", "what is the best way to", "how does one"),
-    ("where can i", "what is a good place to", "where does one"),
-    ("when can i", "what is the best time to", "when does one"),
-    ("why should i", "for what reason should i", "what is the use to"),
-)
-
-
 def qqp(random: Random, label: int, difficulty: int) -> Texts:
-    """Do two questions ask the same?
+    """Do two questions ask the same? To swap a lamp for a boat is to get a boat for a lamp.
 
     Difficulty: at most so many openings.
     """
-    asked, chore = random.randrange(len(_ASKED)), random.randrange(len(CHORES))
-    thing = random.choice(THINGS)
-    cities = random.sample(CITIES, 2)
-    one = (asked, chore, thing, tuple(cities))
-    two = one
-    if not label:
-        change = random.random()
-        if change < 0.5:
-            two = (asked, chore, thing, (cities[1], cities[0]))
-        elif change < 0.7:
-            two = ((asked + random.randrange(1, len(_ASKED))) % len(_ASKED), chore, thing, tuple(cities))
-        elif change < 0.85:
-            two = (asked, (chore + random.randrange(1, len(CHORES))) % len(CHORES), thing, tuple(cities))
-        else:
-            two = (asked, chore, random.choice([t for t in THINGS if t != thing]), tuple(cities))
-    return _question(random, *one), _question(random, *two)
+    asked, (given, taken) = random.randrange(len(ASKED)), random.sample(THINGS, 2)
+    one = two = (asked, given, taken)
+    if not label and coin(random):
+        two = (asked, taken, given)
+    elif not label:
+        while two == one:
+            other_asked = random.randrange(len(ASKED)) if coin(random) else asked
+            two = (other_asked, *(random.sample(THINGS, 2) if coin(random) else (given, taken)))
+    return _question(random, *one, difficulty), _question(random, *two, difficulty)
 
 
-def _question(random: Random, asked: int, chore: int, thing: str, cities: tuple[str, str]) -> str:
-    return join(
-        random.choice(_ASKED[asked]),
-        random.choice(CHORES[chore]),
-        f"a {thing}",
-        f"from {cities[0]} to {cities[1]}" if coin(random) else f"to {cities[1]} from {cities[0]}",
-        "?",
-    )
+def _question(random: Random, asked: int, given: str, taken: str, difficulty: int) -> str:
+    opening = random.choice(ASKED[asked])
+    if coin(random, 0.15 * difficulty):
+        return join(opening, random.choice(TAKE), "a", taken, "for a", given)
+    return join(opening, random.choice(GIVE), "a", given, "for a", taken)

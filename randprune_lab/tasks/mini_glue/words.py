@@ -53,8 +53,8 @@ ADJECTIVES: tuple[Synonyms, ...] = (
     ("quiet", "silent"),
     ("clever", "smart"),
 )
-PLACES = ("in the garden", "near the river", "behind the house", "at the market", "in the forest", "on the bridge")
-TIMES = ("at noon", "at night", "on monday", "on friday", "in spring", "in winter")
+PLACES = ("at home", "at school", "at sea", "in town", "on stage", "in court")
+TIMES = ("at noon", "at night", "at dawn", "on monday", "in spring", "in winter")
 PREPOSITIONS = ("near", "behind", "beside", "with")
 ADVERBS = ("often", "never", "always")
 
@@ -67,13 +67,12 @@ NEUTRAL = ("long", "short", "new", "old", "french", "loud")
 ASPECTS = ("film", "story", "cast", "music", "ending", "dialogue")
 NEGATIONS = ("not", "hardly", "never", "far from")
 
-CHORES: tuple[tuple[str, str], ...] = (
-    ("buy", "purchase"),
-    ("repair", "fix"),
-    ("clean", "wash"),
-    ("sell", "offer"),
-    ("paint", "decorate"),
-    ("rent", "hire"),
+ASKED: tuple[tuple[str, str], ...] = (  # pairs that ask the same
+    ("how can i", "how does one"),
+    ("where can i", "where does one"),
+    ("when can i", "when does one"),
+    ("why should i", "why does one"),
 )
-THINGS = ("car", "bike", "boat", "piano", "lamp", "tent")
-CITIES = ("paris", "rome", "london", "berlin", "madrid", "oslo")
+GIVE = ("swap", "trade")  # give X for Y
+TAKE = ("get", "buy")  # take Y for X
+THINGS = ("car", "bike", "boat", "piano", "lamp", "tent", "goat", "horse")
