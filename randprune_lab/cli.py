@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from randprune_lab.errors import RandpruneError
-from randprune_lab.search.config import RunConfig
+from randprune_lab.search.config import OWN_DATA, RunConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,14 +59,14 @@ def build_parser() -> argparse.ArgumentParser:
     used.add_argument("--resume", action="store_true", help="go on with the run in this folder")
     used.add_argument("--overwrite", action="store_true", help="replace the run in this folder")
     sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    _add_fields(sub.add_argument_group("what decides the result"), RunConfig)
+    _add_fields(sub.add_argument_group("what decides the result"))
 
     sub = add("show", _show, "print what a run found")
     sub.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     sub.add_argument("--json", action="store_true", help="print it as one JSON object")
 
-    sub = add("tasks", _tasks, "list the tasks")
-    sub.add_argument("--glue-dir", type=Path, help="folder with GLUE's TSV files")
+    sub = add("tasks", _tasks, "list the tasks, or describe data of one's own")
+    _add_fields(sub, only=("glue_dir", *OWN_DATA))
     sub.add_argument("--json", action="store_true", help="print them as JSON")
 
     sub = add("models", _models, "list the models that have a name of their own")
@@ -95,11 +95,7 @@ def _run(options: argparse.Namespace) -> int:
     from randprune_lab.search.folder import read_config
     from randprune_lab.search.run import run
 
-    given = {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(RunConfig)
-        if hasattr(options, field.name)
-    }
+    given = _given(options)
     stored = options.resume and ((options.out / "config.json").is_file() or not given)
     config = dataclasses.replace(read_config(options.out) if stored else RunConfig(), **given)
     path = run(config, options.out, resume=options.resume, overwrite=options.overwrite, progress=sys.stderr.isatty())
@@ -115,7 +111,8 @@ def _show(options: argparse.Namespace) -> int:
 def _tasks(options: argparse.Namespace) -> int:
     from randprune_lab.tasks import task_rows
 
-    return _print_rows(task_rows(glue_dir=options.glue_dir), options.json)
+    config = RunConfig(**_given(options))
+    return _print_rows(task_rows(config.glue_dir, own=config.own_data), options.json)
 
 
 def _models(options: argparse.Namespace) -> int:
@@ -173,7 +170,8 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> int:
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+        parts = {key: f"({_plain(item)})" if isinstance(item, dict) else _plain(item) for key, item in value.items()}
+        return ", ".join(f"{key} {part}" for key, part in parts.items())
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))
     if value is None:
@@ -184,10 +182,12 @@ def _plain(value: Any) -> str:
 # --- options from dataclasses ---
 
 
-def _add_fields(parser: argparse._ArgumentGroup, config: type) -> None:
-    """One option for each field. An option that is not given leaves no trace, so that defaults stay in one place."""
-    hints = typing.get_type_hints(config)
-    for field in dataclasses.fields(config):
+def _add_fields(parser: argparse._ActionsContainer, only: Sequence[str] | None = None) -> None:
+    """One option for each setting. An option that is not given leaves no trace: defaults stay in one place."""
+    hints = typing.get_type_hints(RunConfig)
+    for field in dataclasses.fields(RunConfig):
+        if only is not None and field.name not in only:
+            continue
         default: Any = field.default
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
@@ -195,6 +195,12 @@ def _add_fields(parser: argparse._ArgumentGroup, config: type) -> None:
             help=f"{field.metadata['help']} (default: {_plain(default)})".replace("%", "%%"),
             **_value_options(hints[field.name]),
         )
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given, by name."""
+    names = (field.name for field in dataclasses.fields(RunConfig))
+    return {name: getattr(options, name) for name in names if hasattr(options, name)}
 
 
 def _value_options(hint: Any) -> dict[str, Any]:

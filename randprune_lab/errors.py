@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 from collections.abc import Iterable
 from typing import SupportsFloat
 
@@ -43,6 +44,10 @@ class DataError(RandpruneError, ValueError):
     """A data set lacks a file, a column or a label."""
 
 
+class ColumnError(DataError):
+    """A table lacks a column, or has it twice."""
+
+
 class RunError(RandpruneError):
     """A run folder cannot be used: it exists, is locked, or belongs to another configuration."""
 
@@ -53,6 +58,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else f"known: {', '.join(known)}"
     return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
+
+
+def check_count(name: str, value: int, *, low: int = 1) -> None:
+    """Raise `ConfigError` unless `value` is a whole number from `low`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ConfigError(f"{name} must be a whole number, got {value!r}")
+    check_range(name, int(value), low=low)
 
 
 def check_range(

@@ -40,7 +40,7 @@ class MeanPooledBertForSequenceClassification(BertPreTrainedModel):
         labels: torch.Tensor | None = None,
         **states: bool,
     ) -> SequenceClassifierOutput:
-        """Logits of shape (batch, labels), and the cross-entropy where `labels` are given."""
+        """Logits of shape (batch, labels), and the loss where `labels` are given: a single label is a score."""
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         encoded = self.bert(input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids, **states)
@@ -48,11 +48,17 @@ class MeanPooledBertForSequenceClassification(BertPreTrainedModel):
         mean = (encoded.last_hidden_state * weight).sum(1) / weight.sum(1)
         logits = self.classifier(self.dropout(mean))
         return SequenceClassifierOutput(
-            loss=None if labels is None else nn.functional.cross_entropy(logits, labels),
+            loss=None if labels is None else _loss(logits, labels),
             logits=logits,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
         )
+
+
+def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    if logits.shape[1] == 1:
+        return nn.functional.mse_loss(logits.squeeze(1), labels.to(logits.dtype))
+    return nn.functional.cross_entropy(logits, labels)
 
 
 AutoConfig.register(MeanPooledBertConfig.model_type, MeanPooledBertConfig, exist_ok=True)

@@ -132,9 +132,11 @@ def _load_config(name: str, place: str) -> Any:
 def _set_labels(config: Any, task: Task | int) -> None:
     if isinstance(task, int):
         config.num_labels = task
-    else:
-        config.id2label = dict(enumerate(task.labels))
-        config.label2id = {label: index for index, label in enumerate(task.labels)}
+        return
+    names = ("score",) if task.regression else task.labels
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: index for index, name in enumerate(names)}
+    config.problem_type = "regression" if task.regression else "single_label_classification"
 
 
 def _keep_layers(config: Any, layers: int, name: str) -> None:

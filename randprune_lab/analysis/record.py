@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from randprune_lab.analysis.intervals import Interval, accuracy_interval, paired_difference
-from randprune_lab.errors import FileError
+from randprune_lab.analysis.intervals import Interval, accuracy_interval, score_difference, score_interval
+from randprune_lab.errors import FileError, RunError
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import Units, load_predictions, read_config, read_journal
+from randprune_lab.tasks.spec import Task, get_task, suffixed
+from randprune_lab.training.scoring import answers
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,37 @@ class RunRecord:
         found = {int(name.removeprefix(prefix)): unit for name, unit in self.units.items() if name.startswith(prefix)}
         return [found[number] for number in sorted(found)]
 
-    def correct(self, name: str) -> Bool[np.ndarray, " n"]:
-        """Which examples of the report split `name` answers rightly."""
-        logits, labels = load_predictions(self.path, f"report-{name}")
-        return logits.argmax(axis=1) == labels
+    @cached_property
+    def task(self) -> Task:
+        """The task that was learned. Runs of version 0.1.0 recorded its name alone."""
+        recorded = self.units.get("data", {}).get("task")
+        return Task.from_dict(recorded) if recorded else get_task(self.config.task)
 
-    def accuracy(self, name: str) -> Interval:
-        return accuracy_interval(self.correct(name))
+    def answers(self, name: str, report_set: str = "") -> tuple[np.ndarray, np.ndarray]:
+        """What `name` answers for each example of a report set, and what is right: label ids, or scores."""
+        logits, labels = load_predictions(self.path, suffixed(f"report-{name}", report_set, "-"))
+        return answers(self.task, logits), labels
 
-    def difference(self, first: str, second: str) -> Interval:
-        """Accuracy of one less that of the other on the report split, paired by example."""
-        return paired_difference(self.correct(first), self.correct(second))
+    def correct(self, name: str, report_set: str = "") -> Bool[np.ndarray, " n"]:
+        """Which examples of a report set `name` answers rightly. Raises `RunError` in regression."""
+        if self.task.regression:
+            raise RunError(f"task {self.task.name!r} has scores, of which none is plainly right; see RunRecord.score")
+        given, labels = self.answers(name, report_set)
+        return given == labels
+
+    def accuracy(self, name: str, report_set: str = "") -> Interval:
+        """The share of examples that `name` answers rightly. Raises `RunError` in regression."""
+        return accuracy_interval(self.correct(name, report_set))
+
+    def score(self, name: str, report_set: str = "") -> Interval:
+        """The task's first metric of `name` on a report set: what the figures and tables show."""
+        return score_interval(self.task.primary_metric, *self.answers(name, report_set))
+
+    def difference(self, first: str, second: str, report_set: str = "") -> Interval:
+        """The first metric of one less that of the other on a report set, paired by example."""
+        ours, labels = self.answers(first, report_set)
+        theirs, _ = self.answers(second, report_set)
+        return score_difference(self.task.primary_metric, ours, theirs, labels)
 
     @cached_property
     def environment(self) -> dict[str, Any] | None:
@@ -108,23 +130,28 @@ class RunRecord:
     def _trained(self, name: str) -> dict[str, Any]:
         keys = ("winner", "mask_sha256", "weights_sha256", "score", "total_steps")
         unit, report = self.units.get(name, {}), self.units.get(f"report/{name}")
-        interval = asdict(self.accuracy(name)) if report else None
         return {
             "report": report,
-            "report_accuracy": interval,
+            "report_intervals": self._intervals(name) if report else None,
             **{key: unit[key] for key in keys if key in unit},
         }
 
+    def _intervals(self, name: str) -> dict[str, Any]:
+        metric = self.task.primary_metric
+        return {suffixed(metric, each): asdict(self.score(name, each)) for each in self.task.report_sets}
+
     def differences(self) -> list[dict[str, Any]]:
-        """Accuracy of the search less that of each baseline on the report split, a row for each level reported."""
+        """The first metric of the search less that of each baseline, a row for each level and set reported."""
         return [
             {
                 "level": level,
                 "sparsity": sparsity,
                 "baseline": other,
-                **asdict(self.difference(f"randomized-level-{level}", f"{other}-level-{level}")),
+                "metric": suffixed(self.task.primary_metric, each),
+                **asdict(self.difference(f"randomized-level-{level}", f"{other}-level-{level}", each)),
             }
             for other in self.methods[1:]
             for level, sparsity in enumerate(self.config.levels, start=1)
             if {f"report/randomized-level-{level}", f"report/{other}-level-{level}"} <= self.units.keys()
+            for each in self.task.report_sets
         ]

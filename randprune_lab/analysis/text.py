@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from randprune_lab.analysis.record import RunRecord
+from randprune_lab.tasks.spec import suffixed
 
 
 def describe_run(record: RunRecord) -> str:
@@ -11,8 +12,7 @@ def describe_run(record: RunRecord) -> str:
     layers = f", first {config.layers} layers" if config.layers else ""
     lines = [
         f"run        {record.path}" + ("" if record.finished else "   (not finished; go on with --resume)"),
-        f"task       {config.task}: {data.get('train', '?')} train, {data.get('selection', '?')} selection, "
-        f"{data.get('report', '?')} report examples from {data.get('source', '?')}",
+        f"task       {record.task.name}: {_sizes(record)} examples from {data.get('source', '?')}",
         f"model      {config.model}{layers}",
         f"protocol   {config.protocol}, seed {config.seed}",
         _dense(record),
@@ -27,9 +27,30 @@ def describe_run(record: RunRecord) -> str:
 
 
 def _dense(record: RunRecord) -> str:
-    if "report/dense" not in record.units:
-        return "dense      not reported yet"
-    return f"dense      report accuracy {record.accuracy('dense')}"
+    return f"dense      {_reported(record, 'dense')}"
+
+
+def _sizes(record: RunRecord) -> str:
+    data = record.units.get("data", {})
+    roles = ["train", "selection", *(suffixed("report", each) for each in record.task.report_sets)]
+    return ", ".join(f"{data.get(role, '?')} {_words(role)}" for role in roles)
+
+
+def _reported(record: RunRecord, name: str) -> str:
+    """Every metric on every report set; the first one of each with its interval."""
+    unit = record.units.get(f"report/{name}")
+    if unit is None:
+        return "not reported yet"
+    intervals = {
+        suffixed(record.task.primary_metric, each): record.score(name, each) for each in record.task.report_sets
+    }
+    return "report " + ", ".join(
+        f"{_words(metric)} {intervals.get(metric, f'{value:.4f}')}" for metric, value in unit.items()
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _candidates(record: RunRecord, level: int) -> list[str]:
@@ -50,9 +71,8 @@ def _rule(rule: dict[str, object]) -> str:
 def _trained(record: RunRecord, method: str, level: int) -> str:
     name = f"{method}-level-{level}"
     unit = record.units[name]
-    reported = f"report accuracy {record.accuracy(name)}" if f"report/{name}" in record.units else "not reported yet"
     return (
-        f"  {method:<10}  {reported}  selection {unit['score']:.4f}  "
+        f"  {method:<10}  {_reported(record, name)}  selection {unit['score']:.4f}  "
         f"mask {unit['mask_sha256'][:12]}  weights {unit['weights_sha256'][:12]}"
     )
 
@@ -60,7 +80,9 @@ def _trained(record: RunRecord, method: str, level: int) -> str:
 def _differences(record: RunRecord, level: int) -> list[str]:
     ours = f"randomized-level-{level}"
     return [
-        f"  randomized less {other}: {record.difference(ours, f'{other}-level-{level}')}  (paired, 95 %)"
+        f"  randomized less {suffixed(other, each, ', ')}: "
+        f"{record.difference(ours, f'{other}-level-{level}', each)}  (paired, 95 %)"
         for other in record.methods[1:]
         if f"report/{ours}" in record.units and f"report/{other}-level-{level}" in record.units
+        for each in record.task.report_sets
     ]

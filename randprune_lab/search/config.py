@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from randprune_lab.errors import ConfigError, check_range, unknown_name
+from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
 from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
 from randprune_lab.masks.scope import GROUPINGS, Grouping
+from randprune_lab.tasks.own_data import LabelKind, OwnData
 from randprune_lab.training.config import Distillation, TrainingConfig
 
 Protocol = Literal["held-out", "published"]
+
+OWN_DATA = ("data", "report_data", "text_columns", "label_column", "label_kind")
+"""The settings that describe data of one's own."""
 
 
 def _option(default: Any, help: str) -> Any:
@@ -23,6 +27,14 @@ class RunConfig:
 
     task: str = _option("rotten_tomatoes", "what is learned; `randprune tasks` lists them")
     glue_dir: str | None = _option(None, "folder with GLUE's TSV files; without it GLUE tasks come from the hub")
+    data: str | None = _option(
+        None, "data of one's own instead of a task: a CSV, TSV, JSONL or Parquet file, or a folder saved by datasets"
+    )
+    report_data: str | None = _option(None, "its report set, likewise; without it, held out of the data")
+    text_columns: tuple[str, ...] = _option(("text",), "the columns of its texts, one or two")
+    label_column: str = _option("label", "the column of its labels")
+    label_kind: LabelKind = _option("class", "class: the labels are classes; score: they are numbers (regression)")
+    max_length: int | None = _option(None, "tokens of an input, the rest is cut off; without it, the task's length")
     train_size: int | None = _option(None, "use only so many training examples")
     selection_size: int | None = _option(None, "use only so many examples of the selection split")
     model: str = _option("minilm", "what is pruned: `randprune models`, a hub id or a local folder")
@@ -71,17 +83,40 @@ class RunConfig:
             raise ConfigError(f"protocol must be held-out or published, got {self.protocol!r}")
         if not self.sampling_ratios:
             raise ConfigError("sampling_ratios must name at least one ratio")
-        for name in ("candidates", "early_last", "selection_size"):
+        for name in ("candidates", "early_last", "max_length", "train_size", "selection_size", "layers"):
             if getattr(self, name) is not None:
-                check_range(name, getattr(self, name), low=1)
+                check_count(name, getattr(self, name))
         check_range("early_rate", self.early_rate, low=0, low_open=True)
+        check_count("seed", self.seed, low=0)
         check_range("seed", self.seed, low=0, high=2**62)
+        self._check_data()
         (
             self.methods(),
             self.dense_training(),
             self.early_training(0),
             self.level_training(0),
         )  # check the rest
+
+    def _check_data(self) -> None:
+        """Data of one's own exclude what belongs to a task, and the other way round."""
+        excluded: tuple[str, ...] = ("task", "glue_dir")
+        if self.data is None:
+            excluded = OWN_DATA[1:]
+        defaults = {field.name: field.default for field in fields(self)}
+        for name in excluded:
+            value = getattr(self, name)
+            if value != defaults[name] and self.data is None:
+                raise ConfigError(f"{name} {value!r} describes data of one's own; give data too, or leave {name} out")
+            if value != defaults[name]:
+                raise ConfigError(f"{name} {value!r} and data {self.data!r} exclude each other; leave one of them out")
+        _ = self.own_data  # check the rest
+
+    @property
+    def own_data(self) -> OwnData | None:
+        """The data of one's own that take the place of a task."""
+        if self.data is None:
+            return None
+        return OwnData(self.data, self.text_columns, self.label_column, self.label_kind, self.report_data)
 
     @property
     def distillation(self) -> Distillation:

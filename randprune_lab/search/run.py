@@ -16,6 +16,7 @@ from randprune_lab.search.candidates import Drawing, derived_seed, select
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.folder import RunFolder, check_usable, weights_sha256
 from randprune_lab.tasks import load_splits
+from randprune_lab.tasks.spec import suffixed
 from randprune_lab.training.data import Encoded, encode
 from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import History, train
@@ -54,13 +55,14 @@ class Search:
 
     def __init__(self, config: RunConfig, progress: bool):
         self.config, self.progress = config, progress
-        self.splits = load_splits(config.task, glue_dir=config.glue_dir, train_size=config.train_size)
+        self.splits = load_splits(
+            config.own_data or config.task, glue_dir=config.glue_dir, train_size=config.train_size
+        )
         self.task = self.splits.task
         self.model, self.tokenizer = self._load_model()
-        roles = (self.splits.train, _first(self.splits.selection, config.selection_size), self.splits.report)
-        self.train, self.selection, self.report = (
-            encode(rows, self.task.text_fields, self.tokenizer, self.task.max_length) for rows in roles
-        )
+        self.train = self._encode(self.splits.train)
+        self.selection = self._encode(_first(self.splits.selection, config.selection_size))
+        self.reports = {name: self._encode(rows) for name, rows in self.splits.reports.items()}
 
     def run(self, folder: RunFolder) -> None:
         """Do every unit of work that is not done yet, in order."""
@@ -163,11 +165,14 @@ class Search:
         return {"path": "model", "weights": name}
 
     def _report(self, name: str) -> dict[str, Any]:
-        """Score trained weights on the report split."""
+        """Score trained weights on the report split, and on further ones; their metrics end in their names."""
         self.model.load_state_dict(self.folder.load_weights(name))
-        logits = predict(self.model, self.report)
-        self.folder.save_predictions(f"report-{name}", logits, self.report.labels)
-        metrics = score(self.task, logits, self.report)
+        metrics: dict[str, float] = {}
+        for report_set, rows in self.reports.items():
+            logits = predict(self.model, rows)
+            self.folder.save_predictions(suffixed(f"report-{name}", report_set, "-"), logits, rows.labels)
+            found = score(self.task, logits, rows)
+            metrics |= {suffixed(metric, report_set): value for metric, value in found.items()}
         log.info(
             "%s on the report split: %s",
             name,
@@ -185,6 +190,17 @@ class Search:
             model.cuda()
         return model, tokenizer
 
+    def _encode(self, rows: Any) -> Encoded:
+        length = self.config.max_length or self.task.max_length
+        encoded = encode(rows, self.task.text_fields, self.tokenizer, length)
+        places = min(getattr(self.model.config, "max_position_embeddings", length), self.tokenizer.model_max_length)
+        if encoded.lengths.max() > places:
+            raise ConfigError(
+                f"model {self.config.model!r} takes at most {places} tokens, but an input has {encoded.lengths.max()}; "
+                f"give max_length (--max-length) {places}"
+            )
+        return encoded
+
     @cached_property
     def teacher(self) -> Teacher:
         """The dense model, trained."""
@@ -195,7 +211,7 @@ class Search:
     def _selection_split(self, level: int) -> Encoded:
         """What decides at a level; the published protocol decides the last level on the data that it reports."""
         published = self.config.protocol == "published" and level == len(self.config.levels)
-        return self.report if published else self.selection
+        return self.reports[""] if published else self.selection
 
     def _trained_names(self) -> list[str]:
         levels = range(1, len(self.config.levels) + 1)
@@ -220,9 +236,13 @@ class Search:
             "source": splits.source,
             "fingerprint": splits.fingerprint,
             "dropped_leaks": splits.dropped_leaks,
+            "identical_leaks": splits.identical_leaks,
+            "found": dict(splits.found),
             "train": len(self.train),
             "selection": len(self.selection),
-            "report": len(self.report),
+            **{suffixed("report", report_set): len(rows) for report_set, rows in self.reports.items()},
+            "labels": splits.label_counts(),
+            "task": self.task.to_dict(),
         }
         recorded = self.folder.unit("data", lambda: found)
         if recorded["fingerprint"] != splits.fingerprint:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from randprune_lab.errors import DataError
 from randprune_lab.tasks.spec import Task
-
-Record = tuple[str, tuple[Any, ...]]  # the place that an error names; the texts, then the label
+from randprune_lab.tasks.tables import Record
 
 
 class Row(NamedTuple):
@@ -31,24 +30,34 @@ class Corpus:
     found: Mapping[str, int] = field(default_factory=dict)  # rows of each split by the source's name for it
 
 
+def unused(split: str) -> str:
+    """What `Corpus.found` calls a split that is not looked at, such as a test set without labels."""
+    return f"{split} (not used)"
+
+
 def make_rows(task: Task, name: str, records: Iterable[Record]) -> list[Row]:
-    """Rows of a source that stands under `name`; a class stands there by its id or its name.
+    """Rows of a source called `name`, from the texts and then the label of each; a class is an id there, or a name.
 
     Raises `DataError` that names the place of a text or a label that cannot be understood.
     """
-    label = _score_reader(task) if task.regression else _class_reader(task)
+    label: Callable[[str, Any], float] = _score_reader(task) if task.regression else _class_reader(task)
     rows = []
     for place, (*texts, value) in records:
-        for column, text in zip(task.text_fields, texts, strict=True):
-            if not isinstance(text, str):
-                raise DataError(f"{place}: no text in column {column!r}, but {text!r}")
+        check_texts(place, task.text_fields, texts)
         rows.append(Row(tuple(texts), label(place, value)))
     if not rows:
         raise DataError(f"{name} holds no rows of task {task.name!r}; get it again")
     return rows
 
 
-def _class_reader(task: Task) -> Any:
+def check_texts(place: str, columns: Sequence[str], texts: Sequence[Any], *, allow_empty: bool = True) -> None:
+    """Raise `DataError` unless there is a text in every column."""
+    for column, text in zip(columns, texts, strict=True):
+        if not isinstance(text, str) or not (allow_empty or text.strip()):
+            raise DataError(f"{place}: no text in column {column!r}, but {text!r}")
+
+
+def _class_reader(task: Task) -> Callable[[str, Any], int]:
     ids = {str(index): index for index in range(task.num_labels)}
     ids |= {label: index for index, label in enumerate(task.labels)}
 
@@ -61,7 +70,7 @@ def _class_reader(task: Task) -> Any:
     return read
 
 
-def _score_reader(task: Task) -> Any:
+def _score_reader(task: Task) -> Callable[[str, Any], float]:
     assert task.score_range is not None
     low, high = task.score_range
 

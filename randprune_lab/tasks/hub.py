@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from randprune_lab.errors import DataError
-from randprune_lab.tasks.corpus import Corpus, Row, make_rows
+from randprune_lab.tasks.corpus import Corpus, Row, make_rows, unused
 from randprune_lab.tasks.spec import Task
+from randprune_lab.tasks.tables import check_columns
 
 if TYPE_CHECKING:
     import datasets
@@ -24,14 +25,15 @@ def read_hub(task: Task, hub_id: str) -> Corpus:
     except (OSError, ValueError, DatasetsError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise DataError(
-            f"cannot load {task.name!r} of data set {hub_id!r}: {reason}. Load it once with network "
-            "(it is cached then), or give a folder of GLUE's TSV files with --glue-dir (glue_dir=...); "
-            "task 'rotten_tomatoes' works offline"
+            f"cannot load {task.name!r} of data set {hub_id!r}: {reason}. Load it once with network (it is cached "
+            "then; with HF_HUB_OFFLINE=1 the network is not even tried), or give a folder of GLUE's TSV files with "
+            "--glue-dir (glue_dir=...); task 'rotten_tomatoes' works offline, and so do data of your own (--data)"
         ) from error
     source = f"data set {hub_id}, {task.name}"
     report = "validation_matched" if task.further_reports else "validation"
     further = {name: _rows(task, splits, f"validation_{name}", source) for name in task.further_reports}
-    found = {name: len(split) for name, split in splits.items()}
+    used = ("train", report, *(f"validation_{name}" for name in task.further_reports))
+    found = {name if name in used else unused(name): len(split) for name, split in splits.items()}
     return Corpus(source, _rows(task, splits, "train", source), _rows(task, splits, report, source), further, found)
 
 
@@ -40,10 +42,7 @@ def _rows(task: Task, splits: datasets.DatasetDict, split: str, source: str) -> 
     columns = [*task.text_fields, "label"]
     if split not in splits:
         raise DataError(f"{source} has no split {split!r}; its splits are {', '.join(map(repr, splits))}")
-    for column in columns:
-        if column not in splits[split].column_names:
-            names = ", ".join(map(repr, splits[split].column_names))
-            raise DataError(f"{place} has no column {column!r}; its columns are {names}")
+    check_columns(place, columns, splits[split].column_names)
     table = splits[split].select_columns(columns)[:]
     fields = zip(*(table[column] for column in columns), strict=True)
     return make_rows(task, place, ((f"{place}, row {number}", row) for number, row in enumerate(fields)))

@@ -7,16 +7,23 @@ from typing import Any
 
 from randprune_lab.errors import RandpruneError
 from randprune_lab.tasks.hub import HUB_ID
+from randprune_lab.tasks.own_data import OwnData
 from randprune_lab.tasks.spec import TASKS, Task
-from randprune_lab.tasks.splits import load_splits
+from randprune_lab.tasks.splits import Splits, load_splits
 
 
-def task_rows(glue_dir: str | Path | None = None) -> list[dict[str, Any]]:
+def task_rows(glue_dir: str | Path | None = None, *, own: OwnData | None = None) -> list[dict[str, Any]]:
     """A row for each task: what it is, and how many rows each role has or why its data cannot be had.
 
     The hub is not asked: without `glue_dir`, GLUE's tasks have no counts.
+
+    Args:
+        own: describe these data instead; what is wrong with them is raised.
     """
-    return [_about(task) | _counts(task, glue_dir) for task in TASKS.values()]
+    if own is not None:
+        splits = load_splits(own)
+        return [_about(splits.task) | _contents(splits)]
+    return [_about(task) | _found(task, glue_dir) for task in TASKS.values()]
 
 
 def _about(task: Task) -> dict[str, Any]:
@@ -24,21 +31,32 @@ def _about(task: Task) -> dict[str, Any]:
         "name": task.name,
         "description": task.description,
         "fields": task.text_fields,
-        "labels": task.labels,
+        "labels": task.labels or None,
+        "scores": task.score_range,
         "metrics": task.metrics,
+        "max_length": task.max_length,
     }
 
 
-def _counts(task: Task, glue_dir: str | Path | None) -> dict[str, Any]:
+def _found(task: Task, glue_dir: str | Path | None) -> dict[str, Any]:
     if task.glue and glue_dir is None:
         return _unavailable(f"needs --glue-dir; a run without it asks the hub ({HUB_ID})")
     try:
-        splits = load_splits(task.name, glue_dir=glue_dir if task.glue else None)
+        return _contents(load_splits(task.name, glue_dir=glue_dir if task.glue else None))
     except RandpruneError as error:
         return _unavailable(str(error))
-    rows = {role: len(part) for role, part in splits.roles.items()}
-    return {"source": splits.source, "rows": rows, "unavailable": None}
+
+
+def _contents(splits: Splits) -> dict[str, Any]:
+    return {
+        "source": splits.source,
+        "found": dict(splits.found),
+        "rows": {role: len(part) for role, part in splits.roles.items()},
+        "counts": splits.label_counts(),
+        "leaks": {"left out": splits.dropped_leaks, "identical": splits.identical_leaks},
+        "unavailable": None,
+    }
 
 
 def _unavailable(why: str) -> dict[str, Any]:
-    return {"source": None, "rows": None, "unavailable": why}
+    return dict.fromkeys(("source", "found", "rows", "counts", "leaks")) | {"unavailable": why}

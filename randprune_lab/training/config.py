@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from randprune_lab.errors import ConfigError, check_range
+from randprune_lab.errors import ConfigError, check_count, check_range
 
 Decay = Literal["linear", "constant"]
 
@@ -17,6 +17,7 @@ class Distillation:
     `labels`: cross-entropy with the true labels. `logits`: cross-entropy with the teacher's softened
     probabilities. `attention` and `hidden`: mean squared difference of all attention maps and of all hidden
     states (Jiao et al. 2020); they run the teacher at every step, `logits` only once for the whole data set.
+    In regression, `labels` and `logits` are mean squared differences of scores, and no temperature softens them.
     """
 
     labels: float = 0.0
@@ -54,10 +55,9 @@ class TrainingConfig:
     distillation: Distillation = field(default_factory=Distillation)
 
     def __post_init__(self) -> None:
-        check_range("epochs", self.epochs, low=1)
+        for name in ("epochs", "batch_size", "evaluate_every"):
+            check_count(name, getattr(self, name))
         check_range("learning_rate", self.learning_rate, low=0, low_open=True)
-        check_range("batch_size", self.batch_size, low=1)
         check_range("warmup", self.warmup, low=0, high=1)
-        check_range("evaluate_every", self.evaluate_every, low=1)
         if self.decay not in ("linear", "constant"):
             raise ConfigError(f"decay must be 'linear' or 'constant', got {self.decay!r}")

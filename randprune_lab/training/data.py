@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 MEGABATCH = 50
@@ -17,10 +17,10 @@ MEGABATCH = 50
 
 @dataclass(frozen=True)
 class Encoded:
-    """One split, tokenized. `features[i]` are token ids without padding, `labels[i]` the label id."""
+    """One split, tokenized. `features[i]` are token ids without padding, `labels[i]` the label id or the score."""
 
     features: list[dict[str, list[int]]]
-    labels: Int64[np.ndarray, " n"]
+    labels: Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]
     tokenizer: Any
 
     def __len__(self) -> int:
@@ -39,11 +39,13 @@ class Encoded:
 
 
 def encode(dataset: Any, text_fields: Sequence[str], tokenizer: Any, max_length: int) -> Encoded:
-    """Tokenize a split that has the columns `text_fields` (one sentence or a pair) and `label`."""
+    """Tokenize a split that has the columns `text_fields` (one sentence or a pair) and `label`, whole or fractional."""
     texts = [list(dataset[name]) for name in text_fields]
     encoded = tokenizer(*texts, truncation=True, max_length=max_length)
     features = [{key: encoded[key][row] for key in encoded} for row in range(len(dataset))]
-    return Encoded(features, np.asarray(dataset["label"], dtype=np.int64), tokenizer)
+    labels = np.asarray(dataset["label"])
+    kind = np.float32 if np.issubdtype(labels.dtype, np.floating) else np.int64
+    return Encoded(features, labels.astype(kind), tokenizer)
 
 
 def training_batches(

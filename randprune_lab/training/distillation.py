@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
 from randprune_lab.training.config import Distillation
@@ -26,20 +26,23 @@ class Teacher:
 def loss(
     student: nn.Module, batch: dict[str, Tensor], teacher: Teacher | None, settings: Distillation
 ) -> Float[Tensor, ""]:
-    """The training loss of one batch: cross-entropy with the labels where there is no teacher."""
+    """The training loss of one batch: with the labels alone where there is no teacher."""
     inputs = {key: value for key, value in batch.items() if key not in ("labels", "rows")}
     states = {}
     if teacher is not None and settings.needs_teacher_states:
         states = {"output_attentions": settings.attention > 0, "output_hidden_states": settings.hidden > 0}
     answer = student(**inputs, **states)
     if teacher is None:
-        return F.cross_entropy(answer.logits, batch["labels"])
+        return label_loss(answer.logits, batch["labels"])
     total = answer.logits.new_zeros(())
     if settings.labels:
-        total = total + settings.labels * F.cross_entropy(answer.logits, batch["labels"])
+        total = total + settings.labels * label_loss(answer.logits, batch["labels"])
     if settings.logits:
         target = torch.from_numpy(teacher.logits[batch["rows"].cpu().numpy()]).to(answer.logits)
-        total = total + settings.logits * soft_cross_entropy(answer.logits, target, settings.temperature)
+        if batch["labels"].is_floating_point():
+            total = total + settings.logits * F.mse_loss(answer.logits, target)
+        else:
+            total = total + settings.logits * soft_cross_entropy(answer.logits, target, settings.temperature)
     if states:
         with torch.no_grad():
             wanted = teacher.model(**inputs, **states)
@@ -48,6 +51,15 @@ def loss(
         if settings.hidden:
             total = total + settings.hidden * _mean_squares(answer.hidden_states, wanted.hidden_states)
     return total
+
+
+def label_loss(
+    logits: Float[Tensor, "b labels"], labels: Int64[Tensor, " b"] | Float32[Tensor, " b"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy with label ids; mean squared error of scores, which are logits of width 1."""
+    if labels.is_floating_point():
+        return F.mse_loss(logits.squeeze(1), labels)
+    return F.cross_entropy(logits, labels)
 
 
 def soft_cross_entropy(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from torch import nn
 
 from randprune_lab.tasks import Task, compute_metrics
@@ -30,9 +30,14 @@ def predict(model: nn.Module, split: Encoded, batch_size: int = 64) -> Float32[n
     return logits
 
 
+def answers(task: Task, logits: Float32[np.ndarray, "n labels"]) -> Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]:
+    """What logits say: the label ids, or the scores."""
+    return logits[:, 0] if task.regression else logits.argmax(axis=1)
+
+
 def score(task: Task, logits: Float32[np.ndarray, "n labels"], split: Encoded) -> dict[str, float]:
     """The task's metrics of these logits; the first is the primary one."""
-    return compute_metrics(task, logits.argmax(axis=1), split.labels)
+    return compute_metrics(task, answers(task, logits), split.labels)
 
 
 class SplitScore:

@@ -84,14 +84,14 @@ def early_scores(record: RunRecord, level: int) -> Figure:
 
 
 def accuracy_by_sparsity(record: RunRecord) -> Figure:
-    """Accuracy on the report split against sparsity, with 95 % intervals: the search and its baselines."""
+    """The task's first metric, as a rule accuracy, on the report split against sparsity, with 95 % intervals."""
     figure, axis = new_figure(7.5, 3.8)
-    dense = record.accuracy("dense")
+    dense = record.score("dense")
     axis.axhspan(dense.low, dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
     axis.axhline(dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
     places = np.arange(len(record.config.levels))
     for shift, method in zip(np.linspace(-0.08, 0.08, len(record.methods)), record.methods, strict=True):
-        intervals = [record.accuracy(f"{method}-level-{level + 1}") for level in places]
+        intervals = [record.score(f"{method}-level-{level + 1}") for level in places]
         middle = np.array([interval.estimate for interval in intervals])
         arms = [middle - [i.low for i in intervals], [i.high for i in intervals] - middle]
         axis.errorbar(
@@ -104,7 +104,7 @@ def accuracy_by_sparsity(record: RunRecord) -> Figure:
             label=LABELS.get(method, method),
         )
     axis.set_xticks(places, [f"{level:.4g} %" for level in 100 * np.array(record.config.levels)])
-    axis.set(xlabel="sparsity of the encoder", ylabel="accuracy, report split")
+    axis.set(xlabel="sparsity of the encoder", ylabel=f"{record.task.primary_metric}, report split")
     axis.margins(x=0.15)
     axis.set_title(_verdict(record))
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
@@ -116,7 +116,7 @@ def _verdict(record: RunRecord) -> str:
     last = len(record.config.levels)
     sparsity = record.config.levels[-1]
     if "imp" not in record.methods:
-        return f"Accuracy down to {sparsity:.4g} sparsity"
+        return f"{record.task.primary_metric.capitalize()} down to {sparsity:.4g} sparsity"
     gain = record.difference(f"randomized-level-{last}", f"imp-level-{last}")
     if gain.low <= 0 <= gain.high:
         return f"At {sparsity:.2%}: no clear difference to IMP ({gain.estimate:+.3f})"

@@ -92,7 +92,7 @@ def test_report_scores_and_differences_follow_from_the_recorded_answers(record, 
     assert list(trained) == record.trained
     for name, entry in trained.items():
         assert entry["report"]["accuracy"] == pytest.approx(correct(name).mean())
-        assert entry["report_accuracy"] == vars(accuracy_interval(correct(name)))
+        assert entry["report_intervals"] == {"accuracy": vars(accuracy_interval(correct(name)))}
     for row, (baseline, level, sparsity) in zip(
         summary["differences"],
         [("imp", 1, 0.5), ("imp", 2, 0.9), ("uniform", 1, 0.5), ("uniform", 2, 0.9)],
@@ -101,7 +101,7 @@ def test_report_scores_and_differences_follow_from_the_recorded_answers(record, 
         ours, theirs = correct(f"randomized-level-{level}"), correct(f"{baseline}-level-{level}")
         assert row["estimate"] == pytest.approx(ours.mean() - theirs.mean())
         interval = vars(paired_difference(ours, theirs))
-        assert row == {"baseline": baseline, "level": level, "sparsity": sparsity} | interval
+        assert row == {"baseline": baseline, "level": level, "sparsity": sparsity, "metric": "accuracy"} | interval
 
 
 def test_candidates_are_in_the_order_of_their_numbers(copy):
@@ -118,7 +118,7 @@ def test_the_text_says_what_was_asked_and_what_was_found(record):
     assert f"sst2: 360 train, {data['selection']} selection, {data['report']} report examples" in text
     assert record.config.model in text and "not finished" not in text and "not reported" not in text
     for level in summary["levels"]:
-        interval = level["report_accuracy"]
+        interval = level["report_intervals"]["accuracy"]
         assert f"{interval['estimate']:.4f} [{interval['low']:.4f}, {interval['high']:.4f}]" in text
         assert level["mask_sha256"][:12] in text and level["weights_sha256"][:12] in text
         for number, candidate in enumerate(level["candidates"]):
