@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from randprune_lab.tasks.mini_glue.logic import QUANTIFIERS, Quantifier, Relation, judge
+from randprune_lab.tasks.mini_glue.pairs import PASSIVE
 from randprune_lab.tasks.mini_glue.phrases import (
     Event,
     Texts,
+    change,
     coin,
     draw_event,
     join,
-    replace_one,
+    parts,
     swap_roles,
     tell,
     verb_of,
@@ -22,7 +24,6 @@ from randprune_lab.tasks.mini_glue.words import (
     ANIMAL_VERBS,
     ANIMALS,
     KINDS,
-    NOUNS,
     PEOPLE,
     PEOPLE_VERBS,
     PLACES,
@@ -87,9 +88,7 @@ def _vary(random: Random, claim: Claim) -> Claim:
 
 
 def _judge(premise: Claim, hypothesis: Claim) -> int:
-    of = _relation(
-        (premise.noun, hypothesis.noun), (premise.adjective, hypothesis.adjective)
-    )
+    of = _relation((premise.noun, hypothesis.noun), (premise.adjective, hypothesis.adjective))
     what = _relation((premise.place, hypothesis.place), (premise.verb, hypothesis.verb))
     return judge(premise.quantifier, hypothesis.quantifier, of, what)
 
@@ -166,14 +165,17 @@ _ANYTHING = {kind: Noun(kind, many, kind) for kind, many in KINDS.items()}
 def rte(random: Random, label: int, difficulty: int) -> Texts:
     """Does the hypothesis follow from the text? It says less, in other words; if it does not follow, something else.
 
-    Difficulty: so many of the two nouns have an adjective, which the hypothesis may drop or exchange.
+    Difficulty: the more, the more sentences are in the passive; from 2 on both nouns have an adjective.
     """
-    event = replace(draw_event(random, place=True), agent_adjective=random.randrange(len(ADJECTIVES)))
+    event = draw_event(random, adjectives=2 if difficulty == 2 else 0, place=True)
     hypothesis = _weaker(random, event)
     while label and follows(event, hypothesis):  # entailment is the first label
         hypothesis = _weaker(random, event)
-        hypothesis = swap_roles(hypothesis) if coin(random) else replace_one(random, hypothesis)
-    return tell(random, event, passive=coin(random, .15*difficulty)), tell(random, hypothesis, passive=coin(random, .15*difficulty))
+        hypothesis = (
+            swap_roles(hypothesis) if coin(random) else change(random, hypothesis, random.choice(parts(hypothesis)))
+        )
+    chance = PASSIVE * difficulty
+    return tell(random, event, passive=coin(random, chance)), tell(random, hypothesis, passive=coin(random, chance))
 
 
 def _weaker(random: Random, event: Event) -> Event:
@@ -182,8 +184,8 @@ def _weaker(random: Random, event: Event) -> Event:
         _ANYTHING[event.agent.kind] if coin(random, 0.3) else event.agent,
         event.verb,
         _ANYTHING[event.patient.kind] if coin(random, 0.3) else event.patient,
-        event.agent_adjective if coin(random) else None,
-        event.patient_adjective if coin(random) else None,
+        event.agent_adjective if coin(random, 0.8) else None,
+        event.patient_adjective if coin(random, 0.8) else None,
         event.place if coin(random) else None,
     )
 

@@ -35,7 +35,9 @@ def judge(premise: Quantifier, hypothesis: Quantifier, of: Relation, what: Relat
 
 
 def _worlds(of: Relation, what: Relation) -> Iterator[tuple[Thing, ...]]:
-    things = [t for t in product((False, True), repeat=4) if _allowed(of, t[0], t[1]) and _allowed(what, t[2], t[3])]
+    kinds = [pair for pair in product((False, True), repeat=2) if _allowed(of, *pair)]
+    deeds = [pair for pair in product((False, True), repeat=2) if _allowed(what, *pair)]
+    things = [(a, b, v, w) for (a, b), (v, w) in product(kinds, deeds)]
     for size in range(1, 5):
         for world in combinations(things, size):
             if any(thing[0] for thing in world) and any(thing[1] for thing in world):

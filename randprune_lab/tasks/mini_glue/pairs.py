@@ -4,95 +4,99 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import NamedTuple
 
 from randprune_lab.tasks.mini_glue.phrases import (
     Event,
     Texts,
+    change,
     coin,
     draw_event,
     join,
-    replace_one,
+    parts,
     swap_roles,
     tell,
 )
-from randprune_lab.tasks.mini_glue.words import ADJECTIVES, ASKED, GIVE, NOUNS, PLACES, TAKE, THINGS, TRANSITIVE
+from randprune_lab.tasks.mini_glue.words import ASKED, GIVE, TAKE, THINGS
+
+# Most pairs can be laid side by side, word on word: from these a model learns to compare, and then the rest.
+PASSIVE = 0.15  # chance of the passive in a sentence, for each step of difficulty
+TAKEN = 0.15  # likewise, chance that a question begins with what is taken
 
 
 def mrpc(random: Random, label: int, difficulty: int) -> Texts:
-    """Do two sentences say the same? If so, in other words and another order; if not, often in the same words.
+    """Do two sentences say the same? If so, in other words or another order; if not, often in the same words.
 
-    Difficulty: the more, the more sentences are in the passive.
+    Difficulty: the more, the more sentences are in the passive; from 2 on both nouns have an adjective.
     """
-    event = replace(draw_event(random, place=True), agent_adjective=random.randrange(len(ADJECTIVES)))
-    same = event if label else _altered(random, event)
-    return _told(random, event, difficulty), _told(random, same, difficulty)
+    event = draw_event(random, adjectives=2 if difficulty == 2 else 0, place=True)
+    same = event if label else _another(random, event)
+    chance = PASSIVE * difficulty
+    return tell(random, event, passive=coin(random, chance)), tell(random, same, passive=coin(random, chance))
 
 
-def _told(random: Random, event: Event, difficulty: int) -> str:
-    passive = coin(random, 0.15 * difficulty)
-    if coin(random, 0.3):
-        return join(event.place, tell(random, replace(event, place=None), passive=passive))
-    return tell(random, event, passive=passive)
-
-
-def _altered(random: Random, event: Event) -> Event:
-    """Another event: half of the time the same with the roles exchanged, else one to three parts replaced."""
+def _another(random: Random, event: Event) -> Event:
+    """Another event: half of the time the same with the roles exchanged, else with one to three parts changed."""
     if coin(random):
         return swap_roles(event)
-    altered = event
-    for _ in range(random.randint(1, 3)):
-        altered = replace_one(random, altered)
-    return altered if altered != event else swap_roles(event)
-
-
-OPENINGS = ("we heard that", "they say that", "it is true that", "everybody knows that")
+    other = event
+    for part in random.sample(parts(event), random.randint(1, 3)):
+        other = change(random, other, part)
+    return other
 
 
 def stsb(random: Random, label: int, difficulty: int) -> Texts:
     """How much do two sentences agree? In so many of five parts: agent, its adjective, deed, patient, place.
 
-    Difficulty: at most so many openings such as `they say that`, which add nothing to what is told.
+    Where neither agent nor patient agree, they are exchanged half of the time.
+    Difficulty: the more, the more sentences are in the passive.
     """
-    event = replace(draw_event(random, place=True), agent_adjective=random.randrange(len(ADJECTIVES)))
-    names = ("agent", "agent_adjective", "verb", "patient", "place")
-    changed = set(random.sample(names, 5 - label))
-    return tell(random, event, passive=False), tell(random, _changed(random, event, changed), passive=False)
+    event = replace(draw_event(random, adjectives=2, place=True), patient_adjective=None)
+    changed = set(random.sample(parts(event), 5 - label))
+    other = event
+    if {"agent", "patient"} <= changed and coin(random):
+        changed -= {"agent", "patient"}
+        other = replace(event, agent=event.patient, patient=event.agent)
+    for part in sorted(changed):
+        other = change(random, other, part)
+    chance = PASSIVE * difficulty
+    return tell(random, event, passive=coin(random, chance)), tell(random, other, passive=coin(random, chance))
 
 
-def _changed(random: Random, event: Event, names: set[str]) -> Event:
-    """The event with all the named parts changed; agent and patient, where both are, often exchanged."""
-    values: dict[str, object] = {}
-    if {"agent", "patient"} <= names and coin(random):
-        values |= {"agent": event.patient, "patient": event.agent}
-    else:
-        rest = [noun for noun in NOUNS if noun not in (event.agent, event.patient)]
-        values |= dict(zip(sorted(names & {"agent", "patient"}), random.sample(rest, 2), strict=False))
-    for name, count in (("verb", len(TRANSITIVE)), ("agent_adjective", len(ADJECTIVES))):
-        if name in names:
-            values[name] = (vars(event)[name] + random.randrange(1, count)) % count
-    if "place" in names:
-        values["place"] = random.choice([place for place in PLACES if place != event.place])
-    return replace(event, **values)
+class Exchange(NamedTuple):
+    """A question after how, where, when or why one gives a thing for another."""
+
+    asked: int
+    given: str
+    taken: str
 
 
 def qqp(random: Random, label: int, difficulty: int) -> Texts:
     """Do two questions ask the same? To swap a lamp for a boat is to get a boat for a lamp.
 
-    Difficulty: at most so many openings.
+    Difficulty: the more, the more questions begin with what is taken.
     """
-    asked, (given, taken) = random.randrange(len(ASKED)), random.sample(THINGS, 2)
-    one = two = (asked, given, taken)
-    if not label and coin(random):
-        two = (asked, taken, given)
-    elif not label:
-        while two == one:
-            other_asked = random.randrange(len(ASKED)) if coin(random) else asked
-            two = (other_asked, *(random.sample(THINGS, 2) if coin(random) else (given, taken)))
-    return _question(random, *one, difficulty), _question(random, *two, difficulty)
+    one = Exchange(random.randrange(len(ASKED)), *random.sample(THINGS, 2))
+    two = one if label else _other_question(random, one)
+    return _ask(random, one, TAKEN * difficulty), _ask(random, two, TAKEN * difficulty)
 
 
-def _question(random: Random, asked: int, given: str, taken: str, difficulty: int) -> str:
-    opening = random.choice(ASKED[asked])
-    if coin(random, 0.15 * difficulty):
-        return join(opening, random.choice(TAKE), "a", taken, "for a", given)
-    return join(opening, random.choice(GIVE), "a", given, "for a", taken)
+def _other_question(random: Random, one: Exchange) -> Exchange:
+    """Half of the time after the contrary exchange, else after something else or about other things."""
+    if coin(random):
+        return one._replace(given=one.taken, taken=one.given)
+    two = one
+    while two == one:
+        if coin(random):
+            two = two._replace(asked=random.randrange(len(ASKED)))
+        if coin(random):
+            given, taken = random.sample(THINGS, 2)
+            two = two._replace(given=given, taken=taken)
+    return two
+
+
+def _ask(random: Random, question: Exchange, chance: float) -> str:
+    opening = random.choice(ASKED[question.asked])
+    if coin(random, chance):
+        return join(opening, random.choice(TAKE), "a", question.taken, "for a", question.given)
+    return join(opening, random.choice(GIVE), "a", question.given, "for a", question.taken)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 from randprune_lab.tasks.mini_glue.words import ADJECTIVES, NOUNS, PLACES, TRANSITIVE, Noun, Verb
 
@@ -25,11 +26,16 @@ class Event:
 def draw_event(random: Random, *, adjectives: int = 0, place: bool = False) -> Event:
     """An event of two different nouns, of which `adjectives`, 0 to 2, have an adjective."""
     agent, patient = random.sample(NOUNS, 2)
-    pair: list[int | None] = list(random.sample(range(len(ADJECTIVES)), 2))
-    for at in random.sample(range(2), 2 - adjectives):
-        pair[at] = None
-    where = random.choice(PLACES) if place else None
-    return Event(agent, random.randrange(len(TRANSITIVE)), patient, *pair, where)
+    one, two = random.sample(range(len(ADJECTIVES)), 2)
+    described = random.sample(range(2), adjectives)
+    return Event(
+        agent,
+        random.randrange(len(TRANSITIVE)),
+        patient,
+        one if 0 in described else None,
+        two if 1 in described else None,
+        random.choice(PLACES) if place else None,
+    )
 
 
 def swap_roles(event: Event) -> Event:
@@ -48,16 +54,22 @@ def swap_adjectives(event: Event) -> Event:
     return replace(event, agent_adjective=event.patient_adjective, patient_adjective=event.agent_adjective)
 
 
-def replace_one(random: Random, event: Event) -> Event:
-    """The same but for one part, which is another."""
-    parts = [name for name, value in vars(event).items() if value is not None]
-    name = random.choice(parts)
-    if name in ("agent", "patient"):
-        return replace(event, **{name: random.choice([n for n in NOUNS if n not in (event.agent, event.patient)])})
-    if name == "place":
-        return replace(event, place=random.choice([p for p in PLACES if p != event.place]))
-    value, count = vars(event)[name], len(TRANSITIVE if name == "verb" else ADJECTIVES)
-    return replace(event, **{name: (value + random.randrange(1, count)) % count})
+def parts(event: Event) -> list[str]:
+    """The names of the parts that are there."""
+    return [name for name, value in vars(event).items() if value is not None]
+
+
+def change(random: Random, event: Event, part: str) -> Event:
+    """The same but for one part, which is another; a noun is one that was not there."""
+    changed: dict[str, Any] = {}
+    if part in ("agent", "patient"):
+        changed[part] = random.choice([noun for noun in NOUNS if noun not in (event.agent, event.patient)])
+    elif part == "place":
+        changed[part] = random.choice([place for place in PLACES if place != event.place])
+    else:
+        count = len(TRANSITIVE if part == "verb" else ADJECTIVES)
+        changed[part] = (vars(event)[part] + random.randrange(1, count)) % count
+    return replace(event, **changed)
 
 
 def verb_of(random: Random, event: Event) -> Verb:

@@ -34,9 +34,7 @@ def cola(random: Random, label: int, difficulty: int) -> Texts:
         numbers.append(coin(random))
     fault = None if label else random.choice(("verb", "determiner", "order"))
     faulty = random.randrange(len(numbers)) if fault in ("determiner", "order") else None
-    phrases = [
-        _noun_phrase(random, many, fault if number == faulty else None) for number, many in enumerate(numbers)
-    ]
+    phrases = [_noun_phrase(random, many, fault if number == faulty else None) for number, many in enumerate(numbers)]
     objects = [phrases.pop()] if transitive else []
     subject = phrases[0]
     attractors = [join(random.choice(PREPOSITIONS), phrase) for phrase in phrases[1:]]
@@ -85,10 +83,8 @@ def sst2(random: Random, label: int, difficulty: int) -> Texts:
 def _judgement(random: Random, aspect: str, good: bool | None) -> str:
     """A clause that praises, blames or, for None, neither."""
     negation = random.choice(NEGATIONS) if coin(random) else None
-    if good is None:
-        word = random.choice(NEUTRAL)
-    else:
-        word = random.choice(GOOD if good != bool(negation) else BAD)
+    praising = good != bool(negation)
+    word = random.choice(NEUTRAL if good is None else GOOD if praising else BAD)
     kind = random.choice(NEUTRAL) if coin(random, 0.3) else None
     verb = random.choice(("was", "seemed", "felt"))
     return join(random.choice(("the", "this", "their")), kind, aspect, verb, negation, word)

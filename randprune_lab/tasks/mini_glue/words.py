@@ -67,12 +67,48 @@ NEUTRAL = ("long", "short", "new", "old", "french", "loud")
 ASPECTS = ("film", "story", "cast", "music", "ending", "dialogue")
 NEGATIONS = ("not", "hardly", "never", "far from")
 
-ASKED: tuple[tuple[str, str], ...] = (  # pairs that ask the same
-    ("how can i", "how does one"),
-    ("where can i", "where does one"),
-    ("when can i", "when does one"),
-    ("why should i", "why does one"),
+ASKED = (  # each row asks the same, in as many words
+    ("how can i", "how does one", "how should we"),
+    ("where can i", "where does one", "where should we"),
+    ("when can i", "when does one", "when should we"),
+    ("why do you", "why does one", "why should we"),
 )
-GIVE = ("swap", "trade")  # give X for Y
-TAKE = ("get", "buy")  # take Y for X
-THINGS = ("car", "bike", "boat", "piano", "lamp", "tent", "goat", "horse")
+GIVE = ("swap", "trade")  # one for another
+TAKE = ("get", "buy")  # the other for the one
+THINGS = ("car", "bike", "boat", "piano", "lamp", "tent", "goat", "horse", "watch", "camera", "ring", "book")
+
+CONNECTIVES = (
+    "the",
+    "a",
+    "and",
+    "although",
+    ",",
+    "?",
+    "was",
+    "by",
+    "for",
+    "all",
+    "some",
+    "no",
+    "not",
+    "who",
+    "whom",
+    "where",
+    "when",
+    "did",
+    "this",
+    "their",
+    "seemed",
+    "felt",
+)
+
+
+def vocabulary() -> tuple[str, ...]:
+    """Every word of every task, in the order of the alphabet."""
+    texts = [*CONNECTIVES, *KINDS, *KINDS.values(), *SINGULAR, *PLURAL, *PREPOSITIONS, *ADVERBS, *NEGATIONS]
+    texts += [word for noun in NOUNS for word in (noun.one, noun.many)]
+    texts += [form for synonyms in TRANSITIVE for verb in synonyms for form in verb]
+    texts += [form for verb in INTRANSITIVE for form in (verb, f"{verb}s")]
+    texts += [*PLACES, *TIMES, *GOOD, *BAD, *NEUTRAL, *ASPECTS, *GIVE, *TAKE, *THINGS]
+    texts += [word for row in (*ADJECTIVES, *ASKED) for word in row]
+    return tuple(sorted({word for text in texts for word in text.split()}))
