@@ -34,6 +34,9 @@ class RunConfig:
     text_columns: tuple[str, ...] = _option(("text",), "the columns of its texts, one or two")
     label_column: str = _option("label", "the column of its labels")
     label_kind: LabelKind = _option("class", "class: the labels are classes; score: they are numbers (regression)")
+    difficulty: int | None = _option(None, "mini-GLUE: how hard, 0 to 2 (without it: 1)")
+    label_noise: float | None = _option(None, "mini-GLUE: share of the train labels that are wrong (without it: none)")
+    data_seed: int | None = _option(None, "mini-GLUE: seed of the generated rows (without it: 0)")
     max_length: int | None = _option(None, "tokens of an input, the rest is cut off; without it, the task's length")
     train_size: int | None = _option(None, "use only so many training examples")
     selection_size: int | None = _option(None, "use only so many examples of the selection split")
@@ -109,7 +112,19 @@ class RunConfig:
                 raise ConfigError(f"{name} {value!r} describes data of one's own; give data too, or leave {name} out")
             if value != defaults[name]:
                 raise ConfigError(f"{name} {value!r} and data {self.data!r} exclude each other; leave one of them out")
-        _ = self.own_data  # check the rest
+        _ = self.own_data, self.mini_glue  # check the rest
+
+    @property
+    def mini_glue(self) -> MiniGlue | None:
+        """The generated rows that are asked for, where the task is one of mini-GLUE."""
+        given = {name: value for name in GENERATED if (value := getattr(self, name)) is not None}
+        if self.data is not None or self.task not in GENERATORS:
+            if given:
+                name, value = next(iter(given.items()))
+                raise ConfigError(f"{name} {value!r} belongs to a task of mini-GLUE, not to {self.data or self.task!r}")
+            return None
+        settings = {MINI_FIELDS.get(name, name): value for name, value in given.items()}
+        return MiniGlue(self.task, **settings)
 
     @property
     def own_data(self) -> OwnData | None:

@@ -53,13 +53,13 @@ def mnli(random: Random, label: int, difficulty: int, *, mismatched: bool = Fals
     Matched: animals do what animals do, and people what people do. Mismatched: the other way round, so that every
     word is known and no sentence is.
 
-    Difficulty: so many times is the hypothesis changed in a part of it, besides its quantifier.
+    Difficulty: at most so many parts of the hypothesis are changed, besides its quantifier.
     """
     while True:
         premise = _claim(random, mismatched)
         hypothesis = replace(premise, quantifier=random.choice(QUANTIFIERS))
-        for _ in range(random.randint(0, difficulty)):
-            hypothesis = _vary(random, hypothesis)
+        for part in random.sample(("noun", "adjective", "place"), random.randint(0, difficulty)):
+            hypothesis = _vary(random, hypothesis, part)
         if premise != hypothesis and _judge(premise, hypothesis) == label:
             return str(premise), str(hypothesis)
 
@@ -76,9 +76,8 @@ def _claim(random: Random, mismatched: bool) -> Claim:
     )
 
 
-def _vary(random: Random, claim: Claim) -> Claim:
+def _vary(random: Random, claim: Claim, part: str) -> Claim:
     """Say it of more or fewer, or say more or less of them."""
-    part = random.choice(("noun", "adjective", "place"))
     if part == "noun":
         nouns = [noun.many for noun in (ANIMALS if claim.kind == "animal" else PEOPLE)]
         return replace(claim, noun=None if claim.noun else random.choice(nouns))

@@ -21,7 +21,7 @@ from randprune_lab.tasks.mini_glue.words import ASKED, GIVE, TAKE, THINGS
 
 # Most pairs can be laid side by side, word on word: from these a model learns to compare, and then the rest.
 PASSIVE = 0.15  # chance of the passive in a sentence, for each step of difficulty
-TAKEN = 0.15  # likewise, chance that a question begins with what is taken
+TAKEN = 0.1  # likewise, chance that a question begins with what is taken
 
 
 def mrpc(random: Random, label: int, difficulty: int) -> Texts:
@@ -48,19 +48,17 @@ def _another(random: Random, event: Event) -> Event:
 def stsb(random: Random, label: int, difficulty: int) -> Texts:
     """How much do two sentences agree? In so many of five parts: agent, its adjective, deed, patient, place.
 
-    Where neither agent nor patient agree, they are exchanged half of the time.
-    Difficulty: the more, the more sentences are in the passive.
+    Difficulty: where neither agent nor patient agree, they are never, half of the time or always exchanged.
     """
     event = replace(draw_event(random, adjectives=2, place=True), patient_adjective=None)
     changed = set(random.sample(parts(event), 5 - label))
     other = event
-    if {"agent", "patient"} <= changed and coin(random):
+    if {"agent", "patient"} <= changed and coin(random, difficulty / 2):
         changed -= {"agent", "patient"}
         other = replace(event, agent=event.patient, patient=event.agent)
     for part in sorted(changed):
         other = change(random, other, part)
-    chance = PASSIVE * difficulty
-    return tell(random, event, passive=coin(random, chance)), tell(random, other, passive=coin(random, chance))
+    return tell(random, event, passive=False), tell(random, other, passive=False)
 
 
 class Exchange(NamedTuple):
