@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,30 @@ FILLERS = ("the", "film", "is", "a", "story", "and", "plot", "with", "cast", "sc
 def glue_dir(tmp_path_factory) -> Path:
     """A folder in GLUE's layout with an SST-2 of generated sentences: one telling word among fillers."""
     folder = tmp_path_factory.mktemp("glue")
+    sentence = sentences()
+    for split, size in (("train", 400), ("dev", 120)):
+        write_tsv(folder / "SST-2" / f"{split}.tsv", "sentence\tlabel", [(sentence(i % 2), i % 2) for i in range(size)])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pairs_dir(tmp_path_factory) -> Path:
+    """A folder in GLUE's layout with pairs of such sentences: STS-B, whose score rises with each good one, and MNLI."""
+    folder = tmp_path_factory.mktemp("pairs")
+    sentence, random = sentences(), np.random.default_rng(1)
+    labels = {(0, 0): "contradiction", (0, 1): "neutral", (1, 0): "neutral", (1, 1): "entailment"}
+    for name, size in (("train", 300), ("dev", 90), ("dev_matched", 60), ("dev_mismatched", 50)):
+        moods = [tuple(map(int, pair)) for pair in random.integers(0, 2, size=(size, 2))]
+        pairs = [(sentence(one), sentence(two)) for one, two in moods]
+        scores = [(*pair, 2.5 * sum(mood)) for pair, mood in zip(pairs, moods, strict=True)]
+        named = [(*pair, labels[mood]) for pair, mood in zip(pairs, moods, strict=True)]
+        write_tsv(folder / "STS-B" / f"{name}.tsv", "sentence1\tsentence2\tscore", scores)
+        write_tsv(folder / "MNLI" / f"{name}.tsv", "sentence1\tsentence2\tgold_label", named)
+    return folder
+
+
+def sentences() -> Callable[[int], str]:
+    """Makes sentences that tell one of two labels."""
     random = np.random.default_rng(0)
 
     def sentence(label: int) -> str:
@@ -30,11 +56,12 @@ def glue_dir(tmp_path_factory) -> Path:
         words.insert(int(random.integers(len(words) + 1)), str(random.choice(GOOD if label else BAD)))
         return " ".join(words)
 
-    (folder / "SST-2").mkdir()
-    for split, size in (("train", 400), ("dev", 120)):
-        rows = [f"{sentence(i % 2)}\t{i % 2}" for i in range(size)]
-        (folder / "SST-2" / f"{split}.tsv").write_text("\n".join(["sentence\tlabel", *rows]) + "\n", "utf-8")
-    return folder
+    return sentence
+
+
+def write_tsv(path: Path, header: str, rows: list[tuple[object, ...]]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([header, *("\t".join(map(str, row)) for row in rows)]) + "\n", "utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -92,3 +119,20 @@ def config(glue_dir, tiny_model) -> rl.RunConfig:
 def finished(config, tmp_path_factory) -> Path:
     """The folder of that search, run once; it is only read, or copied."""
     return rl.run(config, tmp_path_factory.mktemp("runs") / "whole", progress=False)
+
+
+@pytest.fixture(scope="session")
+def regression(config, pairs_dir, tmp_path_factory) -> Path:
+    """The folder of a small search on STS-B."""
+    return small_run(config, tmp_path_factory, task="stsb", glue_dir=str(pairs_dir), dense_epochs=8)
+
+
+@pytest.fixture(scope="session")
+def two_reports(config, pairs_dir, tmp_path_factory) -> Path:
+    """The folder of a small search on MNLI, which has two report sets."""
+    return small_run(config, tmp_path_factory, task="mnli", glue_dir=str(pairs_dir), dense_epochs=2)
+
+
+def small_run(config: rl.RunConfig, tmp_path_factory, **settings) -> Path:
+    small = dataclasses.replace(config, levels=(0.5,), candidates=2, baselines=("imp",), **settings)
+    return rl.run(small, tmp_path_factory.mktemp("runs") / settings["task"], progress=False)

@@ -44,7 +44,12 @@ class Answer(NamedTuple):
 @pytest.fixture(autouse=True)
 def as_it_was(monkeypatch):
     """Whatever a command sets for its whole process is taken back."""
-    for name in ("TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
+    for name in (
+        "TOKENIZERS_PARALLELISM",
+        "TRANSFORMERS_VERBOSITY",
+        "HF_HUB_DISABLE_PROGRESS_BARS",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS",
+    ):
         monkeypatch.setenv(name, os.environ.get(name, "1"))
     logger = logging.getLogger("randprune_lab")
     level = logger.level
@@ -216,7 +221,7 @@ def test_resume_and_overwrite_contradict_each_other(refused, copy):
     ("change", "message"),
     [
         (["--rule", "votting"], "unknown rule 'votting'; did you mean 'voting'?"),
-        (["--task", "sst3"], "unknown task 'sst3'; did you mean 'sst2'?"),
+        (["--task", "sst3"], "unknown task 'sst3'; did you mean 'sst2' or 'stsb'?"),
         (["--model", "minilmm"], "unknown model 'minilmm'; did you mean 'minilm'?"),
         (["--baselines", "imp", "uniforms"], "unknown baseline 'uniforms'; did you mean 'uniform'?"),
         (["--levels", "0.5", "1.2"], "sparsity must be in [0, 1), got 1.2"),
@@ -377,6 +382,10 @@ def test_a_setting_that_is_not_given_leaves_no_trace():
         ("--learning-rate", ["1e-3"], "learning_rate", 1e-3),
         ("--group", ["erk"], "group", "erk"),
         ("--protocol", ["published"], "protocol", "published"),
+        ("--data", ["d.csv"], "data", "d.csv"),
+        ("--text-columns", ["a", "b"], "text_columns", ("a", "b")),
+        ("--label-kind", ["score"], "label_kind", "score"),
+        ("--max-length", ["64"], "max_length", 64),
     ],
 )
 def test_options_have_the_types_of_their_settings(option, values, name, value):
@@ -420,6 +429,58 @@ def test_tasks_are_listed_with_their_sizes_or_why_they_cannot_be_had(randprune, 
 def test_tasks_without_a_glue_folder_say_how_to_get_one(randprune):
     rows = {row["name"]: row for row in json.loads(randprune("tasks", "--json").out)}
     assert "--glue-dir" in rows["sst2"]["unavailable"]
+
+
+@pytest.fixture
+def moods(tmp_path) -> Path:
+    """A file of one's own, with quotes and a column too many."""
+    rows = [f'{i},"a ""{mood}"" film, number {i}",{mood}' for i in range(40) for mood in ("glad", "sad")]
+    (tmp_path / "moods.csv").write_text("\n".join(["id,review,mood", *rows]) + "\n", "utf-8")
+    return tmp_path / "moods.csv"
+
+
+def test_data_of_ones_own_are_described(randprune, moods):
+    options = ("--data", moods, "--text-columns", "review", "--label-column", "mood")
+    text, rows = randprune("tasks", *options), json.loads(randprune("tasks", *options, "--json").out)
+    assert (text.code, text.err) == (0, "")
+    assert "labels       glad sad\n" in text.out and "found        all 80\n" in text.out
+    assert "counts       train (glad 24, sad 24), selection (glad 8, sad 8), report (glad 8, sad 8)\n" in text.out
+    assert [row["name"] for row in rows] == ["moods"]
+
+
+def test_a_run_takes_the_same_options(randprune, moods, tiny_model, tmp_path):
+    small = shlex.split("--levels 0.5 --candidates 1 --baselines --dense-epochs 1 --epochs 1 --max-length 24")
+    own = ("--data", moods, "--text-columns", "review", "--label-column", "mood", "--model", tiny_model)
+    answer = randprune("run", *own, *small, "--out", tmp_path / "run", "--json")
+    assert answer.code == 0, answer.err
+    record = json.loads(answer.out)
+    assert record["data"]["task"]["labels"] == ["glad", "sad"] and list(record["dense"]["report"]) == [
+        "accuracy",
+        "macro_f1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--label-column", "stars"], "has no column 'stars'; its columns are 'id', 'review', 'mood'; name those to"),
+        (["--label-column", "mood", "--label-kind", "score"], "line 2: label 'glad' in column 'mood' is not a finite"),
+        (["--glue-dir", "glue"], "glue_dir 'glue' and data"),
+    ],
+)
+def test_wrong_columns_are_answered_with_one_line_and_code_2(randprune, moods, options, message, tmp_path):
+    for command in (["tasks"], ["run", "--out", tmp_path / "run"]):
+        answer = randprune(*command, "--data", moods, "--text-columns", "review", *options)
+        assert answer.code == 2 and message in answer.line()
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_hub_without_network_fails_at_once_with_advice(randprune, tmp_path):
+    """In the tests the hub is switched off (see conftest.py)."""
+    answer = randprune("run", "--task", "cola", "--out", tmp_path / "run")
+    assert answer.code == 2
+    for advice in ("nyu-mll/glue", "--glue-dir", "works offline", "--data"):
+        assert advice in answer.line()
 
 
 def test_models_are_listed(randprune):

@@ -199,7 +199,7 @@ def _size(split: Path | datasets.Dataset, train: Table) -> int:
 
 def _class_task(own: OwnData, train: Table) -> Task:
     names = train.classes or sorted_classes(
-        {class_name(own.label_column, place, values[-1]) for place, values in train.records}
+        {_class_of(own, train, place, values[-1]) for place, values in train.records}
     )
     rows = len(train.records)
     if len(names) > MAX_CLASSES or (len(names) > 2 and 2 * len(names) > rows):
@@ -236,15 +236,18 @@ def _rows(own: OwnData, task: Task, table: Table) -> list[Row]:
     for place, (*texts, value) in table.records:
         check_texts(place, own.text_columns, texts, allow_empty=False)
         if task.regression:
-            rows.append(Row(tuple(texts), score(own.label_column, place, value)))
-            continue
-        name = (
-            stored_class(own.label_column, place, value, table.classes)
-            if table.classes
-            else class_name(own.label_column, place, value)
-        )
-        if name not in ids:
-            known = ", ".join(task.labels)
-            raise DataError(f"{place}: unknown label {name!r}; the train rows of {own.data} have {known}")
-        rows.append(Row(tuple(texts), ids[name]))
+            label: int | float = score(own.label_column, place, value)
+        else:
+            name = _class_of(own, table, place, value)
+            if name not in ids:
+                known = ", ".join(task.labels)
+                raise DataError(f"{place}: unknown label {name!r}; the train rows of {own.data} have {known}")
+            label = ids[name]
+        rows.append(Row(tuple(texts), label))
     return rows
+
+
+def _class_of(own: OwnData, table: Table, place: str, value: Any) -> str:
+    if table.classes:
+        return stored_class(own.label_column, place, value, table.classes)
+    return class_name(own.label_column, place, value)

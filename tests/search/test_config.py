@@ -1,12 +1,23 @@
+import json
+
 import pytest
 
 import randprune_lab as rl
 from randprune_lab.errors import ConfigError, UnknownNameError
+from randprune_lab.search.config import OWN_DATA
 
 
 def test_json_and_back():
-    config = rl.RunConfig(levels=(0.5, 0.75), candidates=3, layers=2, baselines=())
-    assert rl.RunConfig.from_dict(config.to_dict()) == config
+    for config in (
+        rl.RunConfig(levels=(0.5, 0.75), candidates=3, layers=2, baselines=()),
+        rl.RunConfig(data="d.csv", text_columns=("a", "b"), label_column="y", label_kind="score"),
+    ):
+        assert rl.RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_a_configuration_written_before_there_were_data_of_ones_own_can_be_read():
+    old = {key: value for key, value in rl.RunConfig().to_dict().items() if key not in (*OWN_DATA, "max_length")}
+    assert rl.RunConfig.from_dict(old) == rl.RunConfig()
 
 
 def test_imp_and_uniform_are_methods_like_the_search():
@@ -36,6 +47,17 @@ def test_early_evaluation_raises_the_learning_rate():
         ({"sampling_ratios": (0.0,)}, "sampling_ratio must be in"),
         ({"learning_rate": -1.0}, "learning_rate must be in"),
         ({"seed": -1}, "seed must be in"),
+        ({"epochs": 1.5}, "epochs must be a whole number, got 1.5"),
+        ({"dense_epochs": True}, "epochs must be a whole number, got True"),
+        ({"candidates": 2.0}, "candidates must be a whole number, got 2.0"),
+        ({"train_size": "all"}, "train_size must be a whole number, got 'all'"),
+        ({"max_length": 0}, r"max_length must be in \[1, inf\), got 0"),
+        ({"data": "d.csv", "task": "sst2"}, "task 'sst2' and data 'd.csv' exclude each other"),
+        ({"data": "d.csv", "glue_dir": "glue"}, "glue_dir 'glue' and data 'd.csv' exclude each other"),
+        ({"label_column": "y"}, "label_column 'y' describes data of one's own; give data too, or leave"),
+        ({"report_data": "r.csv"}, "report_data 'r.csv' describes data of one's own"),
+        ({"data": "d.csv", "text_columns": ()}, "text_columns must name one or two columns, got 0"),
+        ({"data": "d.csv", "label_kind": "number"}, "label_kind must be class or score, got 'number'"),
     ],
 )
 def test_bad_settings_are_named_with_their_value(change, message):

@@ -11,13 +11,24 @@ from pathlib import Path
 import pytest
 
 from randprune_lab.errors import ConfigError, DataError
-from randprune_lab.tasks import get_task, package
+from randprune_lab.tasks import Task, get_task, package
 from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.sources import read_corpus
 
 SST2, MRPC, ROTTEN = get_task("sst2"), get_task("mrpc"), get_task("rotten_tomatoes")
 SST2_TRAIN = "sentence\tlabel\ngood film \t1\nbad film\t0\n"
 SST2_DEV = "sentence\tlabel\nfine\t1\n"
+
+OFFICIAL_ROWS = {
+    "cola": {"train": 8_551, "dev": 1_043},
+    "sst2": {"train": 67_349, "dev": 872},
+    "mrpc": {"train": 3_668, "dev": 408},
+    "stsb": {"train": 5_749, "dev": 1_500},
+    "qqp": {},
+    "mnli": {"dev_matched": 9_815, "dev_mismatched": 9_832},
+    "qnli": {"dev": 5_463},
+    "rte": {"train": 2_490, "dev": 277},
+}
 
 
 def write_glue(folder: Path, *, train: str | bytes = SST2_TRAIN, dev: str = SST2_DEV, task: str = "SST-2") -> Path:
@@ -49,6 +60,54 @@ def test_mrpc_has_a_byte_order_mark_and_unbalanced_quotes(tmp_path: Path) -> Non
     assert read_corpus(MRPC, glue_dir=tmp_path) == Corpus(
         f"GLUE folder {tmp_path / 'MRPC'}", rows, rows, found={"train": 2, "dev": 2}
     )
+
+
+def test_cola_has_no_header(tmp_path: Path) -> None:
+    text = 'gj04\t1\t\tThe "book" fell.\ngj04\t0\t*\tFell the book.\n'
+    write_glue(tmp_path, train=text, dev=text, task="CoLA")
+    rows = [Row(('The "book" fell.',), 1), Row(("Fell the book.",), 0)]
+    assert read_corpus(get_task("cola"), glue_dir=tmp_path).train == rows
+
+
+def test_mnli_has_two_report_sets_and_columns_that_are_blank(tmp_path: Path) -> None:
+    def text(*rows: str) -> str:
+        return "\n".join(["index\tgenre\tsentence1\tsentence2\tlabel1\tgold_label", *rows]) + "\n"
+
+    write_glue(tmp_path, train=text("0\t\ta\tb\t\tneutral"), dev="", task="MNLI")
+    (tmp_path / "MNLI" / "dev_matched.tsv").write_text(text("0\t\tc\td\t\tentailment"))
+    (tmp_path / "MNLI" / "dev_mismatched.tsv").write_text(text("0\t\te\tf\t\tcontradiction", "1\t\t\t\t\tneutral"))
+    assert read_corpus(get_task("mnli"), glue_dir=tmp_path) == Corpus(
+        f"GLUE folder {tmp_path / 'MNLI'}",
+        [Row(("a", "b"), 1)],
+        [Row(("c", "d"), 0)],
+        {"mismatched": [Row(("e", "f"), 2), Row(("", ""), 1)]},
+        {"train": 1, "dev_matched": 1, "dev_mismatched": 2},
+    )
+
+
+STSB_HEADER = "index\tsentence1\tsentence2\tscore\n"
+
+
+def test_stsb_has_scores(tmp_path: Path) -> None:
+    text = STSB_HEADER + "0\ta\tb\t3.800\n1\tc\td\t0\n"
+    write_glue(tmp_path, train=text, dev=text, task="STS-B")
+    assert read_corpus(get_task("stsb"), glue_dir=tmp_path).train == [Row(("a", "b"), 3.8), Row(("c", "d"), 0.0)]
+
+
+@pytest.mark.parametrize("score", ["", "high", "nan", "-1", "5.1", "inf"])
+def test_what_is_no_score_is_named_with_its_line(tmp_path: Path, score: str) -> None:
+    write_glue(tmp_path, train=f"{STSB_HEADER}0\ta\tb\t1\n1\tc\td\t{score}\n", task="STS-B")
+    message = f", line 3: the label of task 'stsb' must be a number from 0 to 5, got {score!r}"
+    with pytest.raises(DataError, match=exactly(tmp_path / "STS-B" / "train.tsv", message)):
+        read_corpus(get_task("stsb"), glue_dir=tmp_path)
+
+
+def test_rows_of_qqp_that_a_line_break_tore_are_left_out_and_counted(tmp_path: Path) -> None:
+    whole = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n0\t1\t2\ta\tb\t1\n"
+    write_glue(tmp_path, train=whole + "1\t3\t4\tc\nd\te\t0\n2\t5\t6\tf\tg\t0\n", dev=whole, task="QQP")
+    corpus = read_corpus(get_task("qqp"), glue_dir=tmp_path)
+    assert corpus.train == [Row(("a", "b"), 1), Row(("f", "g"), 0)]
+    assert corpus.found == {"train": 2, "train (torn lines)": 2, "dev": 1}
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
@@ -106,11 +165,20 @@ def test_a_glue_folder_for_another_task_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif("RANDPRUNE_GLUE_DIR" not in os.environ, reason="RANDPRUNE_GLUE_DIR names no GLUE folder")
-@pytest.mark.parametrize(("name", "train", "dev"), [("sst2", 67_349, 872), ("mrpc", 3_668, 408)])
-def test_the_official_files_have_the_official_numbers_of_rows(name: str, train: int, dev: int) -> None:
+@pytest.mark.parametrize(("name", "rows"), OFFICIAL_ROWS.items(), ids=OFFICIAL_ROWS)
+def test_the_official_files_have_the_official_numbers_of_rows(name: str, rows: dict[str, int]) -> None:
+    """All of GLUE 1.0 but the train sets of QQP, MNLI and QNLI and the dev set of QQP, which may be parts of it."""
     corpus = read_corpus(get_task(name), glue_dir=os.environ["RANDPRUNE_GLUE_DIR"])
     assert corpus.report is not None
-    assert (len(corpus.train), len(corpus.report)) == (train, dev)
+    sets = [corpus.train, corpus.report, *corpus.further_reports.values()]
+    assert list(corpus.found.values()) == [len(each) for each in sets]
+    assert rows.items() <= corpus.found.items()
+    labels = [row.label for each in sets for row in each]
+    task = get_task(name)
+    if task.regression:
+        assert (min(labels), max(labels)) == task.score_range
+    else:
+        assert set(labels) == set(range(task.num_labels))
 
 
 # --- the pip package ---
@@ -194,41 +262,80 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
-def write_hub(folder: Path, splits: tuple[str, ...] = ("train", "validation"), **changes: list[object]) -> str:
+Columns = dict[str, list[object]]
+
+
+def write_hub(folder: Path, task: Task, **splits: Columns) -> str:
     """A folder like the hub's GLUE: parquet files by configuration, named in README.md's front matter."""
     import datasets
 
-    lines = ["---", "configs:", "- config_name: sst2", "  data_files:"]
-    for split in splits:
-        columns = {"sentence": ["good film ", "bad film"], "label": [1, 0], "idx": [0, 1]} | changes
-        table = datasets.Dataset.from_dict({name: column for name, column in columns.items() if column})
-        table.to_parquet(folder / "sst2" / f"{split}-00000-of-00001.parquet")
-        lines += [f"  - split: {split}", f"    path: sst2/{split}-*"]
+    label = datasets.Value("float32") if task.regression else datasets.ClassLabel(names=list(task.labels))
+    texts = dict.fromkeys(task.text_fields, datasets.Value("string"))
+    features = {**texts, "label": label, "idx": datasets.Value("int32")}
+    lines = ["---", "configs:", f"- config_name: {task.name}", "  data_files:"]
+    for split, columns in splits.items():
+        columns = {**columns, "idx": list(range(len(next(iter(columns.values())))))}
+        table = datasets.Dataset.from_dict(columns, datasets.Features({name: features[name] for name in columns}))
+        table.to_parquet(folder / task.name / f"{split}-00000-of-00001.parquet")
+        lines += [f"  - split: {split}", f"    path: {task.name}/{split}-*"]
     (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
     return str(folder)
 
 
+ONE: Columns = {"sentence": ["good film ", "bad film"], "label": [1, 0]}
+WITHOUT: Columns = {"sentence": ["whatever"]}
+UNLABELLED: Columns = {"sentence": ["whatever"], "label": [-1]}
+
+
 @pytest.mark.usefixtures("offline")
-def test_a_data_set_of_the_hub_is_read_as_it_stands(tmp_path: Path) -> None:
-    hub_id = write_hub(tmp_path)
+def test_a_data_set_of_the_hub_is_read_as_it_stands_without_its_test_set(tmp_path: Path) -> None:
+    hub_id = write_hub(tmp_path, SST2, train=ONE, validation=ONE, test=UNLABELLED)
     rows = [Row(("good film ",), 1), Row(("bad film",), 0)]
     assert read_corpus(SST2, hub_id=hub_id) == Corpus(
-        f"data set {hub_id}, sst2", rows, rows, found={"train": 2, "validation": 2}
+        f"data set {hub_id}, sst2", rows, rows, found={"train": 2, "validation": 2, "test (not used)": 1}
     )
 
 
 @pytest.mark.usefixtures("offline")
+def test_a_regression_of_the_hub_is_that_of_the_folder(tmp_path: Path) -> None:
+    stsb = get_task("stsb")
+    columns: Columns = {"sentence1": ["a", "c"], "sentence2": ["b", "d"], "label": [3.8, 0.0]}
+    hub_id = write_hub(tmp_path, stsb, train=columns, validation=columns)
+    rows = read_corpus(stsb, hub_id=hub_id).train
+    assert [row.texts for row in rows] == [("a", "b"), ("c", "d")]
+    assert [row.label for row in rows] == [pytest.approx(3.8), 0.0]  # of 32 bits on the hub
+
+
+@pytest.mark.usefixtures("offline")
+def test_mnli_of_the_hub_has_two_report_sets(tmp_path: Path) -> None:
+    mnli = get_task("mnli")
+
+    def columns(label: int) -> Columns:
+        return {"premise": [f"p{label}"], "hypothesis": ["h"], "label": [label]}
+
+    sets = {"validation_matched": columns(1), "validation_mismatched": columns(2), "test_matched": columns(-1)}
+    corpus = read_corpus(mnli, hub_id=write_hub(tmp_path, mnli, train=columns(0), **sets))
+    assert corpus.train == [Row(("p0", "h"), 0)] and corpus.report == [Row(("p1", "h"), 1)]
+    assert corpus.further_reports == {"mismatched": [Row(("p2", "h"), 2)]}
+    assert list(corpus.found) == ["train", "validation_matched", "validation_mismatched", "test_matched (not used)"]
+
+
+@pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("splits", "message"),
     [
-        ({"label": [1, -1]}, ", train, row 1: unknown label '-1' of task 'sst2'"),
-        ({"label": []}, ", train has no column 'label'; its columns are 'sentence', 'idx'"),
-        ({"sentence": ["good", None]}, ", train, row 1: no text in column 'sentence', but None"),
-        ({"splits": ("train",)}, " has no split 'validation'; its splits are 'train'"),
+        ({"train": ONE | {"label": [1, -1]}, "validation": ONE}, ", train, row 1: unknown label '-1' of task 'sst2'"),
+        ({"train": WITHOUT, "validation": WITHOUT}, ", train has no column 'label'; its columns are 'sentence', 'idx'"),
+        (
+            {"train": ONE | {"sentence": ["good", None]}, "validation": ONE},
+            ", train, row 1: no text in column 'sentence', but None",
+        ),
+        ({"train": ONE}, " has no split 'validation'; its splits are 'train'"),
+        ({"train": ONE, "validation": UNLABELLED}, ", validation, row 0: unknown label '-1' of task 'sst2'"),
     ],
 )
-def test_a_data_set_that_does_not_fit_is_named(tmp_path: Path, changes: dict[str, list[object]], message: str) -> None:
-    hub_id = write_hub(tmp_path, **changes)  # type: ignore[arg-type]
+def test_a_data_set_that_does_not_fit_is_named(tmp_path: Path, splits: dict[str, Columns], message: str) -> None:
+    hub_id = write_hub(tmp_path, SST2, **splits)
     with pytest.raises(DataError, match=re.escape(f"data set {hub_id}, sst2{message}")):
         read_corpus(SST2, hub_id=hub_id)
 
@@ -241,8 +348,9 @@ def test_without_network_the_error_says_how_to_get_the_data(hub_id: str) -> None
     for part in (
         f"cannot load 'sst2' of data set '{hub_id}'",
         "with network",
+        "HF_HUB_OFFLINE=1",
         "--glue-dir",
-        "'rotten_tomatoes' works",
+        "'rotten_tomatoes' works offline, and so do data of your own (--data)",
     ):
         assert part in str(caught.value)
 
@@ -250,4 +358,4 @@ def test_without_network_the_error_says_how_to_get_the_data(hub_id: str) -> None
 @pytest.mark.usefixtures("offline")
 def test_a_data_set_without_the_configuration_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot load 'mrpc' of data set"):
-        read_corpus(MRPC, hub_id=write_hub(tmp_path))
+        read_corpus(MRPC, hub_id=write_hub(tmp_path, SST2, train=ONE, validation=ONE))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +28,42 @@ def test_the_columns_of_a_row_fit_its_fields(task: Task) -> None:
     if task.glue is not None:
         assert len(task.glue.columns) == len(task.text_fields) + 1
         assert len(task.glue.further_reports) == len(task.further_reports)
+
+
+def test_the_eight_tasks_of_glue_have_their_official_metrics_and_the_published_lengths() -> None:
+    """Wang et al. 2019, table 1; lengths from the published scripts."""
+    glue = {name: (task.metrics, task.max_length) for name, task in TASKS.items() if task.glue}
+    assert glue == {
+        "cola": (("matthews",), 64),
+        "sst2": (("accuracy",), 64),
+        "mrpc": (("accuracy", "f1"), 128),
+        "stsb": (("pearson", "spearman"), 128),
+        "qqp": (("accuracy", "f1"), 128),
+        "mnli": (("accuracy",), 128),
+        "qnli": (("accuracy",), 128),
+        "rte": (("accuracy",), 128),
+    }
+    assert TASKS["mnli"].report_sets == ("", "mismatched")
+    assert TASKS["mnli"].labels == ("entailment", "neutral", "contradiction")
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
+def test_a_task_survives_its_record(task: Task) -> None:
+    recorded = json.loads(json.dumps(task.to_dict()))
+    assert Task.from_dict(recorded) == dataclasses.replace(task, glue=None)
+
+
+def test_the_table_in_the_docs_is_this_one() -> None:
+    def line(task: Task) -> str:
+        labels = " / ".join(task.labels)
+        if task.score_range is not None:
+            labels = "score from {:g} to {:g}".format(*task.score_range)
+        cells = (f"`{task.name}`", ", ".join(task.text_fields), labels, ", ".join(task.metrics), str(task.max_length))
+        return f"| {' | '.join(cells)} |"
+
+    lines = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text("utf-8").splitlines()
+    table = lines[lines.index("|---|---|---|---|---|") + 1 :]
+    assert table[: table.index("")] == [line(task) for task in TASKS.values()]
 
 
 def test_an_unknown_task_is_named_with_the_nearest_ones() -> None:

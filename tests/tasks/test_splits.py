@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,6 +131,48 @@ def test_rows_whose_text_stands_in_the_report_set_are_dropped_and_counted(tmp_pa
     assert not {7, 8} & {int(text.split()[2]) for part in (splits.train, splits.selection) for text in part["sentence"]}
 
 
+def test_leaks_that_are_identical_to_the_letter_are_counted_apart() -> None:
+    train = [*numbered({0: 50, 1: 50}), Row(("Same.",), 0), Row(("same",), 1), Row(("other",), 1), Row(("new",), 1)]
+    roles = assign_roles(Corpus("rows", train, [Row(("same",), 1)], {"further": [Row(("Other!",), 0)]}))
+    assert (roles.dropped_leaks, roles.identical_leaks) == (3, 1)
+    assert not {"same", "other"} & (keys(roles.train) | keys(roles.selection))
+
+
+@given(train=repeated_rows, further=repeated_rows)
+@law
+def test_a_further_report_set_is_kept_whole_and_apart_from_what_is_learned(
+    train: list[Row], further: list[Row]
+) -> None:
+    try:
+        roles = assign_roles(Corpus("rows", train, [Row(("report",), 0)], {"further": further}))
+    except DataError as error:
+        assert "too few rows" in str(error)
+        return
+    assert Counter(roles.further_reports["further"]) == Counter(further)
+    assert not keys(further) & (keys(roles.train) | keys(roles.selection))
+
+
+@given(scores=st.lists(st.floats(0, 5, width=16), min_size=100, max_size=300), official=st.booleans())
+@law
+def test_scores_are_spread_evenly_over_all_roles(scores: list[float], official: bool) -> None:
+    """The share below any tenth of the train rows is the same everywhere, within a row for each tenth below it."""
+    rows = [Row((f"text {i}",), score) for i, score in enumerate(scores)]
+    roles = assign_roles(Corpus("rows", rows, [Row(("report",), 1.0)] if official else None))
+    edges = np.quantile(scores, np.arange(1, 10) / 10)
+    for part in (roles.selection, roles.train) if official else (roles.selection, roles.train, roles.report):
+        for number, edge in enumerate(edges, start=1):
+            share = sum(score < edge for score in scores) / len(scores)
+            assert abs(sum(row.label < edge for row in part) - share * len(part)) <= 2 * (number + 1)
+
+
+@pytest.mark.parametrize("label", ["0", "1"])
+def test_a_single_label_throughout_is_an_error(tmp_path: Path, label: str) -> None:
+    glue_dir = write_sst2(tmp_path, [f"text {i}\t{label}" for i in range(50)], ["report\t1"])
+    name = ["negative", "positive"][int(label)]
+    with pytest.raises(DataError, match=f"all 50 train rows have the label '{name}', so nothing can be learned"):
+        load_splits("sst2", glue_dir=glue_dir)
+
+
 def test_too_few_rows_are_an_error(tmp_path: Path) -> None:
     glue_dir = write_sst2(tmp_path, ["a\t1", "b\t0"], ["c\t1"])
     with pytest.raises(DataError, match="SST-2 has too few rows for train, selection and report: 2; get it whole"):
@@ -200,7 +243,7 @@ def rotten_tomatoes() -> Splits:
 
 
 def rows_of(splits: Splits) -> list[list[Row]]:
-    parts = (splits.train, splits.selection, splits.report)
+    parts = splits.roles.values()
     fields = splits.task.text_fields
     return [
         [Row(tuple(texts), label) for *texts, label in zip(*(part[:][f] for f in (*fields, "label")), strict=True)]
@@ -224,13 +267,33 @@ def test_small_train_sets_of_the_offline_default_are_balanced_and_nested(rotten_
 
 
 @pytest.mark.skipif("RANDPRUNE_GLUE_DIR" not in os.environ, reason="RANDPRUNE_GLUE_DIR names no GLUE folder")
-@pytest.mark.parametrize(("name", "sizes", "leaks"), [("sst2", [66_344, 1000, 872], 5), ("mrpc", [3302, 366, 408], 0)])
-def test_glue_keeps_its_dev_set_and_gives_up_a_tenth_or_a_thousand(name: str, sizes: list[int], leaks: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "sizes", "leaks", "identical"),
+    [
+        ("cola", [7678, 855, 1043], 18, 16),
+        ("sst2", [66_344, 1000, 872], 5, 0),
+        ("mrpc", [3302, 366, 408], 0, 0),
+        ("stsb", [5163, 574, 1500], 12, 6),
+        ("qqp", None, 0, 0),
+        ("mnli", None, None, 0),
+        ("qnli", None, 0, 0),
+        ("rte", [2241, 249, 277], 0, 0),
+    ],
+)
+def test_glue_keeps_its_dev_set_and_gives_up_a_tenth_or_a_thousand(
+    name: str, sizes: list[int] | None, leaks: int | None, identical: int
+) -> None:
+    """Sizes of the tasks whose files are not parts of the official ones."""
     splits = load_splits(name, glue_dir=os.environ["RANDPRUNE_GLUE_DIR"])
     parts = rows_of(splits)
-    assert [len(rows) for rows in parts] == sizes
-    assert splits.dropped_leaks == leaks
-    assert sum(len(keys(rows)) for rows in parts) == len(set.union(*map(keys, parts)))
-    shares = Counter(row.label for rows in parts[:2] for row in rows)
-    assert_shares(parts[0], shares)
-    assert_shares(parts[1], shares)
+    assert sizes in (None, [len(rows) for rows in parts[:3]])
+    assert leaks in (None, splits.dropped_leaks) and splits.identical_leaks == identical
+    learned, reported = parts[:2], parts[2:]
+    assert sum(len(keys(rows)) for rows in learned) == len(set.union(*map(keys, learned)))
+    assert not set.union(*map(keys, learned)) & set.union(*map(keys, reported))
+    found = list(splits.found.values())
+    assert sum(map(len, learned)) == found[0] - splits.dropped_leaks and [len(rows) for rows in reported] == found[1:]
+    if not splits.task.regression:
+        shares = Counter(row.label for rows in learned for row in rows)
+        assert_shares(parts[0], shares)
+        assert_shares(parts[1], shares)

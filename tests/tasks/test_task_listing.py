@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from randprune_lab.tasks import TASKS, task_rows
+from randprune_lab.tasks import TASKS, OwnData, task_rows
 
 
 def by_name(rows: list[dict]) -> dict[str, dict]:
@@ -34,3 +34,16 @@ def test_with_a_folder_its_tasks_have_counts_and_others_say_what_is_missing(tmp_
     assert rows["mrpc"]["rows"] is None
     assert str(tmp_path / "MRPC" / "train.tsv") in rows["mrpc"]["unavailable"]
     assert rows["rotten_tomatoes"]["rows"] is not None
+    assert rows["sst2"]["found"] == {"train": 100, "dev": 7}
+    assert rows["sst2"]["counts"]["train"] == {"negative": 45, "positive": 45}
+    assert rows["sst2"]["leaks"] == {"left out": 0, "identical": 0}
+
+
+def test_data_of_ones_own_are_described_alone(tmp_path: Path) -> None:
+    lines = [json.dumps({"a": f"text {i}", "b": "same", "y": i / 4}) for i in range(21)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines))
+    (row,) = task_rows(own=OwnData(str(tmp_path / "mine.jsonl"), ("a", "b"), "y", "score"))
+    assert row["name"] == "mine" and row["scores"] == (0.0, 5.0) and row["labels"] is None
+    assert row["found"] == {"all": 21} and row["rows"] == {"train": 13, "selection": 4, "report": 4}
+    assert row.keys() == task_rows()[0].keys()
+    json.dumps(row)

@@ -8,23 +8,81 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from randprune_lab.errors import DataError
-from randprune_lab.tasks import TASKS, compute_metrics, get_task
+from randprune_lab.tasks import TASKS, Task, compute_metrics, get_task
 from randprune_lab.tasks.metrics import make_metric
 
 MRPC = get_task("mrpc")
 
 
+COLA, STSB = get_task("cola"), get_task("stsb")
+EVERY = Task("every", "", ("text",), ("a", "b", "c"), ("accuracy", "macro_f1", "matthews"), 64)  # three classes
+
+REFERENCE = {
+    "accuracy": accuracy_score,
+    "f1": f1_score,
+    "macro_f1": lambda *ids: f1_score(*ids, average="macro"),
+    "matthews": matthews_corrcoef,
+    "pearson": lambda *scores: pearsonr(*scores).statistic,
+    "spearman": lambda *scores: spearmanr(*scores).statistic,
+}
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_figures_equal_those_of_scikit_learn(seed: int) -> None:
-    predictions, references = np.random.default_rng(seed).integers(0, 2, size=(2, 100))
-    expected = {
-        "accuracy": accuracy_score(references, predictions),
-        "f1": f1_score(references, predictions),
-    }
-    assert compute_metrics(MRPC, predictions, references) == expected
+@pytest.mark.parametrize("task", [*TASKS.values(), EVERY], ids=[*TASKS, "every"])
+def test_figures_equal_those_of_scikit_learn_and_scipy(task: Task, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    if task.regression:
+        predictions, references = random.normal(size=(2, 100)).round(1)  # with ties
+    else:
+        predictions, references = random.integers(0, task.num_labels, size=(2, 100))
+    expected = {name: pytest.approx(REFERENCE[name](references, predictions), rel=1e-12) for name in task.metrics}
+    assert compute_metrics(task, predictions, references) == expected
+
+
+def test_scores_are_neither_cut_off_nor_rounded() -> None:
+    predictions, references = [0.1, 0.2, 0.4 + 1e-9], [0.1, 0.2, 0.4]
+    figures = compute_metrics(STSB, predictions, references)
+    assert figures["pearson"] == pytest.approx(pearsonr(predictions, references).statistic, rel=1e-15)
+    assert figures["spearman"] == 1.0
+
+
+CONSTANT = ([0.5] * 4, [0.1, 2.0, 3.0, 5.0], [1e-200, 0.0, 0.0, 1e-200], [1.0, 1.0, 1.0, 1.0 + 1e-15], [0.25])
+
+
+@pytest.mark.parametrize("predictions", CONSTANT)
+@pytest.mark.parametrize("references", CONSTANT)
+def test_a_correlation_is_a_number_even_where_scores_do_not_differ(
+    predictions: list[float], references: list[float]
+) -> None:
+    """0 where either side is constant; nothing is warned of."""
+    size = min(len(predictions), len(references))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = compute_metrics(STSB, predictions[:size], references[:size])
+    assert all(-1 <= value <= 1 for value in figures.values())
+    if len(set(predictions[:size])) == 1 or len(set(references[:size])) == 1:
+        assert set(figures.values()) == {0.0}
+
+
+@pytest.mark.parametrize("task", [COLA, MRPC, EVERY], ids=lambda task: task.name)
+@pytest.mark.parametrize("references", [[0, 0, 0], [1, 1, 1], [0, 1, 1], [1]])
+@pytest.mark.parametrize("prediction", [0, 1])
+def test_one_class_predicted_is_a_number_without_a_warning(task: Task, prediction: int, references: list[int]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = compute_metrics(task, [prediction] * len(references), references)
+    assert all(0 <= value <= 1 for value in figures.values())
+    assert figures.get("matthews", 0.0) == 0.0
+
+
+def test_a_constant_answer_ranks_below_one_that_knows_something() -> None:
+    references = [0.0, 1.0, 2.0, 3.0]
+    constant, weak = (compute_metrics(STSB, scores, references)["pearson"] for scores in ([1.5] * 4, [1, 0, 2, 1]))
+    assert constant == 0.0 < weak
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
@@ -36,13 +94,6 @@ def test_a_task_gets_its_own_metrics_in_its_order(task) -> None:
 def test_ids_come_as_lists_arrays_or_tensors(kind) -> None:
     # 2 of 4 right; 1 true positive, 1 false positive, 1 false negative
     assert compute_metrics(MRPC, kind([0, 1, 1, 0]), kind([0, 1, 0, 1])) == {"accuracy": 0.5, "f1": 0.5}
-
-
-@pytest.mark.parametrize("references", [[1, 1, 0], [0, 0, 0]])
-def test_f1_without_a_positive_prediction_is_zero_without_a_warning(references: list[int]) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert compute_metrics(MRPC, [0, 0, 0], references)["f1"] == 0.0
 
 
 def test_batches_add_up_and_leave_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,3 +127,18 @@ def test_the_global_random_state_is_left_alone() -> None:
 def test_what_are_not_matching_ids_is_an_error(predictions: list, references: list, message: str) -> None:
     with pytest.raises(DataError, match=message):
         compute_metrics(MRPC, predictions, references)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "message"),
+    [
+        ([0.2, float("nan"), 1.0], [0, 1, 2], "predictions must be finite, but 1 of 3 are not; .*training diverged"),
+        ([0.2, 0.3], [0.1, float("inf")], "references must be finite"),
+        ([[0.2], [0.8]], [0, 1], r"predictions must be scores, one number a row.*shape \(2, 1\); of logits take"),
+        (["a"], [1.0], "predictions must be scores"),
+        ([0.1], [1.0, 2.0], "task 'stsb': 1 predictions for 2 references"),
+    ],
+)
+def test_what_are_not_matching_scores_is_an_error(predictions: list, references: list, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        compute_metrics(STSB, predictions, references)
