@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from randprune_lab.errors import RandpruneError
-from randprune_lab.search.config import OWN_DATA, RunConfig
+from randprune_lab.search.config import OWN_DATA, PRESETS, RunConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     used.add_argument("--resume", action="store_true", help="go on with the run in this folder")
     used.add_argument("--overwrite", action="store_true", help="replace the run in this folder")
     sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    sub.add_argument(
+        "--preset", choices=PRESETS, help="begin with the settings of a preset; options change single ones of them"
+    )
     _add_fields(sub.add_argument_group("what decides the result"))
 
     sub = add("show", _show, "print what a run found")
@@ -69,12 +72,18 @@ def build_parser() -> argparse.ArgumentParser:
     _add_fields(sub, only=("glue_dir", *OWN_DATA))
     sub.add_argument("--json", action="store_true", help="print them as JSON")
 
-    sub = add("models", _models, "list the models that have a name of their own")
+    sub = add("models", _models, "list the models that have a name of their own, or describe others")
+    sub.add_argument("names", nargs="*", metavar="NAME", help="a model's name, a hub id or a local folder")
     sub.add_argument("--json", action="store_true", help="print them as JSON")
 
     sub = add("bench", _bench, "measure the package itself")
-    sub.add_argument("what", choices=("masks",), help="masks: how fast candidates are drawn")
-    sub.add_argument("--shapes", default="bert-base", help="bert-base, gpt2 or 'one 4096x11008' (default: bert-base)")
+    sub.add_argument(
+        "what",
+        choices=("masks", "tasks"),
+        help="masks: how fast candidates are drawn; tasks: how well mini-GLUE is learned and pruned (many minutes)",
+    )
+    sub.add_argument("--shapes", default="bert-base", help="masks: bert-base, gpt2 or 'one 4096x11008' (bert-base)")
+    sub.add_argument("--task", nargs="*", default=(), metavar="NAME", help="tasks: only these")
     sub.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
 
     sub = add("report", _report, "execute the notebooks and write an HTML report")
@@ -97,6 +106,8 @@ def _run(options: argparse.Namespace) -> int:
 
     given = _given(options)
     stored = options.resume and ((options.out / "config.json").is_file() or not given)
+    if options.preset:
+        given = PRESETS[options.preset] | given
     config = dataclasses.replace(read_config(options.out) if stored else RunConfig(), **given)
     path = run(config, options.out, resume=options.resume, overwrite=options.overwrite, progress=sys.stderr.isatty())
     return _print_run(RunRecord.load(path), options.json)
@@ -118,15 +129,22 @@ def _tasks(options: argparse.Namespace) -> int:
 def _models(options: argparse.Namespace) -> int:
     from randprune_lab.models import model_rows
 
-    return _print_rows(model_rows(), options.json)
+    return _print_rows(model_rows(options.names), options.json)
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from randprune_lab.bench.masks import bench_masks, describe
     from randprune_lab.files import write_json
 
-    rows = bench_masks(options.shapes)
-    print(describe(rows))
+    if options.what == "masks":
+        from randprune_lab.bench import masks
+
+        rows = masks.bench_masks(options.shapes)
+        print(masks.describe(rows))
+    else:
+        from randprune_lab.bench import tasks
+
+        rows = tasks.bench_tasks(options.task)
+        print(tasks.describe(rows))
     if options.json:
         write_json(options.json, rows)
     return 0

@@ -56,7 +56,7 @@ class Search:
     def __init__(self, config: RunConfig, progress: bool):
         self.config, self.progress = config, progress
         self.splits = load_splits(
-            config.own_data or config.task, glue_dir=config.glue_dir, train_size=config.train_size
+            config.own_data or config.mini_glue or config.task, glue_dir=config.glue_dir, train_size=config.train_size
         )
         self.task = self.splits.task
         self.model, self.tokenizer = self._load_model()

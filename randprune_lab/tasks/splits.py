@@ -108,14 +108,15 @@ def load_splits(
         ConfigError: if `train_size` is below the number of labels or above the rows there are.
         DataError: if the data cannot be had, or a row cannot be understood.
     """
-    if isinstance(task, str) and task in GENERATORS and train_size is not None:
-        task = MiniGlue(task, train=train_size)
-    if isinstance(task, MiniGlue):
-        spec, corpus = get_task(task.task), generate(task)
-    elif isinstance(task, OwnData):
-        if glue_dir is not None:
-            raise ConfigError(f"{task.data} is no GLUE task; leave glue_dir (--glue-dir) out")
+    if glue_dir is not None and not isinstance(task, str):
+        name = task.data if isinstance(task, OwnData) else f"task {task.task!r}"
+        raise ConfigError(f"{name} is no GLUE task; leave glue_dir (--glue-dir) out")
+    if task in GENERATORS and train_size is not None:
+        task = MiniGlue(str(task), train=train_size)
+    if isinstance(task, OwnData):
         spec, corpus = read_own_data(task)
+    elif isinstance(task, MiniGlue):
+        spec, corpus = get_task(task.task), generate(task)
     else:
         spec = get_task(task)
         corpus = read_corpus(spec, glue_dir=glue_dir, hub_id=hub_id)

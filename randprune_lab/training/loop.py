@@ -57,11 +57,11 @@ def train(
     epochs = [training_batches(data.lengths, config.batch_size, config.seed, epoch) for epoch in range(config.epochs)]
     batches = [rows for epoch in epochs for rows in epoch]
     optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(config, len(batches)))
+    factor = _schedule(config, len(batches))
     if teacher is not None and config.distillation.needs_teacher_states:
         use_eager_attention(model, teacher.model)
         teacher.model.to(accelerator.device)
-    model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
+    model, optimizer = accelerator.prepare(model, optimizer)
     enforce = mask.enforcer(accelerator.unwrap_model(model)) if mask else _nothing
     enforce()
 
@@ -76,8 +76,9 @@ def train(
             value = loss(model, batch, teacher, config.distillation)
             accelerator.backward(value)
             accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * factor(step - 1)
             optimizer.step()
-            schedule.step()
             optimizer.zero_grad()
             enforce()
             since.append(value.item())

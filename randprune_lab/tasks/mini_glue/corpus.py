@@ -49,7 +49,7 @@ class MiniGlue:
     difficulty: int = 1
     label_noise: float = 0.0
     seed: int = 0
-    train: int = 4000
+    train: int = 8000
     selection: int = 500
     report: int = 1000
 

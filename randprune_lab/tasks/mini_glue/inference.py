@@ -113,9 +113,9 @@ def qnli(random: Random, label: int, difficulty: int) -> Texts:
     Difficulty: at most so many further deeds are told in the sentence; the question is about one of them.
     """
     asked = random.choice(_ASKED)
-    event = replace(draw_event(random), place=random.choice(PLACES if asked == "place" else TIMES))
+    event = replace(draw_event(random), circumstance=random.choice(PLACES if asked == "place" else TIMES))
     told = event if label == 0 else _unanswering(random, event, asked)
-    others = (draw_event(random, place=coin(random)) for _ in range(random.randint(0, difficulty)))
+    others = (draw_event(random, circumstance=coin(random)) for _ in range(random.randint(0, difficulty)))
     clauses = [told, *(clause for clause in others if not _answers(clause, event, asked))]
     random.shuffle(clauses)
     return _question(random, event, asked), " and ".join(tell(random, clause, passive=False) for clause in clauses)
@@ -124,7 +124,7 @@ def qnli(random: Random, label: int, difficulty: int) -> Texts:
 def _unanswering(random: Random, event: Event, asked: str) -> Event:
     """What does not answer: the deed without what is asked, or with the roles exchanged, or another deed."""
     if asked in ("place", "time") and coin(random):
-        return replace(event, place=random.choice(TIMES if asked == "place" else PLACES))
+        return replace(event, circumstance=random.choice(TIMES if asked == "place" else PLACES))
     if coin(random):
         return swap_roles(event)
     while True:
@@ -143,8 +143,8 @@ def _answers(told: Event, event: Event, asked: str) -> bool:
         told.verb == event.verb
         and (asked == "agent" or told.agent == event.agent)
         and (asked == "patient" or told.patient == event.patient)
-        and (asked != "place" or told.place in PLACES)
-        and (asked != "time" or told.place in TIMES)
+        and (asked != "place" or told.circumstance in PLACES)
+        and (asked != "time" or told.circumstance in TIMES)
     )
 
 
@@ -166,7 +166,7 @@ def rte(random: Random, label: int, difficulty: int) -> Texts:
 
     Difficulty: the more, the more sentences are in the passive; from 2 on both nouns have an adjective.
     """
-    event = draw_event(random, adjectives=2 if difficulty == 2 else 0, place=True)
+    event = draw_event(random, adjectives=2 if difficulty == 2 else 0, circumstance=True)
     hypothesis = _weaker(random, event)
     while label and follows(event, hypothesis):  # entailment is the first label
         hypothesis = _weaker(random, event)
@@ -185,7 +185,7 @@ def _weaker(random: Random, event: Event) -> Event:
         _ANYTHING[event.patient.kind] if coin(random, 0.3) else event.patient,
         event.agent_adjective if coin(random, 0.8) else None,
         event.patient_adjective if coin(random, 0.8) else None,
-        event.place if coin(random) else None,
+        event.circumstance if coin(random) else None,
     )
 
 
@@ -197,5 +197,5 @@ def follows(text: Event, hypothesis: Event) -> bool:
         and hypothesis.patient in (text.patient, _ANYTHING[text.patient.kind])
         and hypothesis.agent_adjective in (text.agent_adjective, None)
         and hypothesis.patient_adjective in (text.patient_adjective, None)
-        and hypothesis.place in (text.place, None)
+        and hypothesis.circumstance in (text.circumstance, None)
     )

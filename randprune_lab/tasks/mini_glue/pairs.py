@@ -20,7 +20,7 @@ from randprune_lab.tasks.mini_glue.phrases import (
 from randprune_lab.tasks.mini_glue.words import ASKED, GIVE, TAKE, THINGS
 
 # Most pairs can be laid side by side, word on word: from these a model learns to compare, and then the rest.
-PASSIVE = 0.15  # chance of the passive in a sentence, for each step of difficulty
+PASSIVE = 0.1  # chance of the passive in a sentence, for each step of difficulty
 TAKEN = 0.1  # likewise, chance that a question begins with what is taken
 
 
@@ -29,7 +29,7 @@ def mrpc(random: Random, label: int, difficulty: int) -> Texts:
 
     Difficulty: the more, the more sentences are in the passive; from 2 on both nouns have an adjective.
     """
-    event = draw_event(random, adjectives=2 if difficulty == 2 else 0, place=True)
+    event = draw_event(random, adjectives=2 if difficulty == 2 else 0, circumstance=True)
     same = event if label else _another(random, event)
     chance = PASSIVE * difficulty
     return tell(random, event, passive=coin(random, chance)), tell(random, same, passive=coin(random, chance))
@@ -46,11 +46,11 @@ def _another(random: Random, event: Event) -> Event:
 
 
 def stsb(random: Random, label: int, difficulty: int) -> Texts:
-    """How much do two sentences agree? In so many of five parts: agent, its adjective, deed, patient, place.
+    """How much do two sentences agree? In so many of five parts: agent, its adjective, deed, patient, circumstance.
 
     Difficulty: where neither agent nor patient agree, they are never, half of the time or always exchanged.
     """
-    event = replace(draw_event(random, adjectives=2, place=True), patient_adjective=None)
+    event = replace(draw_event(random, adjectives=2, circumstance=True), patient_adjective=None)
     changed = set(random.sample(parts(event), 5 - label))
     other = event
     if {"agent", "patient"} <= changed and coin(random, difficulty / 2):

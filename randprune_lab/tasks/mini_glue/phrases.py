@@ -6,24 +6,25 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from randprune_lab.tasks.mini_glue.words import ADJECTIVES, NOUNS, PLACES, TRANSITIVE, Noun, Verb
+from randprune_lab.tasks.mini_glue.words import ADJECTIVES, NOUNS, PLACES, TIMES, TRANSITIVE, Noun, Verb
 
+CIRCUMSTANCES = PLACES + TIMES
 Texts = tuple[str, ...]  # one text for each field of the task
 
 
 @dataclass(frozen=True)
 class Event:
-    """Who did what to whom, and where: what a sentence means, whatever its words. Numbers count in word lists."""
+    """Who did what to whom, and where or when: what a sentence means, whatever its words. Numbers count in word lists."""
 
     agent: Noun
     verb: int
     patient: Noun
     agent_adjective: int | None = None
     patient_adjective: int | None = None
-    place: str | None = None
+    circumstance: str | None = None
 
 
-def draw_event(random: Random, *, adjectives: int = 0, place: bool = False) -> Event:
+def draw_event(random: Random, *, adjectives: int = 0, circumstance: bool = False) -> Event:
     """An event of two different nouns, of which `adjectives`, 0 to 2, have an adjective."""
     agent, patient = random.sample(NOUNS, 2)
     one, two = random.sample(range(len(ADJECTIVES)), 2)
@@ -34,7 +35,7 @@ def draw_event(random: Random, *, adjectives: int = 0, place: bool = False) -> E
         patient,
         one if 0 in described else None,
         two if 1 in described else None,
-        random.choice(PLACES) if place else None,
+        random.choice(CIRCUMSTANCES) if circumstance else None,
     )
 
 
@@ -64,8 +65,8 @@ def change(random: Random, event: Event, part: str) -> Event:
     changed: dict[str, Any] = {}
     if part in ("agent", "patient"):
         changed[part] = random.choice([noun for noun in NOUNS if noun not in (event.agent, event.patient)])
-    elif part == "place":
-        changed[part] = random.choice([place for place in PLACES if place != event.place])
+    elif part == "circumstance":
+        changed[part] = random.choice([each for each in CIRCUMSTANCES if each != event.circumstance])
     else:
         count = len(TRANSITIVE if part == "verb" else ADJECTIVES)
         changed[part] = (vars(event)[part] + random.randrange(1, count)) % count
@@ -88,7 +89,7 @@ def tell(random: Random, event: Event, *, passive: bool) -> str:
     patient = noun_phrase(random, event.patient.one, event.patient_adjective)
     past = verb_of(random, event).past
     told = (patient, "was", past, "by", agent) if passive else (agent, past, patient)
-    return join(*told, event.place)
+    return join(*told, event.circumstance)
 
 
 def coin(random: Random, chance: float = 0.5) -> bool:

@@ -75,7 +75,7 @@ ASKED = (  # each row asks the same, in as many words
 )
 GIVE = ("swap", "trade")  # one for another
 TAKE = ("get", "buy")  # the other for the one
-THINGS = ("car", "bike", "boat", "piano", "lamp", "tent", "goat", "horse", "watch", "ring")
+THINGS = ("car", "bike", "boat", "piano", "lamp", "tent", "goat", "horse", "watch", "ring", "camera", "book")
 
 CONNECTIVES = (
     "the",
