@@ -24,6 +24,9 @@ from randprune_lab.training.scoring import SplitScore, predict, score
 
 log = logging.getLogger("randprune_lab")
 
+UNKNOWN = 0.2
+"""Share of unknown tokens above which a model's vocabulary is not for this text."""
+
 
 def run(
     config: RunConfig,
@@ -198,6 +201,11 @@ class Search:
             raise ConfigError(
                 f"model {self.config.model!r} takes at most {places} tokens, but an input has {encoded.lengths.max()}; "
                 f"give max_length (--max-length) {places}"
+            )
+        if (unknown := encoded.share(self.tokenizer.unk_token_id)) > UNKNOWN:
+            raise ConfigError(
+                f"model {self.config.model!r} does not know {unknown:.0%} of the words of task {self.task.name!r}; "
+                "take one for such text, such as tiny-minilm or minilm"
             )
         return encoded
 

@@ -38,6 +38,10 @@ class Encoded:
         """Where each row begins."""
         return np.cumsum(self.lengths) - self.lengths
 
+    def share(self, token: int | None) -> float:
+        """The share of all tokens that are this one."""
+        return float(np.mean(self.inputs["input_ids"] == token)) if token is not None else 0.0
+
     def first(self, rows: int) -> Encoded:
         """The first rows."""
         tokens = int(self.lengths[:rows].sum())

@@ -10,11 +10,11 @@ from randprune_lab.tasks.mini_glue.pairs import PASSIVE
 from randprune_lab.tasks.mini_glue.phrases import (
     Event,
     Texts,
+    another,
     change,
     coin,
     draw_event,
     join,
-    parts,
     swap_roles,
     tell,
     verb_of,
@@ -104,37 +104,35 @@ def _step(before: str | None, after: str | None) -> Relation:
     return "wider" if after is None else "narrower" if before is None else "other"
 
 
-_ASKED = ("agent", "patient", "place", "time")
+WHO = 0.15  # chance, for each step of difficulty, that a question is after who did it or to whom it was done
+FURTHER = 0.3  # likewise, of a further deed
 
 
 def qnli(random: Random, label: int, difficulty: int) -> Texts:
     """Does the sentence hold the answer? If not, it tells of another deed, or of this one but not what is asked.
 
-    Difficulty: at most so many further deeds are told in the sentence; the question is about one of them.
+    Difficulty: at most so many further deeds are told, and the more questions ask who or whom, not where or when.
     """
-    asked = random.choice(_ASKED)
+    asked = random.choice(("agent", "patient") if coin(random, WHO * difficulty) else ("place", "time"))
     event = replace(draw_event(random), circumstance=random.choice(PLACES if asked == "place" else TIMES))
-    told = event if label == 0 else _unanswering(random, event, asked)
-    others = (draw_event(random, circumstance=coin(random)) for _ in range(random.randint(0, difficulty)))
-    clauses = [told, *(clause for clause in others if not _answers(clause, event, asked))]
+    told = event if label == 0 else _unanswering(random, event, asked)  # entailment is the first label
+    further = (draw_event(random, circumstance=coin(random)) for _ in range(difficulty) if coin(random, FURTHER))
+    clauses = [told, *(clause for clause in further if not _answers(clause, event, asked))]
     random.shuffle(clauses)
     return _question(random, event, asked), " and ".join(tell(random, clause, passive=False) for clause in clauses)
 
 
 def _unanswering(random: Random, event: Event, asked: str) -> Event:
-    """What does not answer: the deed without what is asked, or with the roles exchanged, or another deed."""
-    if asked in ("place", "time") and coin(random):
+    """What does not answer: the deed with the roles exchanged, or without what is asked, or another deed."""
+    kind = random.choice(("exchanged", "without", "another"))
+    if kind == "without" and asked in ("place", "time"):
         return replace(event, circumstance=random.choice(TIMES if asked == "place" else PLACES))
-    if coin(random):
-        return swap_roles(event)
-    while True:
-        other = draw_event(random)
-        agent = event.agent if coin(random) else other.agent
-        patient = event.patient if coin(random) else other.patient
-        verb = event.verb if coin(random) else other.verb
-        deed = replace(event, agent=agent, patient=patient, verb=verb)
-        if agent != patient and not _answers(deed, event, asked):
-            return deed
+    deed = swap_roles(event)
+    while kind == "another" and (deed == swap_roles(event) or _answers(deed, event, asked)):
+        deed = event
+        for part in random.sample(("agent", "verb", "patient"), random.randint(1, 2)):
+            deed = change(random, deed, part)
+    return deed
 
 
 def _answers(told: Event, event: Event, asked: str) -> bool:
@@ -169,10 +167,7 @@ def rte(random: Random, label: int, difficulty: int) -> Texts:
     event = draw_event(random, adjectives=2 if difficulty == 2 else 0, circumstance=True)
     hypothesis = _weaker(random, event)
     while label and follows(event, hypothesis):  # entailment is the first label
-        hypothesis = _weaker(random, event)
-        hypothesis = (
-            swap_roles(hypothesis) if coin(random) else change(random, hypothesis, random.choice(parts(hypothesis)))
-        )
+        hypothesis = another(random, _weaker(random, event))
     chance = PASSIVE * difficulty
     return tell(random, event, passive=coin(random, chance)), tell(random, hypothesis, passive=coin(random, chance))
 
@@ -180,9 +175,9 @@ def rte(random: Random, label: int, difficulty: int) -> Texts:
 def _weaker(random: Random, event: Event) -> Event:
     """The same said with less: each part may be left out, or told by its kind."""
     return Event(
-        _ANYTHING[event.agent.kind] if coin(random, 0.3) else event.agent,
+        _ANYTHING[event.agent.kind] if coin(random, 0.2) else event.agent,
         event.verb,
-        _ANYTHING[event.patient.kind] if coin(random, 0.3) else event.patient,
+        _ANYTHING[event.patient.kind] if coin(random, 0.2) else event.patient,
         event.agent_adjective if coin(random, 0.8) else None,
         event.patient_adjective if coin(random, 0.8) else None,
         event.circumstance if coin(random) else None,

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from randprune_lab.tasks.mini_glue.phrases import (
     Event,
     Texts,
+    another,
     change,
     coin,
     draw_event,
     join,
     parts,
-    swap_roles,
     tell,
 )
 from randprune_lab.tasks.mini_glue.words import ASKED, GIVE, TAKE, THINGS
@@ -30,19 +30,9 @@ def mrpc(random: Random, label: int, difficulty: int) -> Texts:
     Difficulty: the more, the more sentences are in the passive; from 2 on both nouns have an adjective.
     """
     event = draw_event(random, adjectives=2 if difficulty == 2 else 0, circumstance=True)
-    same = event if label else _another(random, event)
+    same = event if label else another(random, event)
     chance = PASSIVE * difficulty
     return tell(random, event, passive=coin(random, chance)), tell(random, same, passive=coin(random, chance))
-
-
-def _another(random: Random, event: Event) -> Event:
-    """Another event: half of the time the same with the roles exchanged, else with one to three parts changed."""
-    if coin(random):
-        return swap_roles(event)
-    other = event
-    for part in random.sample(parts(event), random.randint(1, 3)):
-        other = change(random, other, part)
-    return other
 
 
 def stsb(random: Random, label: int, difficulty: int) -> Texts:

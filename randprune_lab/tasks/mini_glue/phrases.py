@@ -14,7 +14,7 @@ Texts = tuple[str, ...]  # one text for each field of the task
 
 @dataclass(frozen=True)
 class Event:
-    """Who did what to whom, and where or when: what a sentence means, whatever its words. Numbers count in word lists."""
+    """Who did what to whom, and where or when: what a sentence means. Numbers count in the word lists."""
 
     agent: Noun
     verb: int
@@ -50,11 +50,6 @@ def swap_roles(event: Event) -> Event:
     )
 
 
-def swap_adjectives(event: Event) -> Event:
-    """The same with the adjectives exchanged: what was said of one is said of the other."""
-    return replace(event, agent_adjective=event.patient_adjective, patient_adjective=event.agent_adjective)
-
-
 def parts(event: Event) -> list[str]:
     """The names of the parts that are there."""
     return [name for name, value in vars(event).items() if value is not None]
@@ -71,6 +66,15 @@ def change(random: Random, event: Event, part: str) -> Event:
         count = len(TRANSITIVE if part == "verb" else ADJECTIVES)
         changed[part] = (vars(event)[part] + random.randrange(1, count)) % count
     return replace(event, **changed)
+
+
+def another(random: Random, event: Event) -> Event:
+    """Another event: half of the time the same with the roles exchanged, else with one to three parts changed."""
+    if coin(random):
+        return swap_roles(event)
+    for part in random.sample(parts(event), random.randint(1, 3)):
+        event = change(random, event, part)
+    return event
 
 
 def verb_of(random: Random, event: Event) -> Verb:
