@@ -254,7 +254,7 @@ def test_loading_says_nothing_and_silences_nothing_after(
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("mini-lm", "did you mean 'minilm'?"),
+        ("mini-lm", "did you mean 'minilm'"),
         ("randprune-lab/there-is-no-such-model", "known: minilm, tiny, tiny-minilm"),
         ("./no/such/folder", "known: minilm, tiny, tiny-minilm"),
     ],
@@ -443,9 +443,7 @@ def test_principal_components_keep_what_varies_most_and_have_a_sign() -> None:
 def test_the_embeddings_of_tiny_minilm_have_the_neighbours_of_minilms() -> None:
     whole, words = load_model("minilm", task=2, layers=1)
     reduced, _ = load_model("tiny-minilm", task=2)
-    some = words.convert_tokens_to_ids(
-        ["good", "great", "bad", "film", "movie", "dog", "cat", "river", "water", "king", "queen", "one", "two", "red"]
-    )
+    some = words.convert_tokens_to_ids(["good", "great", "bad", "film", "movie", "dog", "cat", "river", "king", "two"])
     similar = []
     for model in (whole, reduced):
         vectors = model.bert.embeddings.word_embeddings.weight.detach()

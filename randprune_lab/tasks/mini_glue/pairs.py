@@ -7,7 +7,6 @@ from random import Random
 from typing import NamedTuple
 
 from randprune_lab.tasks.mini_glue.phrases import (
-    Event,
     Texts,
     another,
     change,
