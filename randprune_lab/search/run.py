@@ -25,6 +25,9 @@ from randprune_lab.training.scoring import SplitScore, predict, score
 
 log = logging.getLogger("randprune_lab")
 
+UNKNOWN = 0.2
+"""Share of unknown tokens above which a model's vocabulary is not for this text."""
+
 
 def run(
     config: RunConfig,
@@ -61,7 +64,7 @@ class Search:
     def __init__(self, config: RunConfig, progress: bool, executor: Executor | None = None):
         self.config, self.progress, self.executor = config, progress, executor or InProcess()
         self.splits = load_splits(
-            config.own_data or config.task, glue_dir=config.glue_dir, train_size=config.train_size
+            config.own_data or config.mini_glue or config.task, glue_dir=config.glue_dir, train_size=config.train_size
         )
         self.task = self.splits.task
         self.model, self.tokenizer = self._load_model()
@@ -198,6 +201,11 @@ class Search:
             raise ConfigError(
                 f"model {self.config.model!r} takes at most {places} tokens, but an input has {encoded.lengths.max()}; "
                 f"give max_length (--max-length) {places}"
+            )
+        if (unknown := encoded.share(self.tokenizer.unk_token_id)) > UNKNOWN:
+            raise ConfigError(
+                f"model {self.config.model!r} does not know {unknown:.0%} of the words of task {self.task.name!r}; "
+                "take one for such text, such as tiny-minilm or minilm"
             )
         return encoded
 

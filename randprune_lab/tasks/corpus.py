@@ -28,6 +28,7 @@ class Corpus:
     report: list[Row] | None  # None where the source has no report set of its own
     further_reports: Mapping[str, list[Row]] = field(default_factory=dict)  # by the task's names for them
     found: Mapping[str, int] = field(default_factory=dict)  # rows of each split by the source's name for it
+    selection: list[Row] | None = None  # given only by a source that gives all roles itself: they are taken as they are
 
 
 def unused(split: str) -> str:

@@ -9,10 +9,14 @@ from randprune_lab.errors import ConfigError
 from randprune_lab.tasks.corpus import Corpus
 from randprune_lab.tasks.glue_folder import read_glue_folder
 from randprune_lab.tasks.hub import HUB_ID, read_hub
+from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue, generate
 from randprune_lab.tasks.package import read_package
 from randprune_lab.tasks.spec import Task
 
-OFFLINE: dict[str, Callable[[Task], Corpus]] = {"rotten_tomatoes": read_package}
+OFFLINE: dict[str, Callable[[Task], Corpus]] = {
+    "rotten_tomatoes": read_package,
+    **dict.fromkeys(GENERATORS, lambda task: generate(MiniGlue(task.name))),
+}
 """Tasks that have a source of their own, which needs neither a folder nor a network."""
 
 

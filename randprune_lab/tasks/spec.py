@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from randprune_lab.errors import unknown_name
@@ -173,7 +173,26 @@ _TABLE = (
     ),
 )
 
-TASKS: dict[str, Task] = {task.name: task for task in _TABLE}
+_MINI = {  # generated tasks in the likeness of GLUE's: the same fields, labels and metrics
+    "cola": "Is a sentence well formed?",
+    "sst2": "Does a sentence praise or blame?",
+    "mrpc": "Do two sentences say the same?",
+    "stsb": "In how many of five parts do two sentences agree?",
+    "qqp": "Do two questions ask the same?",
+    "mnli": "Does a hypothesis about all, some or none follow from a premise, contradict it, or neither?",
+    "qnli": "Does a sentence hold the answer to a question?",
+    "rte": "Does a sentence that says less follow from a text?",
+}
+
+
+def _mini(task: Task) -> Task:
+    description = f"{_MINI[task.name]} (generated, offline)"
+    return replace(task, name=f"mini-{task.name}", description=description, max_length=48, glue=None)
+
+
+_MINI_TABLE = tuple(_mini(task) for task in _TABLE if task.name in _MINI)
+
+TASKS: dict[str, Task] = {task.name: task for task in (*_TABLE, *_MINI_TABLE)}
 
 
 def get_task(name: str) -> Task:

@@ -17,6 +17,7 @@ import numpy as np
 from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.hub import HUB_ID
+from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue, generate
 from randprune_lab.tasks.own_data import OwnData, read_own_data
 from randprune_lab.tasks.sources import read_corpus
 from randprune_lab.tasks.spec import Task, get_task, suffixed
@@ -83,13 +84,13 @@ class Splits:
 
 
 def load_splits(
-    task: str | OwnData,
+    task: str | OwnData | MiniGlue,
     *,
     glue_dir: str | Path | None = None,
     hub_id: str = HUB_ID,
     train_size: int | None = None,
 ) -> Splits:
-    """The splits of a task, or of data of one's own, which define a task.
+    """The splits of a task, or of data of one's own, which define a task, or of a generated task made to measure.
 
     Roles depend on the texts alone: not on a seed, nor on the order of the source.
 
@@ -99,17 +100,23 @@ def load_splits(
     Args:
         glue_dir: a folder of GLUE's TSV files to read instead of the hub.
         hub_id: a data set on the hub, or a local folder in the same layout.
-        train_size: rows of the train set to use, by default all; a smaller set is part of every larger one.
+        train_size: rows of the train set to use, by default all; a smaller set is part of every larger one. Of a
+            generated task there can be more than by default.
 
     Raises:
         UnknownNameError: if there is no such task.
         ConfigError: if `train_size` is below the number of labels or above the rows there are.
         DataError: if the data cannot be had, or a row cannot be understood.
     """
+    if glue_dir is not None and not isinstance(task, str):
+        name = task.data if isinstance(task, OwnData) else f"task {task.task!r}"
+        raise ConfigError(f"{name} is no GLUE task; leave glue_dir (--glue-dir) out")
+    if task in GENERATORS and train_size is not None:
+        task = MiniGlue(str(task), train=train_size)
     if isinstance(task, OwnData):
-        if glue_dir is not None:
-            raise ConfigError(f"{task.data} is no GLUE task; leave glue_dir (--glue-dir) out")
         spec, corpus = read_own_data(task)
+    elif isinstance(task, MiniGlue):
+        spec, corpus = get_task(task.task), generate(task)
     else:
         spec = get_task(task)
         corpus = read_corpus(spec, glue_dir=glue_dir, hub_id=hub_id)
@@ -161,6 +168,8 @@ def assign_roles(corpus: Corpus) -> Roles:
 
     Raises `DataError` if there are too few rows for three roles.
     """
+    if corpus.selection is not None and corpus.report is not None:
+        return Roles(corpus.train, corpus.selection, corpus.report, dict(corpus.further_reports), 0, 0)
     pool = _groups(corpus.train)
     size = len(corpus.train)
     stratum = _stratum(corpus.train)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,26 +17,60 @@ MEGABATCH = 50
 """Batches that are sorted by length together: more pads less, fewer shuffle better."""
 
 
+Ids = Int64[np.ndarray, " m"]
+
+
 @dataclass(frozen=True)
 class Encoded:
-    """One split, tokenized. `features[i]` are token ids without padding, `labels[i]` the label id or the score."""
+    """One split, tokenized: what the model takes, end to end, of row after row, without padding."""
 
-    features: list[dict[str, list[int]]]
-    labels: Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]
-    tokenizer: Any
+    inputs: dict[str, Ids]  # token ids, and what goes with them
+    lengths: Int64[np.ndarray, " n"]  # tokens of each row
+    labels: Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]  # label ids or scores
+    padding: dict[str, int]  # for each input the value that stands where a row is shorter than others of its batch
+    left: bool = False  # whether padding goes before the row
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(self.lengths)
 
-    @property
-    def lengths(self) -> Int64[np.ndarray, " n"]:
-        return np.array([len(feature["input_ids"]) for feature in self.features], dtype=np.int64)
+    @cached_property
+    def starts(self) -> Int64[np.ndarray, " n"]:
+        """Where each row begins."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def share(self, token: int | None) -> float:
+        """The share of all tokens that are this one."""
+        return float(np.mean(self.inputs["input_ids"] == token)) if token is not None else 0.0
+
+    def first(self, rows: int) -> Encoded:
+        """The first rows."""
+        tokens = int(self.lengths[:rows].sum())
+        return replace(
+            self,
+            inputs={name: values[:tokens] for name, values in self.inputs.items()},
+            lengths=self.lengths[:rows],
+            labels=self.labels[:rows],
+        )
 
     def batch(self, rows: Sequence[int]) -> dict[str, Tensor]:
-        """The given rows, padded to the longest: what the model takes, and `labels` and `rows`."""
-        batch = dict(self.tokenizer.pad([self.features[row] for row in rows], return_tensors="pt"))
-        batch["labels"] = torch.from_numpy(self.labels[list(rows)])
-        batch["rows"] = torch.tensor(rows)
+        """The given rows, padded to the longest: what the model takes, and `labels` and `rows`.
+
+        Like the tokenizer's own `pad`, but a hundred times as fast: small models would wait for it.
+        """
+        chosen = np.asarray(rows)
+        lengths = self.lengths[chosen, None]
+        columns = np.arange(lengths.max())
+        if self.left:
+            columns = columns - (lengths.max() - lengths)
+        taken = (columns >= 0) & (columns < lengths)
+        places = (self.starts[chosen, None] + columns)[taken]
+        batch = {}
+        for name, values in self.inputs.items():
+            padded = np.full(taken.shape, self.padding[name])
+            padded[taken] = values[places]
+            batch[name] = torch.from_numpy(padded)
+        batch["labels"] = torch.from_numpy(self.labels[chosen])
+        batch["rows"] = torch.from_numpy(chosen)
         return batch
 
 
@@ -42,10 +78,16 @@ def encode(dataset: Any, text_fields: Sequence[str], tokenizer: Any, max_length:
     """Tokenize a split that has the columns `text_fields` (one sentence or a pair) and `label`, whole or fractional."""
     texts = [list(dataset[name]) for name in text_fields]
     encoded = tokenizer(*texts, truncation=True, max_length=max_length)
-    features = [{key: encoded[key][row] for key in encoded} for row in range(len(dataset))]
     labels = np.asarray(dataset["label"])
     kind = np.float32 if np.issubdtype(labels.dtype, np.floating) else np.int64
-    return Encoded(features, labels.astype(kind), tokenizer)
+    special = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+    return Encoded(
+        inputs={name: np.fromiter(chain.from_iterable(encoded[name]), dtype=np.int64) for name in encoded},
+        lengths=np.fromiter(map(len, encoded["input_ids"]), dtype=np.int64),
+        labels=labels.astype(kind),
+        padding={name: special.get(name, 0) for name in encoded},
+        left=tokenizer.padding_side == "left",
+    )
 
 
 def training_batches(

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -75,3 +76,22 @@ def test_bad_settings_are_named_with_their_value(change, message):
 def test_unknown_names_come_with_the_nearest(change, message):
     with pytest.raises(UnknownNameError, match=message):
         rl.RunConfig(**change)
+
+
+def test_a_preset_is_a_beginning_on_which_settings_can_be_put():
+    lesson = rl.RunConfig.preset("lesson")
+    assert lesson.model == "tiny" and lesson.task.startswith("mini-")
+    assert rl.RunConfig.preset("lesson", task="mini-mnli", candidates=2) == dataclasses.replace(
+        lesson, task="mini-mnli", candidates=2
+    )
+    with pytest.raises(UnknownNameError, match="unknown preset 'leson'; did you mean 'lesson'"):
+        rl.RunConfig.preset("leson")
+
+
+def test_settings_of_generated_data_are_for_generated_tasks():
+    config = rl.RunConfig(task="mini-rte", difficulty=2, label_noise=0.1, data_seed=5, train_size=300)
+    wanted = config.mini_glue
+    assert (wanted.difficulty, wanted.label_noise, wanted.seed, wanted.train) == (2, 0.1, 5, 300)
+    assert rl.RunConfig(task="sst2").mini_glue is None
+    with pytest.raises(ConfigError, match="difficulty 2 is for the tasks of mini-GLUE"):
+        rl.RunConfig(task="sst2", difficulty=2)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from randprune_lab.training.data import MEGABATCH, scoring_batches, training_batches
+from randprune_lab.models import load_model
+from randprune_lab.training.data import MEGABATCH, encode, scoring_batches, training_batches
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1001)
 
@@ -34,3 +35,32 @@ def test_batches_come_in_no_order_of_length():
     lengths = np.arange(32 * MEGABATCH)
     means = [lengths[batch].mean() for batch in training_batches(lengths, 32, seed=0, epoch=0)]
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.65  # 5 standard deviations of 50 pairs
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_batch_is_what_the_tokenizer_itself_would_make_of_its_rows(tiny_model, side):
+    _, tokenizer = load_model(tiny_model, task=2)
+    tokenizer.padding_side = side
+    rows = {"one": ["the film", "a good story", "bad"], "two": ["is", "very dull", "the cast"], "label": [0, 1, 0]}
+    encoded = encode(Rows(rows), ("one", "two"), tokenizer, 8)
+    for chosen in ([0], [2, 0], [0, 1, 2]):
+        batch = encoded.batch(chosen)
+        pairs = [[rows["one"][row] for row in chosen], [rows["two"][row] for row in chosen]]
+        wanted = tokenizer(*pairs, padding=True, truncation=True, max_length=8, return_tensors="pt")
+        assert {name: batch[name].tolist() for name in wanted} == {name: wanted[name].tolist() for name in wanted}
+        assert batch["labels"].tolist() == [rows["label"][row] for row in chosen]
+        assert batch["rows"].tolist() == chosen
+
+
+def test_the_first_rows_are_a_split_like_any_other(lab):
+    few = lab.train.first(5)
+    assert len(few) == 5
+    ours, theirs = few.batch([4, 1]), lab.train.batch([4, 1])
+    assert all(ours[name].tolist() == theirs[name].tolist() for name in theirs)
+
+
+class Rows(dict):
+    """Columns, with the number of rows as their length."""
+
+    def __len__(self):
+        return len(self["label"])

@@ -1,0 +1,172 @@
+"""Whether mini-GLUE can be learned, by what, and whether there is anything to prune: two tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from randprune_lab.masks.rules import Magnitude, Rule, Voting
+from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.models import load_model
+from randprune_lab.tasks import Splits, compute_metrics, load_splits
+from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
+from randprune_lab.training.config import TrainingConfig
+from randprune_lab.training.data import Encoded, encode
+from randprune_lab.training.loop import train
+from randprune_lab.training.scoring import predict, score
+
+DENSE = TrainingConfig(epochs=8, learning_rate=1e-3, evaluate_every=10**6)
+SHORT = TrainingConfig(epochs=1, learning_rate=1e-3, evaluate_every=10**6)  # after pruning
+SHORT_ROWS = 3000
+SPARSITIES = (0.54, 0.83, 0.9375, 0.97, 0.99, 0.995)
+CANDIDATES = 4
+RULE = Voting(sampling_ratio=1e-4, power=5)
+
+
+def bench_tasks(
+    names: Sequence[str] = (), *, sparsities: Sequence[float] = SPARSITIES, train_size: int | None = None
+) -> list[dict[str, Any]]:
+    """For each task of mini-GLUE: how well it is learned, and how well it is kept when pruned.
+
+    All scores are the task's primary metric on the report set. Pruned: level by level, the magnitude mask and some
+    candidates, each trained for one epoch on `SHORT_ROWS` rows; a level starts from the weights of the magnitude mask
+    of the level before.
+
+    Raises `UnknownNameError` if there is no such generated task.
+    """
+    rows = []
+    for name in names or GENERATORS:
+        wanted = MiniGlue(name) if train_size is None else MiniGlue(name, train=train_size)
+        rows.append(_measure(load_splits(wanted), sparsities))
+    return rows
+
+
+def _measure(splits: Splits, sparsities: Sequence[float]) -> dict[str, Any]:
+    task = splits.task
+    model, tokenizer = load_model("tiny", task=task)
+    learn, report = (
+        encode(rows, task.text_fields, tokenizer, task.max_length) for rows in (splits.train, splits.report)
+    )
+    bare: Any
+    bare, _ = load_model("tiny", task=task)
+    bare.bert.encoder.layer = nn.ModuleList()
+
+    def learned(model: nn.Module) -> float:
+        train(model, learn, DENSE, evaluate=lambda _: 0.0)
+        return score(task, predict(model, report), report)[task.primary_metric]
+
+    without = learned(bare)
+    wall, cpu = time.perf_counter(), time.process_time()
+    dense = learned(model)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {
+        "task": task.name,
+        "metric": task.primary_metric,
+        "train": len(learn),
+        "majority": _majority(splits),
+        "words": _words(splits, compared=False),
+        "words, compared": _words(splits, compared=True),
+        "without encoder": without,
+        "dense": dense,
+        "seconds": wall,
+        "cpu seconds": cpu,
+        "pruned": _pruned(model, splits, learn, report, sparsities),
+    }
+
+
+# --- baselines ---
+
+
+def _majority(splits: Splits) -> float:
+    labels = np.asarray(splits.train["label"])
+    answer = labels.mean() if splits.task.regression else np.bincount(labels).argmax()
+    return _score(splits, np.full(len(splits.report), answer))
+
+
+def _words(splits: Splits, *, compared: bool) -> float:
+    """A linear model of which words are there, in which text; `compared`: also of which are in both texts."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    features = _features(splits, compared)
+    model = Ridge() if splits.task.regression else LogisticRegression(max_iter=2000)
+    model.fit(features[0], splits.train["label"])
+    return _score(splits, model.predict(features[1]))
+
+
+def _features(splits: Splits, compared: bool) -> list[Any]:
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counter = CountVectorizer(token_pattern=r"\S+", binary=True)
+    fields = splits.task.text_fields
+    counter.fit([text for field in fields for text in splits.train[field]])
+    both = []
+    for rows in (splits.train, splits.report):
+        counts = [counter.transform(list(rows[field])) for field in fields]
+        shared = [counts[0].multiply(counts[1]), abs(counts[0] - counts[1])] if compared and len(fields) == 2 else []
+        both.append(sparse.hstack([*counts, *shared]).tocsr())
+    return both
+
+
+def _score(splits: Splits, answers: Any) -> float:
+    return compute_metrics(splits.task, answers, splits.report["label"])[splits.task.primary_metric]
+
+
+# --- pruned ---
+
+
+def _pruned(
+    model: nn.Module, splits: Splits, learn: Encoded, report: Encoded, sparsities: Sequence[float]
+) -> list[dict[str, Any]]:
+    short = learn.first(SHORT_ROWS)
+
+    def scored(start: dict[str, Tensor], rule: Rule, sparsity: float, candidate: int) -> float:
+        model.load_state_dict(start)
+        mask = MaskSampler(model, rule, sparsity).draw(candidate)
+        train(model, short, SHORT, evaluate=lambda _: 0.0, mask=mask)
+        return score(splits.task, predict(model, report), report)[splits.task.primary_metric]
+
+    levels = []
+    for sparsity in sparsities:
+        start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        candidates = [scored(start, RULE, sparsity, number) for number in range(CANDIDATES)]
+        magnitude = scored(start, Magnitude(), sparsity, 0)  # last: its weights are the start of the next level
+        levels.append({"sparsity": sparsity, "magnitude": magnitude, "candidates": candidates})
+    return levels
+
+
+# --- tables ---
+
+LEARNED = ("majority", "words", "words, compared", "without encoder", "dense")
+
+
+def describe(rows: list[dict[str, Any]]) -> str:
+    """Both tables in Markdown."""
+    head = ["task", "metric", *LEARNED, "dense took"]
+    learned = [
+        [row["task"], row["metric"], *(f"{row[name]:.3f}" for name in LEARNED), f"{row['seconds']:.0f} s"]
+        for row in rows
+    ]
+    sparsities = [f"{each['sparsity']:.2%}" for each in rows[0]["pruned"]]
+    pruned = [[row["task"], f"{row['dense']:.3f}", *map(_pruned_cell, row["pruned"])] for row in rows]
+    return "\n\n".join(
+        [
+            f"{rows[0]['train']} train rows, {torch.get_num_threads()} threads.",
+            _table(head, learned),
+            f"Pruned level by level: magnitude mask (lowest to highest of {CANDIDATES} candidates).",
+            _table(["task", "dense", *sparsities], pruned),
+        ]
+    )
+
+
+def _pruned_cell(found: dict[str, Any]) -> str:
+    return f"{found['magnitude']:.3f} ({min(found['candidates']):.3f} to {max(found['candidates']):.3f})"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))

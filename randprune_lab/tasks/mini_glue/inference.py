@@ -1,0 +1,196 @@
+"""Tasks of what follows from a text: mini-mnli, mini-qnli and mini-rte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+
+from randprune_lab.tasks.mini_glue.logic import QUANTIFIERS, Quantifier, Relation, judge
+from randprune_lab.tasks.mini_glue.pairs import PASSIVE
+from randprune_lab.tasks.mini_glue.phrases import (
+    Event,
+    Texts,
+    another,
+    change,
+    coin,
+    draw_event,
+    join,
+    swap_roles,
+    tell,
+    verb_of,
+)
+from randprune_lab.tasks.mini_glue.words import (
+    ADJECTIVES,
+    ANIMAL_VERBS,
+    ANIMALS,
+    KINDS,
+    PEOPLE,
+    PEOPLE_VERBS,
+    PLACES,
+    TIMES,
+    Noun,
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is said of how many of which: `not all small dogs sleep in the garden`. None is what is left out."""
+
+    quantifier: Quantifier
+    kind: str
+    noun: str | None  # None: all of the kind
+    adjective: str | None
+    verb: str
+    place: str | None
+
+    def __str__(self) -> str:
+        return join(self.quantifier, self.adjective, self.noun or KINDS[self.kind], self.verb, self.place)
+
+
+def mnli(random: Random, label: int, difficulty: int, *, mismatched: bool = False) -> Texts:
+    """Does the hypothesis follow, contradict the premise, or neither? All, some, no, not all.
+
+    Matched: animals do what animals do, and people what people do. Mismatched: the other way round, so that every
+    word is known and no sentence is.
+
+    Difficulty: at most so many parts of the hypothesis are changed, besides its quantifier.
+    """
+    while True:
+        premise = _claim(random, mismatched)
+        hypothesis = replace(premise, quantifier=random.choice(QUANTIFIERS))
+        for part in random.sample(("noun", "adjective", "place"), random.randint(0, difficulty)):
+            hypothesis = _vary(random, hypothesis, part)
+        if premise != hypothesis and _judge(premise, hypothesis) == label:
+            return str(premise), str(hypothesis)
+
+
+def _claim(random: Random, mismatched: bool) -> Claim:
+    animals = coin(random)
+    return Claim(
+        random.choice(QUANTIFIERS),
+        "animal" if animals else "person",
+        random.choice(ANIMALS if animals else PEOPLE).many if coin(random, 0.7) else None,
+        random.choice(random.choice(ADJECTIVES)) if coin(random) else None,
+        random.choice(ANIMAL_VERBS if animals != mismatched else PEOPLE_VERBS),
+        random.choice(PLACES) if coin(random) else None,
+    )
+
+
+def _vary(random: Random, claim: Claim, part: str) -> Claim:
+    """Say it of more or fewer, or say more or less of them."""
+    if part == "noun":
+        nouns = [noun.many for noun in (ANIMALS if claim.kind == "animal" else PEOPLE)]
+        return replace(claim, noun=None if claim.noun else random.choice(nouns))
+    if part == "adjective":
+        return replace(claim, adjective=None if claim.adjective else random.choice(random.choice(ADJECTIVES)))
+    return replace(claim, place=None if claim.place else random.choice(PLACES))
+
+
+def _judge(premise: Claim, hypothesis: Claim) -> int:
+    of = _relation((premise.noun, hypothesis.noun), (premise.adjective, hypothesis.adjective))
+    what = _relation((premise.place, hypothesis.place), (premise.verb, hypothesis.verb))
+    return judge(premise.quantifier, hypothesis.quantifier, of, what)
+
+
+def _relation(*parts: tuple[str | None, str | None]) -> Relation:
+    """Of the hypothesis to the premise: each part that is there narrows what is meant."""
+    steps = {_step(before, after) for before, after in parts} - {"same"}
+    return steps.pop() if len(steps) == 1 else "other" if steps else "same"
+
+
+def _step(before: str | None, after: str | None) -> Relation:
+    if before == after:
+        return "same"
+    return "wider" if after is None else "narrower" if before is None else "other"
+
+
+WHO = 0.15  # chance, for each step of difficulty, that a question is after who did it or to whom it was done
+FURTHER = 0.3  # likewise, of a further deed
+
+
+def qnli(random: Random, label: int, difficulty: int) -> Texts:
+    """Does the sentence hold the answer? If not, it tells of another deed, or of this one but not what is asked.
+
+    Difficulty: at most so many further deeds are told, and the more questions ask who or whom, not where or when.
+    """
+    asked = random.choice(("agent", "patient") if coin(random, WHO * difficulty) else ("place", "time"))
+    event = replace(draw_event(random), circumstance=random.choice(PLACES if asked == "place" else TIMES))
+    told = event if label == 0 else _unanswering(random, event, asked)  # entailment is the first label
+    further = (draw_event(random, circumstance=coin(random)) for _ in range(difficulty) if coin(random, FURTHER))
+    clauses = [told, *(clause for clause in further if not _answers(clause, event, asked))]
+    random.shuffle(clauses)
+    return _question(random, event, asked), " and ".join(tell(random, clause, passive=False) for clause in clauses)
+
+
+def _unanswering(random: Random, event: Event, asked: str) -> Event:
+    """What does not answer: the deed with the roles exchanged, or without what is asked, or another deed."""
+    kind = random.choice(("exchanged", "without", "another"))
+    if kind == "without" and asked in ("place", "time"):
+        return replace(event, circumstance=random.choice(TIMES if asked == "place" else PLACES))
+    deed = swap_roles(event)
+    while kind == "another" and (deed == swap_roles(event) or _answers(deed, event, asked)):
+        deed = event
+        for part in random.sample(("agent", "verb", "patient"), random.randint(1, 2)):
+            deed = change(random, deed, part)
+    return deed
+
+
+def _answers(told: Event, event: Event, asked: str) -> bool:
+    """Whether a clause answers the question after a part of the event."""
+    return (
+        told.verb == event.verb
+        and (asked == "agent" or told.agent == event.agent)
+        and (asked == "patient" or told.patient == event.patient)
+        and (asked != "place" or told.circumstance in PLACES)
+        and (asked != "time" or told.circumstance in TIMES)
+    )
+
+
+def _question(random: Random, event: Event, asked: str) -> str:
+    verb = verb_of(random, event)
+    agent, patient = f"the {event.agent.one}", f"the {event.patient.one}"
+    if asked == "agent":
+        return join("who", verb.past, patient, "?")
+    if asked == "patient":
+        return join("whom did", agent, verb.base, "?")
+    return join("where" if asked == "place" else "when", "did", agent, verb.base, patient, "?")
+
+
+_ANYTHING = {kind: Noun(kind, many, kind) for kind, many in KINDS.items()}
+
+
+def rte(random: Random, label: int, difficulty: int) -> Texts:
+    """Does the hypothesis follow from the text? It says less, in other words; if it does not follow, something else.
+
+    Difficulty: the more, the more sentences are in the passive; from 2 on both nouns have an adjective.
+    """
+    event = draw_event(random, adjectives=2 if difficulty == 2 else 0, circumstance=True)
+    hypothesis = _weaker(random, event)
+    while label and follows(event, hypothesis):  # entailment is the first label
+        hypothesis = another(random, _weaker(random, event))
+    chance = PASSIVE * difficulty
+    return tell(random, event, passive=coin(random, chance)), tell(random, hypothesis, passive=coin(random, chance))
+
+
+def _weaker(random: Random, event: Event) -> Event:
+    """The same said with less: each part may be left out, or told by its kind."""
+    return Event(
+        _ANYTHING[event.agent.kind] if coin(random, 0.2) else event.agent,
+        event.verb,
+        _ANYTHING[event.patient.kind] if coin(random, 0.2) else event.patient,
+        event.agent_adjective if coin(random, 0.8) else None,
+        event.patient_adjective if coin(random, 0.8) else None,
+        event.circumstance if coin(random) else None,
+    )
+
+
+def follows(text: Event, hypothesis: Event) -> bool:
+    """Whether everything that the hypothesis says is said in the text."""
+    return (
+        text.verb == hypothesis.verb
+        and hypothesis.agent in (text.agent, _ANYTHING[text.agent.kind])
+        and hypothesis.patient in (text.patient, _ANYTHING[text.patient.kind])
+        and hypothesis.agent_adjective in (text.agent_adjective, None)
+        and hypothesis.patient_adjective in (text.patient_adjective, None)
+        and hypothesis.circumstance in (text.circumstance, None)
+    )

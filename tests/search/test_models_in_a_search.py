@@ -1,0 +1,62 @@
+"""A whole search with other models than a BERT in a folder: a GPT-2, and the tiny one on generated sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+import randprune_lab as rl
+from randprune_lab.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def gpt2(tiny_model, tmp_path_factory) -> str:
+    """Path of a GPT-2 with random weights and the words of the tiny task; its tokenizer has no pad token."""
+    from transformers import AutoTokenizer, GPT2Config, GPT2Model, PreTrainedTokenizerFast
+
+    words = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words.backend_tokenizer, unk_token="[UNK]", eos_token="[SEP]")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 32}
+        model = GPT2Model(GPT2Config(vocab_size=len(words), bos_token_id=3, eos_token_id=3, **shape))
+    path = tmp_path_factory.mktemp("gpt2")
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return str(path)
+
+
+def test_a_gpt2_is_searched_like_a_bert(config, gpt2, tmp_path):
+    short = dataclasses.replace(config, model=gpt2, candidates=2, baselines=("imp",), dense_epochs=8)
+    record = rl.RunRecord.load(rl.run(short, tmp_path / "run", progress=False))
+    assert record.accuracy("dense").estimate > 0.9
+    for level, sparsity in enumerate(short.levels, start=1):
+        mask = rl.MaskSet.load(record.path / "masks" / f"randomized-level-{level}.safetensors")
+        kinds = {name.split(".", 3)[-1] for name in mask}
+        assert kinds == {"attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight"}
+        assert all(m.numel() - int(m.sum()) == round(sparsity * m.numel()) for m in mask.values())
+    again, words = rl.load_model(str(record.path / "model"), task=2)
+    assert again.config.pad_token_id == words.pad_token_id is not None
+    assert not again.get_parameter(name := next(iter(mask)))[~mask[name]].any()
+
+
+@pytest.fixture(scope="module")
+def lesson() -> rl.RunConfig:
+    """The preset for lessons, much shortened."""
+    return rl.RunConfig.preset(
+        "lesson", train_size=320, selection_size=100, levels=(0.9,), candidates=2, dense_epochs=2
+    )
+
+
+def test_a_lesson_gives_the_same_numbers_twice(lesson, tmp_path):
+    found = [rl.RunRecord.load(rl.run(lesson, tmp_path / name, progress=False)).summary() for name in ("a", "b")]
+    assert found[0] | {"run": None} == found[1] | {"run": None}
+
+
+def test_a_model_that_does_not_know_the_words_is_refused(glue_dir, tmp_path):
+    config = rl.RunConfig(task="sst2", glue_dir=str(glue_dir), model="tiny")
+    with pytest.raises(ConfigError, match=r"model 'tiny' does not know \d+% of the words of task 'sst2'; take"):
+        rl.run(config, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
