@@ -47,7 +47,8 @@ class Strategy(ABC):
 
         Args:
             total_steps: steps of one whole early evaluation; no candidate is trained longer.
-            every: steps between two evaluations; candidates stop at multiples of it, or at `total_steps`.
+            every: candidates stop at multiples of it, or at `total_steps`: the steps between two evaluations, or 1 if
+                training is also evaluated wherever it stops.
 
         Raises:
             ConfigError: if there are no candidates, one is named twice, or a setting does not fit these numbers.
@@ -160,7 +161,8 @@ class PairedRace(Published):
     all is at most `error_rate`: so one that is best at every look stays to the end with a chance of at least
     1 - `error_rate`. Each test of a candidate, against every other and at every look, has an equal share of the
     error rate (Bonferroni), which asks nothing about how looks and candidates depend on each other. Nothing is
-    said of a candidate that is behind now and would overtake later, nor of training seeds.
+    said of a candidate that is behind now and would overtake later, nor of training seeds. After a screening on the
+    same examples it holds for those kept only as far as the screening did not depend on chance.
 
     The test is about the mean log-likelihood over the last evaluations, whatever the score that decides among those
     who reach the end. It is a normal approximation: see `paired_test.worse`.

@@ -1,0 +1,280 @@
+"""Laws of races: what they may spend, whom they must keep, and that they are plain data."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from races import Track, gauss, heavy, noiseless, noisy, overconfident
+from scipy import stats
+
+from randprune_lab.errors import ConfigError, RunError, UnknownNameError
+from randprune_lab.search.strategies import (
+    STRATEGIES,
+    PairedRace,
+    Published,
+    Screened,
+    SuccessiveHalving,
+    make_strategy,
+)
+
+ALL = [
+    Published(),
+    Published(score="log-loss", last=3),
+    SuccessiveHalving(budget=0.5),
+    PairedRace(),
+    Screened(keep=5),
+    Screened(keep=5, then=SuccessiveHalving(score="log-loss", budget=0.5)),
+    Screened(keep=6, then=PairedRace(looks=4)),
+]
+ABILITIES = np.random.default_rng(0).normal(size=8)
+
+
+def track(seed: int = 0, abilities=ABILITIES) -> Track:
+    return Track(noisy(abilities, 200, seed, gauss))
+
+
+# --- all strategies ---
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_the_budget_adds_up(strategy):
+    pool = track()
+    selection = strategy.select(range(8), 100, pool, every=10)
+    assert selection.steps == pool.spent <= 800
+    assert selection.evaluations == pool.evaluations
+    assert max(pool.reached.values()) <= 100
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_every_candidate_but_the_winner_is_dropped_once(strategy):
+    selection = strategy.select(range(8), 100, track(), every=10)
+    dropped = [drop.candidate for round in selection.rounds for drop in round.dropped]
+    assert sorted([*dropped, selection.winner]) == list(range(8)) == sorted(selection.ranking)
+    assert selection.ranking[0] == selection.winner
+    assert selection.scores.keys() == set(range(8))
+    for before, after in zip(selection.rounds, selection.rounds[1:], strict=False):
+        assert set(after.candidates) == set(before.candidates) - {drop.candidate for drop in before.dropped}
+        assert after.steps > before.steps
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_without_noise_the_best_wins(strategy):
+    assert strategy.select(range(8), 100, Track(noiseless(ABILITIES)), every=10).winner == np.argmax(ABILITIES)
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_the_same_race_is_the_same_selection_in_any_order(strategy):
+    selection = strategy.select(range(8), 100, track(), every=10)
+    assert strategy.select([3, 1, 7, 0, 2, 6, 5, 4], 100, track(), every=10) == selection
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_other_numbers_for_the_candidates_change_the_numbers_alone(strategy):
+    pool, order = track(), [5, 0, 3, 7, 1, 6, 2, 4]
+    selection = strategy.select(range(8), 100, pool, every=10)
+    renamed = strategy.select(range(8), 100, Track(lambda c, step: pool.answers(order[c], step)), every=10)
+    assert renamed.steps == selection.steps
+    assert {order[c]: score for c, score in renamed.scores.items()} == selection.scores
+    assert order[renamed.winner] == selection.winner or selection.scores[order[renamed.winner]] == max(
+        selection.scores.values()
+    )
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_the_lowest_number_of_equals_wins(strategy):
+    selection = strategy.select(range(2, 10), 100, Track(lambda c, step: np.linspace(-1, 0, 30)), every=10)
+    assert selection.ranking == list(range(2, 10))
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_a_candidate_that_diverges_is_dropped_and_the_rest_race_on(strategy):
+    best = int(np.argmax(ABILITIES))
+    answers = noiseless(ABILITIES)
+    pool = Track(lambda c, step: answers(c, step) * (np.nan if c == best and step > 5 else 1))
+    selection = strategy.select(range(8), 100, pool, every=10)
+    assert selection.winner == np.argsort(ABILITIES)[-2]
+    assert "not finite" in next(d.why for r in selection.rounds for d in r.dropped if d.candidate == best)
+
+
+def test_if_all_diverge_there_is_no_winner():
+    with pytest.raises(RunError, match="no candidate has finite scores after 100 steps"):
+        Published().select(range(3), 100, Track(lambda c, step: np.full(5, np.nan)))
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_a_selection_is_plain_data(strategy):
+    selection = strategy.select(range(8), 100, track(), every=10)
+    found = selection.to_dict()
+    assert json.loads(json.dumps(found)) == found
+    assert (found["winner"], found["steps"]) == (selection.winner, selection.steps)
+    assert [round["steps"] for round in found["rounds"]] == [round.steps for round in selection.rounds]
+
+
+@pytest.mark.parametrize("strategy", [s for s in ALL if not isinstance(s, Screened)])
+def test_a_single_candidate_wins(strategy):
+    selection = strategy.select([4], 100, track(), every=10)
+    assert selection.ranking == [4] and selection.steps <= 100
+
+
+# --- published ---
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10**6), last=st.integers(1, 12), score=st.sampled_from(["metric", "log-loss"]))
+def test_published_is_the_highest_mean_of_the_last_evaluations(seed, last, score):
+    pool = track(seed)
+    selection = Published(score=score, last=last).select(range(8), 95, pool, every=10)
+    found = [pool.evaluation(candidate, 95) for candidate in range(8)]
+    means = [np.mean(e.metric[-last:] if score == "metric" else e.examples[-last:].mean(axis=1)) for e in found]
+    assert means[selection.winner] == pytest.approx(max(means))
+    assert list(selection.scores.values()) == pytest.approx(means)
+    assert selection.steps == 8 * 95
+
+
+# --- successive halving ---
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    candidates=st.integers(1, 40),
+    eta=st.integers(2, 5),
+    budget=st.floats(0.02, 1),
+    total=st.integers(1, 400),
+    every=st.integers(1, 60),
+)
+def test_halving_never_spends_more_than_its_budget(candidates, eta, budget, total, every):
+    strategy = SuccessiveHalving(eta=eta, budget=budget)
+    pool = Track(noiseless(np.zeros(candidates)), every)
+    try:
+        selection = strategy.select(range(candidates), total, pool, every=every)
+    except ConfigError as error:
+        assert "raise it" in str(error)
+        return
+    assert pool.spent == selection.steps <= budget * candidates * total + 1e-6
+    assert all(round.steps % every == 0 or round.steps == total for round in selection.rounds)
+
+
+def test_halving_spends_most_of_its_budget_and_alike_in_each_round():
+    selection = SuccessiveHalving(budget=1 / 6).select(range(16), 960, track(abilities=np.zeros(16)))
+    assert [(round.steps, len(round.candidates)) for round in selection.rounds] == [
+        (40, 16),
+        (120, 8),
+        (280, 4),
+        (600, 2),
+    ]
+    assert selection.steps == 16 * 960 / 6
+
+
+def test_a_budget_that_reaches_no_evaluation_says_so():
+    with pytest.raises(
+        ConfigError, match=r"budget of 0.1 gives each of 16 candidates 5 steps in the first of 4 rounds"
+    ):
+        SuccessiveHalving(budget=0.1).select(range(16), 200, track(), every=50)
+
+
+# --- the race ---
+
+
+@pytest.mark.parametrize("noise", [gauss, heavy, overconfident])
+@pytest.mark.parametrize("ahead", [0.0, 0.02])
+def test_the_best_is_dropped_no_more_often_than_stated(noise, ahead):
+    """False alarms: less than one in a million if the error rate is held."""
+    repetitions, error_rate = 300, 0.1
+    race = PairedRace(error_rate=error_rate, looks=4)
+    abilities = [ahead, 0, 0, 0, 0, 0]
+    dropped = 0
+    for seed in range(repetitions):
+        rounds = race.select(range(6), 40, Track(noisy(abilities, 300, seed, noise)), every=10).rounds
+        dropped += any(drop.candidate == 0 for round in rounds[:3] for drop in round.dropped)
+    assert dropped <= stats.binom.isf(1e-6, repetitions, error_rate)
+
+
+def test_who_is_clearly_worse_is_dropped_at_the_first_look():
+    """All 20 races save at least half of the steps; every one has a power of more than 0.999 for each of 6."""
+    for seed in range(20):
+        selection = PairedRace().select(range(8), 100, track(seed, [0, 0.1, *[-1.0] * 6]), every=10)
+        assert selection.steps <= 400 and selection.winner in (0, 1)
+        assert {drop.candidate for drop in selection.rounds[0].dropped} == set(range(2, 8))
+        assert all("worse than candidate" in drop.why for drop in selection.rounds[0].dropped)
+
+
+def test_more_looks_and_candidates_ask_for_more():
+    """The level of a test is the error rate, shared by all tests that a candidate must stand."""
+    stages = PairedRace(error_rate=0.06, looks=4).stages(11, 100, 10)
+    assert [stage.steps for stage in stages] == [30, 50, 80, 100]
+    assert stages[0].drop.keywords["level"] == pytest.approx(0.06 / 3 / 10)
+
+
+# --- screening ---
+
+
+def test_screening_keeps_the_best_and_trains_no_other():
+    pool = Track(noiseless(np.arange(64)[::-1] / 64))
+    selection = Screened(keep=6, then=Published()).select(range(64), 100, pool, every=10)
+    assert selection.rounds[0].steps == 0
+    assert selection.rounds[1].candidates == tuple(range(6))
+    assert selection.steps == 600 and selection.evaluations == 64 + 60
+    assert {candidate for candidate, steps in pool.reached.items() if steps > 0} == set(range(6))
+
+
+# --- names and settings ---
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_a_strategy_comes_back_from_its_settings(strategy):
+    assert make_strategy(**json.loads(json.dumps(strategy.to_dict()))) == strategy
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_name_makes_its_strategy(name):
+    assert make_strategy(name).name == name
+
+
+def test_unknown_names_and_settings_are_named():
+    with pytest.raises(UnknownNameError, match="unknown strategy 'halvin'; did you mean 'halving'"):
+        make_strategy("halvin")
+    with pytest.raises(
+        ConfigError, match="strategy 'race' has no setting 'eta'; it has: score, last, error_rate, looks"
+    ):
+        make_strategy("race", eta=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "message"),
+    [
+        ("published", {"score": "loss"}, "score must be metric or log-loss, got 'loss'"),
+        ("published", {"last": 0}, r"last must be in \[1, inf\), got 0"),
+        ("halving", {"eta": 1}, r"eta must be in \[2, inf\), got 1"),
+        ("halving", {"budget": 0}, r"budget must be in \(0, 1\], got 0"),
+        ("race", {"error_rate": 0.6}, r"error_rate must be in \(0, 0.5\], got 0.6"),
+        ("race", {"looks": 1}, r"looks must be in \[2, inf\), got 1"),
+        ("screened", {"keep": 0}, r"keep must be in \[1, inf\), got 0"),
+        ("screened", {"score": "loss"}, "score must be metric or log-loss, got 'loss'"),
+    ],
+)
+def test_bad_settings_are_named_with_their_value(name, setting, message):
+    with pytest.raises(ConfigError, match=message):
+        make_strategy(name, **setting)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "total", "every", "message"),
+    [
+        ([], 10, 1, "at least one, got"),
+        ([1, 2, 1], 10, 1, r"different numbers, at least one, got \[1, 2, 1\]"),
+        ([1, 2], 0, 1, r"total_steps must be in \[1, inf\), got 0"),
+        ([1, 2], 10, 0, r"every must be in \[1, inf\), got 0"),
+    ],
+)
+def test_a_race_that_cannot_be_run_says_why(candidates, total, every, message):
+    with pytest.raises(ConfigError, match=message):
+        Published().select(candidates, total, track(), every=every)
+
+
+def test_screening_cannot_keep_more_than_there_are():
+    with pytest.raises(ConfigError, match="keep must be at most 8, the number of candidates, got 9"):
+        Screened(keep=9).select(range(8), 100, track())
