@@ -48,10 +48,8 @@ class Bucketing:
 
     def score(self, buckets: Int64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
         """A score that stands for each bucket: its middle, or the one value that it holds."""
-        low, width = buckets << self.shift, 1 << self.shift
-        if width == 1:
-            return self._decode(low)
-        return self._decode(low) / 2 + self._decode(low + width - 1) / 2
+        low, high = buckets << self.shift, ((buckets + 1) << self.shift) - 1
+        return self._decode(low) / 2 + self._decode(high) / 2
 
     def _decode(self, pattern: Int64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
         return torch.from_numpy(pattern).to(self.integer).view(self.dtype).double().numpy()
@@ -118,14 +116,6 @@ class InclusionCurve:
     inclusion: Float64[np.ndarray, " b"]
     k: int
     deterministic: bool = False
-
-    def at(self, scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-        """The curve read at any scores, by interpolation on a log scale: for figures."""
-        if not len(self.inclusion):
-            return np.zeros(np.shape(scores))
-        with np.errstate(divide="ignore"):
-            chance = np.interp(np.log(scores), np.log(self.histogram.scores), self.inclusion)
-        return np.where(np.asarray(scores) > 0, chance, 0.0)
 
     @cached_property
     def magnitude(self) -> Float64[np.ndarray, " b"]:

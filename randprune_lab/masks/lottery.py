@@ -34,6 +34,10 @@ WINDOW = 4.5
 is done again with a wider one."""
 
 
+Masks = dict[str, Bool[Tensor, " _"]]
+Limits = tuple[UInt8[Tensor, " b"], UInt8[Tensor, " b"]]
+
+
 class Lottery:
     """The band weights of all groups on one device, ready to be drawn.
 
@@ -68,22 +72,16 @@ class Lottery:
         self.limits = self._limits(self.width)
 
     @torch.no_grad()
-    def draw(self, candidate: int, masks: dict[str, Bool[Tensor, " _"]]) -> None:
+    def draw(self, candidate: int, masks: Masks) -> None:
         """Turn copies of the base masks into the masks of a candidate."""
         width, limits = self.width, self.limits
-        while not self._draw(candidate, masks, width, *limits):
+        while not self._draw(candidate, masks, width, limits):
             width = torch.where(width < 1, 8 * width, math.inf)
             limits = self._limits(width)
 
-    def _draw(
-        self,
-        candidate: int,
-        masks: dict[str, Bool[Tensor, " _"]],
-        width: Float64[Tensor, " groups"],
-        sure: UInt8[Tensor, " b"],
-        open_: UInt8[Tensor, " b"],
-    ) -> bool:
+    def _draw(self, candidate: int, masks: Masks, width: Float64[Tensor, " groups"], limits: Limits) -> bool:
         """One draw with a window of this width; False if it was too narrow to be sure."""
+        sure, open_ = limits
         missing, unsure, byte = self.missing.clone(), [nonzero(open_[:0] > 0)], [open_[:0]]
         step = CHUNK if sure.device.type == "cpu" else 128 * CHUNK
         for start in range(0, len(sure), step):
@@ -113,7 +111,7 @@ class Lottery:
         lot: Int32[Tensor, " m"],
         missing: Int64[Tensor, " groups"],
         width: Float64[Tensor, " groups"],
-        masks: dict[str, Bool[Tensor, " _"]],
+        masks: Masks,
     ) -> bool:
         """Give each group's places that are left to the smallest keys of its close weights.
 
@@ -137,13 +135,13 @@ class Lottery:
         sure = torch.where(keep, keys.log() <= width[:, None], keys.log() >= -width[:, None])
         return bool(sure.all() & ((room >= 0) & (room <= ends - starts)).all())
 
-    def _move(self, place: Int64[Tensor, " m"], masks: dict[str, Bool[Tensor, " _"]]) -> Int64[Tensor, " groups"]:
+    def _move(self, place: Int64[Tensor, " m"], masks: Masks) -> Int64[Tensor, " groups"]:
         """Let weights change sides; by how many each group's mask grew."""
         added = self.chance[place] > 0
         self._put(place, added, masks)
         return self._sums(2 * added.long() - 1, place)
 
-    def _put(self, place: Int64[Tensor, " m"], kept: Bool[Tensor, " m"], masks: dict[str, Bool[Tensor, " _"]]) -> None:
+    def _put(self, place: Int64[Tensor, " m"], kept: Bool[Tensor, " m"], masks: Masks) -> None:
         position = self.position[place].long()
         ends = torch.searchsorted(place, self.ends).tolist()
         for tensor, start, end in zip(self.tensors, [0, *ends], ends, strict=False):
@@ -159,7 +157,7 @@ class Lottery:
     def _group(self, place: Int64[Tensor, " m"]) -> Int64[Tensor, " m"]:
         return torch.searchsorted(self.group_ends, place, right=True)
 
-    def _limits(self, width: Float64[Tensor, " groups"]) -> tuple[UInt8[Tensor, " b"], UInt8[Tensor, " b"]]:
+    def _limits(self, width: Float64[Tensor, " groups"]) -> Limits:
         """First bytes for each weight: below the one it surely changes sides, above the other it surely does not."""
         sure, open_ = (torch.empty(len(self.chance), dtype=torch.uint8, device=width.device) for _ in range(2))
         ends = self.group_ends.tolist()

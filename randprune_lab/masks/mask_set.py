@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 from torch import Tensor, nn
 
-from randprune_lab.errors import FileError, MaskError
-from randprune_lab.files import atomic_path
-
-FORMAT = "randprune-mask-set-1"
+from randprune_lab.errors import MaskError
 
 
 class MaskSet(Mapping[str, Tensor]):
@@ -74,7 +70,7 @@ class MaskSet(Mapping[str, Tensor]):
         digest = hashlib.sha256()
         for name in sorted(self):
             digest.update(json.dumps([name, list(self[name].shape)]).encode())
-            digest.update(_pack(self[name]).tobytes())
+            digest.update(np.packbits(self[name].cpu().numpy().reshape(-1)).tobytes())
         return digest.hexdigest()
 
     def hamming(self, other: MaskSet) -> int:
@@ -119,36 +115,16 @@ class MaskSet(Mapping[str, Tensor]):
 
         An existing file is replaced whole or not at all.
         """
-        from safetensors.numpy import save_file
+        from randprune_lab.mask_files import write_masks
 
-        shapes = {name: list(mask.shape) for name, mask in self.items()}
-        metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "sha256": self.sha256}
-        with atomic_path(path) as temporary:
-            save_file({name: _encode(mask) for name, mask in self.items()}, temporary, metadata)
+        write_masks(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> MaskSet:
         """Read what `save` wrote. Raises `FileError` if the file is missing, damaged, or something else."""
-        from safetensors import SafetensorError, safe_open
+        from randprune_lab.mask_files import read_masks
 
-        try:
-            with safe_open(str(path), framework="numpy") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise FileError(f"{path} holds no mask set (format {metadata.get('format')!r}, not {FORMAT!r})")
-                shapes = json.loads(metadata["shapes"])
-                masks = cls({name: _decode(file.get_tensor(name), shape) for name, shape in shapes.items()})
-        except FileNotFoundError:
-            raise FileError(f"there is no mask file at {path}") from None
-        except FileError:
-            raise
-        except OSError as error:
-            raise FileError(f"cannot read mask file {path}: {error.strerror or error}") from error
-        except (SafetensorError, zlib.error, LookupError, ValueError, TypeError, RuntimeError) as error:
-            raise FileError(f"mask file {path} is damaged or truncated ({error}); write it again") from error
-        if masks.sha256 != metadata.get("sha256"):
-            raise FileError(f"mask file {path} is damaged: its bits don't match its SHA-256; write it again")
-        return masks
+        return read_masks(Path(path))
 
     def _check_match(self, other: MaskSet) -> None:
         self._check_fit({name: mask.shape for name, mask in other.items()}, "the other mask set")
@@ -166,28 +142,3 @@ class MaskSet(Mapping[str, Tensor]):
                 raise MaskError(
                     f"mask of {name!r} has shape {tuple(mask.shape)}, but in {owner} it is {tuple(shapes[name])}"
                 )
-
-
-def _pack(mask: Bool[Tensor, "..."]) -> UInt8[np.ndarray, " n"]:
-    return np.packbits(mask.cpu().numpy().reshape(-1))
-
-
-def _encode(mask: Bool[Tensor, "..."]) -> UInt8[np.ndarray, " n"]:
-    """The gaps between kept weights as bytes, 255 meaning "255 further and go on", Huffman-coded by zlib.
-
-    Within 1 % of the information-theoretic size, `N H(sparsity)` bits, for masks without a pattern.
-    """
-    gaps = np.diff(np.flatnonzero(mask.cpu().numpy()), prepend=-1) - 1
-    skips, rest = np.divmod(gaps, 255)
-    code = np.full(int((skips + 1).sum()), 255, dtype=np.uint8)
-    code[np.cumsum(skips + 1) - 1] = rest
-    packer = zlib.compressobj(9, strategy=zlib.Z_HUFFMAN_ONLY)
-    return np.frombuffer(packer.compress(code.tobytes()) + packer.flush(), dtype=np.uint8)
-
-
-def _decode(packed: UInt8[np.ndarray, " n"], shape: list[int]) -> Bool[Tensor, "..."]:
-    code = np.frombuffer(zlib.decompress(packed.tobytes()), dtype=np.uint8)
-    steps = np.where(code == 255, 255, code.astype(np.int64) + 1)
-    mask = np.zeros(int(np.prod(shape)), dtype=bool)
-    mask[(np.cumsum(steps) - 1)[code != 255]] = True
-    return torch.from_numpy(mask).reshape(shape)

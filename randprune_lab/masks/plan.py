@@ -66,7 +66,9 @@ def make_plan(
     Raises `WeightError` if the weights do not allow it.
     """
     bucketing = BUCKETINGS[_common_dtype(name, weights)]
-    found = _same_length({tensor: _count(tensor, weight, bucketing) for tensor, weight in weights.items()})
+    found = {tensor: _count(tensor, weight, bucketing) for tensor, weight in weights.items()}
+    longest = max(map(len, found.values()))
+    found = {tensor: np.pad(counts, (0, longest - len(counts))) for tensor, counts in found.items()}
     histogram = Histogram.from_counts(reduce(np.add, found.values()), bucketing)
     if k > histogram.nonzero:
         raise WeightError(
@@ -85,17 +87,6 @@ def make_plan(
         bands, missing = [], 0
     counts = {tensor: dense[histogram.buckets] for tensor, dense in found.items()}
     return Plan(curve, counts, bands, missing)
-
-
-def check_rows(name: str, rows: Float64[np.ndarray, "groups m"], k: int) -> None:
-    """Raise `WeightError` if scores are not finite, or rows have fewer than k that are not zero."""
-    if broken := int((~np.isfinite(rows)).sum()):
-        raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; mend the model before pruning")
-    if short := int((np.count_nonzero(rows, axis=1) < k).sum()):
-        raise WeightError(
-            f"cannot keep {k} weights of every {rows.shape[1]} of {name!r}: {short:,} of {len(rows):,} groups have "
-            "fewer that are not zero, and pruned weights stay pruned; keep fewer, or start from dense weights"
-        )
 
 
 def nonzero(mask: Bool[Tensor, " n"] | Bool[np.ndarray, " n"]) -> Int64[Tensor, " m"]:
@@ -119,15 +110,10 @@ def _common_dtype(group: str, weights: Mapping[str, Tensor]) -> torch.dtype:
         if weight.dtype not in BUCKETINGS:
             known = ", ".join(str(dtype) for dtype in BUCKETINGS)
             raise WeightError(f"weights of {name!r} are {weight.dtype}; can prune {known}: convert them first")
-    dtypes, devices = ({getattr(weight, what) for weight in weights.values()} for what in ("dtype", "device"))
-    if len(dtypes) > 1:
-        raise WeightError(f"a group needs weights of one dtype, got {sorted(map(str, dtypes))}: convert them first")
-    if len(devices) > 1:
-        raise WeightError(
-            f"group {group!r} needs weights on one device, got {sorted(map(str, devices))}; "
-            "move them to one, or prune per tensor"
-        )
-    return dtypes.pop()
+    for what in ("dtype", "device"):
+        if len(found := {str(getattr(weight, what)) for weight in weights.values()}) > 1:
+            raise WeightError(f"group {group!r} needs weights of one {what}, got {sorted(found)}; convert them first")
+    return next(iter(weights.values())).dtype
 
 
 def _count(name: str, weight: Float[Tensor, "..."], bucketing: Bucketing) -> Int64[np.ndarray, " b"]:
@@ -140,14 +126,6 @@ def _count(name: str, weight: Float[Tensor, "..."], bucketing: Bucketing) -> Int
     if broken := int(counts[bucketing.infinity :].sum()):
         raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; mend the model before pruning")
     return counts.cpu().numpy()
-
-
-def _same_length(counts: dict[str, Int64[np.ndarray, " _"]]) -> dict[str, Int64[np.ndarray, " b"]]:
-    """The counts with zeros appended to the shorter ones."""
-    length = max(map(len, counts.values()))
-    return {
-        name: part if len(part) == length else np.pad(part, (0, length - len(part))) for name, part in counts.items()
-    }
 
 
 def _grid(curve: InclusionCurve) -> Int32[np.ndarray, " b"]:

@@ -19,7 +19,7 @@ class Recipe:
 
     rule: dict[str, Any]
     sparsity: float
-    group: Grouping | int
+    group: Grouping
     seed: int
     candidate: int
     include: list[str] | None

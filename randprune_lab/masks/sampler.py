@@ -21,10 +21,10 @@ from randprune_lab.masks import literal
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.lottery import Lottery
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.plan import Plan, check_rows, make_plan, scores
+from randprune_lab.masks.plan import Plan, make_plan, scores
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.rules import Rule, Votes
-from randprune_lab.masks.scope import Grouping, keep_count, keep_counts, prunable
+from randprune_lab.masks.scope import Grouping, keep_counts, prunable
 
 LITERAL_BELOW = 4096
 """Groups of fewer weights are drawn by the literal procedure: there the inclusion curve is a poor limit."""
@@ -43,11 +43,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Ballot:
-    """Small groups of one size, drawn by the literal procedure: k of each row of the tensors' scores."""
+    """A small group, drawn by the literal procedure."""
 
     tensors: list[str]
-    scores: Float64[np.ndarray, "groups n"]
-    k: int
+    scores: Float64[np.ndarray, " n"]  # of the tensors, one after the other
     votes: Votes
 
 
@@ -61,8 +60,7 @@ class MaskSampler:
         rule: the distribution over masks, such as `Voting(sampling_ratio=1e-4)`.
         sparsity: share of the weights to remove, in [0, 1). Each group keeps exactly `N - round(sparsity * N)`.
         seed: together with the candidate number and the tensor's name it makes all random numbers.
-        group: `"tensor"` prunes each tensor by itself, `"global"` all together; see `keep_counts` for `"erk"`, and for
-            a number m, which makes every m consecutive weights of a row a group (2:4 is sparsity 0.5, group 4).
+        group: `"tensor"` prunes each tensor by itself, `"global"` all together, `"erk"` see `keep_counts`.
         include, exclude: patterns that choose the weights, see `prunable`.
         literal_below: groups of fewer weights are drawn by the literal procedure.
 
@@ -83,7 +81,7 @@ class MaskSampler:
         sparsity: float,
         *,
         seed: int = 0,
-        group: Grouping | int = "tensor",
+        group: Grouping = "tensor",
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
         literal_below: int = LITERAL_BELOW,
@@ -99,17 +97,9 @@ class MaskSampler:
             for name, weight in weights.items()
         }
         self.curves: dict[str, InclusionCurve] = {}
-        """The inclusion curve of each group: a tensor's name, or `"global"`. None for groups of m weights."""
+        """The inclusion curve of each group: a tensor's name, or `"global"`."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}
         self._ballots: dict[str, Ballot] = {}
-        self._lotteries: list[Lottery] = []
-        if isinstance(group, int):
-            self._plan_rows(weights, group)
-        else:
-            self._plan_groups(weights)
-
-    def _plan_groups(self, weights: dict[str, Tensor]) -> None:
-        """Plan large groups by their curves, small ones by the literal procedure."""
         open_: defaultdict[torch.device, list[Plan]] = defaultdict(list)
         for name, k in self._keep.items():
             part = weights if self.group == "global" else {name: weights[name]}
@@ -121,22 +111,10 @@ class MaskSampler:
             votes = self.rule.votes(histogram.size, k)
             if votes and histogram.size < self.literal_below and votes.rounds * histogram.size <= LITERAL_WORK:
                 every = torch.cat([*map(scores, part.values())]).cpu().numpy()
-                self._ballots[name] = Ballot([*part], every[None], k, votes)
+                self._ballots[name] = Ballot([*part], every, votes)
             else:
                 open_[plan.bands[0].chance.device].append(plan)
         self._lotteries = [Lottery(plans, self.seed) for plans in open_.values()]
-
-    def _plan_rows(self, weights: dict[str, Tensor], m: int) -> None:
-        """Plan groups of m consecutive weights, all by the literal procedure."""
-        k = keep_count(m, self.sparsity)
-        for name, weight in weights.items():
-            rows = scores(weight).cpu().numpy().reshape(-1, m)
-            check_rows(name, rows, k)
-            if self.rule.deterministic:
-                self._base[name].copy_(torch.from_numpy(literal.first(-rows, k).reshape(-1)))
-            else:
-                votes = self.rule.votes(m, k) or Votes(rounds=1, power=0.0)  # without a literal procedure: uniform
-                self._ballots[name] = Ballot([name], rows, k, votes)
 
     @cached_property
     def size(self) -> int:
@@ -188,16 +166,9 @@ class MaskSampler:
 
         Raises `MaskError`, with both fingerprints, if `target` has other weights.
         """
-        sampler = cls(
-            target,
-            recipe.make_rule(),
-            recipe.sparsity,
-            seed=recipe.seed,
-            group=recipe.group,
-            include=recipe.include,
-            exclude=recipe.exclude,
-            literal_below=recipe.literal_below,
-        )
+        names = ("seed", "group", "include", "exclude", "literal_below")
+        settings = {name: getattr(recipe, name) for name in names}
+        sampler = cls(target, recipe.make_rule(), recipe.sparsity, **settings)
         if sampler.fingerprint != recipe.fingerprint:
             raise MaskError(
                 f"the recipe was made for other weights: its fingerprint is {recipe.fingerprint}, that of these "
@@ -219,15 +190,13 @@ class MaskSampler:
         return digest.hexdigest()
 
     def _draw_by_vote(self, name: str, candidate: int, flat: dict[str, Tensor]) -> None:
-        ballot = self._ballots[name]
-        kept = literal.vote(ballot.scores, ballot.k, ballot.votes, seed=self.seed, candidate=candidate, group=name)
+        ballot, k = self._ballots[name], self._keep[name]
+        kept = literal.vote(ballot.scores, k, ballot.votes, seed=self.seed, candidate=candidate, group=name)
         masks = [flat[tensor] for tensor in ballot.tensors]
-        for mask, part in zip(masks, torch.from_numpy(kept).reshape(-1).split([*map(len, masks)]), strict=True):
+        for mask, part in zip(masks, torch.from_numpy(kept).split([*map(len, masks)]), strict=True):
             mask.copy_(part)
 
     def _expected(self, distance: Callable[[InclusionCurve, Int64[np.ndarray, " b"]], float]) -> Expected:
-        if isinstance(self.group, int):
-            raise ConfigError(f"groups of {self.group} weights have no closed form; measure distances between draws")
         per_tensor = {
             tensor: distance(self.curves[name], counts)
             for name, parts in self._counts.items()

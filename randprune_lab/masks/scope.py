@@ -64,19 +64,15 @@ def block_matrices(model: nn.Module) -> set[str]:
     }
 
 
-def keep_counts(shapes: Mapping[str, Sequence[int]], sparsity: float, grouping: Grouping | int) -> dict[str, int]:
+def keep_counts(shapes: Mapping[str, Sequence[int]], sparsity: float, grouping: Grouping) -> dict[str, int]:
     """Weights to keep, `N - round(sparsity * N)` of each group, by tensor (or `"global"`).
 
     Groups: `"tensor"`, each tensor by itself; `"global"`, one group named `"global"` for all; `"erk"`, each
     tensor by itself with density proportional to `sum(shape) / prod(shape)` (Erdős-Rényi kernel, Evci et
-    al. 2020), which spares small tensors, and the same total as `"global"`. A number m makes every m consecutive
-    weights of a row a group of their own (N:M sparsity: 4 at sparsity 0.5 is 2:4).
+    al. 2020), which spares small tensors, and the same total as `"global"`.
     """
     check_range("sparsity", sparsity, low=0, high=1, high_open=True)
     sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
-    if isinstance(grouping, int):
-        _check_rows(shapes, sparsity, grouping)
-        return {name: size // grouping * keep_count(grouping, sparsity) for name, size in sizes.items()}
     if grouping == "tensor":
         return {name: keep_count(size, sparsity) for name, size in sizes.items()}
     total = keep_count(sum(sizes.values()), sparsity)
@@ -84,25 +80,12 @@ def keep_counts(shapes: Mapping[str, Sequence[int]], sparsity: float, grouping: 
         return {"global": total}
     if grouping == "erk":
         return _erk(shapes, sizes, total)
-    raise ConfigError(f"group must be one of {', '.join(GROUPINGS)} or a number of weights, got {grouping!r}")
+    raise ConfigError(f"group must be one of {', '.join(GROUPINGS)}, got {grouping!r}")
 
 
 def keep_count(size: int, sparsity: float) -> int:
     """Weights that remain of `size`; as many are removed as `torch.nn.utils.prune` would remove."""
     return size - round(sparsity * size)
-
-
-def _check_rows(shapes: Mapping[str, Sequence[int]], sparsity: float, m: int) -> None:
-    """Raise if rows don't fall into groups of m, or the sparsity is no whole number of each m."""
-    check_range("group", m, low=1)
-    if abs(sparsity * m - round(sparsity * m)) > 1e-9:
-        raise ConfigError(
-            f"sparsity {sparsity:g} of {m} weights is {sparsity * m:g}, which is no whole number; "
-            f"ask for {round(sparsity * m)} / {m}, or for another group"
-        )
-    for name, shape in shapes.items():
-        if len(shape) == 0 or shape[-1] % m:
-            raise ConfigError(f"rows of {name!r}, of shape {tuple(shape)}, don't fall into groups of {m} weights")
 
 
 def _erk(shapes: Mapping[str, Sequence[int]], sizes: Mapping[str, int], total: int) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
@@ -60,7 +60,7 @@ def inclusion_check(weights: Float[Tensor, "*shape"], masks: Sequence[Tensor], c
         arms.append((shares[-1] - interval.low, interval.high - shares[-1]))
     spread = np.maximum(np.array(arms).T, 0.0)
     axis.errorbar(middle, shares, spread, fmt="o", ms=4, capsize=2, color="black", label=f"{len(masks)} masks")
-    off = float(np.abs(np.array(shares) - curve.at(np.array(middle) * _border(curve))).max())
+    off = float(np.abs(np.array(shares) - _chance_at(curve, np.array(middle) * _border(curve))).max())
     axis.set_title(f"The curve says what the masks do: off by {off:.3f} at most")
     axis.legend(frameon=False, loc="upper left")
     return figure
@@ -180,11 +180,20 @@ def _verdict(record: RunRecord) -> str:
 def _draw_curve(axis: Axes, curve: InclusionCurve, *, colour: str, label: str | None = None) -> None:
     border = _border(curve)
     scores = border * np.geomspace(1 / 4, 4, 400)
-    axis.plot(scores / border, curve.at(scores), color=colour, lw=2, label=label)
+    axis.plot(scores / border, _chance_at(curve, scores), color=colour, lw=2, label=label)
     axis.axvline(1, color=QUIET, lw=0.8, ls=":")
     axis.set_xscale("log", base=2)
     axis.set_xticks([1 / 4, 1 / 2, 1, 2, 4], ["¼", "½", "1", "2", "4"])
     axis.set(xlabel="|weight| / border of the magnitude mask", ylabel="chance to be kept", ylim=(-0.03, 1.03))
+
+
+def _chance_at(curve: InclusionCurve, scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """The curve read at any scores, by interpolation on a log scale."""
+    if not len(curve.inclusion):
+        return np.zeros(np.shape(scores))
+    with np.errstate(divide="ignore"):
+        chance = np.interp(np.log(scores), np.log(curve.histogram.scores), curve.inclusion)
+    return np.where(np.asarray(scores) > 0, chance, 0.0)
 
 
 def _border(curve: InclusionCurve) -> float:

@@ -10,9 +10,9 @@ import torch
 from scipy import stats
 from test_literal import check_law, successive_law
 
-from randprune_lab.errors import ConfigError, WeightError
+from randprune_lab.errors import ConfigError, ScopeError, WeightError
 from randprune_lab.masks.rules import GumbelTopK, Magnitude, Rule, Uniform, Voting
-from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.structured import draw_n_of_m
 
 
 def weights(*shape: int) -> torch.Tensor:
@@ -23,17 +23,16 @@ def weights(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 4), (1, 2), (4, 8), (4, 4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_m_consecutive_weights_of_a_row_keep_exactly_n(rule: Rule, n: int, m: int, dtype: torch.dtype) -> None:
-    sampler = MaskSampler({"w": weights(6, 16).to(dtype), "v": weights(3, 2, 8).to(dtype)}, rule, 1 - n / m, group=m)
+    target = {"w": weights(6, 16).to(dtype), "v": weights(3, 2, 8).to(dtype)}
     for candidate in range(3):
-        mask = sampler.draw(candidate)
+        mask = draw_n_of_m(target, rule, n, m, candidate=candidate)
         assert mask["w"].shape == (6, 16) and mask["v"].shape == (3, 2, 8)
         assert all(bool((part.reshape(-1, m).sum(dim=1) == n).all()) for part in mask.values())
-        assert mask.kept == sampler.kept == sampler.size * n // m
 
 
 def test_magnitude_keeps_the_largest_of_each_group_equal_ones_by_index() -> None:
     row = torch.tensor([[1.0, -3, 2, 0, 5, 5, -5, 5]])
-    mask = MaskSampler({"w": row}, Magnitude(), 0.5, group=4).draw(0)["w"]
+    mask = draw_n_of_m({"w": row}, Magnitude(), 2, 4, candidate=0)["w"]
     assert mask.tolist() == [[False, True, True, False, True, True, False, False]]
 
 
@@ -41,13 +40,13 @@ def test_magnitude_keeps_the_largest_of_each_group_equal_ones_by_index() -> None
 def test_groups_follow_the_exact_law_of_successive_sampling(rule: Rule, power: float) -> None:
     """2,000 groups of the same four weights, in one draw: they are independent. False alarm 1e-6, as in `check_law`."""
     four = np.array([1.0, 1.2, 0.9, 1.4])
-    mask = MaskSampler({"w": torch.from_numpy(np.tile(four, (500, 4)))}, rule, 0.5, group=4).draw(0)["w"]
+    mask = draw_n_of_m({"w": torch.from_numpy(np.tile(four, (500, 4)))}, rule, 2, 4, candidate=0)["w"]
     drawn = [tuple(row.nonzero()[0].tolist()) for row in mask.reshape(-1, 4).numpy()]
     check_law(drawn, successive_law(four**power, 2))
 
 
 def test_neighbouring_groups_are_independent() -> None:
-    mask = MaskSampler({"w": torch.ones(1, 80_000)}, Uniform(), 0.5, group=4).draw(0)["w"].reshape(-1, 4).numpy()
+    mask = draw_n_of_m({"w": torch.ones(1, 80_000)}, Uniform(), 2, 4, candidate=0)["w"].reshape(-1, 4).numpy()
     number = {subset: i for i, subset in enumerate(combinations(range(4), 2))}
     drawn = np.array([number[tuple(row.nonzero()[0].tolist())] for row in mask])
     cells = np.bincount(drawn[:-1] * 6 + drawn[1:], minlength=36)
@@ -55,38 +54,34 @@ def test_neighbouring_groups_are_independent() -> None:
     assert np.sum((cells - expected) ** 2 / expected) < stats.chi2(35).isf(1e-6)
 
 
-@pytest.mark.parametrize("sparsity", [0.6, 0.9, 0.4999])
-def test_a_sparsity_that_is_no_whole_number_of_a_group_is_refused(sparsity: float) -> None:
-    with pytest.raises(ConfigError, match=rf"sparsity {sparsity:g} of 4 weights is .* ask for \d / 4"):
-        MaskSampler({"w": weights(4, 4)}, Uniform(), sparsity, group=4)
+@pytest.mark.parametrize(("n", "m"), [(0, 4), (5, 4), (1, 0), (2.0, 4)])
+def test_n_is_from_1_to_m(n: int, m: int) -> None:
+    with pytest.raises(ConfigError, match=r"[nm] must be"):
+        draw_n_of_m({"w": weights(4, 4)}, Uniform(), n, m, candidate=0)
 
 
 def test_rows_that_do_not_fall_into_groups_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"rows of 'w', of shape \(4, 6\), don't fall into groups of 4"):
-        MaskSampler({"w": weights(4, 6)}, Uniform(), 0.5, group=4)
+    with pytest.raises(ScopeError, match=r"rows of 'w', of shape \(4, 6\), do not fall into groups of 4"):
+        draw_n_of_m({"w": weights(4, 6)}, Uniform(), 2, 4, candidate=0)
 
 
 def test_groups_with_too_few_weights_that_are_not_zero_are_counted() -> None:
     sparse = weights(4, 8)
     sparse[0, :3] = 0
     with pytest.raises(WeightError, match="cannot keep 2 weights of every 4 of 'w': 1 of 8 groups have fewer"):
-        MaskSampler({"w": sparse}, Voting(), 0.5, group=4)
-    assert not bool(MaskSampler({"w": sparse}, Voting(), 0.75, group=4).draw(0)["w"][sparse == 0].any())
+        draw_n_of_m({"w": sparse}, Voting(), 2, 4, candidate=0)
+    assert not bool(draw_n_of_m({"w": sparse}, Voting(), 1, 4, candidate=0)["w"][sparse == 0].any())
 
 
 def test_weights_that_are_not_finite_are_named() -> None:
     sick = weights(4, 8)
     sick[1, 1] = float("nan")
     with pytest.raises(WeightError, match="1 of the weights of 'w' are NaN or infinite"):
-        MaskSampler({"w": sick}, Voting(), 0.5, group=4)
+        draw_n_of_m({"w": sick}, Voting(), 2, 4, candidate=0)
 
 
-def test_there_is_no_closed_form() -> None:
-    with pytest.raises(ConfigError, match="groups of 4 weights have no closed form"):
-        MaskSampler({"w": weights(4, 8)}, Voting(), 0.5, group=4).expected_hamming()
-
-
-def test_a_recipe_rebuilds_the_mask() -> None:
-    sampler = MaskSampler({"w": weights(4, 8)}, Voting(), 0.5, group=4, seed=3)
-    recipe = sampler.recipe(7)
-    assert MaskSampler.from_recipe({"w": weights(4, 8)}, recipe).draw(7) == sampler.draw(7)
+def test_a_mask_is_named_by_seed_and_candidate() -> None:
+    target = {"w": weights(40, 8)}
+    masks = [draw_n_of_m(target, Voting(), 2, 4, seed=s, candidate=c) for s, c in [(0, 0), (0, 0), (0, 1), (1, 0)]]
+    assert masks[0] == masks[1]
+    assert masks[0] != masks[2] != masks[3] != masks[0]

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from randprune_lab.errors import ConfigError, RandpruneError, ScopeError, WeightError
 from randprune_lab.masks import literal
 from randprune_lab.masks.counter_rng import random_bits, salts
-from randprune_lab.masks.curve import BUCKETINGS
+from randprune_lab.masks.curve import BUCKETINGS, Histogram, InclusionCurve
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.plan import _grid
 from randprune_lab.masks.rules import GumbelTopK, Magnitude, Rule, Uniform, Voting
 from randprune_lab.masks.sampler import LITERAL_BELOW, MaskSampler
 from randprune_lab.masks.scope import GROUPINGS, Grouping, keep_counts
@@ -170,6 +171,13 @@ def test_the_count_is_exact_on_the_way_from_chance_to_none(temperature: float) -
     for n in (10, 100, 1000):
         sampler = MaskSampler({"w": normal(n)}, GumbelTopK(temperature), 0.5, literal_below=0)
         assert {sampler.draw(candidate).kept for candidate in range(5)} == {n // 2}
+
+
+def test_chances_that_the_grid_would_round_away_stay_where_they_are_needed_to_reach_k() -> None:
+    for k, q in [(1, 2.0**-26), (2**26 - 1, 1 - 2.0**-26)]:
+        curve = InclusionCurve(Histogram(np.array([7]), np.array([0.5]), np.array([2**26]), zeros=0), np.array([q]), k)
+        (chance,) = _grid(curve)
+        assert 0 < chance < 2**25 and chance % 2 == 0
 
 
 @pytest.mark.parametrize("ratio", [1.0, 100.0, 1e4])
@@ -695,9 +703,7 @@ def test_the_largest_seed_and_candidate_work() -> None:
 
 
 def test_an_unknown_grouping_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(
-        ConfigError, match="group must be one of tensor, global, erk or a number of weights, got 'layer'"
-    ):
+    with pytest.raises(ConfigError, match="group must be one of tensor, global, erk, got 'layer'"):
         MaskSampler({"w": normal(4)}, Uniform(), 0.5, group="layer")  # type: ignore[arg-type]
 
 

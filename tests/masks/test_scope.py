@@ -261,7 +261,5 @@ def test_sparsity_out_of_range(grouping: Grouping, sparsity: float) -> None:
 
 
 def test_an_unknown_grouping() -> None:
-    with pytest.raises(
-        ConfigError, match="group must be one of tensor, global, erk or a number of weights, got 'layer'"
-    ):
+    with pytest.raises(ConfigError, match="group must be one of tensor, global, erk, got 'layer'"):
         keep_counts({"w": (2, 2)}, 0.5, "layer")  # type: ignore[arg-type]

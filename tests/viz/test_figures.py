@@ -19,6 +19,7 @@ from torch import nn
 import randprune_lab as rl
 from randprune_lab.analysis.intervals import Interval
 from randprune_lab.errors import FileError, RunError
+from randprune_lab.masks.curve import Histogram, InclusionCurve
 from randprune_lab.masks.rules import RULES
 from randprune_lab.viz import figures
 from randprune_lab.viz.style import COLOURS, LABELS, QUIET, RAMP, png
@@ -240,6 +241,26 @@ def test_what_is_not_to_be_looked_at_and_the_ramp_are_no_rules_colours():
 def test_the_ramp_goes_from_light_to_dark():
     brightness = [sum(to_rgb(colour)) for colour in RAMP]
     assert brightness == sorted(set(brightness), reverse=True)
+
+
+# --- curves ---
+
+
+@pytest.mark.parametrize("rule", RULE_OF_EACH_KIND, ids=str)
+def test_a_curve_read_at_its_own_scores_is_itself_and_never_leaves_its_range_between(rule):
+    whole = curve(rule)
+    scores = whole.histogram.scores
+    assert figures._chance_at(whole, scores) == pytest.approx(whole.inclusion, abs=1e-12)
+    between = figures._chance_at(whole, np.geomspace(scores[0] / 2, scores[-1] * 2, 50))
+    assert np.all(np.diff(between) >= -1e-12)
+    assert between.min() >= whole.inclusion.min() and between.max() <= whole.inclusion.max()
+
+
+def test_a_curve_read_at_zero_is_zero_since_zero_weights_are_never_kept():
+    some = InclusionCurve(Histogram.from_scores(np.array([0.0, 1.0, 2.0])), np.array([0.5, 0.5]), k=1)
+    none = InclusionCurve(Histogram.from_scores(np.zeros(3)), np.zeros(0), k=0)
+    assert figures._chance_at(some, np.array([0.0, 1.0])).tolist() == [0.0, 0.5]
+    assert figures._chance_at(none, np.array([0.0, 1.0])).tolist() == [0.0, 0.0]
 
 
 # --- the sampler against the procedure ---

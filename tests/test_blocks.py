@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from randprune_lab.errors import ScopeError
-from randprune_lab.masks.blocks import block_scores, spread_blocks
 from randprune_lab.masks.rules import Magnitude, Voting
 from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.structured import block_scores, spread_blocks
 
 
 def weight(rows: int, columns: int) -> torch.Tensor:
