@@ -62,6 +62,7 @@ def train(
         use_eager_attention(model, teacher.model)
         teacher.model.to(accelerator.device)
     model, optimizer = accelerator.prepare(model, optimizer)
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]  # to find them takes time
     enforce = mask.enforcer(accelerator.unwrap_model(model)) if mask else _nothing
     enforce()
 
@@ -75,7 +76,7 @@ def train(
             batch = {key: value.to(accelerator.device) for key, value in data.batch(rows.tolist()).items()}
             value = loss(model, batch, teacher, config.distillation)
             accelerator.backward(value)
-            accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            accelerator.clip_grad_norm_(learned, config.max_grad_norm)
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * factor(step - 1)
             optimizer.step()
