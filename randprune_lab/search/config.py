@@ -28,13 +28,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "lesson": {
         "task": "mini-sst2",
         "model": "tiny",
-        "train_size": 1600,
-        "dense_epochs": 10,
+        "train_size": 1280,
+        "selection_size": 400,
+        "dense_epochs": 12,
         "dense_learning_rate": 1e-3,
         "learning_rate": 5e-4,
         "early_rate": 2.0,
         "early_last": 2,
-        "evaluate_every": 25,
+        "evaluate_every": 20,
     },
 }
 """Settings that go together, by name: a beginning, on which single settings can be put."""

@@ -74,6 +74,7 @@ class Training:
             use_eager_attention(model, teacher.model)
             teacher.model.to(self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self._learned = [part for part in self.model.parameters() if part.requires_grad]  # to find them takes time
         self.enforce = mask.enforcer(self.accelerator.unwrap_model(self.model)) if mask else _nothing
         self.enforce()
         self.step = 0
@@ -131,7 +132,7 @@ class Training:
         batch = {key: value.to(self.accelerator.device) for key, value in self.data.batch(rows).items()}
         value = loss(self.model, batch, self.teacher, self.config.distillation)
         self.accelerator.backward(value)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        self.accelerator.clip_grad_norm_(self._learned, self.config.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.enforce()
