@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from randprune_lab.analysis.confidence import Confidence, confidence
 from randprune_lab.analysis.intervals import Interval, accuracy_interval, score_difference, score_interval
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import Units, load_predictions, read_config, read_journal
+from randprune_lab.search.folder import Units, load_arrays, load_predictions, read_config, read_journal
 from randprune_lab.tasks.spec import Task, get_task, suffixed
 from randprune_lab.training.scoring import answers
 
@@ -65,6 +66,23 @@ class RunRecord:
         rounds = self.units.get(f"{prefix}/selection", {}).get("rounds", [])
         scores = dict(pair for each in rounds for pair in zip(each["candidates"], each["scores"], strict=True))
         return [{**furthest[number], "score": scores.get(number)} for number in sorted(furthest)]
+
+    def confidence(self, level: int, method: str = "randomized") -> Confidence | None:
+        """How sure the choice at a level is, among those who raced to the last; None where only one did.
+
+        By the mean log-likelihood of the selection examples over the evaluations that the score was made of, also if
+        the strategy went by the task's metric, which is noisier.
+        """
+        prefix = f"{method}-level-{level}"
+        selection = self.units.get(f"{prefix}/selection")
+        rounds = [each for each in selection["rounds"] if len(each["candidates"]) > 1] if selection else []
+        if not selection or not rounds:
+            return None
+        racing, steps = rounds[-1]["candidates"], rounds[-1]["steps"]
+        names = [f"{prefix}-candidate-{candidate}-steps-{steps}" for candidate in racing]
+        examples = [load_arrays(self.path, name)["examples"] for name in names]
+        last = [each[-self.config.early_last :].mean(axis=0) for each in examples]
+        return confidence(np.stack(last), winner=racing.index(selection["winner"]))
 
     @cached_property
     def task(self) -> Task:
@@ -134,7 +152,17 @@ class RunRecord:
             "level": level,
             "sparsity": sparsity,
             "candidates": [{key: unit[key] for key in keys} for unit in self.candidates(level, method)],
+            "confidence": self._confidence(level, method),
             **self._trained(f"{method}-level-{level}"),
+        }
+
+    def _confidence(self, level: int, method: str) -> dict[str, float] | None:
+        if (sure := self.confidence(level, method)) is None:
+            return None
+        return {
+            "chance_of_best": float(sure.chance_of_best[sure.winner]),
+            "expected_loss": sure.expected_loss,
+            "winners_curse": sure.winners_curse,
         }
 
     def _trained(self, name: str) -> dict[str, Any]:

@@ -61,6 +61,11 @@ def _candidates(record: RunRecord, level: int) -> list[str]:
         done = "" if unit["steps"] == unit["total_steps"] else f"after {unit['steps']} of {unit['total_steps']} steps  "
         chosen = "  <- winner" if unit["candidate"] == winner else ""
         lines.append(f"  candidate {unit['candidate']}  {score}{done}{_rule(unit['mask']['rule'])}{chosen}")
+    if (sure := record.confidence(level)) is not None:
+        lines.append(
+            f"  how sure     best of these with a chance of {sure.chance_of_best[sure.winner]:.2f}; in log-likelihood "
+            f"{sure.expected_loss:.4f} short of the best, and {sure.winners_curse:.4f} too good to be true"
+        )
     return lines
 
 

@@ -40,9 +40,8 @@ def vote(
 ) -> Bool[np.ndarray, "*groups n"]:
     """`published_mask` as a pure function of (seed, candidate, group), on scores instead of weights.
 
-    Of every row of `scores` k are kept. A sample without replacement is an exponential race: weight i arrives after a
-    time exponential with rate `score_i ** power`, and the first k are drawn. Zero scores never arrive and never win a
-    tie.
+    Keeps k of every row. A sample without replacement is an exponential race: weight i arrives after a time exponential
+    with rate `score_i ** power`, and the first k are drawn. Zero scores never arrive and never win a tie.
     """
 
     def numbers(round_: int) -> Float64[np.ndarray, "*groups n"]:

@@ -30,8 +30,7 @@ LOW_BITS = 17
 """Bits of a lot after its first byte."""
 
 WINDOW = 4.5
-"""Half the width of the window of close weights, in standard deviations of the count; a draw that leaves the window
-is done again with a wider one."""
+"""Half the width of the window of close weights, in standard deviations of the count; wider where that fails."""
 
 
 Masks = dict[str, Bool[Tensor, " _"]]

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from randprune_lab.errors import MaskError
+from randprune_lab.errors import FileError, MaskError
+from randprune_lab.files.mask_file import read_masks, write_masks
 
 
 class MaskSet(Mapping[str, Tensor]):
@@ -115,16 +116,16 @@ class MaskSet(Mapping[str, Tensor]):
 
         An existing file is replaced whole or not at all.
         """
-        from randprune_lab.mask_files import write_masks
-
-        write_masks(self, Path(path))
+        write_masks(path, self, self.sha256)
 
     @classmethod
     def load(cls, path: str | Path) -> MaskSet:
         """Read what `save` wrote. Raises `FileError` if the file is missing, damaged, or something else."""
-        from randprune_lab.mask_files import read_masks
-
-        return read_masks(Path(path))
+        found, fingerprint = read_masks(path)
+        masks = cls(found)
+        if masks.sha256 != fingerprint:
+            raise FileError(f"mask file {path} is damaged: its bits don't match its SHA-256; write it again")
+        return masks
 
     def _check_match(self, other: MaskSet) -> None:
         self._check_fit({name: mask.shape for name, mask in other.items()}, "the other mask set")

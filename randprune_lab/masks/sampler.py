@@ -166,8 +166,7 @@ class MaskSampler:
 
         Raises `MaskError`, with both fingerprints, if `target` has other weights.
         """
-        names = ("seed", "group", "include", "exclude", "literal_below")
-        settings = {name: getattr(recipe, name) for name in names}
+        settings = {name: getattr(recipe, name) for name in ("seed", "group", "include", "exclude", "literal_below")}
         sampler = cls(target, recipe.make_rule(), recipe.sparsity, **settings)
         if sampler.fingerprint != recipe.fingerprint:
             raise MaskError(

@@ -12,10 +12,11 @@ import pytest
 from safetensors.torch import load_file
 
 import randprune_lab as rl
+from randprune_lab.analysis.confidence import confidence
 from randprune_lab.analysis.intervals import accuracy_interval, paired_difference
 from randprune_lab.analysis.text import describe_run
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.search.folder import load_predictions, read_journal, weights_sha256
+from randprune_lab.search.folder import load_arrays, load_predictions, read_journal, weights_sha256
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,24 @@ def test_the_text_says_what_was_asked_and_what_was_found(record):
             assert line + ("  <- winner\n" if number == level["winner"] else "\n") in text
     for row in summary["differences"]:
         assert f"randomized less {row['baseline']}: {row['estimate']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" in text
+
+
+def test_how_sure_the_winner_is_follows_from_the_recorded_log_likelihoods(record, config):
+    for level in (1, 2):
+        names = [f"randomized-level-{level}-candidate-{number}-steps-12" for number in range(3)]
+        examples = np.stack(
+            [load_arrays(record.path, name)["examples"][-config.early_last :].mean(0) for name in names]
+        )
+        winner = record.units[f"randomized-level-{level}"]["winner"]
+        expected = confidence(examples, winner=winner)
+        sure = record.confidence(level)
+        assert sure.winner == winner and sure.expected_loss == expected.expected_loss >= 0
+        assert np.array_equal(
+            sure.chance_of_best, expected.chance_of_best
+        ) and sure.chance_of_best.sum() == pytest.approx(1)
+        assert f"best of these with a chance of {sure.chance_of_best[winner]:.2f};" in describe_run(record)
+        assert record.summary()["levels"][level - 1]["confidence"]["winners_curse"] == sure.winners_curse
+    assert record.confidence(1, "imp") is None
 
 
 # --- a part of it ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +14,22 @@ from torch import Tensor
 
 from randprune_lab.errors import FileError
 from randprune_lab.files import atomic_path
-from randprune_lab.masks.mask_set import MaskSet
 
 FORMAT = "randprune-mask-set-1"
 
 
-def write_masks(masks: MaskSet, path: Path) -> None:
-    """See `MaskSet.save`."""
+def write_masks(path: str | Path, masks: Mapping[str, Bool[Tensor, "..."]], fingerprint: str) -> None:
+    """Write boolean masks by name. An existing file is replaced whole or not at all."""
     from safetensors.numpy import save_file
 
     shapes = {name: list(mask.shape) for name, mask in masks.items()}
-    metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "sha256": masks.sha256}
+    metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "sha256": fingerprint}
     with atomic_path(path) as temporary:
         save_file({name: _encode(mask) for name, mask in masks.items()}, temporary, metadata)
 
 
-def read_masks(path: Path) -> MaskSet:
-    """See `MaskSet.load`."""
+def read_masks(path: str | Path) -> tuple[dict[str, Bool[Tensor, "..."]], str]:
+    """Read what `write_masks` wrote: masks and fingerprint. Raises `FileError` if there is nothing of the kind."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -38,7 +38,8 @@ def read_masks(path: Path) -> MaskSet:
             if metadata.get("format") != FORMAT:
                 raise FileError(f"{path} holds no mask set (format {metadata.get('format')!r}, not {FORMAT!r})")
             shapes = json.loads(metadata["shapes"])
-            masks = MaskSet({name: _decode(file.get_tensor(name), shape) for name, shape in shapes.items()})
+            masks = {name: _decode(file.get_tensor(name), shape) for name, shape in shapes.items()}
+            return masks, metadata.get("sha256", "")
     except FileNotFoundError:
         raise FileError(f"there is no mask file at {path}") from None
     except FileError:
@@ -47,9 +48,6 @@ def read_masks(path: Path) -> MaskSet:
         raise FileError(f"cannot read mask file {path}: {error.strerror or error}") from error
     except (SafetensorError, zlib.error, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise FileError(f"mask file {path} is damaged or truncated ({error}); write it again") from error
-    if masks.sha256 != metadata.get("sha256"):
-        raise FileError(f"mask file {path} is damaged: its bits don't match its SHA-256; write it again")
-    return masks
 
 
 def _encode(mask: Bool[Tensor, "..."]) -> UInt8[np.ndarray, " n"]:
