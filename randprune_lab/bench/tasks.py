@@ -149,7 +149,12 @@ def describe(rows: list[dict[str, Any]]) -> str:
     """Both tables in Markdown."""
     head = ["task", "metric", *LEARNED, "dense took", "of CPU"]
     learned = [
-        [row["task"], row["metric"], *(f"{row[name]:.3f}" for name in LEARNED), *(f"{row[name]:.0f} s" for name in ("seconds", "cpu seconds"))]
+        [
+            row["task"],
+            row["metric"],
+            *(f"{row[name]:.3f}" for name in LEARNED),
+            *(f"{row[name]:.0f} s" for name in ("seconds", "cpu seconds")),
+        ]
         for row in rows
     ]
     sparsities = [f"{each['sparsity']:.2%}" for each in rows[0]["pruned"]]
