@@ -222,7 +222,7 @@ def test_resume_and_overwrite_contradict_each_other(refused, copy):
     [
         (["--rule", "votting"], "unknown rule 'votting'; did you mean 'voting'?"),
         (["--task", "sst3"], "unknown task 'sst3'; did you mean 'sst2' or 'stsb'?"),
-        (["--model", "minilmm"], "unknown model 'minilmm'; did you mean 'minilm'?"),
+        (["--model", "minilmm"], "unknown model 'minilmm'; did you mean 'minilm' or"),
         (["--baselines", "imp", "uniforms"], "unknown baseline 'uniforms'; did you mean 'uniform'?"),
         (["--levels", "0.5", "1.2"], "sparsity must be in [0, 1), got 1.2"),
         (["--levels"], "levels must name at least one sparsity"),
@@ -425,6 +425,23 @@ def test_tasks_are_listed_with_their_sizes_or_why_they_cannot_be_had(randprune, 
     assert "train 360, selection 40, report 120" in text.out and "MRPC" in text.out
 
 
+def test_models_are_listed_or_described(randprune, tiny_model):
+    listed = json.loads(randprune("models", "--json").out)
+    assert [row["name"] for row in listed] == list(MODELS)
+    text = randprune("models", "tiny", tiny_model).out
+    assert "prunable     262,144" in text and f"source       folder {tiny_model}" in text
+
+
+def test_a_preset_is_where_options_begin(randprune, tmp_path):
+    small = shlex.split("--train-size 64 --levels 0.5 --candidates 1 --baselines --dense-epochs 1 --epochs 1")
+    answer = randprune("run", "--preset", "lesson", *small, "--out", tmp_path / "run", "--json")
+    assert answer.code == 0, answer.err
+    wanted = rl.RunConfig.preset(
+        "lesson", train_size=64, levels=(0.5,), candidates=1, baselines=(), dense_epochs=1, epochs=1
+    )
+    assert rl.RunRecord.load(tmp_path / "run").config == wanted
+
+
 def test_tasks_without_a_glue_folder_say_how_to_get_one(randprune):
     rows = {row["name"]: row for row in json.loads(randprune("tasks", "--json").out)}
     assert "--glue-dir" in rows["sst2"]["unavailable"]
@@ -447,9 +464,9 @@ def test_data_of_ones_own_are_described(randprune, moods):
     assert [row["name"] for row in rows] == ["moods"]
 
 
-def test_a_run_takes_the_same_options(randprune, moods, tiny_model, tmp_path):
+def test_a_run_takes_the_same_options(randprune, moods, tmp_path):
     small = shlex.split("--levels 0.5 --candidates 1 --baselines --dense-epochs 1 --epochs 1 --max-length 24")
-    own = ("--data", moods, "--text-columns", "review", "--label-column", "mood", "--model", tiny_model)
+    own = ("--data", moods, "--text-columns", "review", "--label-column", "mood", "--model", "tiny-minilm")
     answer = randprune("run", *own, *small, "--out", tmp_path / "run", "--json")
     assert answer.code == 0, answer.err
     record = json.loads(answer.out)
