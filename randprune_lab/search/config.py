@@ -24,8 +24,8 @@ GENERATED = ("difficulty", "label_noise", "data_seed")
 """The settings that describe generated data."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # For `tiny`, whose weights begin at random: higher rates, more epochs before pruning. Its tensors have a 36th of the
-    # weights of BERT-base's: at 36 times the ratio, the votes are over as many samples as there.
+    # For `tiny`, whose weights begin at random: higher rates, more epochs before pruning. Its tensors have a 36th of
+    # the weights of BERT-base's: at 36 times the ratio, the votes are over as many samples as there.
     "lesson": {
         "task": "mini-sst2",
         "model": "tiny",
