@@ -56,10 +56,11 @@ class Level:
     @property
     def total_steps(self) -> int:
         """Training steps of a whole early evaluation."""
-        return self._training.epochs * -(-len(self.train) // self._training.batch_size)
+        return self.training.epochs * -(-len(self.train) // self.training.batch_size)
 
     @property
-    def _training(self) -> TrainingConfig:
+    def training(self) -> TrainingConfig:
+        """Settings of an early evaluation, the same for all candidates."""
         return self.config.early_training(derived_seed(self.config.seed, "early", self.number))
 
     def start_with(self, candidate: int) -> MaskSet:
@@ -81,7 +82,7 @@ class Level:
         does to the untrained weights.
         """
         mask = self.start_with(candidate)
-        training = Training(self.model, self.train, self._training, mask=mask, teacher=self.teacher)
+        training = Training(self.model, self.train, self.training, mask=mask, teacher=self.teacher)
         examples: list[Float64[np.ndarray, " n"]] = []
         logits = np.zeros((0, 0), dtype=np.float32)
         if state is not None:
