@@ -19,7 +19,7 @@ from randprune_lab.tasks.mini_glue.phrases import (
 from randprune_lab.tasks.mini_glue.words import ASKED, GIVE, TAKE, THINGS
 
 # Most pairs can be laid side by side, word on word: from these a model learns to compare, and then the rest.
-PASSIVE = 0.1  # chance of the passive in a sentence, for each step of difficulty
+PASSIVE = 0.05  # chance of the passive in a sentence, for each step of difficulty
 TAKEN = 0.1  # likewise, chance that a question begins with what is taken
 
 
