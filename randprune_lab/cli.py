@@ -193,7 +193,7 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> int:
     for row in rows:
         print(row["name"])
         for key, value in row.items():
-            if key != "name" and value is not None:
+            if key != "name" and value not in (None, {}):
                 print(f"  {key.replace('_', ' '):<12} {_plain(value)}")
     return 0
 
