@@ -150,11 +150,11 @@ def _trained(search: Search, level: Level, teacher: Teacher, candidates: int) ->
     stops = [*range(every, level.total_steps, every), level.total_steps]
     right = np.stack(correct)
     replay = Replay((0, *stops), np.stack(examples), lambda rows: right[:, :, rows].mean(axis=2))
+    first = level.training.seed + 1  # every training has a seed of its own: shared ones would count as no noise
+    seeds = first + np.arange(NOISE_MASKS * NOISE_SEEDS).reshape(NOISE_MASKS, NOISE_SEEDS)
+    last = level.config.early_last
     noise = [
-        [
-            _early(level, mask, level.training.seed + 1 + seed)[0][-level.config.early_last :].mean()
-            for seed in range(NOISE_SEEDS)
-        ]
+        [_early(level, mask, int(seed))[0][-last:].mean() for seed in seeds[mask]]
         for mask in range(min(NOISE_MASKS, candidates))
     ]
     return Pool(replay, np.array(final), np.array(noise))
