@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 import torch
-from jaxtyping import Bool, Float64, Int32, Int64, UInt8
+from jaxtyping import Bool, Float64, Int, Int32, Int64, UInt8
 from torch import Tensor
 
 from randprune_lab.masks.counter_rng import random_bits, salts
-from randprune_lab.masks.plan import CERTAIN, Plan, nonzero
+from randprune_lab.masks.plan import CERTAIN, Plan, as_array, nonzero
 
-CHUNK = 2**19
+CHUNK = 2**18
 """Band weights drawn at a time on the CPU; the working memory is a few times this. A GPU takes more at a time."""
 
 LOW_BITS = 17
@@ -34,6 +34,7 @@ WINDOW = 4.5
 
 
 Masks = dict[str, Bool[Tensor, " _"]]
+Places = Int64[Tensor, " m"]
 Limits = tuple[UInt8[Tensor, " b"], UInt8[Tensor, " b"]]
 
 
@@ -52,13 +53,14 @@ class Lottery:
         narrow = all(band.position.dtype == torch.int32 for band in bands)
         self.seed = seed
         self.tensors = [band.tensor for band in bands]
+        # Positions that a draw can add to the base mask; of those that it can remove the bitwise complement, below 0.
         self.position = torch.zeros(ends[-1], dtype=torch.int32 if narrow else torch.int64, device=device)
         self.chance = torch.zeros(ends[-1], dtype=torch.int32, device=device)
         self.salt = torch.empty(ends[-1] // 8, dtype=torch.int64, device=device)
         for band, start, end in zip(bands, [0, *ends], ends, strict=False):
             used = slice(start, start + len(band.chance))
-            self.position[used] = band.position
-            self.chance[used] = band.chance
+            self.position[used] = torch.where(band.chance > 0, band.position, ~band.position)
+            self.chance[used] = band.chance.abs()
             words = torch.arange((end - start) // 8, device=device)
             self.salt[start // 8 : end // 8] = salts(words, seed, band.tensor)
         last = torch.tensor([len(plan.bands) for plan in plans]).cumsum(0) - 1
@@ -80,47 +82,42 @@ class Lottery:
 
     def _draw(self, candidate: int, masks: Masks, width: Float64[Tensor, " groups"], limits: Limits) -> bool:
         """One draw with a window of this width; False if it was too narrow to be sure."""
-        sure, open_ = limits
-        missing, unsure, byte = self.missing.clone(), [nonzero(open_[:0] > 0)], [open_[:0]]
-        step = CHUNK if sure.device.type == "cpu" else 128 * CHUNK
+        sure, open_ = map(as_array, limits)
+        missing, unsure, byte = self.missing.clone(), [self.salt[:0]], [limits[0][:0]]
+        step = CHUNK if self.salt.device.type == "cpu" else 128 * CHUNK
         for start in range(0, len(sure), step):
             part = slice(start, start + step)
             first = random_bits(self.salt[start // 8 : (start + step) // 8], self.seed, candidate).view(torch.uint8)
-            below = first < sure[part]
+            below = as_array(first) < sure[part]
             missing -= self._move(nonzero(below) + start, masks)
-            some = nonzero(below ^ (first <= open_[part]))
+            some = nonzero(below ^ (as_array(first) <= open_[part]))
             unsure.append(some + start)
             byte.append(first[some])
         place = torch.cat(unsure)
         lot = self._lots(candidate, place, torch.cat(byte))
-        chance = self.chance[place].abs()
+        chance = self.chance[place]
         distance = lot - chance
         close = distance.abs() <= _margin(chance, width[self._group(place)])
         missing -= self._move(place[(distance < 0) & ~close], masks)
         return self._settle(place[close], lot[close], missing, width, masks)
 
-    def _lots(self, candidate: int, place: Int64[Tensor, " m"], byte: UInt8[Tensor, " m"]) -> Int32[Tensor, " m"]:
+    def _lots(self, candidate: int, place: Places, byte: UInt8[Tensor, " m"]) -> Int32[Tensor, " m"]:
         """Whole lots of the weights whose first byte is known."""
         rest = random_bits(self.salt[place >> 3] + (place & 7), self.seed, candidate, purpose="rest")
         return (byte.int() << LOW_BITS) | ((rest & (2**LOW_BITS - 1)) | 1).int()
 
     def _settle(
-        self,
-        place: Int64[Tensor, " m"],
-        lot: Int32[Tensor, " m"],
-        missing: Int64[Tensor, " groups"],
-        width: Float64[Tensor, " groups"],
-        masks: Masks,
+        self, place: Places, lot: Int32[Tensor, " m"], missing: Tensor, width: Float64[Tensor, " groups"], masks: Masks
     ) -> bool:
         """Give each group's places that are left to the smallest keys of its close weights.
 
         False if that is not sure: other weights have log keys above `width` or below `-width`, and are on their right
         side as long as the border between kept and not kept lies inside.
         """
-        chance = self.chance[place]
-        u, p = lot.double(), chance.abs().double()
+        position = self.position[place]
+        u, p = lot.double(), self.chance[place].double()
         odds = (u / (CERTAIN - u)) * ((CERTAIN - p) / p)
-        key = torch.where(chance > 0, odds, 1 / odds)
+        key = torch.where(position >= 0, odds, 1 / odds)
         ends = torch.searchsorted(place, self.group_ends)
         starts = ends - ends.diff(prepend=ends.new_zeros(1))
         row = self._group(place)
@@ -128,32 +125,34 @@ class Lottery:
         table = key.new_full((len(ends), int((ends - starts).max())), math.inf)  # a row for each group
         table[row, column] = key
         keys, order = torch.sort(table, dim=1, stable=True)
-        room = missing + self._sums((chance < 0).long(), place)
+        room = missing + self._sums(position < 0, place)
         keep = torch.arange(keys.shape[1], device=place.device) < room[:, None]
-        self._put(place, torch.empty_like(keep).scatter_(1, order, keep)[row, column], masks)
+        self._put(place, position, torch.empty_like(keep).scatter_(1, order, keep)[row, column], masks)
         sure = torch.where(keep, keys.log() <= width[:, None], keys.log() >= -width[:, None])
         return bool(sure.all() & ((room >= 0) & (room <= ends - starts)).all())
 
-    def _move(self, place: Int64[Tensor, " m"], masks: Masks) -> Int64[Tensor, " groups"]:
+    def _move(self, place: Places, masks: Masks) -> Int64[Tensor, " groups"]:
         """Let weights change sides; by how many each group's mask grew."""
-        added = self.chance[place] > 0
-        self._put(place, added, masks)
-        return self._sums(2 * added.long() - 1, place)
+        position = self.position[place]
+        added = position >= 0
+        self._put(place, position, added, masks)
+        ends = torch.searchsorted(place, self.group_ends)
+        return 2 * self._sums(added, place) - ends.diff(prepend=ends.new_zeros(1))
 
-    def _put(self, place: Int64[Tensor, " m"], kept: Bool[Tensor, " m"], masks: Masks) -> None:
-        position = self.position[place].long()
+    def _put(self, place: Places, position: Int[Tensor, " m"], kept: Bool[Tensor, " m"], masks: Masks) -> None:
+        position = torch.maximum(position, ~position).long()
         ends = torch.searchsorted(place, self.ends).tolist()
         for tensor, start, end in zip(self.tensors, [0, *ends], ends, strict=False):
             if start < end:
                 masks[tensor].scatter_(0, position[start:end], kept[start:end])
 
-    def _sums(self, values: Int64[Tensor, " m"], place: Int64[Tensor, " m"]) -> Int64[Tensor, " groups"]:
-        """Sums of the values by group; places ascend."""
-        running = torch.cat([values.new_zeros(1), values.cumsum(0)])
-        until = running[torch.searchsorted(place, self.group_ends)]
-        return until.diff(prepend=until.new_zeros(1))
+    def _sums(self, flags: Bool[Tensor, " m"], place: Places) -> Int64[Tensor, " groups"]:
+        """How many are true in each group; places ascend."""
+        ends = torch.searchsorted(place, self.group_ends)
+        running = torch.cat([ends.new_zeros(1), flags.cumsum(0)])
+        return running[ends].diff(prepend=ends.new_zeros(1))
 
-    def _group(self, place: Int64[Tensor, " m"]) -> Int64[Tensor, " m"]:
+    def _group(self, place: Places) -> Places:
         return torch.searchsorted(self.group_ends, place, right=True)
 
     def _limits(self, width: Float64[Tensor, " groups"]) -> Limits:
@@ -162,7 +161,7 @@ class Lottery:
         ends = self.group_ends.tolist()
         for start, end, of_group in zip([0, *ends], ends, width, strict=False):
             for chunk in (slice(low, min(low + CHUNK, end)) for low in range(start, end, CHUNK)):
-                chance = self.chance[chunk].abs()
+                chance = self.chance[chunk]
                 margin = _margin(chance, of_group)
                 sure[chunk] = (chance - margin).clamp_(min=0) >> LOW_BITS
                 open_[chunk] = (chance + margin).clamp_(max=CERTAIN - 1) >> LOW_BITS

@@ -91,11 +91,11 @@ def make_plan(
 
 def nonzero(mask: Bool[Tensor, " n"] | Bool[np.ndarray, " n"]) -> Int64[Tensor, " m"]:
     """The indices of the true entries; on the CPU by NumPy, which is several times as fast at it."""
-    array = _array(mask) if isinstance(mask, Tensor) else mask
+    array = as_array(mask) if isinstance(mask, Tensor) else mask
     return torch.from_numpy(np.flatnonzero(array)) if isinstance(array, np.ndarray) else array.nonzero().flatten()
 
 
-def _array(tensor: Shaped[Tensor, "*s"]) -> Shaped[Tensor, "*s"] | Shaped[np.ndarray, "*s"]:
+def as_array(tensor: Shaped[Tensor, "*s"]) -> Shaped[Tensor, "*s"] | Shaped[np.ndarray, "*s"]:
     """The tensor; on the CPU the same memory as an array of NumPy, which compares several times as fast."""
     return tensor.numpy() if tensor.device.type == "cpu" else tensor
 
@@ -147,7 +147,7 @@ def _split(
     base: Bool[Tensor, " n"],
 ) -> Band:
     """Fill the base mask and gather the band. q ascends, so two buckets bound the band."""
-    flat, keep = weight.reshape(-1), _array(base)
+    flat, keep = weight.reshape(-1), as_array(base)
     low, even, high = np.searchsorted(q, [1, CERTAIN // 2 + 1, CERTAIN])
     edges = np.append(buckets, buckets[-1] + 1 if len(buckets) else 1)[[low, even, high]]
     least_open, least_likely, least_kept = (edges << bucketing.shift).tolist()
@@ -160,7 +160,7 @@ def _split(
     position, chance = [torch.zeros(0, dtype=narrow, device=weight.device)], [chances[:0]]
     for start in range(0, flat.numel(), CHUNK):
         chunk = flat[start : start + CHUNK]
-        pattern = _array(bucketing.pattern(chunk))
+        pattern = as_array(bucketing.pattern(chunk))
         keep[start : start + CHUNK] = pattern >= least_likely
         if len(table):
             where = nonzero((pattern >= least_open) ^ (pattern >= least_kept))
