@@ -64,7 +64,8 @@ class OnDask(Executor):
 
     Args:
         address: a scheduler's, such as `tcp://10.0.0.1:8786`; without one, a cluster of processes on this machine.
-        workers: processes of that cluster; by default one for every GPU, or one for every core.
+        workers: processes of that cluster; by default as many as have cores for their threads. They share one GPU: for
+            several, start workers with dask-cuda, which gives each its own, and name the scheduler's address.
         threads: threads of each worker in PyTorch. Their number can change a sum's last bits.
         timeout: seconds to wait for the scheduler.
     """
@@ -82,7 +83,7 @@ class OnDask(Executor):
         self._cluster: Any = None
         if address is None:
             self._cluster = LocalCluster(
-                n_workers=workers or max(1, (torch.cuda.device_count() or _cores()) // self.threads),
+                n_workers=workers or max(1, _cores() // self.threads),
                 threads_per_worker=1,
                 dashboard_address=None,
             )

@@ -28,7 +28,7 @@ class Pool:
         """Train candidates until they have so many steps, of (candidate, steps); results in this order."""
         jobs = [Job(*pair) for pair in pairs]
         todo = [job for job in jobs if self._unit(job) not in self.folder.units]
-        for evaluation in self.executor.evaluate(self.level, todo, self.progress):
+        for evaluation in self.executor.evaluate(self.level, todo, self.progress) if todo else ():
             self._write(evaluation)
         return [self._read(job) for job in jobs]
 
