@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from randprune_lab.models import load_model
     from randprune_lab.search.config import RunConfig
     from randprune_lab.search.run import run
+    from randprune_lab.structured import block_scores, draw_n_of_m, spread_blocks
     from randprune_lab.tasks import load_splits
 
 __version__ = "0.1.0"
@@ -20,9 +21,12 @@ __version__ = "0.1.0"
 _LATER = {  # what trains or reads data is imported when it is first used
     "RunConfig": "randprune_lab.search.config",
     "RunRecord": "randprune_lab.analysis.record",
+    "block_scores": "randprune_lab.structured",
+    "draw_n_of_m": "randprune_lab.structured",
     "load_model": "randprune_lab.models",
     "load_splits": "randprune_lab.tasks",
     "run": "randprune_lab.search.run",
+    "spread_blocks": "randprune_lab.structured",
 }
 
 __all__ = [
@@ -36,10 +40,13 @@ __all__ = [
     "RunRecord",
     "Uniform",
     "Voting",
+    "block_scores",
+    "draw_n_of_m",
     "load_model",
     "load_splits",
     "make_rule",
     "run",
+    "spread_blocks",
 ]
 
 
