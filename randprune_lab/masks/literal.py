@@ -41,7 +41,7 @@ def vote(
     """`published_mask` as a pure function of (seed, candidate, group), on scores instead of weights.
 
     Keeps k of every row. A sample without replacement is an exponential race: weight i arrives after a time exponential
-    with rate `score_i ** power`, and the first k are drawn. Zero scores never arrive and never win a tie.
+    with rate `score_i ** power`, and the first k are drawn. Zero scores never arrive: k others have the votes.
     """
 
     def numbers(round_: int) -> Float64[np.ndarray, "*groups n"]:
@@ -54,7 +54,6 @@ def vote(
     for round_ in range(votes.rounds):
         arrival = np.log(-np.log(numbers(round_))) - log_p
         ballots += first(arrival, k)
-    ballots[scores == 0] = -1
     return first(-(ballots + numbers(votes.rounds)), k)
 
 

@@ -667,6 +667,12 @@ def test_a_global_group_of_two_dtypes_is_refused_and_single_tensors_are_not() ->
     assert MaskSampler(weights, Uniform(), 0.5).draw(0).kept == 10
 
 
+def test_a_global_group_on_two_devices_is_refused() -> None:
+    weights = {"here": normal(10), "there": normal(10, seed=1).to("meta")}
+    with pytest.raises(WeightError, match=r"one device, got \['cpu', 'meta'\]"):
+        MaskSampler(weights, Uniform(), 0.5, group="global")
+
+
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_too_few_nonzero_weights_name_the_tensor_k_and_the_count(rule: Rule) -> None:
     weights = torch.cat([normal(30), torch.zeros(70)])
