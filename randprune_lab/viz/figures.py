@@ -119,7 +119,10 @@ def early_scores(record: RunRecord, level: int) -> Figure:
     if any(unit["score"] is None for unit in units):
         raise RunError(f"{record.path} has not finished the early evaluations of level {level}; go on with --resume")
     winner = record.units[f"randomized-level-{level}/selection"]["winner"]
-    scores = [unit["score"] for unit in units]
+    furthest = max(unit["steps"] for unit in units)
+    scores = [
+        unit["score"] for unit in units if unit["steps"] == furthest
+    ]  # those of earlier rounds say something else
     figure, (axis, summary) = new_figure(9, 3.6, ncols=2, width_ratios=[2.2, 1])
     for unit in units:
         chosen = unit["candidate"] == winner
@@ -128,11 +131,16 @@ def early_scores(record: RunRecord, level: int) -> Figure:
             "zorder": 3 if chosen else 2,
         }
         axis.plot(unit["at"], unit["metric"], marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
-        summary.plot(unit["candidate"], unit["score"], "o", ms=9 if chosen else 6, **look)
+        if unit["steps"] == furthest:
+            summary.plot(unit["candidate"], unit["score"], "o", ms=9 if chosen else 6, **look)
     sparsity, spread = record.config.levels[level - 1], max(scores) - min(scores)
     axis.set_title(f"{len(units)} masks at {sparsity:.0%}: early scores differ by {spread:.3f}")
     axis.set(xlabel="training steps with the mask", ylabel=record.task.primary_metric)
-    summary.set(xlabel="candidate", xticks=[unit["candidate"] for unit in units], ylabel="score that decides")
+    summary.set(
+        xlabel="candidate",
+        xticks=[unit["candidate"] for unit in units if unit["steps"] == furthest],
+        ylabel="score that decides",
+    )
     summary.set_title(f"{winner} is kept", fontweight="normal")
     return figure
 

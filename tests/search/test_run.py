@@ -223,3 +223,25 @@ def test_fingerprints_tell_weights_apart():
     assert weights_sha256(one) == weights_sha256(dict(reversed(one.items())))
     variants = (torch.zeros(2, 2), torch.zeros(4, dtype=torch.float64), torch.tensor([0, 0, 0, -0.0]))
     assert len({weights_sha256(one), *(weights_sha256({**one, "a": variant}) for variant in variants)}) == 4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"early_strategy": "halving", "early_budget": 0.9, "early_score": "log-loss"},
+        {"early_strategy": "race", "screen": 5},
+    ],
+    ids=str,
+)
+def test_a_search_by_another_strategy_spends_fewer_steps_and_resumes_to_the_same(config, tmp_path, settings):
+    short = dataclasses.replace(config, levels=(0.9,), baselines=(), dense_epochs=1, candidates=3, **settings)
+    whole = rl.RunRecord.load(rl.run(short, tmp_path / "whole", progress=False))
+    selection = whole.units["randomized-level-1/selection"]
+    assert selection["winner"] == whole.units["randomized-level-1"]["winner"]
+    assert 0 < selection["steps"] <= 3 * 12 and len(whole.candidates(1)) == settings.get("screen", 3)
+    assert selection["steps"] == sum(unit["steps"] for unit in whole.candidates(1))
+
+    copy = shutil.copytree(whole.path, tmp_path / "copy")
+    lines = (copy / "journal.jsonl").read_text().splitlines(keepends=True)
+    (copy / "journal.jsonl").write_text("".join(lines[:5]))  # in the middle of the early evaluations
+    assert results(rl.run(short, copy, resume=True, progress=False)) == results(whole.path)
