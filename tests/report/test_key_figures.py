@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.report.key_figures import MIMETYPE, format_figure, key_figures
+from randprune_lab.report.key_figures import MIMETYPE, format_figure, key_figures, measured
 
 
 @pytest.fixture
@@ -38,3 +38,16 @@ def test_what_is_no_finite_number_is_refused(value, shown):
 )
 def test_figures_are_readable(value, text):
     assert format_figure(value) == text
+
+
+def test_what_is_measured_is_recorded_with_its_tolerance(shown):
+    key_figures(kept=3, accuracy=measured(0.8, tolerance=0.02, better="higher"))
+    kept, accuracy = shown[0][MIMETYPE]
+    assert kept == {"name": "kept", "value": 3, "tolerance": 0.0, "better": "neither"}
+    assert accuracy == {"name": "accuracy", "value": 0.8, "tolerance": 0.02, "better": "higher"}
+
+
+@pytest.mark.parametrize("wrong", [{"tolerance": 0.0}, {"tolerance": float("inf")}, {"tolerance": 1, "better": "more"}])
+def test_a_tolerance_that_says_nothing_is_refused(wrong):
+    with pytest.raises(ConfigError, match="must be"):
+        measured(0.5, **wrong)

@@ -22,6 +22,7 @@ from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
 from randprune_lab.masks.rules import RULES
 from randprune_lab.viz import figures
+from randprune_lab.viz.figures.sampling import METHODS, _chance_at
 from randprune_lab.viz.style import COLOURS, LABELS, QUIET, RAMP, png
 
 WEIGHTS = torch.randn(80, 64, generator=torch.Generator().manual_seed(0))
@@ -34,7 +35,7 @@ def curve(rule: rl.Rule, sparsity: float = 0.75):
 
 TIMES = [
     {"method": method, "candidates": number, "seconds": 0.1 * number, "measured": number < 100}
-    for method in figures.METHODS
+    for method in METHODS
     for number in (1, 10, 100)
 ]
 
@@ -57,8 +58,8 @@ def draw(request, record):
 
 
 def test_every_figure_is_tried_here():
-    public = {name for name, value in vars(figures).items() if inspect.isfunction(value) and not name.startswith("_")}
-    assert {name for name in public if vars(figures)[name].__module__ == figures.__name__} == set(FIGURES)
+    assert {name for name, value in vars(figures).items() if inspect.isfunction(value)} == set(FIGURES)
+    assert set(figures.__all__) == set(FIGURES)
 
 
 def test_every_axis_has_a_title_and_labels(draw):
@@ -250,8 +251,8 @@ def test_the_ramp_goes_from_light_to_dark():
 def test_a_curve_read_at_its_own_scores_is_itself_and_never_leaves_its_range_between(rule):
     whole = curve(rule)
     scores = whole.histogram.scores
-    assert figures._chance_at(whole, scores) == pytest.approx(whole.inclusion, abs=1e-12)
-    between = figures._chance_at(whole, np.geomspace(scores[0] / 2, scores[-1] * 2, 50))
+    assert _chance_at(whole, scores) == pytest.approx(whole.inclusion, abs=1e-12)
+    between = _chance_at(whole, np.geomspace(scores[0] / 2, scores[-1] * 2, 50))
     assert np.all(np.diff(between) >= -1e-12)
     assert between.min() >= whole.inclusion.min() and between.max() <= whole.inclusion.max()
 
@@ -259,8 +260,8 @@ def test_a_curve_read_at_its_own_scores_is_itself_and_never_leaves_its_range_bet
 def test_a_curve_read_at_zero_is_zero_since_zero_weights_are_never_kept():
     some = InclusionCurve(Histogram.from_scores(np.array([0.0, 1.0, 2.0])), np.array([0.5, 0.5]), k=1)
     none = InclusionCurve(Histogram.from_scores(np.zeros(3)), np.zeros(0), k=0)
-    assert figures._chance_at(some, np.array([0.0, 1.0])).tolist() == [0.0, 0.5]
-    assert figures._chance_at(none, np.array([0.0, 1.0])).tolist() == [0.0, 0.0]
+    assert _chance_at(some, np.array([0.0, 1.0])).tolist() == [0.0, 0.5]
+    assert _chance_at(none, np.array([0.0, 1.0])).tolist() == [0.0, 0.0]
 
 
 # --- the sampler against the procedure ---

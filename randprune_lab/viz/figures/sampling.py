@@ -1,4 +1,4 @@
-"""The figures of the course. Each is a pure function from curves or records to a matplotlib figure."""
+"""Figures of what a mask rule does: its curve, its masks, what they cost."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 from torch import Tensor
 
-from randprune_lab.analysis.record import RunRecord
-from randprune_lab.errors import RunError
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.viz.style import COLOURS, LABELS, QUIET, RAMP, new_figure
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, new_figure
 
 
 def inclusion_curves(curves: Mapping[str, InclusionCurve], title: str) -> Figure:
@@ -106,83 +104,6 @@ def sampling(
         axis.set_title(f"candidate {candidate}", fontweight="normal", fontsize="medium")
     axes[1].set_ylabel(f"first {corner} outputs")
     return figure
-
-
-def early_scores(record: RunRecord, level: int) -> Figure:
-    """Scores of all candidates of a level during their early evaluation; the chosen one stands out.
-
-    Raises `RunError` if the run has evaluated none at this level.
-    """
-    units = record.candidates(level)
-    if not units:
-        raise RunError(f"{record.path} has no early evaluations at level {level}; see `randprune show {record.path}`")
-    if any(unit["score"] is None for unit in units):
-        raise RunError(f"{record.path} has not finished the early evaluations of level {level}; go on with --resume")
-    winner = record.units[f"randomized-level-{level}/selection"]["winner"]
-    furthest = max(unit["steps"] for unit in units)
-    scores = [
-        unit["score"] for unit in units if unit["steps"] == furthest
-    ]  # those of earlier rounds say something else
-    figure, (axis, summary) = new_figure(9, 3.6, ncols=2, width_ratios=[2.2, 1])
-    for unit in units:
-        chosen = unit["candidate"] == winner
-        look: dict[str, Any] = {
-            "color": COLOURS["randomized"] if chosen else QUIET,
-            "zorder": 3 if chosen else 2,
-        }
-        axis.plot(unit["at"], unit["metric"], marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
-        if unit["steps"] == furthest:
-            summary.plot(unit["candidate"], unit["score"], "o", ms=9 if chosen else 6, **look)
-    sparsity, spread = record.config.levels[level - 1], max(scores) - min(scores)
-    axis.set_title(f"{len(units)} masks at {sparsity:.0%}: early scores differ by {spread:.3f}")
-    axis.set(xlabel="training steps with the mask", ylabel=record.task.primary_metric)
-    summary.set(
-        xlabel="candidate",
-        xticks=[unit["candidate"] for unit in units if unit["steps"] == furthest],
-        ylabel="score that decides",
-    )
-    summary.set_title(f"{winner} is kept", fontweight="normal")
-    return figure
-
-
-def accuracy_by_sparsity(record: RunRecord) -> Figure:
-    """The task's first metric, as a rule accuracy, on the report split against sparsity, with 95 % intervals."""
-    figure, axis = new_figure(7.5, 3.8)
-    dense = record.score("dense")
-    axis.axhspan(dense.low, dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
-    axis.axhline(dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
-    places = np.arange(len(record.config.levels))
-    for shift, method in zip(np.linspace(-0.08, 0.08, len(record.methods)), record.methods, strict=True):
-        intervals = [record.score(f"{method}-level-{level + 1}") for level in places]
-        middle = np.array([interval.estimate for interval in intervals])
-        arms = [middle - [i.low for i in intervals], [i.high for i in intervals] - middle]
-        axis.errorbar(
-            places + shift,
-            middle,
-            arms,
-            fmt="o-",
-            capsize=3,
-            color=COLOURS[method],
-            label=LABELS.get(method, method),
-        )
-    axis.set_xticks(places, [f"{level:.4g} %" for level in 100 * np.array(record.config.levels)])
-    axis.set(xlabel="sparsity of the encoder", ylabel=f"{record.task.primary_metric}, report split")
-    axis.margins(x=0.15)
-    axis.set_title(_verdict(record))
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
-
-
-def _verdict(record: RunRecord) -> str:
-    """What the last level says about the search against IMP, no more than its interval allows."""
-    last = len(record.config.levels)
-    sparsity = record.config.levels[-1]
-    if "imp" not in record.methods:
-        return f"{record.task.primary_metric.capitalize()} down to {sparsity:.4g} sparsity"
-    gain = record.difference(f"randomized-level-{last}", f"imp-level-{last}")
-    if gain.low <= 0 <= gain.high:
-        return f"At {sparsity:.2%}: no clear difference to IMP ({gain.estimate:+.3f})"
-    return f"At {sparsity:.2%}: {'better' if gain.estimate > 0 else 'worse'} than IMP by {abs(gain.estimate):.3f}"
 
 
 def _draw_curve(axis: Axes, curve: InclusionCurve, *, colour: str, label: str | None = None) -> None:
