@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,20 @@ def score_difference(
         return weighted(counts, first, labels) - weighted(counts, second, labels)
 
     return _interval(gain(_each_once(labels)), [gain(counts) for counts in _resamples(len(labels), seed)])
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Mean of independent figures, such as those of runs with other seeds, with Student's t interval.
+
+    Of a single figure nothing is known of how far it may be off: its interval is not finite.
+    """
+    from scipy.stats import t
+
+    found = np.asarray(values, dtype=np.float64)
+    if len(found) < 2:
+        return Interval(float(found.mean()), -np.inf, np.inf)
+    arm = t.ppf((1 + CONFIDENCE) / 2, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found))
+    return Interval(float(found.mean()), float(found.mean() - arm), float(found.mean() + arm))
 
 
 def accuracy_interval(correct: Bool[np.ndarray, " n"]) -> Interval:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ class Recipe:
 
     rule: dict[str, Any]
     sparsity: float
-    group: Grouping
+    group: Grouping | dict[str, int]
     seed: int
     candidate: int
     include: list[str] | None
@@ -36,7 +36,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        return cls(**values)
 
     def save(self, path: str | Path) -> None:
         """Write the recipe as JSON."""
@@ -49,5 +49,5 @@ class Recipe:
             return cls.from_dict(json.loads(Path(path).read_text("utf-8")))
         except OSError as error:
             raise FileError(f"cannot read recipe {path}: {error.strerror or error}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise FileError(f"recipe {path} is damaged ({error!r}); write it again") from error

@@ -60,7 +60,7 @@ class MaskSampler:
         rule: the distribution over masks, such as `Voting(sampling_ratio=1e-4)`.
         sparsity: share of the weights to remove, in [0, 1). Each group keeps exactly `N - round(sparsity * N)`.
         seed: together with the candidate number and the tensor's name it makes all random numbers.
-        group: `"tensor"` prunes each tensor by itself, `"global"` all together, `"erk"` see `keep_counts`.
+        group: `"tensor"` prunes each tensor by itself, `"global"` all together; `"erk"` and a dict see `keep_counts`.
         include, exclude: patterns that choose the weights, see `prunable`.
         literal_below: groups of fewer weights are drawn by the literal procedure.
 
@@ -81,7 +81,7 @@ class MaskSampler:
         sparsity: float,
         *,
         seed: int = 0,
-        group: Grouping = "tensor",
+        group: Grouping | Mapping[str, int] = "tensor",
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
         literal_below: int = LITERAL_BELOW,
@@ -151,7 +151,7 @@ class MaskSampler:
         return Recipe(
             rule=self.rule.to_dict(),
             sparsity=float(self.sparsity),
-            group=self.group,
+            group=dict(self.group) if isinstance(self.group, Mapping) else self.group,
             seed=int(self.seed),
             candidate=int(candidate),
             include=None if self.include is None else list(self.include),

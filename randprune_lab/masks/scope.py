@@ -64,12 +64,14 @@ def block_matrices(model: nn.Module) -> set[str]:
     }
 
 
-def keep_counts(shapes: Mapping[str, Sequence[int]], sparsity: float, grouping: Grouping) -> dict[str, int]:
+def keep_counts(
+    shapes: Mapping[str, Sequence[int]], sparsity: float, grouping: Grouping | Mapping[str, int]
+) -> dict[str, int]:
     """Weights to keep, `N - round(sparsity * N)` of each group, by tensor (or `"global"`).
 
     Groups: `"tensor"`, each tensor by itself; `"global"`, one group named `"global"` for all; `"erk"`, each
     tensor by itself with density proportional to `sum(shape) / prod(shape)` (Erdős-Rényi kernel, Evci et
-    al. 2020), which spares small tensors, and the same total as `"global"`.
+    al. 2020), which spares small tensors, and the same total as `"global"`; a dict, these counts by tensor, likewise.
     """
     check_range("sparsity", sparsity, low=0, high=1, high_open=True)
     sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
@@ -80,7 +82,12 @@ def keep_counts(shapes: Mapping[str, Sequence[int]], sparsity: float, grouping: 
         return {"global": total}
     if grouping == "erk":
         return _erk(shapes, sizes, total)
-    raise ConfigError(f"group must be one of {', '.join(GROUPINGS)}, got {grouping!r}")
+    if not isinstance(grouping, Mapping):
+        raise ConfigError(f"group must be one of {', '.join(GROUPINGS)}, or a dict of counts, got {grouping!r}")
+    fits = grouping.keys() == sizes.keys() and all(0 <= grouping[name] <= sizes[name] for name in sizes)
+    if not fits or sum(grouping.values()) != total:
+        raise ConfigError(f"counts must say how many weights of each of {_some(sizes)} are kept, {total} in all")
+    return dict(grouping)
 
 
 def keep_count(size: int, sparsity: float) -> int:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 from torch import Tensor, nn
 
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.recipe import Recipe
-from randprune_lab.masks.rules import Rule
-from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.search.config import Method, RunConfig
+from randprune_lab.search.config import RunConfig
+from randprune_lab.search.drawing import Drawing
 from randprune_lab.search.selection import Evaluation
 from randprune_lab.tasks import Task
 from randprune_lab.training.config import TrainingConfig
@@ -43,7 +42,6 @@ class Level:
 
     name: str
     number: int  # from 1
-    method: Method
     config: RunConfig
     task: Task
     model: nn.Module
@@ -51,7 +49,7 @@ class Level:
     train: Encoded
     scoring: Encoded
     teacher: Teacher | None
-    _samplers: dict[Rule, MaskSampler] = field(default_factory=dict, repr=False)
+    drawing: Drawing
 
     @property
     def total_steps(self) -> int:
@@ -66,12 +64,12 @@ class Level:
     def start_with(self, candidate: int) -> MaskSet:
         """The mask of a candidate, drawn from the level's starting weights, which the model then has."""
         self.model.load_state_dict(self.start)
-        return self._sampler(candidate).draw(candidate)
+        return self.drawing.draw(self.model, candidate)
 
-    def recipe(self, candidate: int) -> Recipe:
+    def recipe(self, candidate: int) -> dict[str, Any]:
         """What names the mask of a candidate, given the level's starting weights."""
         self.model.load_state_dict(self.start)
-        return self._sampler(candidate).recipe(candidate)
+        return self.drawing.recipe(self.model, candidate)
 
     def advance(
         self, candidate: int, state: CandidateState | None, steps: int, progress: str | None = None
@@ -102,14 +100,6 @@ class Level:
             metric, at = training.history.scores, training.history.steps
         found = Evaluation(candidate, training.step, tuple(at), tuple(metric), np.stack(examples), logits)
         return found, CandidateState(training.state(), examples if steps else [])
-
-    def _sampler(self, candidate: int) -> MaskSampler:
-        """The sampler of a candidate's rule, planned from the starting weights when it is first wanted."""
-        rule = self.method.rule(candidate)
-        if rule not in self._samplers:
-            sparsity, seed = self.config.levels[self.number - 1], derived_seed(self.config.seed, "mask", self.number)
-            self._samplers[rule] = MaskSampler(self.model, rule, sparsity, seed=seed, group=self.config.group)
-        return self._samplers[rule]
 
 
 def derived_seed(seed: int, *parts: object) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
 from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
 from randprune_lab.masks.scope import GROUPINGS, Grouping
+from randprune_lab.search.drawing import Drawing, LearnedAllocation, LearnedWeights
 from randprune_lab.search.selection import Score
 from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make_strategy
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
 from randprune_lab.tasks.own_data import LabelKind, OwnData
 from randprune_lab.training.config import Distillation, TrainingConfig
 
+Learn = Literal["nothing", "allocation", "weights"]
 Protocol = Literal["held-out", "published"]
 
 EXECUTORS = ("in-process", "dask")
@@ -82,6 +86,12 @@ class RunConfig:
     early_score: Score = _option("metric", "what a candidate is judged by: metric (the task's) or log-loss")
     early_budget: float = _option(1 / 3, "of halving: steps to spend, as a share of those of all candidates")
     race_error_rate: float = _option(0.05, "of race: chance that the best candidate is dropped on the way")
+    learn: Learn = _option(
+        "nothing", "what candidates learn from those before: nothing, allocation (of weights to tensors), weights"
+    )
+    generations: int = _option(1, "the candidates come in so many generations, each of which may learn")
+    learn_rate: float = _option(0.5, "how much of what a generation taught replaces what was held before, 0 to 1")
+    allocation_spread: float = _option(0.5, "of learning the allocation: spread of its log-odds at the beginning")
     early_epochs: int = _option(1, "epochs of an early evaluation")
     early_rate: float = _option(4.0, "learning rate of an early evaluation, as a multiple of the normal one")
     early_last: int = _option(10, "an early score is the mean of so many last evaluations")
@@ -123,6 +133,7 @@ class RunConfig:
                 raise ConfigError(f"screen must be at least {self.candidates}, the candidates, got {self.screen}")
         if not self.sampling_ratios:
             raise ConfigError("sampling_ratios must name at least one ratio")
+        self._check_learning()
         for name in ("candidates", "early_last", "max_length", "train_size", "selection_size", "layers"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
@@ -136,6 +147,18 @@ class RunConfig:
             self.early_training(0),
             self.level_training(0),
         )  # check the rest
+
+    def _check_learning(self) -> None:
+        if self.learn not in get_args(Learn):
+            raise ConfigError(f"learn must be one of {', '.join(get_args(Learn))}, got {self.learn!r}")
+        if self.learn == "allocation" and self.group != "tensor":
+            raise ConfigError(f"what learns the allocation sets it itself; leave group out, got {self.group!r}")
+        check_count("generations", self.generations)
+        check_range("learn_rate", self.learn_rate, low=0, high=1)
+        check_range("allocation_spread", self.allocation_spread, low=0)
+        for name in ("candidates", "screen"):
+            if (size := getattr(self, name)) is not None and size % self.generations:
+                raise ConfigError(f"{name} must be a multiple of the {self.generations} generations, got {size}")
 
     def _check_data(self) -> None:
         """Data of one's own exclude what belongs to a task, and the other way round."""
@@ -199,14 +222,24 @@ class RunConfig:
         ]
 
     def strategy(self) -> Strategy:
-        """How the candidates of a level are judged."""
+        """How the candidates of a generation are judged."""
         own: dict[str, dict[str, Any]] = {
             "halving": {"budget": self.early_budget},
             "race": {"error_rate": self.race_error_rate},
         }
         settings = {"score": self.early_score, "last": self.early_last, **own.get(self.early_strategy, {})}
         strategy = make_strategy(self.early_strategy, **settings)
-        return Screened(keep=self.candidates, then=strategy) if self.screen else strategy
+        return Screened(keep=self.candidates // self.generations, then=strategy) if self.screen else strategy
+
+    def drawing(self, method: Method, level: int, seed: int) -> Drawing:
+        """Where the masks of a method at a level come from; the levels count from 1."""
+        group, size = self.group, max(1, method.candidates // self.generations)
+        made: Callable[..., Drawing] = Drawing
+        if method.candidates > 1 and self.learn == "allocation":
+            made = partial(LearnedAllocation, spread=self.allocation_spread)
+        elif method.candidates > 1 and self.learn == "weights":
+            made = LearnedWeights
+        return made(method.rules, self.levels[level - 1], seed, group, size, rate=self.learn_rate)
 
     def dense_training(self) -> TrainingConfig:
         return self._training(

@@ -51,7 +51,7 @@ class Pool:
             "total_steps": self.level.total_steps,
             "at": list(evaluation.at),
             "metric": list(evaluation.metric),
-            "mask": self.level.recipe(evaluation.candidate).to_dict(),
+            "mask": self.level.recipe(evaluation.candidate),
         }
 
     def _read(self, job: Job) -> Evaluation:

@@ -15,7 +15,7 @@ from randprune_lab.search.candidates import Level, derived_seed
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, check_usable, weights_sha256
-from randprune_lab.search.pool import Pool
+from randprune_lab.search.generations import Generations
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.spec import suffixed
 from randprune_lab.training.data import Encoded, encode
@@ -68,9 +68,9 @@ class Search:
         )
         self.task = self.splits.task
         self.model, self.tokenizer = self._load_model()
-        self.train = self._encode(self.splits.train)
-        self.selection = self._encode(_first(self.splits.selection, config.selection_size))
-        self.reports = {name: self._encode(rows) for name, rows in self.splits.reports.items()}
+        self.train = self.encode(self.splits.train)
+        self.selection = self.encode(_first(self.splits.selection, config.selection_size))
+        self.reports = {name: self.encode(rows) for name, rows in self.splits.reports.items()}
 
     def run(self, folder: RunFolder) -> None:
         """Do every unit of work that is not done yet, in order."""
@@ -84,6 +84,23 @@ class Search:
         for name in ["dense", *self._trained_names()]:
             self.folder.unit(f"report/{name}", partial(self._report, name))
         self.folder.unit("model", self._save_model)
+
+    def encode(self, rows: Any) -> Encoded:
+        """Rows as this run's model reads them. Raises `ConfigError` if they do not suit it."""
+        length = self.config.max_length or self.task.max_length
+        encoded = encode(rows, self.task.text_fields, self.tokenizer, length)
+        places = min(getattr(self.model.config, "max_position_embeddings", length), self.tokenizer.model_max_length)
+        if encoded.lengths.max() > places:
+            raise ConfigError(
+                f"model {self.config.model!r} takes at most {places} tokens, but an input has {encoded.lengths.max()}; "
+                f"give max_length (--max-length) {places}"
+            )
+        if (unknown := encoded.share(self.tokenizer.unk_token_id)) > UNKNOWN:
+            raise ConfigError(
+                f"model {self.config.model!r} does not know {unknown:.0%} of the words of task {self.task.name!r}; "
+                "take one for such text, such as tiny-minilm or minilm"
+            )
+        return encoded
 
     # --- units of work ---
 
@@ -106,7 +123,6 @@ class Search:
             level = Level(
                 name,
                 number,
-                method,
                 self.config,
                 self.task,
                 self.model,
@@ -114,29 +130,14 @@ class Search:
                 self.train,
                 self._selection_split(number),
                 self.teacher,
+                self.config.drawing(method, number, derived_seed(self.config.seed, "mask", number)),
             )
-            winner = self._select(level) if method.candidates > 1 else 0
+            winner = 0
+            if method.candidates > 1:
+                race = Generations(level, self.folder, self.executor, self.progress)
+                level, winner = race.run(method.candidates)
             self.folder.unit(name, partial(self._train_winner, level, winner))
         return name
-
-    def _select(self, level: Level) -> int:
-        """Let the strategy choose among the candidates, of which the finished evaluations are not done again."""
-        pool = Pool(level, self.folder, self.executor, self.progress)
-        every = self.config.evaluate_every
-
-        def choose() -> dict[str, Any]:
-            candidates = range(level.method.candidates)
-            return self.config.strategy().select(candidates, level.total_steps, pool.evaluate, every=every).to_dict()
-
-        selection = self.folder.unit(f"{level.name}/selection", choose)
-        log.info(
-            "%s: mask %d of %d is kept, after %d training steps",
-            level.name,
-            selection["winner"],
-            level.method.candidates,
-            selection["steps"],
-        )
-        return int(selection["winner"])
 
     def _train_winner(self, level: Level, winner: int) -> dict[str, Any]:
         recipe, mask = level.recipe(winner), level.start_with(winner)
@@ -155,7 +156,7 @@ class Search:
             **self._save_trained(level.name, history),
             "winner": winner,
             "sparsity": mask.sparsity,
-            "mask": recipe.to_dict(),
+            "mask": recipe,
             "mask_sha256": mask.sha256,
         }
 
@@ -192,22 +193,6 @@ class Search:
         if torch.cuda.is_available():
             model.cuda()
         return model, tokenizer
-
-    def _encode(self, rows: Any) -> Encoded:
-        length = self.config.max_length or self.task.max_length
-        encoded = encode(rows, self.task.text_fields, self.tokenizer, length)
-        places = min(getattr(self.model.config, "max_position_embeddings", length), self.tokenizer.model_max_length)
-        if encoded.lengths.max() > places:
-            raise ConfigError(
-                f"model {self.config.model!r} takes at most {places} tokens, but an input has {encoded.lengths.max()}; "
-                f"give max_length (--max-length) {places}"
-            )
-        if (unknown := encoded.share(self.tokenizer.unk_token_id)) > UNKNOWN:
-            raise ConfigError(
-                f"model {self.config.model!r} does not know {unknown:.0%} of the words of task {self.task.name!r}; "
-                "take one for such text, such as tiny-minilm or minilm"
-            )
-        return encoded
 
     @cached_property
     def teacher(self) -> Teacher:

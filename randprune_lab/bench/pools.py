@@ -1,0 +1,243 @@
+"""Pools of candidates that are really trained to the end, and searches that learn: what `bench early` judges by."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from randprune_lab.analysis.trained_pool import TrainedPool
+from randprune_lab.files import write_json
+from randprune_lab.masks.rules import Magnitude
+from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.models import load_model
+from randprune_lab.search.candidates import Level, Weights, derived_seed
+from randprune_lab.search.config import PRESETS, RunConfig
+from randprune_lab.search.executors import InProcess
+from randprune_lab.search.folder import RunFolder
+from randprune_lab.search.generations import Generations
+from randprune_lab.search.run import Search
+from randprune_lab.tasks import load_splits
+from randprune_lab.training.distillation import Teacher
+from randprune_lab.training.loop import Training, train
+from randprune_lab.training.scoring import answers, log_likelihood, predict, score
+
+log = logging.getLogger("randprune_lab")
+
+PATH = (0.54, 0.83, 0.92, 0.9375, 0.97, 0.99)
+"""Levels on the way; each starts from the weights that the magnitude mask had in the level before."""
+
+SPARSITIES = (0.54, 0.9375, 0.99)
+
+CANDIDATES = 16
+GENERATIONS = 4
+"""The candidates of a search that learns come in so many generations."""
+
+LOOKS = 16
+"""Evaluations of a candidate during its early training."""
+
+NOISE_MASKS, NOISE_SEEDS = 6, 3
+"""Masks, and training seeds of each, that split the variance of early scores."""
+
+REPORT = 4000
+"""Report rows of a generated task: a truth that is itself a guess hides what strategies win."""
+
+KINDS: dict[str, dict[str, Any]] = {
+    "voting": {},
+    "random allocation": {"learn": "allocation"},
+}
+"""How the candidates of a pool are drawn: as published, or each with its own allocation of weights to tensors."""
+
+LEARNERS: dict[str, dict[str, Any]] = {
+    "allocation": {"learn": "allocation", "generations": GENERATIONS},
+    "weights": {"learn": "weights", "generations": GENERATIONS},
+}
+
+REAL_TEXT: dict[str, Any] = {"model": "tiny-minilm", "train_size": 1600, "dense_epochs": 5}
+"""What differs from the preset `lesson` for tasks of real text."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One pool: a task, a seed of the whole search, a level and a way to draw."""
+
+    task: str
+    seed: int
+    sparsity: float
+    kind: str
+
+    def file(self, folder: Path) -> Path:
+        name = f"{self.task}-seed-{self.seed}-{self.sparsity:g}-{self.kind.replace(' ', '-')}"
+        return folder / f"{name}.safetensors"
+
+    def learned_file(self, folder: Path) -> Path:
+        return folder / f"{self.task}-seed-{self.seed}-{self.sparsity:g}-learned.json"
+
+
+def train_pools(folder: Path, task: str, seed: int, sparsities: Sequence[float] = SPARSITIES) -> Iterator[Setting]:
+    """Train and write what `folder` does not have yet; gives the pools of this task and seed, one after the other."""
+    search = None
+    for sparsity in sparsities:
+        settings = [Setting(task, seed, sparsity, kind) for kind in KINDS]
+        files = [*(one.file(folder) for one in settings), settings[0].learned_file(folder)]
+        if not all(file.exists() for file in files):
+            search = search or _Path(task, seed)
+            level = search.level(sparsity)
+            for setting in settings:
+                if not setting.file(folder).exists():
+                    log.info("%s, seed %d, %g: %s", task, seed, sparsity, setting.kind)
+                    search.pool(level, setting.kind).save(setting.file(folder))
+            if not files[-1].exists():
+                log.info("%s, seed %d, %g: searches that learn", task, seed, sparsity)
+                write_json(files[-1], {name: search.learned(level, **how) for name, how in LEARNERS.items()})
+        yield from settings
+
+
+class _Path:
+    """A dense model and the levels after it, pruned by magnitude as far as is needed."""
+
+    def __init__(self, task: str, seed: int):
+        preset = PRESETS["lesson"] | {"task": task, "seed": seed, "levels": PATH, "candidates": CANDIDATES}
+        config = RunConfig(**preset)
+        self.search = Search(config if config.mini_glue else replace(config, **REAL_TEXT), progress=False)
+        self.config = self.search.config
+        if generated := self.config.mini_glue:
+            rows = load_splits(replace(generated, report=REPORT)).reports[""]
+            self.search.reports = {"": self.search.encode(rows)}
+        search = self.search
+        train(search.model, search.train, replace(self.config.dense_training(), keep_best=False), evaluate=_unjudged)
+        self.start = self._weights()
+        self.done = 0
+        teacher, _ = load_model(self.config.model, task=search.task)  # a model of its own: a teacher does not learn
+        teacher.load_state_dict(self.start)
+        self.teacher = Teacher(teacher, search.train)
+
+    def level(self, sparsity: float) -> Level:
+        """The level of that sparsity, with weights that were pruned by magnitude down to the one before."""
+        number = PATH.index(sparsity) + 1
+        while self.done < number - 1:
+            self.search.model.load_state_dict(self.start)
+            self._train_to_the_end(self.done + 1, MaskSampler(self.search.model, Magnitude(), PATH[self.done]).draw(0))
+            self.start, self.done = self._weights(), self.done + 1
+        search, steps = self.search, self.config.early_epochs * -(-len(self.search.train) // self.config.batch_size)
+        config = replace(self.config, evaluate_every=max(1, steps // LOOKS), early_score="log-loss")
+        drawing = config.drawing(config.methods()[0], number, derived_seed(config.seed, "mask", number))
+        parts = (config, search.task, search.model, self.start, search.train, search.selection, self.teacher, drawing)
+        return Level(f"level-{number}", number, *parts)
+
+    def pool(self, level: Level, kind: str) -> TrainedPool:
+        """Really train them all: early, and to the end."""
+        level = _drawn(level, **KINDS[kind])
+        examples, correct, final = [], [], []
+        for candidate in range(CANDIDATES):
+            untrained = self._judge(level, candidate)
+            found = [untrained, *_early(level, candidate, level.training.seed)]
+            examples.append(np.stack([one for one, _ in found]))
+            correct.append(np.stack([right for _, right in found]))
+            final.append(self._ends(level, candidate))
+        every = level.training.evaluate_every
+        return TrainedPool(
+            task=self.config.task,
+            sparsity=PATH[level.number - 1],
+            seed=self.config.seed,
+            candidates_from=kind,
+            at=(0, *range(every, level.total_steps, every), level.total_steps),
+            examples=np.stack(examples),
+            correct=np.stack(correct),
+            final=np.array(final),
+            noise=_noise(level) if kind == "voting" else np.zeros((0, 0)),
+        )
+
+    def learned(self, level: Level, **how: Any) -> dict[str, Any]:
+        """Search with as many early evaluations as a pool has, in generations; how the winner ends, and who it was."""
+        level = _drawn(level, **how)
+        with (
+            tempfile.TemporaryDirectory() as place,
+            RunFolder.open(Path(place) / "run", level.config) as folder,
+            InProcess() as executor,
+        ):
+            level, winner = Generations(level, folder, executor, progress=False).run(CANDIDATES)
+            selection = folder.units[f"{level.name}/selection"]
+        last = selection["rounds"][-1]
+        return {
+            "winner": winner,
+            "final": self._ends(level, winner),
+            "steps": selection["steps"],
+            "early": dict(zip(map(str, last["candidates"]), last["scores"], strict=True)),
+            "elites": level.drawing.elites,
+        }
+
+    def _ends(self, level: Level, candidate: int) -> float:
+        """The report score of a candidate after a whole training of the level."""
+        self._train_to_the_end(level.number, level.start_with(candidate))
+        report = self.search.reports[""]
+        return score(level.task, predict(level.model, report), report)[level.task.primary_metric]
+
+    def _judge(self, level: Level, candidate: int) -> tuple[np.ndarray, np.ndarray]:
+        level.start_with(candidate).apply_(level.model)
+        return _answered(level)
+
+    def _train_to_the_end(self, number: int, mask: Any) -> None:
+        config = self.config.level_training(derived_seed(self.config.seed, "level", number))
+        search = self.search
+        train(
+            search.model,
+            search.train,
+            replace(config, keep_best=False),
+            evaluate=_unjudged,
+            mask=mask,
+            teacher=self.teacher,
+        )
+
+    def _weights(self) -> Weights:
+        return {name: tensor.clone() for name, tensor in self.search.model.state_dict().items()}
+
+
+def _drawn(level: Level, **how: Any) -> Level:
+    """The same level, its candidates drawn otherwise."""
+    config = replace(level.config, **how)
+    drawing = config.drawing(config.methods()[0], level.number, level.drawing.seed)
+    return replace(level, config=config, drawing=drawing)
+
+
+def _noise(level: Level) -> np.ndarray:
+    """Early scores of some masks with training seeds of their own each: shared ones would count as no noise."""
+    seeds = level.training.seed + 1 + np.arange(NOISE_MASKS * NOISE_SEEDS).reshape(NOISE_MASKS, NOISE_SEEDS)
+    last = level.config.early_last
+    return np.array(
+        [
+            [np.mean([one.mean() for one, _ in _early(level, mask, int(seed))[-last:]]) for seed in seeds[mask]]
+            for mask in range(NOISE_MASKS)
+        ]
+    )
+
+
+def _early(level: Level, candidate: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Log-likelihoods and right answers at every evaluation of a whole early training with some seed."""
+    mask = level.start_with(candidate)
+    training = Training(level.model, level.train, replace(level.training, seed=seed), mask=mask, teacher=level.teacher)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def evaluate(model: torch.nn.Module) -> float:
+        found.append(_answered(level))
+        return 0.0
+
+    training.run(evaluate)
+    return found
+
+
+def _answered(level: Level) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihood of the right answer, and whether it was given, for each selection example."""
+    logits = predict(level.model, level.scoring)
+    right = answers(level.task, logits) == level.scoring.labels
+    return log_likelihood(level.task, logits, level.scoring), np.asarray(right)
+
+
+def _unjudged(model: torch.nn.Module) -> float:
+    return 0.0
