@@ -87,8 +87,9 @@ def build_parser() -> argparse.ArgumentParser:
     benches.add_parser("limit", help="how far off the closed forms are in small groups")
     bench = benches.add_parser("tasks", help="how well mini-GLUE is learned and pruned (many minutes)")
     bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="only these")
-    bench = benches.add_parser("early", help="which strategy finds the better mask for how many steps (many minutes)")
-    bench.add_argument("--task", default="mini-sst2", metavar="NAME", help="a task of mini-GLUE (default: mini-sst2)")
+    bench = benches.add_parser("early", help="which strategy finds the better mask for how many steps (some hours)")
+    bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="only these")
+    bench.add_argument("--out", type=Path, metavar="DIR", help="the folder of the pools (default: bench-early)")
     benches.add_parser("train", help="what a training step costs, with a mask and against transformers.Trainer")
     for bench in benches.choices.values():
         bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
@@ -154,7 +155,7 @@ def _bench(options: argparse.Namespace) -> int:
     from randprune_lab.files import write_json
 
     bench: Any = import_module(f"randprune_lab.bench.{options.what}")
-    arguments = {"masks": ("shapes",), "tasks": ("task",), "early": ("task",)}.get(options.what, ())
+    arguments = {"masks": ("shapes",), "tasks": ("task",), "early": ("task", "out")}.get(options.what, ())
     rows = getattr(bench, f"bench_{options.what}")(*(getattr(options, name) for name in arguments))
     print(bench.describe(rows))
     if options.json:

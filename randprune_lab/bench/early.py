@@ -38,19 +38,19 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
-def bench_early(tasks: Sequence[str] = TASKS, out: Path | None = None, seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
+def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str, Any]:
     """What strategies win and spend, how much of an early score is mask or seed, and whether learning pays.
 
     The truth about a candidate is its score on the report split after a whole training of the level. Strategies see
     the recorded early evaluations alone, of 8 of the candidates and half of the selection examples at a time.
 
     Args:
-        tasks: of which accuracy is the first metric: of mini-GLUE, or of real text.
+        tasks: whose first metric is accuracy; without any, those of `TASKS`.
         out: where the pools are written as they are trained; those that are there are not trained again.
     """
     folder = Path("bench-early") if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
-    settings = [setting for task, seed in product(tasks, seeds) for setting in train_pools(folder, task, seed)]
+    settings = [setting for task, seed in product(tasks or TASKS, SEEDS) for setting in train_pools(folder, task, seed)]
     pools = [TrainedPool.load(setting.file(folder)) for setting in settings]
     sparsities = sorted({setting.sparsity for setting in settings})
     return {

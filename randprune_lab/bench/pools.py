@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,10 @@ class Setting:
         return folder / f"{self.task}-seed-{self.seed}-{self.sparsity:g}-learned.json"
 
 
-def train_pools(folder: Path, task: str, seed: int, sparsities: Sequence[float] = SPARSITIES) -> Iterator[Setting]:
+def train_pools(folder: Path, task: str, seed: int) -> Iterator[Setting]:
     """Train and write what `folder` does not have yet; gives the pools of this task and seed, one after the other."""
     search = None
-    for sparsity in sparsities:
+    for sparsity in SPARSITIES:
         settings = [Setting(task, seed, sparsity, kind) for kind in KINDS]
         files = [*(one.file(folder) for one in settings), settings[0].learned_file(folder)]
         if not all(file.exists() for file in files):

@@ -10,7 +10,9 @@ from sklearn.metrics import matthews_corrcoef
 from randprune_lab.analysis import intervals
 from randprune_lab.analysis.intervals import (
     WEIGHTED,
+    Interval,
     accuracy_interval,
+    mean_interval,
     paired_difference,
     score_difference,
     score_interval,
@@ -229,3 +231,14 @@ def test_an_accuracy_has_its_own_intervals():
     other = np.roll(answers, 1)
     expected = paired_difference(answers == labels, other == labels)
     assert score_difference("accuracy", answers, other, labels) == expected
+
+
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    intervals = [mean_interval(random.normal(3.0, 2.0, size=5)) for _ in range(2000)]
+    covered = np.mean([interval.low <= 3.0 <= interval.high for interval in intervals])
+    assert abs(covered - 0.95) < 4.5 * np.sqrt(0.95 * 0.05 / 2000)  # false alarm: 1 in 150,000
+
+
+def test_a_single_figure_is_no_ground_for_an_interval():
+    assert mean_interval([0.3]) == Interval(0.3, -np.inf, np.inf)

@@ -16,7 +16,7 @@ def weights(seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-@pytest.mark.parametrize("group", ["tensor", "global", "erk"])
+@pytest.mark.parametrize("group", ["tensor", "global", "erk", {"a": 350, "small": 300}])
 def test_a_saved_recipe_rebuilds_the_mask_bit_for_bit(rule, group, tmp_path):
     sampler = rl.MaskSampler(weights(), rule, 0.9, seed=5, group=group, exclude=["b"])
     sampler.recipe(candidate=7).save(tmp_path / "recipe.json")

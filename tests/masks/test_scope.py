@@ -261,5 +261,18 @@ def test_sparsity_out_of_range(grouping: Grouping, sparsity: float) -> None:
 
 
 def test_an_unknown_grouping() -> None:
-    with pytest.raises(ConfigError, match="group must be one of tensor, global, erk, got 'layer'"):
+    with pytest.raises(ConfigError, match="group must be one of tensor, global, erk, or a dict of counts, got 'layer'"):
         keep_counts({"w": (2, 2)}, 0.5, "layer")  # type: ignore[arg-type]
+
+
+def test_counts_of_ones_own_are_taken_as_they_are() -> None:
+    counts = {"a": 30, "b": 70}
+    assert keep_counts({"a": (10, 10), "b": (10, 10)}, 0.5, counts) == counts
+
+
+@pytest.mark.parametrize(
+    "counts", [{"a": 100}, {"a": 40, "b": 70}, {"a": -10, "b": 110}, {"a": 40, "b": 60, "c": 0}, {"a": 110, "b": -10}]
+)
+def test_counts_that_do_not_fit_are_refused_with_the_total(counts: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="each of 'a', 'b' are kept, 100 in all"):
+        keep_counts({"a": (10, 10), "b": (10, 10)}, 0.5, counts)

@@ -57,10 +57,10 @@ def cluster():
 @pytest.fixture
 def level(config, tmp_path):
     search = Search(config, progress=False)
-    method = config.methods()[0]
+    drawing = config.drawing(config.methods()[0], 1, seed=7)
     start = {name: tensor.clone() for name, tensor in search.model.state_dict().items()}
-    parts = (config, search.task, search.model, start, search.train, search.selection, None)
-    return Watched("randomized-level-1", 1, method, *parts, folder=str(tmp_path))
+    parts = (config, search.task, search.model, start, search.train, search.selection, None, drawing)
+    return Watched("randomized-level-1", 1, *parts, folder=str(tmp_path))
 
 
 def run(executor, level, *rounds):

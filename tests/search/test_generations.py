@@ -1,0 +1,118 @@
+"""A search whose candidates learn: as many early evaluations as without, and the same result after an interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+import randprune_lab as rl
+from randprune_lab.errors import ConfigError
+from randprune_lab.search.drawing import redraw
+from randprune_lab.search.executors import OnDask
+from randprune_lab.search.folder import read_journal
+
+
+@pytest.fixture(scope="module", params=["allocation", "weights"])
+def learning(request, config, tmp_path_factory):
+    asked = dataclasses.replace(config, learn=request.param, generations=3, candidates=6, baselines=())
+    return asked, rl.run(asked, tmp_path_factory.mktemp("learning") / "run", progress=False)
+
+
+def results(path):
+    summary = rl.RunRecord.load(path).summary()
+    return {key: value for key, value in summary.items() if key != "run"}
+
+
+def test_the_best_of_all_generations_wins_at_the_steps_of_a_plain_pool(learning):
+    _, path = learning
+    record = rl.RunRecord.load(path)
+    for level in (1, 2):
+        candidates = record.candidates(level)
+        selection = record.units[f"randomized-level-{level}/selection"]
+        assert [one["candidate"] for one in candidates] == list(range(6))
+        assert selection["steps"] == sum(one["total_steps"] for one in candidates)
+        assert selection["winner"] == int(np.argmax([one["score"] for one in candidates]))
+        assert record.confidence(level).chance_of_best.shape == (6,)
+
+
+def test_the_winners_mask_can_be_drawn_again_and_has_its_sparsity(learning):
+    from safetensors.torch import load_file
+
+    config, path = learning
+    record, start = rl.RunRecord.load(path), "dense"
+    for level, sparsity in enumerate(config.levels, start=1):
+        name = f"randomized-level-{level}"
+        model, _ = rl.load_model(config.model, task=2)
+        model.load_state_dict(load_file(path / "checkpoints" / f"{start}.safetensors"))
+        mask = redraw(model, record.units[name]["mask"])
+        assert mask.sha256 == record.units[name]["mask_sha256"]
+        groups = [mask] if config.learn == "allocation" else [rl.MaskSet({key: one}) for key, one in mask.items()]
+        assert all(group.size - group.kept == round(sparsity * group.size) for group in groups)
+        start = name
+
+
+def test_candidates_of_later_generations_learned_from_the_better_half(learning):
+    config, path = learning
+    units = read_journal(path)
+    first = units["randomized-level-1/generation-0"]
+    masks = {
+        number: units[f"randomized-level-1/candidate-{number}/steps-{first['rounds'][0]['steps']}"]["mask"]
+        for number in range(6)
+    }
+    if config.learn == "weights":
+        assert [one["candidate"] for one in masks[2]["elite"]] == first["ranking"][:1]
+        assert "elite" not in masks[0]
+    else:
+        assert isinstance(masks[0]["group"], dict) and masks[0]["group"] != masks[2]["group"]
+
+
+def test_an_interrupted_search_ends_the_same(learning, tmp_path):
+    config, path = learning
+    lines = (path / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
+    for done in (4, 6, 9, len(lines) - 12):
+        copy = tmp_path / str(done)
+        shutil.copytree(path, copy)
+        (copy / "journal.jsonl").write_text("".join(lines[:done]), "utf-8")
+        rl.run(config, copy, resume=True, progress=False)
+        assert results(copy) == results(path)
+
+
+def test_a_cluster_finds_the_same(learning, tmp_path):
+    config, path = learning
+    with OnDask(workers=2, threads=1) as executor:
+        rl.run(config, tmp_path / "run", executor=executor, progress=False)
+    assert results(tmp_path / "run") == results(path)
+
+
+@pytest.mark.parametrize(
+    "strategy", [{"early_strategy": "halving", "early_budget": 0.5}, {"early_strategy": "race"}, {"screen": 12}]
+)
+def test_any_strategy_can_judge_a_generation(strategy, config, tmp_path):
+    asked = dataclasses.replace(
+        config, learn="weights", generations=2, candidates=6, levels=(0.5,), baselines=(), evaluate_every=2, **strategy
+    )
+    record = rl.RunRecord.load(rl.run(asked, tmp_path / "run", progress=False))
+    selection = record.units["randomized-level-1/selection"]
+    final = selection["rounds"][-1]
+    assert selection["winner"] == final["candidates"][int(np.argmax(final["scores"]))]
+    reached = sum(one["steps"] for one in record.candidates(1))
+    assert reached <= selection["steps"] <= 6 * record.candidates(1)[0]["total_steps"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"learn": "all"}, "learn must be one of nothing, allocation, weights"),
+        ({"generations": 3, "candidates": 8}, "candidates must be a multiple of the 3 generations, got 8"),
+        ({"generations": 2, "candidates": 4, "screen": 5}, "screen must be a multiple of the 2 generations, got 5"),
+        ({"learn": "allocation", "group": "erk"}, "leave group out"),
+        ({"learn_rate": 1.5}, "learn_rate must be"),
+        ({"generations": 0}, "generations"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(wrong, message, config):
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(config, **wrong)
