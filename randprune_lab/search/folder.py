@@ -127,11 +127,19 @@ class RunFolder:
     def add(self, name: str, result: dict[str, Any]) -> None:
         """Write the result of a unit of work to the journal; its files are written before."""
         line = json.dumps({"unit": name, "result": result}) + "\n"
-        with (self.path / "journal.jsonl").open("a", encoding="utf-8") as journal:
-            journal.write(line)
-            journal.flush()
-            os.fsync(journal.fileno())
+        file = self.path / "journal.jsonl"
+        try:
+            with file.open("a", encoding="utf-8") as journal:
+                journal.write(line)
+                journal.flush()
+                os.fsync(journal.fileno())
+        except OSError as error:
+            raise FileError(f"cannot write {file}: {error.strerror}; make room, then go on with --resume") from error
         self.units[name] = result
+
+    def forget(self, name: str) -> None:
+        """Have a unit of work done again when it is wanted next; it gives the same."""
+        self.units.pop(name, None)
 
     def save_weights(self, name: str, weights: Mapping[str, Tensor]) -> None:
         """Write a checkpoint. Shared tensors are stored once for each name."""
@@ -142,15 +150,18 @@ class RunFolder:
             save_file(tensors, temporary)
 
     def load_weights(self, name: str) -> dict[str, Tensor]:
-        """Read a checkpoint. Raises `FileError` that names a missing or damaged file."""
+        """Read a checkpoint. Raises `FileError` that names a missing or damaged file, or one of other weights."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         path = self.path / "checkpoints" / f"{name}.safetensors"
         try:
-            return load_file(path)
-        except (FileNotFoundError, SafetensorError) as error:
-            raise FileError(f"checkpoint {path} is missing or damaged ({error}); run again with --overwrite") from error
+            weights = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise FileError(f"checkpoint {path} is missing or damaged ({error})") from error
+        if weights_sha256(weights) != self.units[name]["weights_sha256"]:
+            raise FileError(f"checkpoint {path} is damaged: its weights are not those that were recorded")
+        return weights
 
     def mask_path(self, name: str) -> Path:
         return self.path / "masks" / f"{name}.safetensors"

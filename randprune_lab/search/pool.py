@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from randprune_lab.errors import FileError
 from randprune_lab.search.candidates import Level
 from randprune_lab.search.executors import Executor, Job
 from randprune_lab.search.folder import RunFolder, load_arrays
@@ -27,13 +28,24 @@ class Pool:
     def evaluate(self, pairs: Sequence[tuple[int, int]]) -> list[Evaluation]:
         """Train candidates until they have so many steps, of (candidate, steps); results in this order."""
         jobs = [Job(*pair) for pair in pairs]
-        todo = [job for job in jobs if self._unit(job) not in self.folder.units]
+        todo = [job for job in jobs if not self._recorded(job)]
         for evaluation in self.executor.evaluate(self.level, todo, self.progress) if todo else ():
             self._write(evaluation)
         return [self._read(job) for job in jobs]
 
     def _unit(self, job: Job) -> str:
         return f"{self.level.name}/candidate-{job.candidate}/steps-{job.steps}"
+
+    def _recorded(self, job: Job) -> bool:
+        """Whether a job's result can be read; one that was damaged is computed again."""
+        if self._unit(job) not in self.folder.units:
+            return False
+        try:
+            self._read(job)
+        except FileError as error:
+            log.warning("%s; they are computed again", error)
+            return False
+        return True
 
     def _write(self, evaluation: Evaluation) -> None:
         name = self._unit(Job(evaluation.candidate, evaluation.steps))

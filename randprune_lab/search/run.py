@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.models import load_model
-from randprune_lab.search.candidates import Level, derived_seed
+from randprune_lab.search.candidates import Level, Weights, derived_seed
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, check_usable, weights_sha256
@@ -68,6 +68,7 @@ class Search:
         )
         self.task = self.splits.task
         self.model, self.tokenizer = self._load_model()
+        self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.train = self.encode(self.splits.train)
         self.selection = self.encode(_first(self.splits.selection, config.selection_size))
         self.reports = {name: self.encode(rows) for name, rows in self.splits.reports.items()}
@@ -76,12 +77,9 @@ class Search:
         """Do every unit of work that is not done yet, in order."""
         self.folder = folder
         self._check_data()
-        self.folder.unit("dense", self._dense)
-        for method in self.config.methods():
-            start = "dense"
-            for level in range(1, len(self.config.levels) + 1):
-                start = self._level(method, level, start)
-        for name in ["dense", *self._trained_names()]:
+        for name in ["dense", *self._levels]:
+            self._make(name)
+        for name in ["dense", *self._levels]:
             self.folder.unit(f"report/{name}", partial(self._report, name))
         self.folder.unit("model", self._save_model)
 
@@ -106,6 +104,7 @@ class Search:
 
     def _dense(self) -> dict[str, Any]:
         log.info("dense: fine-tuning on %d examples", len(self.train))
+        self.model.load_state_dict(self._initial)
         history = train(
             self.model,
             self.train,
@@ -116,28 +115,26 @@ class Search:
         log.info("dense: %s %.4f on the selection split", self.task.primary_metric, history.scores[history.best])
         return self._save_trained("dense", history)
 
-    def _level(self, method: Method, number: int, start: str) -> str:
-        """Find the mask of a level and train with it; gives the name of the trained weights."""
-        name = f"{method.name}-level-{number}"
-        if name not in self.folder.units:
-            level = Level(
-                name,
-                number,
-                self.config,
-                self.task,
-                self.model,
-                self.folder.load_weights(start),
-                self.train,
-                self._selection_split(number),
-                self.teacher,
-                self.config.drawing(method, number, derived_seed(self.config.seed, "mask", number)),
-            )
-            winner = 0
-            if method.candidates > 1:
-                race = Generations(level, self.folder, self.executor, self.progress)
-                level, winner = race.run(method.candidates)
-            self.folder.unit(name, partial(self._train_winner, level, winner))
-        return name
+    def _level(self, name: str) -> dict[str, Any]:
+        """Find the mask of a level and train with it."""
+        method, number, start = self._levels[name]
+        level = Level(
+            name,
+            number,
+            self.config,
+            self.task,
+            self.model,
+            self._weights(start),
+            self.train,
+            self._selection_split(number),
+            self.teacher,
+            self.config.drawing(method, number, derived_seed(self.config.seed, "mask", number)),
+        )
+        winner = 0
+        if method.candidates > 1:
+            race = Generations(level, self.folder, self.executor, self.progress)
+            level, winner = race.run(method.candidates)
+        return self._train_winner(level, winner)
 
     def _train_winner(self, level: Level, winner: int) -> dict[str, Any]:
         recipe, mask = level.recipe(winner), level.start_with(winner)
@@ -163,14 +160,14 @@ class Search:
     def _save_model(self) -> dict[str, Any]:
         """Write the last winner as `save_pretrained` does."""
         name = f"randomized-level-{len(self.config.levels)}"
-        self.model.load_state_dict(self.folder.load_weights(name))
+        self.model.load_state_dict(self._weights(name))
         self.model.save_pretrained(self.folder.path / "model")
         self.tokenizer.save_pretrained(self.folder.path / "model")
         return {"path": "model", "weights": name}
 
     def _report(self, name: str) -> dict[str, Any]:
         """Score trained weights on the report split, and on further ones; their metrics end in their names."""
-        self.model.load_state_dict(self.folder.load_weights(name))
+        self.model.load_state_dict(self._weights(name))
         metrics: dict[str, float] = {}
         for report_set, rows in self.reports.items():
             logits = predict(self.model, rows)
@@ -194,11 +191,21 @@ class Search:
             model.cuda()
         return model, tokenizer
 
+    def _weights(self, name: str) -> Weights:
+        """Trained weights from the folder; a checkpoint that was damaged is made again, to the same bits."""
+        try:
+            return self.folder.load_weights(name)
+        except FileError as error:
+            log.warning("%s; it is made again", error)
+            self.folder.forget(name)
+            self._make(name)
+            return self.folder.load_weights(name)
+
     @cached_property
     def teacher(self) -> Teacher:
         """The dense model, trained."""
         model, _ = self._load_model()
-        model.load_state_dict(self.folder.load_weights("dense"))
+        model.load_state_dict(self._weights("dense"))
         return Teacher(model, self.train)
 
     def _selection_split(self, level: int) -> Encoded:
@@ -206,9 +213,21 @@ class Search:
         published = self.config.protocol == "published" and level == len(self.config.levels)
         return self.reports[""] if published else self.selection
 
-    def _trained_names(self) -> list[str]:
-        levels = range(1, len(self.config.levels) + 1)
-        return [f"{method.name}-level-{level}" for method in self.config.methods() for level in levels]
+    @cached_property
+    def _levels(self) -> dict[str, tuple[Method, int, str]]:
+        """All that is trained after the dense model, in order: the method, its level, and what this starts from."""
+        found: dict[str, tuple[Method, int, str]] = {}
+        for method in self.config.methods():
+            start = "dense"
+            for number in range(1, len(self.config.levels) + 1):
+                name = f"{method.name}-level-{number}"
+                found[name] = method, number, start
+                start = name
+        return found
+
+    def _make(self, name: str) -> None:
+        """Have trained weights in the folder."""
+        self.folder.unit(name, self._dense if name == "dense" else partial(self._level, name))
 
     def _save_trained(self, name: str, history: History) -> dict[str, Any]:
         weights = self.model.state_dict()

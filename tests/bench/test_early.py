@@ -38,7 +38,7 @@ def test_strategies_are_judged_on_candidates_that_were_all_trained_and_none_twic
             # What is lost to the best and what is won over the mean make up the same whole for every strategy.
             whole = rows["published"]["lost"]["estimate"] + rows["published"]["gained"]["estimate"]
             assert row["lost"]["estimate"] + row["gained"]["estimate"] == pytest.approx(whole, abs=1e-9)
-            assert 0 <= row["lost"]["estimate"] <= whole + 1e-9
+            assert row["lost"]["estimate"] >= 0
         assert rows["published"]["share"]["estimate"] == 1
         assert rows["screened to 1 untrained"]["share"]["estimate"] == 0
         assert 0 < rows["halving, 1/3 of the steps"]["share"]["estimate"] <= 1 / 3

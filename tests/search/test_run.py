@@ -175,15 +175,34 @@ def test_overwriting_starts_anew(finished, config, tmp_path):
         assert folder.units == {} and not (copy / "checkpoints").exists()
 
 
-def test_a_damaged_checkpoint_is_named(finished, config, tmp_path):
+@pytest.mark.parametrize("how", ["cut", "one bit", "gone"])
+@pytest.mark.parametrize("name", ["dense", "randomized-level-1"])
+def test_a_damaged_checkpoint_is_named_and_made_again_to_the_same_bits(finished, config, tmp_path, how, name, caplog):
     copy = shutil.copytree(finished, tmp_path / "copy")
-    checkpoint = copy / "checkpoints" / "dense.safetensors"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
-    with (
-        RunFolder.open(copy, config, resume=True) as folder,
-        pytest.raises(FileError, match=r"dense.safetensors is missing or damaged"),
-    ):
-        folder.load_weights("dense")
+    checkpoint = copy / "checkpoints" / f"{name}.safetensors"
+    whole = checkpoint.read_bytes()
+    damaged = {"cut": whole[:-100], "one bit": whole[:-1] + bytes([whole[-1] ^ 1]), "gone": None}[how]
+    checkpoint.unlink() if damaged is None else checkpoint.write_bytes(damaged)
+    journal = copy / "journal.jsonl"
+    kept = [line for line in journal.read_text().splitlines() if not line.startswith('{"unit": "report/')]
+    journal.write_text("\n".join(line for line in kept if not line.startswith('{"unit": "model"')) + "\n")
+    rl.run(config, copy, resume=True, progress=False)
+    assert f"{name}.safetensors is" in caplog.text and "made again" in caplog.text
+    assert checkpoint.read_bytes() == whole
+    assert results(copy) == results(finished)
+
+
+def test_damaged_predictions_of_a_candidate_are_named_and_computed_again(finished, config, tmp_path, caplog):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    damaged = next((copy / "predictions").glob("randomized-level-2-candidate-1-*"))
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:100])
+    journal = copy / "journal.jsonl"
+    kept = [line for line in journal.read_text().splitlines() if not line.startswith('{"unit": "randomized-level-2"')]
+    journal.write_text("\n".join(line for line in kept if "randomized-level-2/selection" not in line) + "\n")
+    rl.run(config, copy, resume=True, progress=False)
+    assert damaged.name in caplog.text and "computed again" in caplog.text
+    assert damaged.read_bytes() == whole and results(copy) == results(finished)
 
 
 def test_an_unwritable_folder_is_named_before_anything_is_trained(config, tmp_path):

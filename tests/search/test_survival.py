@@ -1,0 +1,123 @@
+"""A search that is killed, or runs out of disk, at any moment goes on to the very same result."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import randprune_lab as rl
+from randprune_lab.errors import FileError
+from randprune_lab.search.folder import RunFolder
+from randprune_lab.search.run import run
+from randprune_lab.training.loop import Training
+
+KILLS = 20
+
+
+def search(config: rl.RunConfig, path: Path, fatal: int, largest_file: int | None = None) -> None:
+    """A child's work: the search, killed from within at its `fatal`-th moment; what went wrong is left in a file.
+
+    Moments are all training steps, and all that is opened, renamed or removed in the run folder.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    count = itertools.count(1)
+
+    def moment() -> None:
+        if next(count) == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def audit(event: str, arguments: tuple) -> None:
+        if event in ("open", "os.rename", "os.remove", "os.truncate") and str(path) in str(arguments[0]):
+            moment()
+
+    def step(*arguments: object) -> float:
+        moment()
+        return plain(*arguments)
+
+    plain, Training._train = Training._train, step  # type: ignore[method-assign]
+    sys.addaudithook(audit)
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    try:
+        run(config, path, resume=path.exists(), progress=False)
+    except FileError as error:
+        Path(f"{path}.error").write_text(str(error))
+        os._exit(3)
+    Path(f"{path}.moments").write_text(str(next(count) - 1))
+
+
+@pytest.fixture(scope="module")
+def child():
+    """Runs `search` in a process of its own; gives its exit code. The modules are imported once for all."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["randprune_lab.search.run", "transformers", "accelerate", "datasets", "sklearn"])
+
+    def start(*arguments: object) -> int | None:
+        process = context.Process(target=search, args=arguments)
+        process.start()
+        process.join()
+        return process.exitcode
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def small(config):
+    return dataclasses.replace(config, candidates=2, baselines=("imp",), dense_epochs=2)
+
+
+@pytest.fixture(scope="module")
+def whole(small, child, tmp_path_factory) -> tuple[Path, int]:
+    """The same search uninterrupted, and how many moments it has."""
+    path = tmp_path_factory.mktemp("survival") / "whole"
+    assert child(small, path, 0) == 0
+    return path, int(Path(f"{path}.moments").read_text())
+
+
+def results(path: Path) -> str:
+    summary = rl.RunRecord.load(path).summary()
+    return json.dumps({key: value for key, value in summary.items() if key != "run"}, sort_keys=True)
+
+
+def test_a_search_killed_at_20_random_moments_ends_with_the_same_bits(small, child, whole, tmp_path):
+    uninterrupted, moments = whole
+    choose = random.Random(0)
+    kills = 0
+    while child(small, tmp_path / "run", choose.randint(1, max(2, moments // 6)) if kills < KILLS else 0) != 0:
+        kills += 1
+        assert kills <= KILLS
+    assert kills >= 6  # to the end, six of the longest stretches at least
+    assert results(tmp_path / "run") == results(uninterrupted)
+    for name in ("masks", "checkpoints", "predictions", "model"):
+        files = sorted(file.name for file in (uninterrupted / name).iterdir())
+        written = {file.name: file for file in (tmp_path / "run" / name).iterdir() if not file.name.endswith(".tmp")}
+        assert sorted(written) == files
+        assert all(written[file].read_bytes() == (uninterrupted / name / file).read_bytes() for file in files)
+
+
+def test_a_search_that_runs_out_of_disk_says_so_and_goes_on(small, child, whole, tmp_path):
+    uninterrupted, _ = whole
+    assert child(small, tmp_path / "run", 0, 2_000) == 3
+    assert f"cannot write {tmp_path / 'run'}" in Path(f"{tmp_path / 'run'}.error").read_text()
+    assert child(small, tmp_path / "run", 0) == 0
+    assert results(tmp_path / "run") == results(uninterrupted)
+
+
+def test_a_journal_that_cannot_be_written_is_named(small, tmp_path):
+    with RunFolder.open(tmp_path / "run", small) as folder:
+        (tmp_path / "run" / "journal.jsonl").mkdir()
+        with pytest.raises(FileError, match=r"cannot write .*journal.jsonl.*--resume"):
+            folder.add("unit", {})
+        assert "unit" not in folder.units
