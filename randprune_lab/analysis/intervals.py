@@ -77,6 +77,23 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return Interval(float(found.mean()), float(found.mean() - arm), float(found.mean() + arm))
 
 
+def rank_correlation(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> Interval:
+    """Spearman's rank correlation, with the interval of Fisher's transformation and Bonett and Wright's error (2000).
+
+    0 where one of the two does not vary. Needs four pairs at least for an interval that is not all of [-1, 1].
+    """
+    from scipy.stats import norm, spearmanr
+
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return Interval(0.0, -1.0, 1.0)
+    estimate = float(spearmanr(first, second).statistic)
+    if len(first) < 4:
+        return Interval(estimate, -1.0, 1.0)
+    centre = np.arctanh(np.clip(estimate, -1 + 1e-12, 1 - 1e-12))
+    arm = norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt((1 + estimate**2 / 2) / (len(first) - 3))
+    return Interval(estimate, float(np.tanh(centre - arm)), float(np.tanh(centre + arm)))
+
+
 def accuracy_interval(correct: Bool[np.ndarray, " n"]) -> Interval:
     """Accuracy over independent examples, with Wilson's score interval (Wilson 1927)."""
     from scipy.stats import binomtest

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
+from randprune_lab.analysis.intervals import rank_correlation
 from randprune_lab.analysis.record import RunRecord
+from randprune_lab.analysis.trained_pool import TrainedPool
+from randprune_lab.analysis.variance import variance_split
 from randprune_lab.errors import RunError
-from randprune_lab.viz.style import COLOURS, QUIET, new_figure
+from randprune_lab.viz.style import COLOURS, QUIET, fix_layout, new_figure
 
 
 def early_scores(record: RunRecord, level: int) -> Figure:
@@ -45,4 +51,85 @@ def early_scores(record: RunRecord, level: int) -> Figure:
         ylabel="score that decides",
     )
     summary.set_title(f"{winner} is kept", fontweight="normal")
+    return figure
+
+
+def early_trajectories(pool: TrainedPool, steps: int | None = None) -> Figure:
+    """Scores of a pool's candidates on the way, against their mean, with the band in which training seeds put them.
+
+    Args:
+        steps: what is known after so many training steps; later is drawn faintly. Without it all.
+    """
+    figure, axis = new_figure(7.5, 4.0)
+    known = len(pool.at) if steps is None else sum(at <= steps for at in pool.at)
+    scores = pool.examples.mean(axis=2)
+    apart = scores - scores.mean(axis=0)
+    order = pool.final.argsort().argsort() / (len(pool.final) - 1)
+    shades = mpl.colormaps["viridis"]
+    for line, rank in zip(apart, order, strict=True):
+        axis.plot(pool.at, line, color=shades(rank), lw=1, alpha=0.25)
+        axis.plot(pool.at[:known], line[:known], color=shades(rank), lw=1.6, marker="o", ms=3)
+    if pool.noise.size:
+        seed = float(pool.noise.std(axis=1, ddof=1).mean())
+        axis.axhspan(-seed, seed, color=QUIET, alpha=0.25, lw=0, label="± one training seed")
+        axis.legend(frameon=False, loc="upper left", fontsize="small")
+    axis.set(xlabel="training steps with the mask", ylabel="log-likelihood, less the mean")
+    bar = figure.colorbar(mpl.cm.ScalarMappable(cmap=shades), ax=axis, label="rank in the end")
+    bar.set_ticks([0, 1], labels=["last", "first"])
+    bar.ax.set(title=" ", xlabel=" ")
+    rank = rank_correlation(apart[:, known - 1], pool.final)
+    axis.set_title(f"After {pool.at[known - 1]} steps: rank correlation {rank.estimate:+.2f} with the end")
+    fix_layout(figure, left=0.12, right=0.98, bottom=0.15, top=0.9)
+    return figure
+
+
+def early_against_final(pools: Sequence[TrainedPool], last: int = 2) -> Figure:
+    """How candidates scored early against how they ended, a panel for each pool."""
+    figure, axes = new_figure(3.0 * len(pools) + 0.6, 3.4, ncols=len(pools), squeeze=False)
+    for axis, pool in zip(axes[0], pools, strict=True):
+        early, rank = pool.early(last), rank_correlation(pool.early(last), pool.final)
+        axis.plot(early, 100 * pool.final, "o", ms=5, color=COLOURS["randomized"], alpha=0.8)
+        axis.set(xlabel="early log-likelihood", ylabel="final accuracy (%)")
+        axis.set_title(
+            f"{pool.candidates_from}, {pool.sparsity:.4g}\nrank correlation {rank.estimate:+.2f} "
+            f"[{rank.low:+.2f}, {rank.high:+.2f}]",
+            fontsize="small",
+            fontweight="normal",
+        )
+    return figure
+
+
+def noise_floor(pools: Sequence[TrainedPool]) -> Figure:
+    """Early scores of the same masks with several training seeds each, and how much of their variance is the mask."""
+    pools = [pool for pool in pools if pool.noise.size]
+    figure, axes = new_figure(3.4 * len(pools) + 0.4, 3.4, ncols=len(pools), squeeze=False)
+    for axis, pool in zip(axes[0], pools, strict=True):
+        share = variance_split(pool.noise).share
+        for mask, scores in enumerate(pool.noise):
+            axis.plot([mask] * len(scores), scores, "o", color=COLOURS["randomized"], alpha=0.7)
+            axis.plot([mask - 0.25, mask + 0.25], [scores.mean()] * 2, color="black", lw=2)
+        axis.set(xlabel="mask", ylabel="early log-likelihood", xticks=range(len(pool.noise)))
+        low, high = (f"{100 * min(max(end, 0.0), 1.0):.0f}" for end in (share.low, share.high))
+        axis.set_title(
+            f"{pool.sparsity:.4g}: {low} to {high} % of the variance is the mask", fontsize="small", fontweight="normal"
+        )
+    return figure
+
+
+def correlation_by_steps(pool: TrainedPool) -> Figure:
+    """Rank correlation of early and final scores by the steps spent, for both scores."""
+    figure, axis = new_figure(7.0, 3.6)
+    scores = {"log-loss": pool.examples.mean(axis=2), "task metric": pool.correct.mean(axis=2)}
+    best = {}
+    for (name, values), colour in zip(scores.items(), (COLOURS["randomized"], COLOURS["imp"]), strict=True):
+        found = [rank_correlation(values[:, i], pool.final) for i in range(len(pool.at))]
+        middle = np.array([one.estimate for one in found])
+        axis.plot(pool.at, middle, "o-", color=colour, label=name)
+        axis.fill_between(pool.at, [one.low for one in found], [one.high for one in found], color=colour, alpha=0.12)
+        best[name] = middle[-1]
+    axis.axhline(0, color=QUIET, lw=0.8, ls=":")
+    axis.set(xlabel="training steps with the mask (0: not trained)", ylabel="rank correlation with the end")
+    axis.set_ylim(-1.02, 1.02)
+    axis.set_title(f"In the end {best['log-loss']:+.2f} by log-loss, {best['task metric']:+.2f} by the metric")
+    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

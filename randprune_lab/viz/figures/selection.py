@@ -1,0 +1,109 @@
+"""Figures of the choice among candidates: how sure it is, what it costs, and what it brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from randprune_lab.analysis.confidence import Confidence
+from randprune_lab.analysis.winners_curse import best_of
+from randprune_lab.search.selection import Selection
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
+
+MARKERS = (
+    ("o", COLOURS["dense"]),
+    ("s", COLOURS["randomized"]),
+    ("D", RAMP[0]),
+    ("v", RAMP[1]),
+    ("^", COLOURS["gumbel"]),
+    ("P", COLOURS["uniform"]),
+    ("X", COLOURS["imp"]),
+)
+"""Marker and colour of each strategy, in order."""
+
+
+def winners_curse(candidates: int, spread: float, noise: float) -> Figure:
+    """What the best of some noisy scores shows, and what it is worth.
+
+    Args:
+        candidates: how many are drawn.
+        spread: standard deviation of what they are worth, in points.
+        noise: standard deviation of what is seen of one candidate, in points.
+    """
+    figure, axis = new_figure(7.0, 3.6)
+    numbers = np.unique([1, 2, 4, 8, 16, 32, 64, 128, candidates])
+    seen, worth = np.array([best_of(int(number), spread, noise) for number in numbers]).T
+    axis.plot(numbers, seen, "o-", color=COLOURS["imp"], label="its score says")
+    axis.plot(numbers, worth, "o-", color=COLOURS["randomized"], label="it is worth")
+    shown, true = best_of(candidates, spread, noise)
+    axis.vlines(candidates, true, shown, color="black", lw=2)
+    axis.annotate(f"  {shown - true:.2f}", (candidates, (shown + true) / 2), va="center")
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(numbers, [str(number) for number in numbers], fontsize="small")
+    axis.set(xlabel="candidates", ylabel="points above the mean", ylim=(-0.05, 1.1 * max(0.2, seen.max())))
+    axis.legend(frameon=False, fontsize="small", loc="upper left", title="the best of them")
+    axis.set_title(f"The best of {candidates} is worth {true:.2f} points, and shows {shown:.2f}")
+    fix_layout(figure, left=0.11, right=0.97, bottom=0.17, top=0.89)
+    return figure
+
+
+def chance_of_best(found: Confidence, labels: Sequence[str]) -> Figure:
+    """For each candidate the chance that it is the best, highest first; the one that was chosen stands out."""
+    figure, axis = new_figure(7.5, 3.4)
+    order = np.argsort(-found.chance_of_best, kind="stable")
+    colours = [COLOURS["randomized"] if each == found.winner else QUIET for each in order]
+    axis.bar(range(len(order)), 100 * found.chance_of_best[order], color=colours)
+    axis.axhline(100 / len(order), color="black", lw=0.8, ls=":", label="if all were alike")
+    axis.set_xticks(range(len(order)), [labels[each] for each in order], fontsize="small")
+    axis.set(xlabel="candidate", ylabel="chance to be the best (%)", ylim=(0, 100))
+    axis.legend(frameon=False, fontsize="small")
+    chosen = found.chance_of_best[found.winner]
+    axis.set_title(f"{labels[found.winner]} was chosen: the best with a chance of {chosen:.0%}")
+    fix_layout(figure, left=0.1, right=0.98, bottom=0.17, top=0.89)
+    return figure
+
+
+def race(selection: Selection, total_steps: int, names: Sequence[str] | None = None) -> Figure:
+    """How far each candidate was trained before it was dropped, in order of the outcome."""
+    figure, axis = new_figure(7.5, 3.6)
+    reached = {candidate: each.steps for each in selection.rounds for candidate in each.candidates}
+    order = selection.ranking
+    colours = [COLOURS["randomized"] if candidate == selection.winner else QUIET for candidate in order]
+    axis.barh(range(len(order)), [reached[candidate] for candidate in order], color=colours)
+    axis.axvline(total_steps, color="black", lw=0.8, ls=":")
+    axis.set_yticks(range(len(order)), [names[c] if names else str(c) for c in order], fontsize="small")
+    axis.invert_yaxis()
+    axis.set(xlabel="training steps before it was dropped", ylabel="candidate", xlim=(0, 1.02 * total_steps))
+    share = selection.steps / (total_steps * len(order))
+    axis.set_title(f"{selection.winner} wins for {share:.0%} of the steps of all candidates")
+    fix_layout(figure, left=0.1, right=0.98, bottom=0.16, top=0.89)
+    return figure
+
+
+def gain_by_budget(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """What strategies win over keeping any candidate, by the steps they spend; intervals over pools where finite.
+
+    Args:
+        rows: as `bench early` makes them: strategy, candidates from, sparsity, share and gained.
+    """
+    kinds = list(dict.fromkeys((row["candidates from"], row["sparsity"]) for row in rows))
+    figure, axes = new_figure(3.7 * len(kinds) + 1.6, 3.8, ncols=len(kinds), squeeze=False, sharey=True)
+    names = list(dict.fromkeys(row["strategy"] for row in rows))
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        for row in rows:
+            if (row["candidates from"], row["sparsity"]) != kind:
+                continue
+            gained = row["gained"]
+            x, y = 100 * row["share"]["estimate"], 100 * gained["estimate"]
+            marker, colour = MARKERS[names.index(row["strategy"]) % len(MARKERS)]
+            if np.isfinite(gained["low"]):
+                axis.vlines(x, 100 * gained["low"], 100 * gained["high"], color=colour, lw=1.2, alpha=0.6)
+            axis.plot(x, y, marker, ms=9, color=colour, label=row["strategy"])
+        axis.axhline(0, color=QUIET, lw=0.8, ls=":")
+        axis.set(xlabel="steps spent (% of all)", ylabel="points won over any candidate", xlim=(-6, 106))
+        axis.set_title(f"{kind[0]}, {kind[1]:.2%} sparse", fontsize="medium", fontweight="normal")
+    axes[0][-1].legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
