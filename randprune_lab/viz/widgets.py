@@ -6,12 +6,13 @@ into one hang headless runs at random (nbclient's issues 311 and 312).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
 from matplotlib.figure import Figure
 
+from randprune_lab.errors import ConfigError
 from randprune_lab.viz.style import png
 
 
@@ -35,24 +36,33 @@ def explore(question: str, picture: Callable[..., Figure], **controls: ipywidget
     return ipywidgets.VBox([ipywidgets.HTML(f"<b>{question}</b>"), *controls.values(), image])
 
 
+def choice(description: str, options: Mapping[str, Any], value: Any) -> ipywidgets.SelectionSlider:
+    """A slider over some values, by the names they are shown with; it begins at `value`.
+
+    Raises `ConfigError` if this is none of them.
+    """
+    if value not in options.values():
+        raise ConfigError(f"{description} must be one of {', '.join(map(str, options.values()))}, got {value!r}")
+    return ipywidgets.SelectionSlider(
+        description=description,
+        options=list(options.items()),
+        value=value,
+        style={"description_width": "8em"},
+        layout=ipywidgets.Layout(width="28em"),
+    )
+
+
 def sparsity_slider(value: float = 0.9375) -> ipywidgets.SelectionSlider:
     """Sparsities from 54 % to 99 %."""
     levels = (0.54, 0.75, 0.83, 0.92, 0.9375, 0.97, 0.99)
-    return _choices("sparsity", [(f"{level:.4g} %", level / 100) for level in (100 * x for x in levels)], value)
+    return choice("sparsity", {f"{100 * level:.4g} %": level for level in levels}, _nearest(levels, value))
 
 
 def sampling_ratio_slider(value: float = 1e-4) -> ipywidgets.SelectionSlider:
     """Sampling ratios of the voting rule, from most random to least."""
     ratios = (1e-6, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-    return _choices("sampling ratio", [(f"{ratio:.0e}", ratio) for ratio in ratios], value)
+    return choice("sampling ratio", {f"{ratio:.0e}": ratio for ratio in ratios}, _nearest(ratios, value))
 
 
-def _choices(description: str, options: list[tuple[str, float]], value: float) -> ipywidgets.SelectionSlider:
-    nearest = min((number for _, number in options), key=lambda number: abs(number - value))
-    return ipywidgets.SelectionSlider(
-        description=description,
-        options=options,
-        value=nearest,
-        style={"description_width": "8em"},
-        layout=ipywidgets.Layout(width="28em"),
-    )
+def _nearest(values: Sequence[float], value: float) -> float:
+    return min(values, key=lambda one: abs(one - value))

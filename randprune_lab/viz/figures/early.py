@@ -60,7 +60,7 @@ def early_trajectories(pool: TrainedPool, steps: int | None = None) -> Figure:
     Args:
         steps: what is known after so many training steps; later is drawn faintly. Without it all.
     """
-    figure, axis = new_figure(7.5, 4.0)
+    figure, (axis, scale) = new_figure(7.5, 3.8, ncols=2, width_ratios=[40, 1])
     known = len(pool.at) if steps is None else sum(at <= steps for at in pool.at)
     scores = pool.examples.mean(axis=2)
     apart = scores - scores.mean(axis=0)
@@ -74,12 +74,12 @@ def early_trajectories(pool: TrainedPool, steps: int | None = None) -> Figure:
         axis.axhspan(-seed, seed, color=QUIET, alpha=0.25, lw=0, label="± one training seed")
         axis.legend(frameon=False, loc="upper left", fontsize="small")
     axis.set(xlabel="training steps with the mask", ylabel="log-likelihood, less the mean")
-    bar = figure.colorbar(mpl.cm.ScalarMappable(cmap=shades), ax=axis, label="rank in the end")
+    bar = figure.colorbar(mpl.cm.ScalarMappable(cmap=shades), cax=scale, label="rank in the end")
     bar.set_ticks([0, 1], labels=["last", "first"])
-    bar.ax.set(title=" ", xlabel=" ")
+    scale.set(title=" ", xlabel=" ")
     rank = rank_correlation(apart[:, known - 1], pool.final)
     axis.set_title(f"After {pool.at[known - 1]} steps: rank correlation {rank.estimate:+.2f} with the end")
-    fix_layout(figure, left=0.12, right=0.98, bottom=0.15, top=0.9)
+    fix_layout(figure, left=0.12, right=0.91, bottom=0.15, top=0.9, wspace=0.06)
     return figure
 
 

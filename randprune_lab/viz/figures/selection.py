@@ -61,7 +61,7 @@ def chance_of_best(found: Confidence, labels: Sequence[str]) -> Figure:
     axis.set(xlabel="candidate", ylabel="chance to be the best (%)", ylim=(0, 100))
     axis.legend(frameon=False, fontsize="small")
     chosen = found.chance_of_best[found.winner]
-    axis.set_title(f"{labels[found.winner]} was chosen: the best with a chance of {chosen:.0%}")
+    axis.set_title(f"Candidate {labels[found.winner]} was chosen: the best with a chance of {chosen:.0%}")
     fix_layout(figure, left=0.1, right=0.98, bottom=0.17, top=0.89)
     return figure
 
@@ -78,7 +78,7 @@ def race(selection: Selection, total_steps: int, names: Sequence[str] | None = N
     axis.invert_yaxis()
     axis.set(xlabel="training steps before it was dropped", ylabel="candidate", xlim=(0, 1.02 * total_steps))
     share = selection.steps / (total_steps * len(order))
-    axis.set_title(f"{selection.winner} wins for {share:.0%} of the steps of all candidates")
+    axis.set_title(f"Candidate {selection.winner} wins, for {share:.0%} of the steps of all")
     fix_layout(figure, left=0.1, right=0.98, bottom=0.16, top=0.89)
     return figure
 
