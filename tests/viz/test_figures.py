@@ -18,6 +18,7 @@ from torch import nn
 
 import randprune_lab as rl
 from randprune_lab.analysis.intervals import Interval
+from randprune_lab.analysis.levels import level_masks
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
 from randprune_lab.masks.rules import RULES
@@ -39,6 +40,16 @@ TIMES = [
     for number in (1, 10, 100)
 ]
 
+
+def query(record: rl.RunRecord) -> str:
+    return next(name for name in level_masks(record)["imp"][0] if "query" in name)
+
+
+def last_masks(record: rl.RunRecord) -> list[rl.MaskSet]:
+    masks = level_masks(record)
+    return [masks[method][-1] for method in ("randomized", "imp")]
+
+
 FIGURES = {
     "inclusion_curves": lambda record: figures.inclusion_curves({"voting": curve(rl.Voting())}, "One rule"),
     "inclusion_check": lambda record: figures.inclusion_check(WEIGHTS, [WEIGHTS > 1], curve(rl.Voting())),
@@ -46,6 +57,15 @@ FIGURES = {
     "sampling": lambda record: figures.sampling(WEIGHTS, rl.Voting(), 0.75),
     "early_scores": lambda record: figures.early_scores(record, 2),
     "accuracy_by_sparsity": lambda record: figures.accuracy_by_sparsity(record),
+    "schedule": lambda record: figures.schedule(record),
+    "levels_against_one_shot": lambda record: figures.levels_against_one_shot(record, record),
+    "surviving": lambda record: figures.surviving(level_masks(record)["randomized"], query(record)),
+    "masks_compared": lambda record: figures.masks_compared(*last_masks(record), query(record)),
+    "scope": lambda record: figures.scope(nn.Sequential(nn.Linear(3, 4)), include=["*.weight"]),
+    "storage": lambda record: figures.storage([{"form": "as saved", "bytes": 8}, {"form": "gzip", "bytes": 4}]),
+    "product_times": lambda record: figures.product_times(
+        [{"sparsity": sparsity, "dense": 1.0, "csr": 2 - sparsity} for sparsity in (0.5, 0.9)]
+    ),
 }
 
 
