@@ -44,7 +44,7 @@ def test_zeros_make_a_compressed_file_smaller_but_not_the_file(winner, finished,
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):
-    with pytest.raises(FileError, match="holds no [.]safetensors file"):
+    with pytest.raises(FileError, match=r"holds no \.safetensors file"):
         storage(tmp_path, rl.MaskSet({}))
 
 

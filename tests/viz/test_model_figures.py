@@ -75,7 +75,7 @@ def test_space_is_compared_with_the_smallest_form():
     rows = [{"form": "as saved", "bytes": 12e6}, {"form": "gzip", "bytes": 6e6}, {"form": "packed", "bytes": 4e6}]
     axis = figures.storage(rows).axes[0]
     assert [bar.get_width() for bar in axis.patches] == [12, 6, 4]
-    assert axis.get_title() == "The zeros are worth 3× in space, once something makes use of them"
+    assert axis.get_title() == "Packed, the model is 3× smaller"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ def schedule(record: RunRecord) -> Figure:
         kept.annotate(f"{share:.4g} %", (place, share), xytext=(4, 6), textcoords="offset points", fontsize="small")
     kept.set(yscale="log", xlabel="level (0: dense)", ylabel="weights kept (%)", xticks=places)
     kept.set_ylim(shares[-1] / 1.6, 200)
+    kept.yaxis.set_major_formatter("{x:g}")
     kept.margins(x=0.1)
     kept.set_title(
         f"{len(levels)} level{'s' * (len(levels) > 1)} to a model of {1 / (1 - levels[-1]):.3g}× fewer weights"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch import nn
 
 from randprune_lab.analysis.footprint import break_even
@@ -57,7 +58,7 @@ def storage(rows: Sequence[dict[str, Any]]) -> Figure:
     axis.invert_yaxis()
     axis.margins(x=0.12)
     axis.set(xlabel="megabytes", ylabel="form")
-    axis.set_title(f"The zeros are worth {sizes[0] / min(sizes):.2g}× in space, once something makes use of them")
+    axis.set_title(f"Packed, the model is {sizes[0] / min(sizes):.2g}× smaller")
     return figure
 
 
@@ -68,6 +69,9 @@ def product_times(rows: Sequence[dict[str, Any]]) -> Figure:
     for form, label, colour in (("dense", "dense", "dense"), ("csr", "sparse (CSR)", "randomized")):
         axis.plot(shares, [1e3 * row[form] for row in rows], "o-", color=COLOURS[colour], label=label)
     axis.set(yscale="log", xlabel="sparsity of the matrix (%)", ylabel="milliseconds a product")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
     if (even := break_even(rows)) is None:
         title = "Here the sparse product is slower at every sparsity tried"
     elif even <= min(row["sparsity"] for row in rows):
