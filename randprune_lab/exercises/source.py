@@ -63,7 +63,7 @@ def read_notebook(path: Path) -> NotebookNode:
 
     try:
         return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, AttributeError, KeyError, nbformat.reader.NotJSONError) as error:
+    except (OSError, ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise FileError(f"cannot read notebook {path}: {reason}") from error
 
