@@ -50,7 +50,7 @@ def training_steps(record: RunRecord) -> list[dict[str, Any]]:
     return rows
 
 
-def overlap(first: MaskSet, second: MaskSet) -> float:
+def share_kept(first: MaskSet, second: MaskSet) -> float:
     """The share of what `first` keeps that `second` keeps too. Raises `MaskError` if they don't match."""
     both = (first.kept + second.kept - first.hamming(second)) / 2
     return both / first.kept if first.kept else 1.0
@@ -58,7 +58,7 @@ def overlap(first: MaskSet, second: MaskSet) -> float:
 
 def revived(masks: Sequence[MaskSet]) -> list[float]:
     """Of what each level but the first keeps, the share that the level before had pruned: 0 where masks are nested."""
-    return [1.0 - overlap(after, before) for before, after in pairwise(masks)]
+    return [1.0 - share_kept(after, before) for before, after in pairwise(masks)]
 
 
 def gain_of_levels(record: RunRecord, at_once: RunRecord, method: str) -> Interval:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import randprune_lab as rl
-from randprune_lab.analysis.levels import gain_of_levels, level_masks, overlap, revived, training_steps
+from randprune_lab.analysis.levels import gain_of_levels, level_masks, revived, share_kept, training_steps
 from randprune_lab.errors import FileError, MaskError, RunError
 
 
@@ -59,16 +59,16 @@ def test_masks_of_a_run_that_has_not_come_so_far_are_refused(record, tmp_path):
     [((1, 1, 0, 0), (1, 1, 0, 0), 1.0), ((1, 1, 0, 0), (0, 1, 1, 1), 0.5), ((1, 0, 0, 0), (0, 1, 1, 1), 0.0)],
 )
 def test_overlap_is_the_share_of_what_the_first_keeps(one, other, share):
-    assert overlap(mask(*one), mask(*other)) == share
+    assert share_kept(mask(*one), mask(*other)) == share
 
 
 def test_a_mask_that_keeps_nothing_lies_within_any_other():
-    assert overlap(mask(0, 0), mask(0, 1)) == 1.0
+    assert share_kept(mask(0, 0), mask(0, 1)) == 1.0
 
 
 def test_overlap_of_other_shapes_is_refused():
     with pytest.raises(MaskError, match="shape"):
-        overlap(mask(1, 0), mask(1, 0, 0))
+        share_kept(mask(1, 0), mask(1, 0, 0))
 
 
 def test_what_comes_back_is_a_share_of_what_the_later_level_keeps():

@@ -57,6 +57,17 @@ def test_an_answer_of_none_is_told_what_is_missing(source):
 
 
 MISTAKES = {
+    "shares_removed": "def shares_removed(levels): return [b - a for a, b in zip([0, *levels], levels)]",
+    "next_mask": "def next_mask(weights, mask, k): return weights.abs() >= weights.abs().topk(k).values.min()",
+    "prune_in_levels": "def prune_in_levels(weights, levels, train):\n for s in levels:\n"
+    "  cut = weights.abs().sort().values[round(s * len(weights)) - 1]\n"
+    "  weights = train(weights * (weights.abs() > cut))\n return weights",
+    "zeros_in_file": "def zeros_in_file(weights, names):\n"
+    " return sum((weights[n] == 0).float().mean() for n in names) / len(names)",
+    "shrinks_by": "def shrinks_by(total, prunable, sparsity): return total / (total - sparsity * prunable)",
+    "train_with_mask": "def train_with_mask(network, mask, batches, rate):\n mask.apply_(network)\n"
+    " for x, y in batches:\n  network.zero_grad()\n  nn.functional.mse_loss(network(x), y).backward()\n"
+    "  for p in network.parameters(): p.data -= rate * p.grad",
     "sparsity_of": "def sparsity_of(mask): return mask.double().mean().item()",
     "choose": "def choose(scores, n): return max(scores, key=lambda c: np.mean(scores[c][-n:]))",
     "verdict": "def verdict(low, high): return 'better' if low >= 0 else 'worse' if high < 0 else 'cannot tell'",

@@ -11,7 +11,7 @@ import torch
 
 import randprune_lab as rl
 from randprune_lab.analysis.intervals import Interval
-from randprune_lab.analysis.levels import level_masks, overlap, training_steps
+from randprune_lab.analysis.levels import level_masks, share_kept, training_steps
 from randprune_lab.errors import MaskError
 from randprune_lab.viz import figures
 from randprune_lab.viz.figures import levels
@@ -148,4 +148,4 @@ def test_the_explorer_draws_every_level_and_every_matrix(record):
             level.value, matrix.value = at, name
             images.add(bytes(explorer.children[-1].value))
     assert len(images) == len(level.options) * len(matrix.options)
-    assert all(0 <= overlap(masks["randomized"][at], masks["imp"][at]) <= 1 for _, at in level.options)
+    assert all(0 <= share_kept(masks["randomized"][at], masks["imp"][at]) <= 1 for _, at in level.options)

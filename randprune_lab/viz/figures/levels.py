@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.levels import gain_of_levels, overlap, revived, training_steps
+from randprune_lab.analysis.levels import gain_of_levels, revived, share_kept, training_steps
 from randprune_lab.analysis.record import RunRecord
 from randprune_lab.errors import MaskError
 from randprune_lab.masks.mask_set import MaskSet
@@ -126,7 +126,7 @@ def masks_compared(
         picture.plot([], [], "s", color=colour, label=label)
     picture.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3)
     picture.set_title(f"{_short(tensor)}: {(one ^ two).sum() // 2:,} of {one.sum():,} kept differ", fontweight="normal")
-    every = [overlap(MaskSet({name: first[name]}), MaskSet({name: second[name]})) for name in first]
+    every = [share_kept(MaskSet({name: first[name]}), MaskSet({name: second[name]})) for name in first]
     places = np.arange(len(every))
     chosen = places == list(first).index(tensor)
     shares.barh(places, every, color=np.where(chosen, "black", QUIET))
@@ -134,7 +134,7 @@ def masks_compared(
     shares.set_yticks(places if len(every) <= 24 else places[chosen], _ticks(first, chosen))
     shares.invert_yaxis()
     shares.set(xlim=(0, 1), xlabel="share of kept weights in both (dotted: by chance)", ylabel="matrix")
-    shares.set_title(f"At {first.sparsity:.2%} they share {overlap(first, second):.1%}")
+    shares.set_title(f"At {first.sparsity:.2%} they share {share_kept(first, second):.1%}")
     return figure
 
 
