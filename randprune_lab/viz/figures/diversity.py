@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from randprune_lab.analysis.diversity import planar_map
 from randprune_lab.viz.figures.pruning import short_name
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, new_figure
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
 
 
 def overlap_map(shared: Float[np.ndarray, "n n"], labels: Sequence[str]) -> Figure:
@@ -136,6 +136,7 @@ def distance_grid(
     bars.axvline(here[-1], color="black", lw=1, ls="--")
     bars.set(xlabel="distance (% of 2k)", ylabel="tensor", xlim=(0, 100))
     bars.set_title(f"{here[-1]:.1f} % apart at {100 * sparsity:.4g} %, ratio {sampling_ratio:.0e}")
+    fix_layout(figure, left=0.1, right=0.98, bottom=0.22, top=0.9, wspace=0.42)
     return figure
 
 

@@ -18,7 +18,7 @@ from randprune_lab.analysis.intervals import Interval
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, new_figure
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
 
 NUMBERS_UP_TO = 12  # columns of a matrix whose numbers are written out
 
@@ -45,24 +45,27 @@ def magnitude_pruning(weights: Float[Tensor, "out in"], sparsity: float) -> Figu
 
     The title says how much of the matrix's energy, the sum of squared weights, the kept ones hold.
     """
-    magnitudes = weights.detach().abs().double()
+    magnitudes = weights.detach().abs()
     mask = MaskSampler({"w": weights.detach()}, Magnitude(), sparsity).draw(0)["w"]
-    energy = float(magnitudes[mask].square().sum() / magnitudes.square().sum())
-    figure, (axis, picture) = new_figure(9, 3.6, ncols=2, width_ratios=[1.35, 1])
-    border, largest = float(magnitudes[mask].min()), float(magnitudes.max())
+    kept, removed = magnitudes[mask].numpy(), magnitudes[~mask].numpy()
+    energy = [float(np.square(part, dtype=np.float64).sum()) for part in (kept, removed)]
+    border, largest = float(kept.min()), float(kept.max())
     width = border / max(1, round(80 * border / largest))  # so that the border lies between two bars
     edges = np.arange(0, largest + width, width)
-    values = {"removed": magnitudes[~mask].numpy(), "kept": magnitudes[mask].numpy()}
-    colours = {"removed": QUIET, "kept": COLOURS["magnitude"]}
-    for name, part in values.items():
-        axis.hist(part, bins=edges, color=colours[name], label=name)
+    figure, (axis, picture) = new_figure(9, 3.6, ncols=2, width_ratios=[1.35, 1])
+    for label, part, colour in (("removed", removed, QUIET), ("kept", kept, COLOURS["magnitude"])):
+        axis.stairs(np.histogram(part, edges)[0], edges, fill=True, color=colour, label=label)
     axis.axvline(border, color="black", lw=1, ls="--", label="border")
     axis.set(xlabel="|weight|", ylabel="weights", yscale="log", ylim=(0.7, None))
-    axis.set_title(f"{mask.double().mean():.1%} of the weights hold {energy:.0%} of the energy")
-    axis.legend(frameon=False)
-    picture.imshow(mask.numpy(), cmap=ListedColormap(["white", COLOURS["magnitude"]]), vmin=0, vmax=1)
+    axis.minorticks_off()
+    axis.set_title(f"{mask.double().mean():.1%} of the weights hold {energy[0] / sum(energy):.0%} of the energy")
+    axis.legend(frameon=False, loc="upper right")
+    picture.imshow(
+        mask.numpy(), cmap=ListedColormap(["white", COLOURS["magnitude"]]), vmin=0, vmax=1, interpolation="nearest"
+    )
     picture.set(xlabel="input", ylabel="output")
     picture.set_title("kept weights", fontweight="normal")
+    fix_layout(figure, left=0.08, right=0.98, bottom=0.17, top=0.9, wspace=0.22)
     return figure
 
 
