@@ -40,6 +40,12 @@ def new_figure(width: float = 7.0, height: float = 3.6, **subplots: Any) -> tupl
     return figure, axes
 
 
+def fix_layout(figure: Figure, **margins: float) -> None:
+    """Place the axes by `subplots_adjust`: an explorer's redraw need not wait for the layout to measure every text."""
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(**margins)
+
+
 def png(figure: Figure) -> bytes:
     """The figure as a PNG image."""
     buffer = io.BytesIO()

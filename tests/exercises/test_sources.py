@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from randprune_lab.cli import main
 from randprune_lab.errors import FileError, RandpruneError, RunError, UnknownNameError
 from randprune_lab.exercises import Exercise, ExerciseError, expect, read_sources, write_copies
 
@@ -132,6 +133,14 @@ def test_the_instructors_copy_has_the_solutions_folded_away(sources, tmp_path, c
     cell = cell_of(nbformat.read(path, as_version=4), "two")
     assert cell.source == "def two():\n    answer = 2\n    return answer"
     assert cell.metadata.jupyter.source_hidden is True
+
+
+def test_the_command_names_what_it_wrote_and_what_it_refused(sources, tmp_path, capsys):
+    command = ["exercises", "student", "--out", str(tmp_path / "out"), "--sources", str(sources)]
+    assert main([*command, "--only", "01"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / '01_numbers.ipynb'}\n"
+    assert main(command) == 2 and "--overwrite" in capsys.readouterr().err
+    assert main([*command, "--only", "02"]) == 2
 
 
 def test_a_copy_that_may_hold_answers_is_not_replaced_by_accident(sources, tmp_path):

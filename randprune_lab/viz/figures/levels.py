@@ -14,7 +14,7 @@ from randprune_lab.analysis.levels import gain_of_levels, revived, share_kept, t
 from randprune_lab.analysis.record import RunRecord
 from randprune_lab.errors import MaskError
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.viz.style import COLOURS, LABELS, QUIET, new_figure
+from randprune_lab.viz.style import COLOURS, LABELS, QUIET, fix_layout, new_figure
 
 
 def schedule(record: RunRecord) -> Figure:
@@ -115,9 +115,7 @@ def masks_compared(
     """
     one, two = _matrix(first, tensor), _matrix(second, tensor)
     figure, (picture, shares) = new_figure(9.5, 4.0, ncols=2)
-    # Redrawn while somebody waits: to find the layout takes as long as to draw it.
-    figure.set_layout_engine(None)
-    figure.subplots_adjust(left=0.03, right=0.98, top=0.92, bottom=0.16, wspace=0.58)
+    fix_layout(figure, left=0.03, right=0.98, top=0.92, bottom=0.16, wspace=0.58)
     colours = ["white", COLOURS[names[0]], COLOURS[names[1]], QUIET]
     _draw_pixels(picture, one.astype(int) + 2 * two, colours)
     picture.set(ylabel="outputs")

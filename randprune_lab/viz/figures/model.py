@@ -13,7 +13,7 @@ from torch import nn
 
 from randprune_lab.analysis.footprint import break_even
 from randprune_lab.masks.scope import prunable
-from randprune_lab.viz.style import COLOURS, QUIET, new_figure
+from randprune_lab.viz.style import COLOURS, QUIET, fix_layout, new_figure
 
 
 def scope(model: nn.Module, include: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> Figure:
@@ -27,7 +27,9 @@ def scope(model: nn.Module, include: Sequence[str] | None = None, exclude: Seque
     for name, parameter in model.named_parameters():
         every[_part(name, prefix)] += parameter.numel()
         taken[_part(name, prefix)] += parameter.numel() if name in chosen else 0
-    figure, axis = new_figure(7.5, 1.4 + 0.32 * len(every))
+    height = 1.4 + 0.32 * len(every)
+    figure, axis = new_figure(7.5, height)
+    fix_layout(figure, left=0.26, right=0.82, bottom=0.62 / height, top=1 - 0.3 / height)
     places = np.arange(len(every))
     axis.barh(places, [*every.values()], color=QUIET, label="stays dense")
     axis.barh(places, [taken[part] for part in every], color=COLOURS["randomized"], label="prunable")
