@@ -45,7 +45,7 @@ def test_titles_say_how_much_smaller_and_how_much_dearer(record):
     rows = [row for row in training_steps(record) if row["method"] == "randomized"]
     winner, candidates = (sum(row[part] for row in rows) for part in ("winner", "candidates"))
     assert kept.get_title() == "2 levels to a model of 10× fewer weights"
-    assert steps.get_title() == f"The search takes {(winner + candidates) / winner:.3g}× the steps of one mask"
+    assert steps.get_title() == f"The search takes {(winner + candidates) / winner:.3g}× the steps"
 
 
 # --- levels against one step ---

@@ -42,7 +42,7 @@ def schedule(record: RunRecord) -> Figure:
     winner, candidates = (
         sum(row[part] for row in rows if row["method"] == "randomized") for part in ("winner", "candidates")
     )
-    steps.set_title(f"The search takes {(winner + candidates) / winner:.3g}× the steps of one mask")
+    steps.set_title(f"The search takes {(winner + candidates) / winner:.3g}× the steps")
     return figure
 
 
