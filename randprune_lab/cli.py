@@ -101,6 +101,23 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--overwrite", action="store_true", help="write into a folder that holds other things too")
     sub.add_argument("--only", help="only notebooks whose name begins so")
     sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the notebooks")
+
+    sub = add("exercises", _exercises, "hand out the course's exercises, and grade what comes back")
+    actions = sub.add_subparsers(title="what to do", dest="action", required=True, metavar="ACTION")
+    actions.add_parser("student", help="write the copies for students, without solutions")
+    actions.add_parser("instructor", help="write the copies for instructors, with solutions folded away")
+    for action in actions.choices.values():
+        action.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+        action.add_argument("--overwrite", action="store_true", help="replace copies that exist, answers and all")
+    action = actions.add_parser("grade", help="run what students handed in with the checks of the sources")
+    action.add_argument("folder", type=Path, metavar="FOLDER", help="one subfolder for each student")
+    action.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table to write, as CSV")
+    action.add_argument("--seconds", type=float, default=120, metavar="X", help="for one cell (default: 120)")
+    for action in actions.choices.values():
+        action.add_argument("--only", metavar="NAME", help="only notebooks whose name begins so")
+        action.add_argument(
+            "--sources", type=Path, default=Path("notebooks/exercises"), metavar="DIR", help="where the exercises are"
+        )
     return parser
 
 
@@ -175,6 +192,29 @@ def _report(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
     )
     return summary.exit_code
+
+
+def _exercises(options: argparse.Namespace) -> int:
+    from randprune_lab.exercises import write_copies
+
+    if options.action == "grade":
+        return _grade(options)
+    paths = write_copies(options.action, options.out, options.sources, only=options.only, overwrite=options.overwrite)
+    print("\n".join(map(str, paths)))
+    return 0
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from randprune_lab.exercises import grade, write_grades
+
+    grades = []
+    for rows in grade(options.folder, options.sources, only=options.only, seconds=options.seconds):
+        points, out_of = sum(row.points for row in rows), sum(row.out_of for row in rows)
+        print(f"{rows[0].student}  {rows[0].notebook}  {points:g} of {out_of:g}", flush=True)
+        grades += rows
+        write_grades(options.out, grades)  # after each, so that a long grading that is stopped leaves what it has
+    print(f"grades: {options.out}")
+    return 0
 
 
 # --- printing ---

@@ -18,6 +18,7 @@ from torch import nn
 
 import randprune_lab as rl
 from randprune_lab.analysis.intervals import Interval
+from randprune_lab.analysis.levels import level_masks
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
 from randprune_lab.masks.rules import RULES
@@ -33,19 +34,59 @@ def curve(rule: rl.Rule, sparsity: float = 0.75):
     return rl.MaskSampler({"w": WEIGHTS}, rule, sparsity).curves["w"]
 
 
+def two_tensors() -> rl.MaskSet:
+    return rl.MaskSet({"layer.0.query.weight": WEIGHTS > 0, "layer.0.key.weight": WEIGHTS > 1})
+
+
 TIMES = [
     {"method": method, "candidates": number, "seconds": 0.1 * number, "measured": number < 100}
     for method in METHODS
     for number in (1, 10, 100)
 ]
 
+
+def query(record: rl.RunRecord) -> str:
+    return next(name for name in level_masks(record)["imp"][0] if "query" in name)
+
+
+def last_masks(record: rl.RunRecord) -> list[rl.MaskSet]:
+    masks = level_masks(record)
+    return [masks[method][-1] for method in ("randomized", "imp")]
+
+
+DISTANCES = np.array([[0, 4, 6], [4, 0, 10], [6, 10, 0]])
+GRID = {(s, r): np.array([s, r, s * r]) for s in (0.5, 0.9) for r in (0.1, 0.2, 0.3)}
+NARROW = Interval(0.9, 0.89, 0.91)
+
 FIGURES = {
+    "kept_numbers": lambda record: figures.kept_numbers(WEIGHTS[:12, :12], {"large": WEIGHTS[:12, :12].abs() > 1}),
+    "magnitude_pruning": lambda record: figures.magnitude_pruning(WEIGHTS, 0.75),
+    "sparsity_by_tensor": lambda record: figures.sparsity_by_tensor(
+        {"per tensor": two_tensors(), "global": two_tensors()}
+    ),
+    "one_shot": lambda record: figures.one_shot([0.5], {"before": [NARROW], "after": [NARROW]}, NARROW, "accuracy"),
+    "overlap_map": lambda record: figures.overlap_map(
+        np.eye(4) / 2 + 0.5, ["magnitude", "voting", "voting", "uniform"]
+    ),
+    "candidate_map": lambda record: figures.candidate_map(DISTANCES, ["magnitude", "a", "a"]),
+    "distance_by_tensor": lambda record: figures.distance_by_tensor({"w": 4.0}, {"w": np.array([3, 5])}, {"w": 10}),
+    "distance_grid": lambda record: figures.distance_grid(GRID, ["v", "w"], 0.9, 0.2),
+    "tried_by_candidates": lambda record: figures.tried_by_candidates((2, 8), {"a": np.array([0.1, 0.2])}, {}),
     "inclusion_curves": lambda record: figures.inclusion_curves({"voting": curve(rl.Voting())}, "One rule"),
     "inclusion_check": lambda record: figures.inclusion_check(WEIGHTS, [WEIGHTS > 1], curve(rl.Voting())),
     "time_by_candidates": lambda record: figures.time_by_candidates(TIMES),
     "sampling": lambda record: figures.sampling(WEIGHTS, rl.Voting(), 0.75),
     "early_scores": lambda record: figures.early_scores(record, 2),
     "accuracy_by_sparsity": lambda record: figures.accuracy_by_sparsity(record),
+    "schedule": lambda record: figures.schedule(record),
+    "levels_against_one_shot": lambda record: figures.levels_against_one_shot(record, record),
+    "surviving": lambda record: figures.surviving(level_masks(record)["randomized"], query(record)),
+    "masks_compared": lambda record: figures.masks_compared(*last_masks(record), query(record)),
+    "scope": lambda record: figures.scope(nn.Sequential(nn.Linear(3, 4)), include=["*.weight"]),
+    "storage": lambda record: figures.storage([{"form": "as saved", "bytes": 8}, {"form": "gzip", "bytes": 4}]),
+    "product_times": lambda record: figures.product_times(
+        [{"sparsity": sparsity, "dense": 1.0, "csr": 2 - sparsity} for sparsity in (0.5, 0.9)]
+    ),
 }
 
 
@@ -204,6 +245,92 @@ def test_the_title_claims_no_more_than_the_interval_allows(record, monkeypatch, 
 def test_without_imp_there_is_no_verdict(record):
     alone = dataclasses.replace(record, config=dataclasses.replace(record.config, baselines=()))
     assert "IMP" not in figures.accuracy_by_sparsity(alone).axes[0].get_title()
+
+
+# --- magnitude pruning ---
+
+
+def test_what_a_mask_keeps_is_written_out_and_nothing_else():
+    corner = WEIGHTS[:5, :12]
+    _, kept = figures.kept_numbers(corner, {"large": corner.abs() > 1}).axes
+    written = {(round(y), round(x)): int(text.get_text()) for text in kept.texts for x, y in [text.get_position()]}
+    large = (corner.abs() > 1).nonzero().tolist()
+    assert written == {(row, column): round(10 * float(corner[row, column])) for row, column in large}
+    assert f"{len(written)} kept" in kept.get_title()
+
+
+def test_the_histogram_has_every_weight_once_and_the_border_between_them():
+    axis, picture = figures.magnitude_pruning(WEIGHTS, 0.75).axes
+    removed, kept = (patch.get_data() for patch in axis.patches)
+    assert (removed.values.sum(), kept.values.sum()) == (WEIGHTS.numel() * 0.75, WEIGHTS.numel() * 0.25)
+    (border,) = {float(x) for x in axis.lines[0].get_xdata()}
+    assert border == WEIGHTS.abs().flatten().topk(WEIGHTS.numel() // 4).values.min()
+    assert (
+        not removed.values[removed.edges[:-1] > border].any() and not kept.values[kept.edges[1:] < border * 0.999].any()
+    )
+    assert picture.images[0].get_array().sum() == WEIGHTS.numel() // 4
+
+
+def test_the_title_says_what_share_of_the_energy_is_kept():
+    ones = torch.cat([torch.full((10,), 3.0), torch.ones(90)]).view(10, 10)
+    title = figures.magnitude_pruning(ones, 0.9).axes[0].get_title()
+    assert title == "10.0% of the weights hold 50% of the energy"
+
+
+def test_sparsities_are_those_of_the_masks_and_the_widest_spread_is_named():
+    axis = figures.sparsity_by_tensor({"even": two_tensors(), "uneven": two_tensors()}).axes[0]
+    expected = [100 * (1 - float(mask.double().mean())) for mask in two_tensors().values()]
+    for line in axis.lines:
+        assert line.get_ydata() == pytest.approx(expected)
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0 query", "0 key"]
+    assert axis.get_title() == f"even: from {min(expected):.1f} % to {max(expected):.1f} % sparse, by tensor"
+
+
+@pytest.mark.parametrize(
+    ("after", "title"),
+    [
+        (Interval(0.8, 0.75, 0.85), "At 90 %, training wins back 0.20 of the 0.30 lost"),
+        (Interval(0.8, 0.64, 0.95), "Training after pruning brings no clear gain"),
+    ],
+)
+def test_training_wins_back_no_more_than_the_intervals_allow(after, title):
+    before = [NARROW, Interval(0.6, 0.55, 0.65)]
+    figure = figures.one_shot([0.5, 0.9], {"before": before, "after": [NARROW, after]}, NARROW, "accuracy")
+    assert figure.axes[0].get_title() == title
+
+
+# --- mask diversity ---
+
+
+def test_the_overlap_maps_means_leave_out_what_a_mask_shares_with_itself():
+    shared = np.array([[1, 0.5, 0.7], [0.5, 1, 0.3], [0.7, 0.3, 1]])
+    axis = figures.overlap_map(shared, ["magnitude", "voting", "voting"]).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["60%", "30%"]
+    assert axis.get_title() == "Two masks share 30% to 70% of what they keep"
+
+
+def test_the_map_has_the_magnitude_mask_in_its_origin_and_checks_itself():
+    plane, check = figures.candidate_map(DISTANCES, ["magnitude", "ratio 1", "ratio 2"]).axes
+    first, *others = plane.lines
+    assert (*first.get_xdata(), *first.get_ydata()) == (0, 0) and len(others) == 2
+    assert first.get_color() != others[0].get_color() and first.get_markeredgecolor() == COLOURS["magnitude"]
+    assert "100%" in plane.get_title()  # three points lie in a plane
+    assert check.lines[0].get_ydata() == pytest.approx(np.sqrt([4, 6, 10]))
+
+
+def test_distances_are_drawn_as_shares_of_what_two_masks_could_differ_in():
+    axis = figures.distance_by_tensor({"w": 4.0}, {"w": np.array([3, 6])}, {"w": 10}).axes[0]
+    assert axis.lines[0].get_ydata() == pytest.approx([20])
+    assert axis.containers[0].lines[0].get_ydata() == pytest.approx([22.5])
+    assert axis.get_title() == "Expected and measured agree to 12.5% in every tensor"
+
+
+def test_the_grid_says_where_it_stands():
+    grid, bars = figures.distance_grid(GRID, ["v", "w"], 0.9, 0.2).axes
+    assert (*grid.lines[0].get_xdata(), *grid.lines[0].get_ydata()) == (1, 1)
+    assert grid.images[0].get_array()[1, 1] == pytest.approx(100 * 0.9 * 0.2)
+    assert [bar.get_width() for bar in bars.patches] == pytest.approx([20, 90])
+    assert bars.get_title() == "18.0 % apart at 90 %, ratio 2e-01"
 
 
 # --- colours ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import ipywidgets
@@ -117,3 +118,29 @@ def test_a_sparsity_reads_as_per_cent():
     assert all(
         float(label.removesuffix(" %")) == pytest.approx(100 * value) for label, value in sparsity_slider().options
     )
+
+
+def test_the_explorer_of_magnitude_pruning_can_be_drawn_everywhere():
+    weights = torch.randn(70, 64, generator=torch.Generator().manual_seed(0))
+    explorer = explore(
+        "How?", lambda sparsity: figures.magnitude_pruning(weights, sparsity), sparsity=sparsity_slider()
+    )
+    assert len(positions(explorer)) == 7
+
+
+def test_the_explorer_of_distances_can_be_drawn_everywhere():
+    knobs = {"sparsity": sparsity_slider(), "sampling_ratio": sampling_ratio_slider()}
+    pairs = itertools.product(*([value for _, value in knob.options] for knob in knobs.values()))
+    grid = {pair: np.array([0.1, 0.2, sum(pair) / 2]) for pair in pairs}
+    explorer = explore("How?", lambda **place: figures.distance_grid(grid, ["v", "w"], **place), **knobs)
+    assert len(positions(explorer)) == 49
+
+
+def positions(explorer: ipywidgets.Widget) -> set[bytes]:
+    """The pictures of all positions of all sliders together."""
+    images = set()
+    for values in itertools.product(*([value for _, value in control.options] for control in controls(explorer))):
+        for control, value in zip(controls(explorer), values, strict=True):
+            control.value = value
+        images.add(bytes(image(explorer).value))
+    return images

@@ -1,5 +1,12 @@
 """The figures of the course. Each is a pure function from curves or records to a matplotlib figure."""
 
+from randprune_lab.viz.figures.diversity import (
+    candidate_map,
+    distance_by_tensor,
+    distance_grid,
+    overlap_map,
+    tried_by_candidates,
+)
 from randprune_lab.viz.figures.early import (
     correlation_by_steps,
     early_against_final,
@@ -7,23 +14,42 @@ from randprune_lab.viz.figures.early import (
     early_trajectories,
     noise_floor,
 )
+from randprune_lab.viz.figures.levels import levels_against_one_shot, masks_compared, schedule, surviving
+from randprune_lab.viz.figures.model import product_times, scope, storage
+from randprune_lab.viz.figures.pruning import kept_numbers, magnitude_pruning, one_shot, sparsity_by_tensor
 from randprune_lab.viz.figures.results import accuracy_by_sparsity
 from randprune_lab.viz.figures.sampling import inclusion_check, inclusion_curves, sampling, time_by_candidates
 from randprune_lab.viz.figures.selection import chance_of_best, gain_by_budget, race, winners_curse
 
 __all__ = [
     "accuracy_by_sparsity",
+    "candidate_map",
     "chance_of_best",
     "correlation_by_steps",
+    "distance_by_tensor",
+    "distance_grid",
     "early_against_final",
     "early_scores",
     "early_trajectories",
     "gain_by_budget",
     "inclusion_check",
     "inclusion_curves",
+    "kept_numbers",
+    "levels_against_one_shot",
+    "magnitude_pruning",
+    "masks_compared",
     "noise_floor",
+    "one_shot",
+    "overlap_map",
+    "product_times",
     "race",
     "sampling",
+    "schedule",
+    "scope",
+    "sparsity_by_tensor",
+    "storage",
+    "surviving",
     "time_by_candidates",
+    "tried_by_candidates",
     "winners_curse",
 ]

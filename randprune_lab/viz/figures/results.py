@@ -31,7 +31,7 @@ def accuracy_by_sparsity(record: RunRecord) -> Figure:
         )
     axis.set_xticks(places, [f"{level:.4g} %" for level in 100 * np.array(record.config.levels)])
     axis.set(xlabel="sparsity of the encoder", ylabel=f"{record.task.primary_metric}, report split")
-    axis.margins(x=0.15)
+    axis.set_xlim(-0.5, len(places) - 0.5)
     axis.set_title(_verdict(record))
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

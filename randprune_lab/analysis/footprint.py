@@ -1,0 +1,114 @@
+"""What sparsity buys: bytes in a file, and time of a matrix product, measured where this runs."""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+import warnings
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from randprune_lab.errors import FileError, check_count, check_range
+from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.scope import keep_count
+
+PACKED = "masks and kept values"
+
+
+def storage(folder: str | Path, mask: MaskSet) -> list[dict[str, Any]]:
+    """Bytes of a saved model's weights as they are, compressed, and packed: a row for each form.
+
+    Packed is an estimate, because no such file is written: the masks as `MaskSet.save` writes them, and the values of
+    all weights that no mask removes.
+
+    Raises `FileError` if the folder holds no safetensors file.
+    """
+    from safetensors import safe_open
+
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if not files:
+        raise FileError(f"{folder} holds no .safetensors file; give the folder that save_pretrained wrote")
+    values = 0
+    for file in files:
+        with safe_open(str(file), framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118
+                tensor = weights.get_tensor(name)
+                values += tensor.element_size() * int(mask[name].sum() if name in mask else tensor.numel())
+    with tempfile.TemporaryDirectory() as temporary:
+        packed_masks = Path(temporary) / "masks.safetensors"
+        mask.save(packed_masks)
+        packed = packed_masks.stat().st_size + values
+    return [
+        {"form": "as saved", "bytes": sum(file.stat().st_size for file in files)},
+        {"form": "gzip", "bytes": sum(len(gzip.compress(file.read_bytes(), 6)) for file in files)},
+        {"form": PACKED, "bytes": packed},
+    ]
+
+
+def product_times(
+    matrix: Float[Tensor, "out in"], sparsities: Sequence[float], *, columns: int = 128, repeats: int = 9
+) -> list[dict[str, Any]]:
+    """Median seconds of `matrix @ inputs`: dense, and as `torch.sparse_csr` after pruning by magnitude.
+
+    Args:
+        columns: of the inputs, such as the tokens of a batch.
+
+    Gives a row for each sparsity, with `dense` and `csr`; dense is timed anew for each, beside it.
+    """
+    check_count("repeats", repeats)
+    rows = []
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(matrix.shape[1], columns, generator=generator)
+    order = matrix.abs().flatten().argsort(descending=True)
+    for sparsity in sparsities:
+        check_range("sparsity", sparsity, low=0, high=1, high_open=True)
+        pruned = torch.zeros_like(matrix).flatten()
+        kept = order[: keep_count(len(order), sparsity)]
+        pruned[kept] = matrix.flatten()[kept]
+        dense = pruned.reshape(matrix.shape)
+        rows.append(
+            {
+                "sparsity": sparsity,
+                "dense": _seconds(dense, inputs, repeats),
+                "csr": _seconds(_csr(dense), inputs, repeats),
+            }
+        )
+    return rows
+
+
+def break_even(rows: Sequence[dict[str, Any]]) -> float | None:
+    """The sparsity from which on `product_times` found CSR no slower than dense; None if it is at no sparsity tried.
+
+    Between two sparsities the ratio of the times is taken for linear.
+    """
+    ratios = [(row["sparsity"], row["csr"] / row["dense"]) for row in sorted(rows, key=lambda row: row["sparsity"])]
+    if ratios[-1][1] > 1:
+        return None
+    for (low, slower), (high, faster) in reversed([*pairwise(ratios)]):
+        if slower > 1:
+            return low + (high - low) * (slower - 1) / (slower - faster)
+    return ratios[0][0]
+
+
+def _csr(matrix: Tensor) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
+        return matrix.to_sparse_csr()
+
+
+@torch.no_grad()
+def _seconds(matrix: Tensor, inputs: Tensor, repeats: int) -> float:
+    times = []
+    for _ in range(repeats + 1):  # the first is for warming up
+        start = perf_counter()
+        _ = matrix @ inputs
+        times.append(perf_counter() - start)
+    return median(times[1:])

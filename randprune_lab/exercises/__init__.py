@@ -1,0 +1,18 @@
+"""Exercises of the course: one source each, from which student and instructor copies come, and the grading of them."""
+
+from randprune_lab.exercises.check import ExerciseError, expect
+from randprune_lab.exercises.copies import write_copies
+from randprune_lab.exercises.grade import Grade, grade, write_grades
+from randprune_lab.exercises.source import Exercise, Source, read_sources
+
+__all__ = [
+    "Exercise",
+    "ExerciseError",
+    "Grade",
+    "Source",
+    "expect",
+    "grade",
+    "read_sources",
+    "write_copies",
+    "write_grades",
+]

@@ -1,0 +1,116 @@
+"""The source of exercises: a notebook in nbgrader's format, with the solutions between two marks.
+
+An exercise called `name` has three cells, told by their `grade_id`: `name-text` (title, difficulty, minutes, task, and
+a hint folded away), `name` (the solution), and `name-check` (what raises if an answer is wrong; has the points). All
+other cells are for all exercises: the imports, as a rule. `notebooks/exercises/README.md` is the guide for authors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from randprune_lab.errors import FileError, unknown_name
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+SOURCES = Path("notebooks/exercises")
+TEXT, CHECK = "-text", "-check"
+SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise: what is said of it, and what it is worth."""
+
+    name: str
+    title: str
+    stars: int  # 1 is easy, 3 is hard
+    minutes: int
+    points: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """The exercises that belong to one notebook of the course, with their solutions."""
+
+    name: str  # of the notebook, such as `01_pruning`
+    notebook: NotebookNode
+    exercises: tuple[Exercise, ...]
+
+
+def read_sources(folder: str | Path = SOURCES, only: str | None = None) -> list[Source]:
+    """The sources in a folder, or those of them whose name begins with `only`.
+
+    Raises `FileError` if there are none, or for an exercise that lacks a part, and `UnknownNameError` if none is
+    called so.
+    """
+    paths = sorted(Path(folder).glob("*.ipynb"))
+    if not paths:
+        raise FileError(f"no exercises (*.ipynb) in {Path(folder).absolute()}; name their folder with --sources")
+    chosen = [path for path in paths if path.stem.startswith(only or "")]
+    if not chosen:
+        raise unknown_name("exercise notebook", str(only), [path.stem for path in paths])
+    return [Source(path.stem, notebook := read_notebook(path), _exercises(path, notebook)) for path in chosen]
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """A notebook from a file. Raises `FileError` if it is none."""
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise FileError(f"cannot read notebook {path}: {reason}") from error
+
+
+def mark(cell: NotebookNode) -> dict[str, Any]:
+    """What nbgrader's format says of a cell; empty for a cell that somebody added."""
+    marked = cell.metadata.get("nbgrader", {})
+    return dict(marked) if isinstance(marked, dict) else {}
+
+
+def exercise_of(cell: NotebookNode) -> str:
+    """The name of the exercise that a marked cell belongs to; empty if to none."""
+    name = mark(cell).get("grade_id", "")
+    of_all = not (name.endswith((TEXT, CHECK)) or mark(cell).get("solution"))
+    return "" if of_all else name.removesuffix(TEXT).removesuffix(CHECK)
+
+
+def _exercises(path: Path, notebook: NotebookNode) -> tuple[Exercise, ...]:
+    cells = {mark(cell).get("grade_id", ""): cell for cell in notebook.cells}
+    if len(cells) < len(notebook.cells) or "" in cells:
+        raise FileError(f"{path}: every cell needs a grade_id of its own; see README.md beside it")
+    names = [name for name, cell in cells.items() if mark(cell).get("solution")]
+    stray = {exercise_of(cell) for cell in notebook.cells} - {"", *names}
+    if stray or not names:
+        raise FileError(f"{path}: no cell holds the solution of {', '.join(sorted(stray)) or 'anything'}")
+    return tuple(_exercise(f"{path}, exercise {name}", name, cells) for name in names)
+
+
+def _exercise(where: str, name: str, cells: dict[str, NotebookNode]) -> Exercise:
+    for part in (f"{name}{TEXT}", f"{name}{CHECK}"):
+        if part not in cells:
+            raise FileError(f"{where}: lacks a cell with the grade_id {part!r}")
+        if not mark(cells[part]).get("locked"):
+            raise FileError(f"{where}: cell {part!r} must be locked")
+    text = cells[f"{name}{TEXT}"].source
+    title = re.search(r"^## (?:\d+\. )?(.+)$", text, re.MULTILINE)
+    effort = re.search(r"^(★{1,3})☆* · (\d+) minutes$", text, re.MULTILINE)
+    points = mark(cells[f"{name}{CHECK}"]).get("points", 0)
+    required = {
+        "a heading, ## Title": title,
+        "a line with difficulty and time, ★★☆ · 10 minutes": effort,
+        "a hint, folded away: <details><summary>Hint</summary>": "<details><summary>Hint</summary>" in text,
+        "a solution between ### BEGIN SOLUTION and ### END SOLUTION": SOLUTION.search(cells[name].source),
+        "points, more than 0, in its check": points > 0,
+    }
+    for what, found in required.items():
+        if not found:
+            raise FileError(f"{where}: lacks {what}")
+    assert title and effort, "checked above"
+    return Exercise(name, title[1], len(effort[1]), int(effort[2]), points)

@@ -1,0 +1,174 @@
+"""Figures of how different candidates are: from each other, from the magnitude mask, by layer, by rule."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Float64, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from randprune_lab.analysis.diversity import planar_map
+from randprune_lab.viz.figures.pruning import short_name
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
+
+
+def overlap_map(shared: Float[np.ndarray, "n n"], labels: Sequence[str]) -> Figure:
+    """Heat map of how much of what one mask keeps another one keeps too. Equal labels in a row are one group.
+
+    Args:
+        shared: the share of each pair, from 0 to 1.
+        labels: the rule of each mask; those of one rule stand side by side.
+    """
+    figure, axis = new_figure(7.4, 5.4)
+    picture = axis.imshow(shared, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(picture, ax=axis, label="share of kept weights that both keep")
+    figure.axes[-1].set(title=" ", xlabel=" ")
+    starts = [0, *(i for i in range(1, len(labels)) if labels[i] != labels[i - 1]), len(labels)]
+    groups = [slice(*ends) for ends in itertools.pairwise(starts)]
+    middles = [(group.start + group.stop - 1) / 2 for group in groups]
+    for start in starts[1:-1]:
+        axis.axhline(start - 0.5, color="white", lw=1.5)
+        axis.axvline(start - 0.5, color="white", lw=1.5)
+    for row, column in itertools.combinations_with_replacement(range(len(groups)), 2):  # the other half says the same
+        block = shared[groups[row], groups[column]]
+        _write_mean(axis, block, middles[column], middles[row], own=row == column)
+    names = [labels[group.start] for group in groups]
+    axis.set_xticks(middles, names, rotation=30, ha="right")
+    axis.set_yticks(middles, names)
+    axis.set(xlabel="mask", ylabel="mask")
+    off = shared[~np.eye(len(shared), dtype=bool)]
+    axis.set_title(f"Two masks share {off.min():.0%} to {off.max():.0%} of what they keep")
+    return figure
+
+
+def _write_mean(axis: Axes, block: Float[np.ndarray, "m n"], x: float, y: float, *, own: bool) -> None:
+    """The mean of a block, without a mask's overlap with itself."""
+    values = block[~np.eye(len(block), dtype=bool)] if own else block
+    if values.size:
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+        axis.text(x, y, f"{values.mean():.0%}", ha="center", va="center", fontsize="small", bbox=box)
+
+
+def candidate_map(hamming: Int[np.ndarray, "n n"], labels: Sequence[str]) -> Figure:
+    """Masks in a plane around the first of them, and what the plane does to their distances.
+
+    Args:
+        hamming: distances of all pairs, in weights; the first mask is the magnitude mask.
+        labels: the group of each mask; a group named after a rule has its colour, others go from light to dark.
+    """
+    plane = planar_map(hamming)
+    figure, (axis, check) = new_figure(9.5, 4.2, ncols=2, width_ratios=[1.4, 1])
+    for label, colour in _colours(labels).items():
+        x, y = plane.points[[one == label for one in labels]].T
+        centre = label == labels[0]  # a ring, which hides no candidate
+        axis.plot(x, y, "o", ms=13 if centre else 5, mfc="none" if centre else colour, mec=colour, mew=2, label=label)
+    axis.set(xlabel="first direction (√weights)", ylabel="second direction (√weights)")
+    axis.set_aspect("equal", adjustable="datalim")
+    axis.set_title(f"A plane shows {plane.share:.0%} of what sets the masks apart")
+    axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
+    pairs = np.triu_indices(len(hamming), 1)
+    true = np.sqrt(hamming[pairs])
+    drawn = np.linalg.norm(plane.points[pairs[0]] - plane.points[pairs[1]], axis=1)
+    check.plot(true, drawn, ".", color=QUIET, alpha=0.6, zorder=2)
+    top = float(true.max()) * 1.05
+    check.plot([0, top], [0, top], color="black", lw=0.8, ls="--")
+    check.set(xlim=(0, top), ylim=(0, top), xlabel="true distance (√weights)", ylabel="distance in the map")
+    check.set_title("never too far, often too near", fontweight="normal")
+    return figure
+
+
+def distance_by_tensor(
+    expected: Mapping[str, float], measured: Mapping[str, Float[np.ndarray, " pairs"]], kept: Mapping[str, int]
+) -> Figure:
+    """Distances of two candidates by tensor, as a share of 2k: computed beforehand, and found in pairs of them.
+
+    Args:
+        expected: closed form of each tensor, in weights.
+        measured: of each tensor the distances of some independent pairs, in weights; the range is drawn.
+        kept: weights that a candidate keeps of each tensor.
+    """
+    figure, axis = new_figure(9.5, 4.2)
+    names = list(expected)
+    scale = np.array([50 / kept[name] for name in names])
+    found = np.array([measured[name] for name in names]) * scale[:, None]
+    computed = np.array([expected[name] for name in names]) * scale
+    places = np.arange(len(names))
+    axis.plot(places, computed, "_", ms=11, mew=2, color="black", label="expected", zorder=3)
+    middle = found.mean(axis=1)
+    arms = [middle - found.min(axis=1), found.max(axis=1) - middle]
+    label = f"{found.shape[1]} pairs: mean and range"
+    axis.errorbar(places, middle, arms, fmt="o", ms=4, capsize=2, color=COLOURS["voting"], label=label)
+    axis.set_xticks(places, map(short_name, names), rotation=90, fontsize=7)
+    axis.set(xlabel="tensor, from the first layer to the last", ylabel="distance (% of 2k)", ylim=(0, None))
+    off = float(np.abs(middle / computed - 1).max())
+    axis.set_title(f"Expected and measured agree to {off:.1%} in every tensor")
+    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def distance_grid(
+    apart: Mapping[tuple[float, float], Float64[np.ndarray, " tensors"]],
+    tensors: Sequence[str],
+    sparsity: float,
+    sampling_ratio: float,
+) -> Figure:
+    """Distances of two candidates for a grid of settings, and by tensor at one of them.
+
+    Args:
+        apart: for each (sparsity, sampling ratio) the distance in each tensor, as a share of 2k; last, of all.
+    """
+    sparsities, ratios = (sorted({key[i] for key in apart}) for i in (0, 1))
+    table = 100 * np.array([[apart[s, r][-1] for r in ratios] for s in sparsities])
+    figure, (axis, bars) = new_figure(9.5, 4.0, ncols=2, width_ratios=[1.15, 1])
+    axis.imshow(table, cmap="Blues", vmin=0, vmax=100, aspect="auto", origin="lower")
+    for (row, column), value in np.ndenumerate(table):
+        axis.text(column, row, f"{value:.0f}", ha="center", va="center", color="white" if value > 55 else "black")
+    axis.plot(ratios.index(sampling_ratio), sparsities.index(sparsity), "s", ms=24, mfc="none", mec="black", mew=2)
+    axis.set_xticks(range(len(ratios)), [f"{ratio:.0e}" for ratio in ratios], rotation=30)
+    axis.set_yticks(range(len(sparsities)), [f"{100 * s:.4g} %" for s in sparsities])
+    axis.set(xlabel="sampling ratio", ylabel="sparsity")
+    axis.set_title("distance of two candidates (% of 2k)", fontweight="normal")
+    here = 100 * apart[sparsity, sampling_ratio]
+    bars.barh([*map(short_name, tensors)][::-1], here[:-1][::-1], color=COLOURS["voting"])
+    bars.axvline(here[-1], color="black", lw=1, ls="--")
+    bars.set(xlabel="distance (% of 2k)", ylabel="tensor", xlim=(0, 100))
+    bars.set_title(f"{here[-1]:.1f} % apart at {100 * sparsity:.4g} %, ratio {sampling_ratio:.0e}")
+    fix_layout(figure, left=0.1, right=0.98, bottom=0.22, top=0.9, wspace=0.42)
+    return figure
+
+
+def tried_by_candidates(
+    numbers: Sequence[int],
+    expected: Mapping[str, Float[np.ndarray, " m"]],
+    measured: Mapping[str, Float[np.ndarray, " m"]],
+    at: int = 8,
+) -> Figure:
+    """The share of the band that candidates tried both ways, against their number; `at` is the number in the title.
+
+    Args:
+        expected: computed for each number, by label; light to dark.
+        measured: found among so many drawn candidates, by label; may lack some.
+    """
+    figure, axis = new_figure(7.5, 3.8)
+    for colour, (label, shares) in zip(RAMP, expected.items(), strict=False):
+        axis.plot(numbers, 100 * shares, color=colour, lw=2, label=label)
+        if label in measured:
+            axis.plot(numbers, 100 * measured[label], "o", ms=5, color=colour)
+    where = list(numbers).index(at)
+    shares_at = [100 * shares[where] for shares in expected.values()]
+    low, high = min(shares_at), max(shares_at)
+    axis.set_title(f"{at} candidates try {low:.0f} to {high:.0f} % of what is left to chance")
+    axis.axvline(at, color=QUIET, lw=0.8, ls=":")
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(numbers, map(str, numbers))
+    axis.set(xlabel="candidates", ylabel="band tried both ways (%)", ylim=(0, 100))
+    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _colours(labels: Sequence[str]) -> dict[str, str]:
+    ramp = iter(RAMP)
+    return {label: COLOURS.get(label.split(" ")[0].lower()) or next(ramp, QUIET) for label in dict.fromkeys(labels)}

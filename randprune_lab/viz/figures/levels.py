@@ -1,0 +1,164 @@
+"""Figures of an iterative run: what a level costs, what it keeps, and what the levels are good for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from randprune_lab.analysis.levels import gain_of_levels, revived, share_kept, training_steps
+from randprune_lab.analysis.record import RunRecord
+from randprune_lab.errors import MaskError
+from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.viz.style import COLOURS, LABELS, QUIET, fix_layout, new_figure
+
+
+def schedule(record: RunRecord) -> Figure:
+    """What each level keeps of the prunable weights, and the training steps that each method spends up to its end."""
+    levels, rows = np.array(record.config.levels), training_steps(record)
+    figure, (kept, steps) = new_figure(10, 3.6, ncols=2, width_ratios=[1.3, 1])
+    places = np.arange(len(levels) + 1)
+    shares = 100 * np.append(1.0, 1 - levels)
+    kept.step(places, shares, where="post", color=QUIET, lw=1)
+    kept.plot(places, shares, "o", color="black")
+    for place, share in zip(places, shares, strict=True):
+        kept.annotate(f"{share:.4g} %", (place, share), xytext=(4, 6), textcoords="offset points", fontsize="small")
+    kept.set(yscale="log", xlabel="level (0: dense)", ylabel="weights kept (%)", xticks=places)
+    kept.set_ylim(shares[-1] / 1.6, 200)
+    kept.yaxis.set_major_formatter("{x:g}")
+    kept.margins(x=0.1)
+    kept.set_title(
+        f"{len(levels)} level{'s' * (len(levels) > 1)} to a model of {1 / (1 - levels[-1]):.3g}× fewer weights"
+    )
+    for row_of_bars, method in enumerate(record.methods):
+        _draw_steps(steps, row_of_bars, [row for row in rows if row["method"] == method])
+    steps.set_yticks(range(len(record.methods)), [LABELS.get(method, method) for method in record.methods])
+    steps.invert_yaxis()
+    steps.set(xlabel="training steps (hatched: candidates)", ylabel="method")
+    winner, candidates = (
+        sum(row[part] for row in rows if row["method"] == "randomized") for part in ("winner", "candidates")
+    )
+    steps.set_title(f"The search takes {(winner + candidates) / winner:.3g}× the steps")
+    return figure
+
+
+def _draw_steps(axis: Axes, place: int, rows: Sequence[dict[str, Any]]) -> None:
+    """What one method does, in its order: at each level the candidates, then the winner with the level's number."""
+    done, colour = 0, COLOURS[rows[0]["method"]]
+    for row in rows:
+        axis.barh(place, row["candidates"], left=done, color=colour, alpha=0.35, hatch="//", edgecolor="white")
+        done += row["candidates"]
+        axis.barh(place, row["winner"], left=done, color=colour, edgecolor="white")
+        done += row["winner"]
+        axis.text(done - row["winner"] / 2, place, row["level"], color="white", ha="center", va="center", size="small")
+
+
+def levels_against_one_shot(record: RunRecord, at_once: RunRecord) -> Figure:
+    """The first metric of a method after the last of many levels and after a single one, with 95 % intervals.
+
+    Raises `RunError` if the two runs were not reported on the same examples.
+    """
+    methods = [method for method in record.methods if method in at_once.methods]
+    sparsity = at_once.config.levels[-1]
+    figure, axis = new_figure(7.5, 3.4)
+    dense = record.score("dense")
+    axis.axhline(dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
+    runs = {"in one step": at_once, f"in {len(record.config.levels)} levels": record}
+    for shift, method in zip(np.linspace(-0.06, 0.06, len(methods)), methods, strict=True):
+        scores = [run.score(f"{method}-level-{len(run.config.levels)}") for run in runs.values()]
+        middle = np.array([score.estimate for score in scores])
+        arms = [middle - [score.low for score in scores], [score.high for score in scores] - middle]
+        places = np.arange(len(runs)) + shift
+        axis.errorbar(
+            places, middle, arms, fmt="o-", capsize=3, color=COLOURS[method], label=LABELS.get(method, method)
+        )
+    axis.set_xticks(range(len(runs)), list(runs))
+    axis.margins(x=0.3)
+    axis.set(xlabel=f"way to a sparsity of {sparsity:.4g}", ylabel=f"{record.task.primary_metric}, report split")
+    axis.set_title(_verdict_on_levels(record, at_once, methods[-1]))
+    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _verdict_on_levels(record: RunRecord, at_once: RunRecord, method: str) -> str:
+    gain, name = gain_of_levels(record, at_once, method), LABELS.get(method, method)
+    if gain.low <= 0 <= gain.high:
+        return f"{name}: no clear difference between levels and one step ({gain.estimate:+.3f})"
+    return f"{name}: levels {'gain' if gain.estimate > 0 else 'lose'} {abs(gain.estimate):.3f} against one step"
+
+
+def surviving(masks: Sequence[MaskSet], tensor: str, *, method: str = "randomized") -> Figure:
+    """What each level keeps of one matrix: a dot in the method's colour for each weight that is left."""
+    figure, axes = new_figure(2.1 * len(masks), 2.9, ncols=len(masks), squeeze=False)
+    for axis, mask in zip(axes[0], masks, strict=True):
+        _draw_pixels(axis, _matrix(mask, tensor).astype(int), ["white", COLOURS[method]])
+        axis.set_title(f"{1 - _matrix(mask, tensor).mean():.4g} sparse", fontweight="normal", fontsize="medium")
+    axes[0, 0].set_ylabel("outputs")
+    back = max(revived(masks), default=0.0)
+    message = "What is pruned stays pruned" if back == 0 else f"Up to {back:.1%} of a level had been pruned before"
+    figure.suptitle(f"{message}: {_short(tensor)}", fontsize="medium")
+    return figure
+
+
+def masks_compared(
+    first: MaskSet, second: MaskSet, tensor: str, *, names: Sequence[str] = ("randomized", "imp")
+) -> Figure:
+    """Two masks on one matrix, weight by weight, and what they share in every matrix.
+
+    Args:
+        tensor: the matrix to draw.
+        names: the methods that the masks come from, for colours and labels.
+    """
+    one, two = _matrix(first, tensor), _matrix(second, tensor)
+    figure, (picture, shares) = new_figure(9.5, 4.0, ncols=2)
+    fix_layout(figure, left=0.03, right=0.98, top=0.92, bottom=0.16, wspace=0.58)
+    colours = ["white", COLOURS[names[0]], COLOURS[names[1]], QUIET]
+    _draw_pixels(picture, one.astype(int) + 2 * two, colours)
+    picture.set(ylabel="outputs")
+    kept = [f"only {LABELS.get(name, name)}" for name in names]
+    for label, colour in zip((*kept, "both"), colours[1:], strict=True):
+        picture.plot([], [], "s", color=colour, label=label)
+    picture.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3)
+    picture.set_title(f"{_short(tensor)}: {(one ^ two).sum() // 2:,} of {one.sum():,} kept differ", fontweight="normal")
+    every = [share_kept(MaskSet({name: first[name]}), MaskSet({name: second[name]})) for name in first]
+    places = np.arange(len(every))
+    chosen = places == list(first).index(tensor)
+    shares.barh(places, every, color=np.where(chosen, "black", QUIET))
+    shares.axvline(second.kept / second.size, color="black", lw=1, ls=":")
+    shares.set_yticks(places if len(every) <= 24 else places[chosen], _ticks(first, chosen))
+    shares.invert_yaxis()
+    shares.set(xlim=(0, 1), xlabel="share of kept weights in both (dotted: by chance)", ylabel="matrix")
+    shares.set_title(f"At {first.sparsity:.2%} they share {share_kept(first, second):.1%}")
+    return figure
+
+
+def _ticks(mask: MaskSet, chosen: np.ndarray) -> list[str]:
+    return [_short(name) for name, one in zip(mask, chosen, strict=True) if len(mask) <= 24 or one]
+
+
+def _short(tensor: str) -> str:
+    """A name to read: of `bert.encoder.layer.0.attention.self.query.weight`, "layer 0 attention query"."""
+    words = tensor.removesuffix(".weight").split(".")
+    layer = next((place for place, word in enumerate(words) if word.isdigit()), None)
+    if layer is None:
+        return " ".join(words)
+    return " ".join(["layer", *(word for word in words[layer:] if word not in ("self", "dense"))])
+
+
+def _matrix(mask: MaskSet, tensor: str) -> np.ndarray:
+    if tensor not in mask:
+        raise MaskError(f"the mask has no tensor {tensor!r}; it has {', '.join(map(repr, list(mask)[:3]))}, ...")
+    found = mask[tensor].cpu().numpy()
+    return found.reshape(len(found), -1)
+
+
+def _draw_pixels(axis: Axes, cells: np.ndarray, colours: Sequence[str]) -> None:
+    colormap = ListedColormap(list(colours))
+    axis.imshow(cells, cmap=colormap, vmin=-0.5, vmax=len(colours) - 0.5, interpolation="nearest")
+    axis.set(xticks=[], yticks=[], xlabel="inputs")
+    for spine in axis.spines.values():
+        spine.set(visible=True, color=QUIET, linewidth=0.6)

@@ -1,0 +1,116 @@
+"""The exercises that ship: their solutions pass, their stubs and common mistakes do not, and each stands alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from randprune_lab.exercises import ExerciseError, Source, read_sources
+from randprune_lab.exercises.copies import instructor_copy, student_copy
+from randprune_lab.exercises.source import SOLUTION, exercise_of
+
+COURSE = Path(__file__).parents[2] / "notebooks"
+SOURCES = read_sources(COURSE / "exercises")
+EXERCISES = [(source, exercise) for source in SOURCES for exercise in source.exercises]
+
+every_exercise = pytest.mark.parametrize(
+    ("source", "exercise"), EXERCISES, ids=[f"{source.name}-{exercise.name}" for source, exercise in EXERCISES]
+)
+
+
+def solve(source: Source, name: str, notebook: Any, answer: str | None = None) -> None:
+    """Run the setup and one exercise as a kernel would; an answer takes the place of that in the notebook."""
+    names: dict[str, Any] = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and exercise_of(cell) in ("", name):
+            own = answer is not None and cell.metadata.nbgrader.solution
+            exec(compile(answer if own else cell.source, f"{source.name}, {name}", "exec"), names)
+
+
+@every_exercise
+def test_the_solution_passes_the_check_with_no_help_from_other_exercises(source, exercise):
+    solve(source, exercise.name, instructor_copy(source))
+
+
+@every_exercise
+def test_the_stub_does_not(source, exercise):
+    with pytest.raises(NotImplementedError, match="write your answer here"):
+        solve(source, exercise.name, student_copy(source))
+
+
+@every_exercise
+def test_nothing_of_the_solution_is_in_the_students_copy(source, exercise):
+    (cell,) = (cell for cell in source.notebook.cells if cell.metadata.nbgrader.grade_id == exercise.name)
+    handed_out = "\n".join(cell.source for cell in student_copy(source).cells)
+    lines = [line.strip() for line in SOLUTION.search(cell.source)[2].splitlines()]
+    assert lines and not [line for line in lines if line and line in handed_out]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_an_answer_of_none_is_told_what_is_missing(source):
+    for exercise in source.exercises:
+        with pytest.raises((ExerciseError, TypeError, AttributeError, ValueError)):
+            solve(source, exercise.name, source.notebook, f"def {exercise.name}(*_, **__): return None")
+
+
+MISTAKES = {
+    "shares_removed": "def shares_removed(levels): return [b - a for a, b in zip([0, *levels], levels)]",
+    "next_mask": "def next_mask(weights, mask, k): return weights.abs() >= weights.abs().topk(k).values.min()",
+    "prune_in_levels": "def prune_in_levels(weights, levels, train):\n for s in levels:\n"
+    "  cut = weights.abs().sort().values[round(s * len(weights)) - 1]\n"
+    "  weights = train(weights * (weights.abs() > cut))\n return weights",
+    "zeros_in_file": "def zeros_in_file(weights, names):\n"
+    " return sum((weights[n] == 0).float().mean() for n in names) / len(names)",
+    "shrinks_by": "def shrinks_by(total, prunable, sparsity): return total / (total - sparsity * prunable)",
+    "train_with_mask": "def train_with_mask(network, mask, batches, rate):\n mask.apply_(network)\n"
+    " for x, y in batches:\n  network.zero_grad()\n  nn.functional.mse_loss(network(x), y).backward()\n"
+    "  for p in network.parameters(): p.data -= rate * p.grad",
+    "sparsity_of": "def sparsity_of(mask): return mask.double().mean().item()",
+    "choose": "def choose(scores, n): return max(scores, key=lambda c: np.mean(scores[c][-n:]))",
+    "verdict": "def verdict(low, high): return 'better' if low >= 0 else 'worse' if high < 0 else 'cannot tell'",
+    "optimism": "def optimism(c, noise, n, random): return random.normal(0, noise, (n, c)).max(axis=0).mean()",
+    "largest": "def largest(weights, k): return weights.abs() >= weights.abs().topk(k).values.min()",
+    "shares": "def shares(tensors, k):\n n = sum(t.numel() for t in tensors.values())\n"
+    " return {name: k / n for name in tensors}",
+    "file_bytes": "def file_bytes(n, kept): return {'dense': 4*n, 'bitmap': n//8 + 4*kept, 'indices': 8*kept}",
+    "step": "def step(weights, gradient, mask, rate): return weights * mask - rate * gradient",
+    "race": "def race(w, e, k, power): return np.argsort(-np.abs(w)**power / e)[::-1][:k]",
+    "chances": "def chances(p, k): return k * p / p.sum()",
+    "band": "def band(q, counts): return ((q > 1e-7) & (q < 1 - 1e-7)).mean()",
+    "pareto": "def pareto(u, q, k): return u < q",
+    "jaccard": "def jaccard(one, other): return (one & other).sum() / one.sum()",
+    "expected_share": "def expected_share(q, counts): return (counts * q * (1 - q)).sum() / (2*(counts*q).sum())",
+    "enough": "def enough(q, sure): return math.ceil(sure / q)",
+    "embed": "def embed(distances): return np.linalg.eigh(-distances**2 / 2)[1][:, -2:]",
+}
+
+
+@every_exercise
+def test_a_common_mistake_does_not_pass(source, exercise):
+    mistake = MISTAKES.get(exercise.name)
+    assert mistake, f"name a common mistake in exercise {exercise.name}, and see that its check finds it"
+    with pytest.raises(ExerciseError, match="expected"):
+        solve(source, exercise.name, source.notebook, mistake)
+
+
+def test_every_lesson_has_at_least_three():
+    lessons = {path.stem for path in COURSE.glob("*.ipynb")}
+    assert {source.name for source in SOURCES} == lessons
+    assert not [source.name for source in SOURCES if len(source.exercises) < 3]
+
+
+def test_a_function_is_asked_for_by_its_name():
+    for source, exercise in EXERCISES:
+        (cell,) = (cell for cell in source.notebook.cells if cell.metadata.nbgrader.grade_id == exercise.name)
+        assert f"def {exercise.name}(" in cell.source, exercise
+
+
+def test_the_sources_keep_the_rules_of_the_course():
+    for source in SOURCES:
+        nbformat.validate(source.notebook)
+        code = [cell for cell in source.notebook.cells if cell.cell_type == "code"]
+        assert not any(cell.outputs or cell.execution_count for cell in code)
+        assert not [cell.source for cell in code if len(cell.source.splitlines()) > 15]

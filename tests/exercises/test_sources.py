@@ -1,0 +1,155 @@
+"""Checks that help, sources that say what they lack, and the copies that are made of them."""
+
+from __future__ import annotations
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+from randprune_lab.cli import main
+from randprune_lab.errors import FileError, RandpruneError, RunError, UnknownNameError
+from randprune_lab.exercises import Exercise, ExerciseError, expect, read_sources, write_copies
+
+# --- expect ---
+
+
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (2, 2.0),
+        (np.float32(0.5), 0.5),
+        (torch.tensor([True, False]), [True, False]),
+        (np.arange(3), (0, 1, 2)),
+        ({"a": torch.tensor(1.5)}, {"a": 1.5}),
+        ("better", "better"),
+        ([], []),
+    ],
+)
+def test_an_answer_may_come_as_tensor_array_or_list(got, expected):
+    expect("f()", got, expected, "Look.")
+
+
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (2, 2.1),
+        (1, True),
+        (True, 1.0),
+        (float("nan"), 0.0),
+        (None, 0.0),
+        ([1, 2], [1, 2, 3]),
+        ([[1, 2]], [1, 2]),
+        ({"a": 1}, {"b": 1}),
+        ({"a": 1}, [1]),
+        ("a", "b"),
+        (torch.tensor([1.0, 0.0]), [True, False]),
+    ],
+)
+def test_another_answer_raises(got, expected):
+    with pytest.raises(ExerciseError):
+        expect("f()", got, expected, "Look.")
+
+
+def test_numbers_may_be_off_by_the_margin_and_no_more():
+    expect("f()", [1.0, 2.09], [1.0, 2.0], "Look.", within=0.1)
+    with pytest.raises(ExerciseError, match=r"give or take 0\.1"):
+        expect("f()", [1.0, 2.11], [1.0, 2.0], "Look.", within=0.1)
+
+
+def test_the_message_names_the_call_both_answers_and_the_next_step():
+    with pytest.raises(ExerciseError) as raised:
+        expect("share([1, 2])", {"w": 1 / 3}, {"w": 0.5}, "Count both.")
+    assert str(raised.value) == "share([1, 2]): got {'w': 0.333333}, expected {'w': 0.5}. Count both."
+    assert isinstance(raised.value, RandpruneError) and isinstance(raised.value, AssertionError)
+    with pytest.raises(ExerciseError, match="Does the function return"):
+        expect("f()", None, 1, "Look.")
+    with pytest.raises(ExerciseError, match=r"11, \.\.\.\] \(50 items\), expected"):
+        expect("f()", list(range(50)), [], "Look.")
+
+
+# --- sources ---
+
+
+def test_a_source_says_what_its_exercises_are(sources):
+    (source,) = read_sources(sources)
+    assert source.name == "01_numbers"
+    assert source.exercises == (
+        Exercise("one", "Number one", stars=1, minutes=5, points=1),
+        Exercise("two", "Number two", stars=2, minutes=10, points=2),
+        Exercise("three", "Number three", stars=3, minutes=15, points=3),
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("two-text", lambda cell: cell.update(source=cell.source.replace("## ", "")), "exercise two: lacks a heading"),
+        (
+            "two-text",
+            lambda cell: cell.update(source=cell.source.replace("★", "")),
+            "exercise two: lacks .* difficulty",
+        ),
+        ("two-text", lambda cell: cell.update(source=cell.source.replace("minutes", "")), "lacks .* time"),
+        ("two-text", lambda cell: cell.update(source=cell.source.replace("Hint", "")), "exercise two: lacks a hint"),
+        ("two", lambda cell: cell.update(source="def two():\n    return 2"), "exercise two: lacks a solution"),
+        ("two", lambda cell: cell.metadata.nbgrader.update(solution=False), "no cell holds the solution of two"),
+        ("two-check", lambda cell: cell.metadata.nbgrader.update(points=0), "exercise two: lacks points"),
+        ("two-check", lambda cell: cell.metadata.nbgrader.update(locked=False), "'two-check' must be locked"),
+        ("two-check", lambda cell: cell.metadata.nbgrader.update(grade_id="x"), "lacks a cell .* 'two-check'"),
+        ("two-check", lambda cell: cell.metadata.pop("nbgrader"), "every cell needs a grade_id"),
+        ("two-check", lambda cell: cell.metadata.nbgrader.update(grade_id="one-check"), "a grade_id of its own"),
+    ],
+)
+def test_a_source_that_lacks_a_part_is_refused_by_name(numbers, cell_of, tmp_path, part, change, message):
+    change(cell_of(numbers, part))
+    nbformat.write(numbers, tmp_path / "01_numbers.ipynb")
+    with pytest.raises(FileError, match=f"01_numbers.ipynb.*{message}"):
+        read_sources(tmp_path)
+
+
+def test_no_sources_and_unknown_ones_are_named(sources, tmp_path):
+    with pytest.raises(FileError, match="name their folder with --sources"):
+        read_sources(tmp_path / "nowhere")
+    with pytest.raises(UnknownNameError, match="unknown exercise notebook '02'; known: 01_numbers"):
+        read_sources(sources, only="02")
+
+
+# --- copies ---
+
+
+def test_the_students_copy_has_stubs_and_its_other_cells_are_locked(sources, tmp_path, cell_of):
+    (path,) = write_copies("student", tmp_path / "out", sources)
+    copy = nbformat.read(path, as_version=4)
+    nbformat.validate(copy)
+    stub = cell_of(copy, "two").source.splitlines()
+    assert stub[:2] == ["def two():", "    # YOUR CODE HERE"] and stub[2].startswith("    raise NotImplementedError(")
+    editable = [cell.metadata.nbgrader.grade_id for cell in copy.cells if cell.metadata.get("editable", True)]
+    assert editable == ["one", "two", "three"]
+
+
+def test_the_instructors_copy_has_the_solutions_folded_away(sources, tmp_path, cell_of):
+    (path,) = write_copies("instructor", tmp_path / "out", sources)
+    cell = cell_of(nbformat.read(path, as_version=4), "two")
+    assert cell.source == "def two():\n    answer = 2\n    return answer"
+    assert cell.metadata.jupyter.source_hidden is True
+
+
+def test_the_command_names_what_it_wrote_and_what_it_refused(sources, tmp_path, capsys):
+    command = ["exercises", "student", "--out", str(tmp_path / "out"), "--sources", str(sources)]
+    assert main([*command, "--only", "01"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / '01_numbers.ipynb'}\n"
+    assert main(command) == 2 and "--overwrite" in capsys.readouterr().err
+    assert main([*command, "--only", "02"]) == 2
+
+
+def test_a_copy_that_may_hold_answers_is_not_replaced_by_accident(sources, tmp_path):
+    (path,) = write_copies("student", tmp_path / "out", sources)
+    path.write_text("answers")
+    with pytest.raises(RunError, match="may hold answers"):
+        write_copies("student", tmp_path / "out", sources)
+    assert path.read_text() == "answers"
+    write_copies("student", tmp_path / "out", sources, overwrite=True)
+    assert path.read_text() != "answers"
+    with pytest.raises(RunError, match="holds the sources themselves"):
+        write_copies("student", sources, sources, overwrite=True)

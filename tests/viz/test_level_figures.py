@@ -1,0 +1,151 @@
+"""Figures of an iterative run say what its masks and its journal say."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import ipywidgets
+import numpy as np
+import pytest
+import torch
+
+import randprune_lab as rl
+from randprune_lab.analysis.intervals import Interval
+from randprune_lab.analysis.levels import level_masks, share_kept, training_steps
+from randprune_lab.errors import MaskError
+from randprune_lab.viz import figures
+from randprune_lab.viz.figures import levels
+from randprune_lab.viz.figures.levels import _short
+from randprune_lab.viz.style import COLOURS, LABELS
+from randprune_lab.viz.widgets import explore
+
+
+def mask(**tensors: list[list[int]]) -> rl.MaskSet:
+    return rl.MaskSet({name: torch.tensor(bits, dtype=torch.bool) for name, bits in tensors.items()})
+
+
+# --- the schedule ---
+
+
+def test_bars_are_the_steps_of_each_level_one_after_the_other(record):
+    kept, steps = figures.schedule(record).axes
+    bars = sorted(steps.patches, key=lambda bar: (bar.get_y(), bar.get_x(), bar.get_width()))
+    expected = [row[part] for row in training_steps(record) for part in ("candidates", "winner")]
+    assert sorted(bar.get_width() for bar in bars) == sorted(expected)
+    for place, method in enumerate(record.methods):
+        ends = [bar.get_x() + bar.get_width() for bar in bars if round(bar.get_y() + bar.get_height() / 2) == place]
+        whole = sum(row["candidates"] + row["winner"] for row in training_steps(record) if row["method"] == method)
+        assert max(ends) == whole, "nothing is left out and nothing overlaps"
+    assert [label.get_text() for label in steps.get_yticklabels()] == [LABELS[method] for method in record.methods]
+    assert kept.lines[-1].get_ydata().tolist() == pytest.approx([100, 50, 10])
+
+
+def test_titles_say_how_much_smaller_and_how_much_dearer(record):
+    kept, steps = figures.schedule(record).axes
+    rows = [row for row in training_steps(record) if row["method"] == "randomized"]
+    winner, candidates = (sum(row[part] for row in rows) for part in ("winner", "candidates"))
+    assert kept.get_title() == "2 levels to a model of 10× fewer weights"
+    assert steps.get_title() == f"The search takes {(winner + candidates) / winner:.3g}× the steps"
+
+
+# --- levels against one step ---
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [
+        (Interval(0.03, -0.01, 0.07), "IMP: no clear difference between levels and one step (+0.030)"),
+        (Interval(0.03, 0.01, 0.05), "IMP: levels gain 0.030 against one step"),
+        (Interval(-0.03, -0.05, -0.01), "IMP: levels lose 0.030 against one step"),
+    ],
+)
+def test_the_title_claims_no_more_than_the_interval_allows(record, monkeypatch, gain, verdict):
+    monkeypatch.setattr(levels, "gain_of_levels", lambda *_: gain)
+    one_step = dataclasses.replace(record, config=dataclasses.replace(record.config, baselines=("imp",)))
+    assert figures.levels_against_one_shot(record, one_step).axes[0].get_title() == verdict
+
+
+def test_only_methods_of_both_runs_are_compared_and_with_their_intervals(record):
+    shorter = dataclasses.replace(record.config, levels=record.config.levels[:1], baselines=("imp",))
+    axis = figures.levels_against_one_shot(record, dataclasses.replace(record, config=shorter)).axes[0]
+    drawn = {container.get_label(): container for container in axis.containers}
+    assert set(drawn) == {LABELS["randomized"], LABELS["imp"]}
+    for method in ("randomized", "imp"):
+        line, _, (bars,) = drawn[LABELS[method]]
+        scores = [record.score(f"{method}-level-{level}") for level in (1, 2)]
+        assert line.get_ydata().tolist() == [score.estimate for score in scores]
+        ends = [[float(y) for _, y in segment] for segment in bars.get_segments()]
+        assert ends == [pytest.approx([score.low, score.high]) for score in scores]
+        assert line.get_color() == COLOURS[method]
+
+
+# --- masks ---
+
+
+def test_pictures_are_the_masks_level_by_level(record):
+    masks = level_masks(record)["imp"]
+    name = next(iter(masks[0]))
+    axes = figures.surviving(masks, name, method="imp").axes
+    assert [np.array_equal(axis.images[0].get_array(), each[name]) for axis, each in zip(axes, masks, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_the_message_is_about_the_masks_that_are_drawn():
+    nested = [mask(w=[[1, 1, 1, 0]]), mask(w=[[1, 0, 0, 0]])]
+    assert figures.surviving(nested, "w").get_suptitle() == "What is pruned stays pruned: w"
+    grown = [mask(w=[[1, 1, 0, 0]]), mask(w=[[1, 0, 1, 0]])]
+    assert figures.surviving(grown, "w").get_suptitle() == "Up to 50.0% of a level had been pruned before: w"
+
+
+def test_every_weight_is_shown_as_that_which_keeps_it():
+    first, second = mask(w=[[1, 1, 0], [0, 1, 0]], v=[[1, 0]]), mask(w=[[1, 0, 1], [0, 1, 0]], v=[[0, 1]])
+    picture, shares = figures.masks_compared(first, second, "w").axes
+    assert picture.images[0].get_array().tolist() == [[3, 1, 2], [0, 3, 0]]
+    assert picture.get_title() == "w: 1 of 3 kept differ"
+    assert [bar.get_width() for bar in shares.patches] == pytest.approx([2 / 3, 0])
+    assert shares.lines[0].get_xdata()[0] == 4 / 8, "masks drawn without regard to the weights share their density"
+    assert shares.get_title() == "At 50.00% they share 50.0%"
+
+
+def test_a_tensor_that_the_mask_has_not_is_refused():
+    with pytest.raises(MaskError, match="has no tensor 'v'; it has 'w'"):
+        figures.masks_compared(mask(w=[[1]]), mask(w=[[1]]), "v")
+
+
+def test_names_of_many_matrices_are_left_out_but_for_the_chosen_one():
+    many = mask(**{f"w{number}": [[1, 0]] for number in range(30)})
+    shares = figures.masks_compared(many, many, "w7").axes[1]
+    assert [label.get_text() for label in shares.get_yticklabels()] == ["w7"] and len(shares.patches) == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("bert.encoder.layer.0.attention.self.query.weight", "layer 0 attention query"),
+        ("bert.encoder.layer.11.output.dense.weight", "layer 11 output"),
+        ("transformer.h.3.mlp.c_fc.weight", "layer 3 mlp c_fc"),
+        ("w", "w"),
+    ],
+)
+def test_names_are_shortened_to_what_tells_them_apart(name, short):
+    assert _short(name) == short
+
+
+def test_the_explorer_draws_every_level_and_every_matrix(record):
+    masks = level_masks(record)
+    level = ipywidgets.SelectionSlider(options=[(f"{share:.2%}", at) for at, share in enumerate(record.config.levels)])
+    matrix = ipywidgets.Dropdown(options=list(masks["imp"][0]))
+
+    def picture(level, matrix):
+        return figures.masks_compared(masks["randomized"][level], masks["imp"][level], matrix)
+
+    explorer = explore("Where do they part?", picture, level=level, matrix=matrix)
+    images = set()
+    for _, at in level.options:
+        for name in matrix.options:
+            level.value, matrix.value = at, name
+            images.add(bytes(explorer.children[-1].value))
+    assert len(images) == len(level.options) * len(matrix.options)
+    assert all(0 <= share_kept(masks["randomized"][at], masks["imp"][at]) <= 1 for _, at in level.options)
