@@ -68,11 +68,18 @@ header strong { color: var(--ink); font-weight: 600; }
 .picture.empty { background: var(--code); color: var(--soft); font-size: 2.5rem; font-weight: 300; }
 @media (max-width: 40rem) { .picture.empty { aspect-ratio: 16 / 4; } }
 .text { display: flex; flex-direction: column; gap: 0.75rem; padding: 1rem 1.1rem 1.15rem; flex: 1; }
-.state { display: flex; gap: 0.6rem; align-items: center; margin: 0; color: var(--soft); font-size: 0.9rem; }
+.state {
+  display: flex; flex-wrap: wrap; gap: 0.3rem 0.6rem; align-items: center;
+  margin: 0; color: var(--soft); font-size: 0.9rem;
+}
 .figures { margin: auto 0 0; padding-top: 0.6rem; border-top: 1px solid var(--line); font-size: 0.875rem; }
 .figures div { display: flex; justify-content: space-between; gap: 1rem; padding: 0.1rem 0; }
 .figures dt { color: var(--soft); }
-.figures dd { margin: 0; font-variant-numeric: tabular-nums; font-weight: 600; }
+.figures dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; font-weight: 600; }
+.mark { display: block; font-size: 0.8rem; font-weight: 400; color: var(--soft); text-align: right; }
+.mark.ok { color: var(--ok); }
+.mark.ok[title] { display: inline; margin-left: 0.4em; }
+.mark.failed { color: var(--bad); }
 footer { margin-top: 2.5rem; color: var(--soft); font-size: 0.875rem; }
 """
 
