@@ -171,15 +171,22 @@ def _figures(result: NotebookResult) -> str:
 
 def _figure(one: Comparison, checked: bool) -> str:
     value = format_figure(one.got.value) if one.got else "missing"
-    mark = _mark(one) if checked else ""
-    return f"<div><dt>{escape(label(one.name))}</dt><dd>{value}{mark}</dd></div>"
+    if not checked:
+        tick, mark = "", ""
+    elif one.verdict == "as expected":
+        tick, mark = '<span class="tick" title="as expected">&#10003;</span>', ""
+    else:
+        tick, mark = "", _mark(one)
+    return f"<div><dt>{escape(label(one.name))}</dt><dd>{value}{tick}</dd>{mark}</div>"
 
 
 def _mark(one: Comparison) -> str:
-    """What the check says of one figure, in words as well as in colour."""
-    if one.expected is None:
-        return '<span class="mark">new</span>'
-    if one.verdict == "as expected":
-        return '<span class="mark ok" title="as expected">&#10003;</span>'
-    text = f"expected {format_figure(one.expected.value)} ({describe_tolerance(one.expected)})"
-    return f'<span class="mark {"failed" if one.failed else "ok"}">{one.verdict}: {escape(text)}</span>'
+    """What the check says of a figure that is not as expected, in words as well as in colour."""
+    state = "failed" if one.failed else "ok" if one.verdict == "better" else ""
+    said: str = one.verdict
+    if one.expected is not None:
+        value = format_figure(one.expected.value)
+        if one.got and value == format_figure(one.got.value):  # they differ in digits that are not shown
+            value = f"{one.expected.value!r}, got {one.got.value!r}"
+        said += f": expected {value} ({describe_tolerance(one.expected)})"
+    return f'<dd class="mark {state}">{escape(said)}</dd>'

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-MEMORY_EACH = 1_000_000_000  # bytes; the lessons' kernels hold from 0.3 to 1 GB
+MEMORY_EACH = 1_500_000_000  # bytes; most lessons hold half a gigabyte, those that train up to 1.7 GB
 WORKER = Path(__file__).with_name("worker.py")
 
 
 def jobs_that_fit(notebooks: int) -> int:
-    """How many notebooks to run at a time: as many as there are cores and gigabytes of free memory, at least 1."""
+    """How many notebooks to run at a time: as many as cores and free memory allow, and at least 1."""
     return max(1, min(notebooks, cores(), available_memory() // MEMORY_EACH))
 
 
