@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 MEMORY_EACH = 1_500_000_000  # bytes; most lessons hold half a gigabyte, those that train up to 1.7 GB
+SECONDS_TO_END = 20.0
 WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -58,8 +59,14 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._stopped = True
-            for process in self._running:
-                _close(process)
+            running = list(self._running)
+        for process in running:
+            _close(process)
+        for process in running:
+            try:
+                process.wait(SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                process.kill()  # its kernel sees that, and ends too
 
     def run(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Run one job to its end, in a thread of the caller's; the worker's answer."""

@@ -20,14 +20,17 @@ def find() -> str | None:
 def install() -> str | None:
     """Try to get one, by Playwright or else by apt; its path."""
     root = [] if os.name == "nt" or os.geteuid() == 0 else ["sudo", "-n"]
-    for command in (
-        [sys.executable, "-m", "playwright", "install", "chromium"],
-        [*root, "apt-get", "install", "--yes", "--no-install-recommends", "chromium"],
-    ):
-        print("+", *command, file=sys.stderr)
-        if shutil.which(command[0]) and subprocess.run(command, stdout=sys.stderr).returncode == 0 and (path := find()):
-            return path
-    return None
+    apt = [*root, "apt-get"]
+    ways = (
+        [[sys.executable, "-m", "playwright", "install", "chromium"]],
+        [[*apt, "update"], [*apt, "install", "--yes", "--no-install-recommends", "chromium"]],
+    )
+    return next((path for commands in ways if all(map(_done, commands)) and (path := find())), None)
+
+
+def _done(command: list[str]) -> bool:
+    print("+", *command, file=sys.stderr, flush=True)
+    return bool(shutil.which(command[0])) and subprocess.run(command, stdout=sys.stderr).returncode == 0
 
 
 def _candidates() -> Iterator[str]:

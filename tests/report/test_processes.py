@@ -85,13 +85,18 @@ def test_no_kernel_outlives_the_report(make_notebook, tmp_path, end):
     files = [tmp_path / "out" / "work" / name / "pid" for name in ("00_a", "01_b")]
     until(lambda: all(file.exists() and file.read_text() for file in files), "both kernels to run")
     family = psutil.Process(started.pid).children(recursive=True)
-    assert {int(file.read_text()) for file in files} <= {process.pid for process in family}
-    started.send_signal(end)
-    _, said = started.communicate(timeout=PATIENCE)
-    until(lambda: not any(map(_is_alive, family)), "all processes to end")
-    if end == signal.SIGINT:
-        assert (started.returncode, said) == (1, "randprune: stopped\n")
-        assert not any(map(_is_alive, family))
+    try:
+        assert {int(file.read_text()) for file in files} <= {process.pid for process in family}
+        started.send_signal(end)
+        _, said = started.communicate(timeout=PATIENCE)
+        if end == signal.SIGINT:  # it waits for its family
+            assert (started.returncode, said) == (1, "randprune: stopped\n")
+            assert not any(map(_is_alive, family))
+        until(lambda: not any(map(_is_alive, family)), "all processes to end")
+    finally:
+        started.kill()
+        for process in filter(_is_alive, family):
+            process.kill()
     assert not (tmp_path / "out" / "work" / "02_waits" / "pid").exists()
 
 
@@ -124,10 +129,23 @@ def test_leaving_the_block_ends_what_runs_and_nothing_starts_any_more(monkeypatc
     waits = "import sys, pathlib\npathlib.Path(sys.stdin.readline().strip()[1:-1]).touch()\nsys.stdin.read()"
     monkeypatch.setattr(processes, "WORKER", fake(tmp_path / "waits.py", waits))
     with Workers(1) as workers:
-        thread = threading.Thread(target=workers.run, args=(str(tmp_path / "began"),))
+        thread = threading.Thread(target=workers.run, args=(str(tmp_path / "began"),), daemon=True)
         thread.start()
         until((tmp_path / "began").exists, "the worker to begin")
     thread.join(PATIENCE)
     assert not thread.is_alive()
     with pytest.raises(RuntimeError, match="has ended"):
         workers.run({})
+
+
+def test_a_worker_that_does_not_end_is_killed(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes, "SECONDS_TO_END", 0.5)
+    sleeps = "import sys, pathlib, time\npathlib.Path(sys.stdin.readline().strip()[1:-1]).touch()\ntime.sleep(600)"
+    monkeypatch.setattr(processes, "WORKER", fake(tmp_path / "sleeps.py", sleeps))
+    answers = []
+    with Workers(1) as workers:
+        thread = threading.Thread(target=lambda: answers.append(workers.run(str(tmp_path / "began"))), daemon=True)
+        thread.start()
+        until((tmp_path / "began").exists, "the worker to begin")
+    thread.join(PATIENCE)
+    assert "code -9" in answers[0]["error"]["message"]
