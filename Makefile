@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= classroom
 PYTEST_ARGS ?=
+REPORT_ARGS ?=
 # Extra arguments of pip for torch, e.g. an index that holds CPU builds (see binder/requirements.txt).
 TORCH_ARGS ?=
 
@@ -19,10 +20,10 @@ SOURCES := randprune_lab tests notebooks
 EXTRAS := lab,dask,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint lab report lock clean
+.PHONY: help setup test lint test-browser lab report lock clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 setup: $(STAMP) ## create the environment in VENV (.venv) with the locked versions
 
@@ -47,11 +48,15 @@ lint: setup ## check style and types
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 
+test-browser: setup ## drive JupyterLab and the report's pages in a Chromium; gets one if there is none
+	$(BIN)/python tests/browser/chromium.py
+	$(BIN)/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
+
 lab: setup ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-report: setup ## run all notebooks into reports/PROFILE (PROFILE=smoke, classroom or study)
-	$(BIN)/randprune report --profile $(PROFILE) --out reports/$(PROFILE)
+report: setup ## run all notebooks into reports/PROFILE (PROFILE=smoke, REPORT_ARGS="--check")
+	$(BIN)/randprune report --profile $(PROFILE) --out reports/$(PROFILE) $(REPORT_ARGS)
 
 # A fresh environment, so that only what the project asks for is locked; the two offline packages
 # would bring dependencies that nothing here imports, hence their own file with --no-deps.

@@ -101,6 +101,17 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--overwrite", action="store_true", help="write into a folder that holds other things too")
     sub.add_argument("--only", help="only notebooks whose name begins so")
     sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the notebooks")
+    sub.add_argument("--jobs", type=int, metavar="N", help="notebooks at a time (default: as cores and memory allow)")
+    held = sub.add_argument_group("key figures, against those of former runs").add_mutually_exclusive_group()
+    held.add_argument(
+        "--check", action="store_const", const="compare", help="fail if one is not what is expected of it"
+    )
+    held.add_argument(
+        "--update", dest="check", action="store_const", const="update", help="expect from now on what this run finds"
+    )
+    sub.add_argument(
+        "--expected", type=Path, metavar="FOLDER", help="where they are (default: data/expected beside the notebooks)"
+    )
 
     sub = add("exercises", _exercises, "hand out the course's exercises, and grade what comes back")
     actions = sub.add_subparsers(title="what to do", dest="action", required=True, metavar="ACTION")
@@ -190,6 +201,9 @@ def _report(options: argparse.Namespace) -> int:
         parameters=parse_parameters(options.set),
         notebooks=options.notebooks,
         overwrite=options.overwrite,
+        jobs=options.jobs,
+        check=options.check,
+        expected=options.expected,
     )
     return summary.exit_code
 

@@ -525,7 +525,8 @@ def test_report_explains_itself(capsys):
         main(["report", "--help"])
     assert stop.value.code == 0
     printed = capsys.readouterr().out
-    assert all(option in printed for option in ("--profile", "--out", "--notebooks", "--only", "--set NAME=VALUE"))
+    options = ("--profile", "--out", "--notebooks", "--only", "--set NAME=VALUE", "--jobs", "--check", "--update")
+    assert all(option in printed for option in options)
 
 
 @pytest.mark.parametrize("code", [0, 1])
@@ -545,7 +546,17 @@ def test_report_ends_with_the_code_of_the_report(randprune, monkeypatch, code):
         "parameters": {"seed": 3, "task": "x"},
         "notebooks": Path("notebooks"),
         "overwrite": False,
+        "jobs": None,
+        "check": None,
+        "expected": None,
     }
+
+
+@pytest.mark.parametrize(("option", "mode"), [("--check", "compare"), ("--update", "update")])
+def test_a_report_is_checked_or_sets_what_is_expected_but_not_both(option, mode, refused):
+    parsed = build_parser().parse_args(["report", option, "--jobs", "3", "--expected", "there"])
+    assert (parsed.check, parsed.jobs, parsed.expected) == (mode, 3, Path("there"))
+    assert "not allowed with" in refused("report", "--check", "--update")
 
 
 def test_a_report_of_an_unknown_profile_is_wrong_use(randprune, tmp_path):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from randprune_lab.errors import ConfigError, FileError, RunError, unknown_name
+from randprune_lab.errors import ConfigError, FileError, RunError, check_count, unknown_name
 from randprune_lab.report import notebook as read
 from randprune_lab.report.index import MADE_BY, SUMMARY_FILE, write_index
-from randprune_lab.report.results import NotebookResult, ReportSummary, format_duration
+from randprune_lab.report.processes import jobs_that_fit
+from randprune_lab.report.regression import CheckMode, Regression
+from randprune_lab.report.results import NotebookResult, ReportSummary, format_duration, format_memory
 from randprune_lab.report.runner import WORK_FOLDER, run_notebooks
 
 if TYPE_CHECKING:
@@ -31,30 +34,47 @@ def report(
     parameters: Mapping[str, Any] | None = None,
     notebooks: str | Path = "notebooks",
     overwrite: bool = False,
+    jobs: int | None = None,
+    check: CheckMode | None = None,
+    expected: str | Path | None = None,
 ) -> ReportSummary:
     """Run the notebooks of a folder headless and write one page each, an index and a summary to `out`.
 
-    `only` selects by the beginning of the name ("00", "03_mask"). `parameters` go to the notebooks whose
-    parameters cell assigns them. A former report in `out` is replaced; a folder that holds anything else is
-    refused unless `overwrite`, which replaces files of the same name and keeps the others. Prints one line
-    per notebook and the path of the index.
+    Prints one line per notebook, what came of the check, and the path of the index.
+
+    Args:
+        only: selects by the beginning of the name ("00", "03_mask").
+        parameters: go to the notebooks whose parameters cell assigns them.
+        overwrite: a former report in `out` is replaced; a folder that holds anything else is refused, unless this
+            is set: it replaces files of the same name and keeps the others.
+        jobs: how many notebooks run at a time; None for as many as cores and free memory allow.
+        check: "compare" the key figures with the expected ones, or "update" these.
+        expected: the folder of the expected ones; None for `data/expected` beside the notebooks' folder.
 
     Raises `UnknownNameError` for a profile or notebook, `ConfigError` for a parameter that no selected
-    notebook has, `FileError` for notebooks that cannot be read, `RunError` for a refused folder.
+    notebook has, or for parameters with a check, `FileError` for notebooks or expected key figures that cannot be
+    read, `RunError` for a refused folder.
     """
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
+    if jobs is not None:
+        check_count("jobs", jobs)
     sources = _select(_read_folder(Path(notebooks)), only)
     _check_parameters(parameters or {}, sources)
+    regression = Regression.prepare(check, profile, Path(notebooks), expected, parameters or {}, only)
     _prepare_folder(Path(out), Path(notebooks), overwrite)
 
     planned = tuple(NotebookResult(path.stem, read.title(node, path.stem)) for path, node in sources.items())
     summary = ReportSummary(Path(out), profile, dict(parameters or {}), planned)
     write_index(summary)  # from now on the folder is known as a report, even if this run is killed
-    for result in run_notebooks(list(sources), Path(out), summary.parameters, profile, PROFILES[profile]):
-        print(_progress_line(result, width=max(len(path.stem) for path in sources)), flush=True)
-        summary = _with_result(summary, result)
-        write_index(summary)
+    start, jobs = time.monotonic(), jobs or jobs_that_fit(len(planned))
+    running = run_notebooks(list(sources), Path(out), summary.parameters, profile, PROFILES[profile], jobs)
+    with closing(running):  # at Ctrl-C the kernels end before anything else does
+        for number, result in enumerate(running, 1):
+            print(_progress_line(result, number, planned), flush=True)
+            summary = _with_result(summary, regression.checked(result), time.monotonic() - start)
+            write_index(summary)
+    regression.conclude(summary.results)
     print(f"report: {summary.index}", flush=True)
     return summary
 
@@ -138,11 +158,15 @@ def _remove_report(out: Path, names: set[str]) -> None:
         shutil.rmtree(out / WORK_FOLDER / name, ignore_errors=True)
 
 
-def _with_result(summary: ReportSummary, result: NotebookResult) -> ReportSummary:
+def _with_result(summary: ReportSummary, result: NotebookResult, seconds: float) -> ReportSummary:
     results = (result if known.name == result.name else known for known in summary.results)
-    return replace(summary, results=tuple(results))
+    return replace(summary, results=tuple(results), seconds=seconds)
 
 
-def _progress_line(result: NotebookResult, width: int) -> str:
-    line = f"{result.name:<{width}}  {result.status:<6}  {format_duration(result.seconds)}"
-    return f"{line}  {result.failure}" if result.failure else line
+def _progress_line(result: NotebookResult, number: int, planned: Sequence[NotebookResult]) -> str:
+    """A line in columns, such as "[1/9]  00_tour  ok  41 s  0.71 GB"."""
+    width = max(len(one.name) for one in planned)
+    memory = format_memory(result.peak_memory) if result.peak_memory else ""
+    columns = f"[{number}/{len(planned)}]  {result.name:<{width}}  {result.status:<6}"
+    columns += f"  {format_duration(result.seconds):>10}  {memory:>7}"
+    return f"{columns}  {result.failure}" if result.failure else columns.rstrip()

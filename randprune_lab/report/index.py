@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import platform
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, get_args
 
 from randprune_lab.files import atomic_path, write_json
+from randprune_lab.report.check import Check, Comparison, Verdict, compare, describe_tolerance
 from randprune_lab.report.key_figures import format_figure, label
-from randprune_lab.report.results import NotebookResult, ReportSummary, format_duration
+from randprune_lab.report.results import NotebookResult, ReportSummary, Status, format_duration, format_memory
 from randprune_lab.report.style import CSS, INDEX_CSS
 
 SUMMARY_FILE = "summary.json"
@@ -46,7 +48,7 @@ CARD = """<li class="card">
 {picture}
 <div class="text">
 <h2>{title}</h2>
-<p class="state"><span class="badge {state}">{status}</span>{duration}</p>
+<p class="state"><span class="badge {state}">{status}</span>{check}{cost}</p>
 {failure}{figures}
 </div>
 </li>"""
@@ -65,6 +67,7 @@ def _summary(report: ReportSummary, environment: dict[str, str]) -> dict[str, An
         "made_by": MADE_BY,
         "profile": report.profile,
         "parameters": dict(report.parameters),
+        "seconds": round(report.seconds, 1),
         "environment": environment,
         "notebooks": [_entry(result) for result in report.results],
     }
@@ -76,9 +79,19 @@ def _entry(result: NotebookResult) -> dict[str, Any]:
         "title": result.title,
         "status": result.status,
         "seconds": round(result.seconds, 1),
+        "peak_memory": result.peak_memory,
         "failure": asdict(result.failure) if result.failure else None,
-        "key_figures": dict(result.key_figures),
+        "key_figures": [asdict(figure) for figure in result.key_figures.values()],
+        "check": _check_entry(result.check) if result.check else None,
     }
+
+
+def _check_entry(check: Check) -> dict[str, Any]:
+    verdicts = [
+        {"name": one.name, "verdict": one.verdict, "expected": one.expected.value if one.expected else None}
+        for one in check.comparisons
+    ]
+    return {"passed": check.passed, "known": check.known, "key_figures": verdicts}
 
 
 def _environment() -> dict[str, str]:
@@ -102,11 +115,17 @@ def _page(report: ReportSummary, environment: dict[str, str]) -> str:
 
 
 def _counts(report: ReportSummary) -> str:
-    """What came of the notebooks: "Notebooks: 8 ok, 1 failed, in 2 min 5 s"."""
-    count = Counter(result.status for result in report.results)
-    parts = ", ".join(f"{count[status]} {status}" for status in ("ok", "failed", "not run") if count[status])
-    duration = format_duration(sum(result.seconds for result in report.results))
-    return f"Notebooks: {parts}, in {duration}"
+    """What came of the notebooks: "Notebooks: 8 ok, 1 failed, in 2 min 5 s. Key figures: 40 as expected, 1 changed"."""
+    notebooks = _count((result.status for result in report.results), get_args(Status))
+    counts = f"Notebooks: {notebooks}, in {format_duration(report.seconds)}"
+    checks = [result.check for result in report.results if result.check]
+    verdicts = _count((one.verdict for check in checks for one in check.comparisons), get_args(Verdict))
+    return f"{counts}. Key figures: {verdicts}" if verdicts else counts
+
+
+def _count(values: Iterable[str], order: Sequence[str]) -> str:
+    count = Counter(values)
+    return ", ".join(f"{count[value]} {value}" for value in order if count[value])
 
 
 def _card(result: NotebookResult) -> str:
@@ -117,7 +136,8 @@ def _card(result: NotebookResult) -> str:
         title=f'<a href="{escape(result.page)}">{title}</a>' if was_run else title,
         state=result.status.replace(" ", "-"),
         status=result.status,
-        duration=format_duration(result.seconds) if was_run else "",
+        check=_check_badge(result.check) if result.check else "",
+        cost=_cost(result) if was_run else "",
         failure=f'<p class="failure">{escape(str(result.failure))}</p>' if result.failure else "",
         figures=_figures(result),
     )
@@ -130,11 +150,43 @@ def _picture(result: NotebookResult) -> str:
     return f'<div class="picture"><img alt="" src="data:image/png;base64,{encoded}"></div>'
 
 
+def _cost(result: NotebookResult) -> str:
+    memory = f", {format_memory(result.peak_memory)}" if result.peak_memory else ""
+    return f"<span>{format_duration(result.seconds)}{memory}</span>"
+
+
+def _check_badge(check: Check) -> str:
+    if not check.known:
+        return '<span class="badge failed">nothing expected</span>'
+    failed = sum(comparison.failed for comparison in check.comparisons)
+    text = f"{failed} changed" if failed else "as expected"
+    return f'<span class="badge {"failed" if failed else "ok"}">{text}</span>'
+
+
 def _figures(result: NotebookResult) -> str:
-    if not result.key_figures:
-        return ""
-    rows = "".join(
-        f"<div><dt>{escape(label(name))}</dt><dd>{format_figure(value)}</dd></div>"
-        for name, value in result.key_figures.items()
-    )
-    return f'<dl class="figures">{rows}</dl>'
+    comparisons = (result.check or compare(None, result.key_figures)).comparisons
+    rows = "".join(_figure(one, checked=result.check is not None) for one in comparisons)
+    return f'<dl class="figures">{rows}</dl>' if rows else ""
+
+
+def _figure(one: Comparison, checked: bool) -> str:
+    value = format_figure(one.got.value) if one.got else "missing"
+    if not checked:
+        tick, mark = "", ""
+    elif one.verdict == "as expected":
+        tick, mark = '<span class="tick" title="as expected">&#10003;</span>', ""
+    else:
+        tick, mark = "", _mark(one)
+    return f"<div><dt>{escape(label(one.name))}</dt><dd>{value}{tick}</dd>{mark}</div>"
+
+
+def _mark(one: Comparison) -> str:
+    """What the check says of a figure that is not as expected, in words as well as in colour."""
+    state = "failed" if one.failed else "ok" if one.verdict == "better" else ""
+    said: str = one.verdict
+    if one.expected is not None:
+        value = format_figure(one.expected.value)
+        if one.got and value == format_figure(one.got.value):  # they differ in digits that are not shown
+            value = f"{one.expected.value!r}, got {one.got.value!r}"
+        said += f": expected {value} ({describe_tolerance(one.expected)})"
+    return f'<dd class="mark {state}">{escape(said)}</dd>'

@@ -79,7 +79,7 @@ def format_figure(value: float) -> str:
     """A number as it is shown: with four significant digits, but whole and large ones in full."""
     if isinstance(value, int) or 1e4 <= abs(value) < 1e12:
         return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return f"{value:,.4g}"
 
 
 def label(name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.report.key_figures import MIMETYPE
+from randprune_lab.report.key_figures import MIMETYPE, KeyFigure
 from randprune_lab.report.results import CellFailure
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def parameter_names(notebook: NotebookNode) -> set[str]:
     return {target.id for target in assigned if isinstance(target, ast.Name)}
 
 
-def key_figures(notebook: NotebookNode) -> dict[str, float]:
+def key_figures(notebook: NotebookNode) -> dict[str, KeyFigure]:
     """All key figures that the executed notebook recorded, in their order."""
-    figures: dict[str, float] = {}
+    figures: dict[str, KeyFigure] = {}
     for _, data in _outputs(notebook):
-        figures |= {figure["name"]: figure["value"] for figure in data.get(MIMETYPE, [])}
+        figures |= {figure["name"]: KeyFigure(**figure) for figure in data.get(MIMETYPE, [])}
     return figures
 
 
@@ -58,19 +58,11 @@ def thumbnail(notebook: NotebookNode) -> bytes | None:
     return _shrink(base64.b64decode(encoded))
 
 
-def failure(notebook: NotebookNode, error: Exception) -> CellFailure:
-    """The failure of a notebook that `error` stopped: its last cell that began to run."""
+def failure(notebook: NotebookNode, error: str, message: str) -> CellFailure:
+    """The failure of a notebook that an error stopped: its last cell that began to run."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     begun = sum(bool(cell.metadata.get("papermill", {}).get("start_time")) for cell in cells)
-    return CellFailure(begun, *_name_and_message(error))
-
-
-def _name_and_message(error: Exception) -> tuple[str, str]:
-    # papermill carries the error of the cell as texts; anything else (a time-out, a kernel that died)
-    # explains itself at length, its first line says it all.
-    name = getattr(error, "ename", type(error).__name__)
-    message = getattr(error, "evalue", None) or str(error).strip().partition("\n")[0]
-    return name, message
+    return CellFailure(begun, error, message)
 
 
 def _tags(cell: NotebookNode) -> list[str]:

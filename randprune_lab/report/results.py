@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from randprune_lab.report.check import Check
+from randprune_lab.report.key_figures import KeyFigure
+
 Status = Literal["ok", "failed", "not run"]
 
 
@@ -29,14 +32,22 @@ class CellFailure:
 
 @dataclass(frozen=True)
 class NotebookResult:
-    """One notebook of a report; `thumbnail` holds the bytes of a PNG."""
+    """One notebook of a report.
+
+    Args:
+        peak_memory: the most that a process of its kernel held, in bytes; None if the system does not tell.
+        check: its key figures against the expected ones; None if they were not compared.
+        thumbnail: the bytes of a PNG.
+    """
 
     name: str
     title: str
     status: Status = "not run"
     seconds: float = 0.0
     failure: CellFailure | None = None
-    key_figures: Mapping[str, float] = field(default_factory=dict)
+    peak_memory: int | None = None
+    key_figures: Mapping[str, KeyFigure] = field(default_factory=dict)
+    check: Check | None = None
     thumbnail: bytes | None = None
 
     @property
@@ -47,12 +58,13 @@ class NotebookResult:
 
 @dataclass(frozen=True)
 class ReportSummary:
-    """A report: where it is, what it was made with, and one result per notebook."""
+    """A report: where it is, what it was made with, one result per notebook, and the seconds that all took together."""
 
     out: Path
     profile: str
     parameters: Mapping[str, Any]
     results: tuple[NotebookResult, ...]
+    seconds: float = 0.0
 
     @property
     def index(self) -> Path:
@@ -61,8 +73,9 @@ class ReportSummary:
 
     @property
     def exit_code(self) -> int:
-        """0 if every notebook ran to its end, else 1."""
-        return int(any(result.status != "ok" for result in self.results))
+        """0 if every notebook ran to its end and no key figure failed the check, else 1."""
+        checks = [result.check for result in self.results if result.check]
+        return int(any(result.status != "ok" for result in self.results) or not all(check.passed for check in checks))
 
 
 def format_duration(seconds: float) -> str:
@@ -72,3 +85,8 @@ def format_duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def format_memory(size: int) -> str:
+    """Bytes as a reader says them: "0.71 GB"."""
+    return f"{size / 1e9:.2f} GB"

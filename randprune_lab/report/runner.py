@@ -1,18 +1,19 @@
-"""Running notebooks with papermill: each in a kernel and a work folder of its own."""
+"""Running notebooks: each in a kernel and a work folder of its own, several at a time."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from randprune_lab.files import atomic_path
 from randprune_lab.report import notebook as read
+from randprune_lab.report.processes import Workers
 from randprune_lab.report.results import NotebookResult
 
 WORK_FOLDER = "work"
@@ -24,68 +25,65 @@ def run_notebooks(
     parameters: Mapping[str, Any],
     profile: str,
     cell_timeout: int | None = None,
-) -> Iterator[NotebookResult]:
-    """Run notebooks one after the other; yield each one's result as soon as its page is written.
+    jobs: int = 1,
+) -> Generator[NotebookResult, None, None]:
+    """Run notebooks, `jobs` at a time; yield each one's result as soon as it ends and its page is written.
 
     Each is given `profile` and those of `parameters` that its parameters cell assigns. Writes
     `<name>.ipynb` (executed) and `<name>.html` to `out`. A cell that fails, or runs longer than
-    `cell_timeout` seconds, ends its own notebook only.
+    `cell_timeout` seconds, ends its own notebook only. Whoever stops iterating ends them all.
     """
-    for path in notebooks:
-        yield _run(path, out, parameters, profile, cell_timeout)
+    waiting = ThreadPoolExecutor(jobs)
+    try:
+        with Workers(jobs) as workers:  # left before the threads are waited for: these wait for the workers
+            made = {
+                waiting.submit(workers.run, _job(path, out, parameters, profile, cell_timeout)): path
+                for path in notebooks
+            }
+            for future in as_completed(made):
+                yield _result(made[future], out, future.result())
+    finally:
+        waiting.shutdown(cancel_futures=True)
 
 
-def _run(
+def _job(
     path: Path, out: Path, parameters: Mapping[str, Any], profile: str, cell_timeout: int | None
-) -> NotebookResult:
+) -> dict[str, Any]:
+    """What a worker must know to run the notebook."""
+    import nbformat
+
+    known = read.parameter_names(nbformat.read(path, as_version=4))
+    executed = out / path.name
+    executed.unlink(missing_ok=True)
+    return {
+        "notebook": str(path.resolve()),
+        "executed": str(executed.resolve()),
+        "folder": str(_fresh_folder(out / WORK_FOLDER / path.stem).resolve()),
+        "parameters": {name: value for name, value in parameters.items() if name in known} | {"profile": profile},
+        "cell_timeout": cell_timeout,
+    }
+
+
+def _result(path: Path, out: Path, answer: Mapping[str, Any]) -> NotebookResult:
+    """The result of a notebook that a worker ran, once its page is written."""
     import nbformat
 
     source = nbformat.read(path, as_version=4)
-    known = read.parameter_names(source)
-    values = {name: value for name, value in parameters.items() if name in known} | {"profile": profile}
-    executed_path = out / path.name
-
-    start = time.monotonic()
-    error = _execute(path, executed_path, values, _fresh_folder(out / WORK_FOLDER / path.stem), cell_timeout)
-    seconds = time.monotonic() - start
-
     # Nothing was written if the notebook failed before its first cell.
-    executed = nbformat.read(executed_path if executed_path.exists() else path, as_version=4)
+    executed = nbformat.read(out / path.name, as_version=4) if (out / path.name).exists() else source
+    error = answer["error"]
     result = NotebookResult(
         name=path.stem,
         title=read.title(source, default=path.stem),
         status="failed" if error else "ok",
-        seconds=seconds,
-        failure=read.failure(executed, error) if error else None,
+        seconds=answer["seconds"],
+        peak_memory=answer["peak_memory"],
+        failure=read.failure(executed, error["name"], error["message"]) if error else None,
         key_figures=read.key_figures(executed),
         thumbnail=read.thumbnail(executed),
     )
     _write_page(executed, result, out)
     return result
-
-
-def _execute(
-    path: Path, executed: Path, parameters: Mapping[str, Any], work: Path, cell_timeout: int | None
-) -> Exception | None:
-    """Run one notebook; return what stopped it, if anything did."""
-    import papermill
-
-    try:
-        with _quiet():
-            papermill.execute_notebook(
-                path,
-                executed,
-                parameters=dict(parameters),
-                kernel_name="python3",  # the environment's own, whatever the notebook was saved with
-                language="python",
-                cwd=work,
-                progress_bar=False,
-                execution_timeout=cell_timeout,
-                extra_arguments=["--log-level=CRITICAL"],  # the kernel would log to our terminal
-            )
-    except Exception as error:  # whatever a notebook does, the others still run
-        return error
-    return None
 
 
 def _write_page(executed: Any, result: NotebookResult, out: Path) -> None:

@@ -68,11 +68,18 @@ header strong { color: var(--ink); font-weight: 600; }
 .picture.empty { background: var(--code); color: var(--soft); font-size: 2.5rem; font-weight: 300; }
 @media (max-width: 40rem) { .picture.empty { aspect-ratio: 16 / 4; } }
 .text { display: flex; flex-direction: column; gap: 0.75rem; padding: 1rem 1.1rem 1.15rem; flex: 1; }
-.state { display: flex; gap: 0.6rem; align-items: center; margin: 0; color: var(--soft); font-size: 0.9rem; }
+.state {
+  display: flex; flex-wrap: wrap; gap: 0.3rem 0.6rem; align-items: center;
+  margin: 0; color: var(--soft); font-size: 0.9rem;
+}
 .figures { margin: auto 0 0; padding-top: 0.6rem; border-top: 1px solid var(--line); font-size: 0.875rem; }
-.figures div { display: flex; justify-content: space-between; gap: 1rem; padding: 0.1rem 0; }
+.figures div { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1rem; padding: 0.1rem 0; }
 .figures dt { color: var(--soft); }
-.figures dd { margin: 0; font-variant-numeric: tabular-nums; font-weight: 600; }
+.figures dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; font-weight: 600; }
+.figures .mark { flex-basis: 100%; font-size: 0.8rem; font-weight: 400; color: var(--soft); }
+.figures .mark.ok { color: var(--ok); }
+.figures .mark.failed { color: var(--bad); }
+.tick { margin-left: 0.4em; color: var(--ok); font-weight: 400; }
 footer { margin-top: 2.5rem; color: var(--soft); font-size: 0.875rem; }
 """
 
@@ -143,6 +150,9 @@ mtd[columnalign="left"] { text-align: -webkit-left; }
 .ansi-blue-fg, .ansi-cyan-fg, .ansi-blue-intense-fg, .ansi-cyan-intense-fg { color: var(--accent); }
 .ansi-yellow-fg, .ansi-yellow-intense-fg { color: var(--number); }
 .ansi-bold { font-weight: 600; }
-@media (max-width: 40rem) { .prompt { visibility: hidden; } }
+@media (max-width: 40rem) {
+  .prompt { visibility: hidden; }
+  .output_png img { min-width: 30rem; }  /* on a phone a figure's text is read by scrolling, not guessed */
+}
 @media print { .top a { display: none; } .cell { break-inside: avoid; } }
 """

@@ -18,8 +18,9 @@ PARAMETERS = 'profile = "classroom"\nseed = 0'
 GOOD = [
     "import sys, os\nprint(sys.executable, os.getcwd(), profile, seed)",
     "import matplotlib.pyplot as plt\nplt.plot([0, 1], [1, 0])\nplt.title('Falling');",
-    "from randprune_lab.report import key_figures\n"
-    "key_figures(winner_accuracy=0.75, candidates=8)\nkey_figures(winner_accuracy=0.8)",
+    "from randprune_lab.report import key_figures, measured\n"
+    "key_figures(winner_accuracy=0.75, candidates=8)\n"
+    "key_figures(winner_accuracy=measured(0.8, tolerance=0.02, better='higher'))",
 ]
 FAILING = [
     "share = 1.2",
@@ -78,5 +79,5 @@ def made(tmp_path_factory) -> MadeReport:
     _write_notebook(folder / "notebooks" / "02_widget.ipynb", WIDGET)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        summary = report("smoke", folder / "out", parameters={"seed": 7}, notebooks=folder / "notebooks")
+        summary = report("smoke", folder / "out", parameters={"seed": 7}, notebooks=folder / "notebooks", jobs=1)
     return MadeReport(summary, printed.getvalue().splitlines(), folder / "notebooks")

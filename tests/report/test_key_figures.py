@@ -34,7 +34,14 @@ def test_what_is_no_finite_number_is_refused(value, shown):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(8, "8"), (1234567, "1,234,567"), (0.81234, "0.8123"), (12345.6, "12,346"), (1.5e-7, "1.5e-07")],
+    [
+        (8, "8"),
+        (1234567, "1,234,567"),
+        (0.81234, "0.8123"),
+        (12345.6, "12,346"),
+        (6857.4, "6,857"),
+        (1.5e-7, "1.5e-07"),
+    ],
 )
 def test_figures_are_readable(value, text):
     assert format_figure(value) == text

@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import asdict
 
 import nbformat
 import pytest
 
 from randprune_lab.errors import ConfigError, FileError, RunError, UnknownNameError
 from randprune_lab.report import CellFailure, parse_parameters, report
+from randprune_lab.report.key_figures import KeyFigure
 
 REMOTE_SOURCE = re.compile(r"<(?:script|link|img|iframe)[^>]*?(?:src|href)\s*=\s*[\"']?(?:https?:)?//", re.IGNORECASE)
 
@@ -26,7 +28,7 @@ def test_failing_notebook_is_named_and_the_others_still_run(made):
 
 def test_one_line_per_notebook_is_printed(made):
     good, failing, _, index = made.printed
-    assert re.fullmatch(r"00_good +ok +\d+ s", good)
+    assert re.fullmatch(r"\[1/3\]  00_good     ok +\d+ s  0\.\d\d GB", good)
     assert failing.endswith("cell 4: ValueError: sparsity must be in [0, 1), got 1.2")
     assert index == f"report: {made.summary.index}"
 
@@ -39,11 +41,24 @@ def test_kernel_is_this_interpreter_in_a_folder_of_its_own_with_the_parameters(m
 
 
 def test_key_figures_reach_the_summary_in_order_and_the_last_value_counts(made):
-    figures = made.summary.results[0].key_figures
-    assert list(figures.items()) == [("winner_accuracy", 0.8), ("candidates", 8)]
+    figures = [
+        KeyFigure("winner_accuracy", 0.8, tolerance=0.02, better="higher"),
+        KeyFigure("candidates", 8),
+    ]
+    assert list(made.summary.results[0].key_figures.values()) == figures
     saved = json.loads(made.text("summary.json"))["notebooks"]
-    assert [entry["key_figures"] for entry in saved] == [figures, {}, {}]
+    assert [entry["key_figures"] for entry in saved] == [[asdict(figure) for figure in figures], [], []]
     assert "<dt>winner accuracy</dt><dd>0.8</dd>" in made.text("index.html")
+
+
+def test_peak_memory_is_that_of_the_kernel(made):
+    """An empty Python takes 10 MB, a kernel with torch less than a gigabyte."""
+    saved = json.loads(made.text("summary.json"))["notebooks"]
+    for result, entry in zip(made.summary.results, saved, strict=True):
+        assert 10e6 < result.peak_memory < 1e9
+        assert entry["peak_memory"] == result.peak_memory
+    good, failing, _ = made.summary.results
+    assert good.peak_memory > failing.peak_memory + 100e6  # torch came with the key figures
 
 
 def test_summary_holds_what_a_program_needs(made):

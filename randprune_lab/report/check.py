@@ -1,0 +1,103 @@
+"""The regression check: the key figures of a notebook against those that are expected of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from randprune_lab.report.key_figures import KeyFigure
+
+Verdict = Literal["as expected", "better", "changed", "missing", "new"]
+ROUNDING = 1e-9  # relative: 0.83 - 0.81 is a little more than 0.02 in floating point
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One key figure, as it is expected and as it was got; either may be absent, but not both."""
+
+    name: str
+    expected: KeyFigure | None
+    got: KeyFigure | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What came of it. The tolerance and the direction that count are the expected ones."""
+        if self.expected is None:
+            return "new"
+        if self.got is None:
+            return "missing"
+        change = self.got.value - self.expected.value
+        if abs(change) <= self.expected.tolerance * (1 + ROUNDING):
+            return "as expected"
+        is_better = {"higher": change > 0, "lower": change < 0, "neither": False}[self.expected.better]
+        return "better" if is_better else "changed"
+
+    @property
+    def failed(self) -> bool:
+        """Whether this fails the check."""
+        return self.verdict in ("changed", "missing")
+
+
+@dataclass(frozen=True)
+class Check:
+    """All key figures of a notebook, compared; `known` is False if nothing is recorded that it could be held to."""
+
+    comparisons: tuple[Comparison, ...]
+    known: bool = True
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are expected values, and none of them failed."""
+        return self.known and not any(comparison.failed for comparison in self.comparisons)
+
+
+def compare(expected: Mapping[str, KeyFigure] | None, got: Mapping[str, KeyFigure]) -> Check:
+    """Compare a notebook's key figures by name; `expected` is None if none are recorded."""
+    names = dict.fromkeys([*got, *(expected or ())])
+    pairs = (Comparison(name, (expected or {}).get(name), got.get(name)) for name in names)
+    return Check(tuple(pairs), known=expected is not None)
+
+
+def describe_checks(checks: Mapping[str, Check]) -> str:
+    """How many key figures have which verdict, a table of those that are not as expected, and what is unknown.
+
+    Args:
+        checks: by notebook.
+    """
+    count = Counter(comparison.verdict for check in checks.values() for comparison in check.comparisons)
+    counts = ", ".join(f"{count[verdict]} {verdict}" for verdict in get_args(Verdict) if count[verdict])
+    unknown = [
+        f"{notebook}: no key figures are expected of it" for notebook, check in checks.items() if not check.known
+    ]
+    return "\n".join([f"key figures: {counts or 'none'}", *_table(list(_rows(checks))), *unknown])
+
+
+def describe_tolerance(figure: KeyFigure) -> str:
+    """How far from a figure another may be: "exact", or "0.02, higher is better"."""
+    if figure.tolerance == 0:
+        return "exact"
+    return f"{figure.tolerance:g}" + (f", {figure.better} is better" if figure.better != "neither" else "")
+
+
+def _rows(checks: Mapping[str, Check]) -> Iterator[tuple[str, ...]]:
+    for notebook, check in checks.items():
+        for one in check.comparisons:
+            if check.known and one.verdict != "as expected":
+                tolerance = describe_tolerance(one.expected) if one.expected else "-"
+                yield notebook, one.name, _exactly(one.expected), _exactly(one.got), tolerance, one.verdict
+
+
+def _exactly(figure: KeyFigure | None) -> str:
+    """All digits: two figures that differ must not look the same."""
+    return "-" if figure is None else repr(figure.value)
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """The rows under a heading, in columns; nothing without rows."""
+    if not rows:
+        return []
+    table = [("notebook", "key figure", "expected", "got", "tolerance", "verdict"), *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in table]

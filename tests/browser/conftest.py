@@ -1,0 +1,131 @@
+"""A headless Chromium, a page that tells what went wrong in it, and a JupyterLab on this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import chromium
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+QUIET += " --disable-component-update --disable-sync"
+TOKEN = "tests"
+SECONDS_TO_START = 120
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium.find()
+    assert path, "there is no Chromium that starts; `make test-browser` gets one"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET.split())
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watched:
+    """A page, and all that should not be: errors of its console and of its scripts, requests for other machines."""
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", self._note)
+
+    def _note(self, request) -> None:
+        here = ("file:", "data:", "blob:", "http://127.0.0.1:", "ws://127.0.0.1:")
+        if not request.url.startswith(here):
+            self.left.append(request.url)
+
+
+@contextmanager
+def watched(browser: Browser, width: int = 1280, height: int = 900) -> Iterator[Watched]:
+    """A fresh page of this size."""
+    context = browser.new_context(viewport={"width": width, "height": height})
+    try:
+        yield Watched(context.new_page())
+    finally:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory) -> Iterator[str]:
+    """The address of a JupyterLab on copies of the notebooks whose profile is "smoke"; {name} is to be filled in."""
+    folder = tmp_path_factory.mktemp("lab")
+    root = folder / "notebooks"
+    root.mkdir()
+    for path in NOTEBOOKS.glob("*.ipynb"):
+        nbformat.write(_in_smoke_profile(path), root / path.name)
+    # All cells are in the page, those out of sight too.
+    settings = folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"windowingMode": "none"}')
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}/lab/tree/{{name}}?token={TOKEN}"
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(_command(port, root), env=_environment(folder), stdout=log, stderr=log)
+        try:
+            _wait_for(server, f"http://127.0.0.1:{port}/api/status?token={TOKEN}", folder / "log")
+            yield address
+        finally:
+            server.terminate()  # it ends its kernels
+            server.wait()
+
+
+def _in_smoke_profile(path: Path) -> nbformat.NotebookNode:
+    notebook = nbformat.read(path, as_version=4)
+    (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    cell.source += '\nprofile = "smoke"'
+    return notebook
+
+
+def _command(port: int, root: Path) -> list[str]:
+    settings = [
+        "--no-browser",
+        "--allow-root",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={root}",
+        f"--IdentityProvider.token={TOKEN}",
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.news_url=None",
+        "--LabApp.extension_manager=readonly",
+    ]
+    return [sys.executable, "-m", "jupyterlab", *settings]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Nothing of the user's own: no settings, no workspaces, no extensions."""
+    own = {f"JUPYTER_{kind.upper()}_DIR": folder / kind for kind in ("config", "data", "runtime")}
+    own |= {f"JUPYTERLAB_{kind.upper()}_DIR": folder / kind for kind in ("settings", "workspaces")}
+    return os.environ | {name: str(path) for name, path in own.items()}
+
+
+def _wait_for(server: subprocess.Popen, address: str, log: Path) -> None:
+    end = time.monotonic() + SECONDS_TO_START
+    while server.poll() is None and time.monotonic() < end:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")

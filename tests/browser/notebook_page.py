@@ -1,0 +1,74 @@
+"""A notebook that is open in JupyterLab: what the tests do with it and ask of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Locator, Page
+
+MINUTES = 60_000  # milliseconds
+SLIDER = ".widget-slider .noUi-handle"
+PICTURE = "img.widget-image"
+
+# The promises for which JupyterLab itself waits: to wait for an idle kernel and then to run is a race.
+RESTORED = "() => window.jupyterapp && window.jupyterapp.restored.then(() => true)"
+OPENED = """() => {
+  window.panel = [...window.jupyterapp.shell.widgets('main')].find(widget => widget.sessionContext);
+  return window.panel;
+}"""
+READY = """async () => {
+  await window.panel.context.ready;
+  await window.panel.sessionContext.ready;
+  await window.panel.sessionContext.session.kernel.info;
+  window.jupyterapp.shell.activateById(window.panel.id);
+}"""
+RUN = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.ran = true; }); }"
+CELLS = "() => window.panel.content.model.sharedModel.cells.map(cell => cell.toJSON())"
+BYTES = """async image => {
+  const reader = new FileReader();
+  reader.readAsDataURL(await (await fetch(image.src)).blob());
+  await new Promise(done => { reader.onload = done; });
+  return reader.result;
+}"""
+
+
+class NotebookPage:
+    """A notebook that is open in JupyterLab, with its kernel."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        page.goto(address)
+        page.wait_for_function(RESTORED, timeout=2 * MINUTES)
+        page.wait_for_function(OPENED, timeout=MINUTES)
+        page.evaluate(READY)
+
+    def run_all(self) -> None:
+        """Run all cells, to the last one or the first that fails."""
+        self.page.evaluate(RUN)
+        self.page.wait_for_function("() => window.ran", timeout=5 * MINUTES)
+
+    def code_cells(self) -> list[dict[str, Any]]:
+        """The code cells with their outputs, as they would be saved."""
+        return [cell for cell in self.page.evaluate(CELLS) if cell["cell_type"] == "code"]
+
+    @property
+    def slider(self) -> Locator:
+        """The handle of the first slider."""
+        return self.page.locator(SLIDER).first
+
+    def press(self, key: str) -> str:
+        """Press a key on the slider, and wait until the picture is another one; the picture."""
+        before = self.page.locator(PICTURE).first.get_attribute("src")
+        self.slider.focus()
+        self.page.keyboard.press(key)
+        changed = "([css, before]) => document.querySelector(css).src !== before"
+        self.page.wait_for_function(changed, arg=[PICTURE, before], timeout=MINUTES)
+        return self.picture()
+
+    def picture(self) -> str:
+        """The explorer's picture: its bytes, encoded."""
+        return self.page.locator(PICTURE).first.evaluate(BYTES)
+
+    def value(self) -> str:
+        """What the slider says beside itself."""
+        return self.page.locator(".widget-readout").first.inner_text()
