@@ -58,7 +58,7 @@ def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str,
         "strategies": [
             row
             for kind, sparsity in product(KINDS, sparsities)
-            for row in _of_strategies([p for p in pools if (p.candidates_from, p.sparsity) == (kind, sparsity)])
+            for row in judge([p for p in pools if (p.candidates_from, p.sparsity) == (kind, sparsity)])
         ],
         "learning": [
             row
@@ -86,12 +86,23 @@ def _of_pool(pool: TrainedPool) -> dict[str, Any]:
     }
 
 
-def _of_strategies(pools: Sequence[TrainedPool]) -> list[dict[str, Any]]:
-    """For each strategy the means over pools, as sure as pools of other tasks and seeds agree."""
+def judge(pools: Sequence[TrainedPool], repetitions: int = 1000) -> list[dict[str, Any]]:
+    """For each strategy the means over pools of one sparsity and way of drawing.
+
+    What it wins over any candidate and loses to the best, and the share of the steps that it spends; as sure as pools
+    of other tasks and seeds agree.
+    """
     rows = []
     for name, strategy in STRATEGIES.items():
         found = [
-            regret(strategy, pool.replay, pool.final, candidates=DRAWN, examples=pool.examples.shape[2] // 2)
+            regret(
+                strategy,
+                pool.replay,
+                pool.final,
+                candidates=DRAWN,
+                examples=pool.examples.shape[2] // 2,
+                repetitions=repetitions,
+            )
             for pool in pools
         ]
         over_pools = {

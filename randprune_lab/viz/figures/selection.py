@@ -90,9 +90,14 @@ def gain_by_budget(rows: Sequence[Mapping[str, Any]]) -> Figure:
         rows: as `bench early` makes them: strategy, candidates from, sparsity, share and gained.
     """
     kinds = list(dict.fromkeys((row["candidates from"], row["sparsity"]) for row in rows))
-    figure, axes = new_figure(3.7 * len(kinds) + 1.6, 3.8, ncols=len(kinds), squeeze=False, sharey=True)
+    columns = min(2, len(kinds))
+    lines = -(-len(kinds) // columns)
+    size = 3.6 * columns + 2.0, 2.9 * lines + 0.4
+    figure, axes = new_figure(*size, nrows=lines, ncols=columns, squeeze=False, sharey=True)
     names = list(dict.fromkeys(row["strategy"] for row in rows))
-    for axis, kind in zip(axes[0], kinds, strict=True):
+    for unused in axes.flat[len(kinds) :]:
+        unused.remove()
+    for axis, kind in zip(axes.flat, kinds, strict=False):
         for row in rows:
             if (row["candidates from"], row["sparsity"]) != kind:
                 continue
@@ -103,7 +108,7 @@ def gain_by_budget(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 axis.vlines(x, 100 * gained["low"], 100 * gained["high"], color=colour, lw=1.2, alpha=0.6)
             axis.plot(x, y, marker, ms=9, color=colour, label=row["strategy"])
         axis.axhline(0, color=QUIET, lw=0.8, ls=":")
-        axis.set(xlabel="steps spent (% of all)", ylabel="points won over any candidate", xlim=(-6, 106))
+        axis.set(xlabel="steps spent (% of all)", ylabel="points won over any", xlim=(-6, 106))
         axis.set_title(f"{kind[0]}, {kind[1]:.2%} sparse", fontsize="medium", fontweight="normal")
-    axes[0][-1].legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    axes[0, -1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
