@@ -2,18 +2,11 @@
 
 import numpy as np
 import pytest
+from made_up import pool
 
 from randprune_lab.analysis.trained_pool import TrainedPool
 from randprune_lab.errors import FileError
 from randprune_lab.search.strategies import Published
-
-
-def pool(n: int = 13) -> TrainedPool:
-    random = np.random.default_rng(0)
-    examples = -random.exponential(size=(4, 3, n)).astype(np.float16).astype(np.float64)
-    return TrainedPool(
-        "mini-sst2", 0.9, 3, "voting", (0, 5, 10), examples, examples > -0.7, random.random(4), random.random((2, 3))
-    )
 
 
 def test_what_was_saved_comes_back_equal(tmp_path):

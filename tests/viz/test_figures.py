@@ -12,16 +12,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from made_up import pool
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from torch import nn
 
 import randprune_lab as rl
+from randprune_lab.analysis.confidence import confidence
 from randprune_lab.analysis.intervals import Interval
 from randprune_lab.analysis.levels import level_masks
+from randprune_lab.bench.early import judge
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
 from randprune_lab.masks.rules import RULES
+from randprune_lab.search.strategies import Published
 from randprune_lab.viz import figures
 from randprune_lab.viz.figures.sampling import METHODS, _chance_at
 from randprune_lab.viz.style import COLOURS, LABELS, QUIET, RAMP, png
@@ -84,6 +88,14 @@ FIGURES = {
     "masks_compared": lambda record: figures.masks_compared(*last_masks(record), query(record)),
     "scope": lambda record: figures.scope(nn.Sequential(nn.Linear(3, 4)), include=["*.weight"]),
     "storage": lambda record: figures.storage([{"form": "as saved", "bytes": 8}, {"form": "gzip", "bytes": 4}]),
+    "early_trajectories": lambda record: figures.early_trajectories(pool()),
+    "early_against_final": lambda record: figures.early_against_final([pool(), pool(6)]),
+    "noise_floor": lambda record: figures.noise_floor([pool(), pool(6)]),
+    "correlation_by_steps": lambda record: figures.correlation_by_steps(pool(6)),
+    "winners_curse": lambda record: figures.winners_curse(8, 0.5, 1.0),
+    "chance_of_best": lambda record: figures.chance_of_best(confidence(pool().examples[:, -1]), list("abcd")),
+    "race": lambda record: figures.race(Published().select(range(4), 10, pool().replay, every=5), 10),
+    "gain_by_budget": lambda record: figures.gain_by_budget(judge([pool(9, looks=20)], repetitions=2)),
     "product_times": lambda record: figures.product_times(
         [{"sparsity": sparsity, "dense": 1.0, "csr": 2 - sparsity} for sparsity in (0.5, 0.9)]
     ),
