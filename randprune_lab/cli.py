@@ -72,6 +72,10 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     sub.add_argument("--json", action="store_true", help="print it as one JSON object")
 
+    sub = add("results", _results, "put finished runs into one table of scores and differences to IMP")
+    sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table to write, as CSV")
+
     sub = add("tasks", _tasks, "list the tasks, or describe data of one's own")
     _add_fields(sub, only=("glue_dir", *OWN_DATA))
     sub.add_argument("--json", action="store_true", help="print them as JSON")
@@ -162,6 +166,18 @@ def _show(options: argparse.Namespace) -> int:
     from randprune_lab.analysis.record import RunRecord
 
     return _print_run(RunRecord.load(options.run), options.json)
+
+
+def _results(options: argparse.Namespace) -> int:
+    from randprune_lab.analysis.record import RunRecord
+    from randprune_lab.analysis.results import results_table
+    from randprune_lab.files import atomic_path
+
+    table = results_table([RunRecord.load(run) for run in options.runs])
+    with atomic_path(options.out) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f")
+    print(f"{len(table)} rows: {options.out}")
+    return 0
 
 
 def _tasks(options: argparse.Namespace) -> int:

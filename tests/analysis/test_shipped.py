@@ -3,7 +3,7 @@
 import pytest
 from made_up import pool
 
-from randprune_lab.analysis.shipped import data_folder, reference_results, trained_pools
+from randprune_lab.analysis.shipped import data_folder, recorded_results, reference_results, trained_pools
 from randprune_lab.errors import FileError
 
 
@@ -31,3 +31,10 @@ def test_the_variable_says_where_data_is_and_is_believed(tmp_path, monkeypatch):
         data_folder()
     (tmp_path / "reference_results.csv").write_text("method\n")
     assert data_folder() == tmp_path
+
+
+def test_recorded_results_have_every_method_at_every_level():
+    table = recorded_results()
+    levels = table[table.sparsity > 0].groupby(["task", "seed", "method"]).size()
+    assert set(levels) == {6} and {"imp", "uniform", "published", "random allocation", "dense"} == set(table.method)
+    assert (table.gain[table.method == "imp"] == 0).all()

@@ -21,6 +21,8 @@ import randprune_lab as rl
 from randprune_lab.analysis.confidence import confidence
 from randprune_lab.analysis.intervals import Interval
 from randprune_lab.analysis.levels import level_masks
+from randprune_lab.analysis.results import gains, results_table
+from randprune_lab.analysis.shipped import reference_results
 from randprune_lab.bench.early import judge
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
@@ -92,6 +94,9 @@ FIGURES = {
     "early_against_final": lambda record: figures.early_against_final([pool(), pool(6)]),
     "noise_floor": lambda record: figures.noise_floor([pool(), pool(6)]),
     "correlation_by_steps": lambda record: figures.correlation_by_steps(pool(6)),
+    "results_by_task": lambda record: figures.results_by_task(results_table([record])),
+    "gains_by_task": lambda record: figures.gains_by_task(gains(results_table([record]), 0.9), 0.9),
+    "references": lambda record: figures.references(reference_results(), "mnli", "accuracy (matched)"),
     "winners_curse": lambda record: figures.winners_curse(8, 0.5, 1.0),
     "chance_of_best": lambda record: figures.chance_of_best(confidence(pool().examples[:, -1]), list("abcd")),
     "race": lambda record: figures.race(Published().select(range(4), 10, pool().replay, every=5), 10),

@@ -8,6 +8,7 @@ from made_up import pool
 from matplotlib.colors import to_rgb
 
 from randprune_lab.analysis.confidence import confidence
+from randprune_lab.analysis.intervals import Interval
 from randprune_lab.analysis.winners_curse import best_of
 from randprune_lab.bench.early import STRATEGIES, judge
 from randprune_lab.search.strategies import Published
@@ -73,6 +74,16 @@ def test_every_strategy_has_a_marker_of_its_own_and_intervals_only_where_there_a
         axis = figures.gain_by_budget(rows).axes[0]
         looks = [(line.get_marker(), line.get_color()) for line in axis.lines if line.get_marker() != "None"]
         assert len(set(looks)) == len(STRATEGIES) and len(axis.collections) == intervals
+
+
+@pytest.mark.parametrize(
+    ("low", "verdict"),
+    [(0.01, "published surely ahead of IMP"), (-0.01, "no method surely ahead of IMP")],
+)
+def test_the_verdict_over_tasks_is_what_the_interval_says(low, verdict):
+    found = {"published": {"a": Interval(0.1, -0.2, 0.3), "all tasks": Interval(0.05, low, 0.09)}}
+    axis = figures.gains_by_task(found, 0.97).axes[0]
+    assert axis.get_title() == f"At 97.00%, over all tasks: {verdict}"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.figure import Figure
 
+from randprune_lab.analysis.intervals import Interval
 from randprune_lab.analysis.record import RunRecord
-from randprune_lab.viz.style import COLOURS, LABELS, new_figure
+from randprune_lab.viz.style import COLOURS, LABELS, QUIET, fix_layout, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def accuracy_by_sparsity(record: RunRecord) -> Figure:
@@ -47,3 +54,72 @@ def _verdict(record: RunRecord) -> str:
     if gain.low <= 0 <= gain.high:
         return f"At {sparsity:.2%}: no clear difference to IMP ({gain.estimate:+.3f})"
     return f"At {sparsity:.2%}: {'better' if gain.estimate > 0 else 'worse'} than IMP by {abs(gain.estimate):.3f}"
+
+
+def results_by_task(table: pd.DataFrame) -> Figure:
+    """Score against sparsity for every task and method, the mean over seeds; from `results_table`.
+
+    Levels are evenly spaced; the dashed line is the dense model.
+    """
+    tasks = list(dict.fromkeys(table.task))
+    columns = min(4, len(tasks))
+    lines = -(-len(tasks) // columns)
+    figure, axes = new_figure(2.7 * columns + 1.4, 2.3 * lines + 0.5, nrows=lines, ncols=columns, squeeze=False)
+    levels = sorted(table.sparsity[table.sparsity > 0].unique())
+    for unused in axes.flat[len(tasks) :]:
+        unused.remove()
+    for axis, task in zip(axes.flat, tasks, strict=False):
+        own = table[table.task == task]
+        axis.axhline(own[own.method == "dense"].score.mean(), color=COLOURS["dense"], lw=1, ls="--", label="dense")
+        for method, rows in own[own.sparsity > 0].groupby("method", sort=False):
+            mean = rows.groupby("sparsity").score.mean()
+            places = [levels.index(level) for level in mean.index]
+            axis.plot(places, mean, "o-", ms=4, color=_colour(str(method)), label=LABELS.get(str(method), method))
+        axis.set_title(task, fontsize="medium", fontweight="normal")
+        ticks = [0, *(levels.index(level) for level in (0.9375, 0.99) if level in levels[1:])]
+        axis.set_xticks(ticks, [f"{100 * levels[tick]:.4g}" for tick in ticks], fontsize="small")
+        axis.set(xlabel="sparsity (%)", ylabel=own.metric.iloc[0])
+    axes[0, -1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def gains_by_task(gains: Mapping[str, Mapping[str, Interval]], sparsity: float) -> Figure:
+    """Differences to IMP with their intervals, task by task and over all; from `analysis.results.gains`."""
+    tasks = list(next(iter(gains.values())))
+    figure, axis = new_figure(8.0, 0.42 * len(tasks) + 1.4)
+    shifts = np.linspace(0.22, -0.22, len(gains)) if len(gains) > 1 else [0.0]
+    for shift, (method, found) in zip(shifts, gains.items(), strict=True):
+        places = np.array([len(tasks) - 1 - tasks.index(task) for task in found]) + shift
+        middle = np.array([found[task].estimate for task in found])
+        low, high = (np.array([getattr(found[task], end) for task in found]) for end in ("low", "high"))
+        arms = np.nan_to_num([middle - low, high - middle], posinf=0.0)
+        axis.errorbar(middle, places, xerr=arms, fmt="o", ms=5, capsize=2, color=_colour(method), label=method)
+    axis.axvline(0, color=QUIET, lw=1)
+    axis.axhline(0.5, color=QUIET, lw=0.8, ls=":")
+    axis.set_yticks(range(len(tasks)), reversed(tasks))
+    axis.set(xlabel="score less that of IMP (same examples)", ylabel="task")
+    better = [method for method, found in gains.items() if found["all tasks"].low > 0]
+    verdict = f"{' and '.join(better)} surely ahead" if better else "no method surely ahead"
+    axis.set_title(f"At {sparsity:.2%}, over all tasks: {verdict} of IMP")
+    axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    fix_layout(figure, left=0.15, right=0.74, bottom=0.6 / (0.42 * len(tasks) + 1.4), top=0.91)
+    return figure
+
+
+def references(published: pd.DataFrame, task: str, metric: str) -> Figure:
+    """What others report for a task at their sparsities, BERT-base and their own settings each."""
+    rows = published[(published.task == task) & (published.metric == metric)].sort_values("sparsity")
+    figure, axis = new_figure(7.5, 3.6)
+    for (method, own), marker in zip(rows.groupby("method", sort=False), "osDv^PX<>*", strict=False):
+        colour = COLOURS.get(str(method).partition(" ")[0], "black")
+        axis.plot(100 * own.sparsity, own.value, marker, ms=7, color=colour, label=method)
+    axis.set(xlabel="sparsity (%)", ylabel=f"{metric} (%)")
+    axis.set_title(f"{task}: {len(rows)} published results, each with settings of its own")
+    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _colour(method: str) -> str:
+    """Baselines have their own colours; searches that of randomized pruning, its variants a neighbouring one."""
+    variants = {"random allocation": COLOURS["gumbel"], "learned allocation": COLOURS["gumbel"]}
+    return variants.get(method) or COLOURS.get(method, COLOURS["randomized"])
