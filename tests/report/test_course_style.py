@@ -17,8 +17,6 @@ BADGE = (
     "[![Open in Binder](https://mybinder.org/badge_logo.svg)]"
     "(https://mybinder.org/v2/gh/randprune-lab/randprune_lab/HEAD?labpath=notebooks/{name})"
 )
-BADGE_TO_COME = {"00_tour.ipynb", "02_mask_sampling.ipynb"}  # these are older than the rule
-
 # In a headless run cells that draw into an Output widget stall at random (nbclient's issues 311 and 312).
 OUTPUT_WIDGETS = re.compile(r"\b(interact|interact_manual|interactive|interactive_output|Output)\b\s*\(")
 
@@ -64,7 +62,7 @@ def test_its_cells_are_short(code):
 def test_it_opens_with_a_title_and_a_badge_that_opens_itself(name, notebook):
     opening = notebook.cells[0]
     assert opening.cell_type == "markdown" and opening.source.startswith("# ")
-    assert BADGE.format(name=name) in opening.source or name in BADGE_TO_COME
+    assert BADGE.format(name=name) in opening.source
 
 
 def test_it_records_key_figures(code):
