@@ -37,6 +37,8 @@ STRATEGIES: dict[str, Strategy] = {
     "screened to 1 untrained": Screened(keep=1),
 }
 
+COLUMNS = {"gained": "points won over any one", "over published": "over published", "lost": "lost to the best"}
+
 
 def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str, Any]:
     """What strategies win and spend, how much of an early score is mask or seed, and whether learning pays.
@@ -89,29 +91,25 @@ def _of_pool(pool: TrainedPool) -> dict[str, Any]:
 def judge(pools: Sequence[TrainedPool], repetitions: int = 1000) -> list[dict[str, Any]]:
     """For each strategy the means over pools of one sparsity and way of drawing.
 
-    What it wins over any candidate and loses to the best, and the share of the steps that it spends; as sure as pools
-    of other tasks and seeds agree.
+    What it wins over any candidate, over the published strategy's winner, and loses to the best; and the share of the
+    steps that it spends. Intervals are over pools; differences of strategies are taken pool by pool.
     """
+    means = {name: [_means(strategy, pool, repetitions) for pool in pools] for name, strategy in STRATEGIES.items()}
+    about = {"candidates from": pools[0].candidates_from, "sparsity": pools[0].sparsity, "pools": len(pools)}
     rows = []
-    for name, strategy in STRATEGIES.items():
-        found = [
-            regret(
-                strategy,
-                pool.replay,
-                pool.final,
-                candidates=DRAWN,
-                examples=pool.examples.shape[2] // 2,
-                repetitions=repetitions,
-            )
-            for pool in pools
-        ]
-        over_pools = {
-            key: asdict(mean_interval([float(getattr(one, key).mean()) for one in found]))
-            for key in ("lost", "gained", "share")
-        }
-        about = {"candidates from": pools[0].candidates_from, "sparsity": pools[0].sparsity, "pools": len(pools)}
+    for name, found in means.items():
+        values = {key: [each[key] for each in found] for key in ("lost", "gained", "share")}
+        published = [each["gained"] for each in means["published"]]
+        values["over published"] = list(np.subtract(values["gained"], published))
+        over_pools = {key: asdict(mean_interval(each)) for key, each in values.items()}
         rows.append({**about, "strategy": name, **over_pools})
     return rows
+
+
+def _means(strategy: Strategy, pool: TrainedPool, repetitions: int) -> dict[str, float]:
+    drawn = {"candidates": DRAWN, "examples": pool.examples.shape[2] // 2, "repetitions": repetitions}
+    found = regret(strategy, pool.replay, pool.final, **drawn)
+    return {key: float(values.mean()) for key, values in vars(found).items()}
 
 
 def _of_learning(folder: Path, settings: Sequence[Setting]) -> list[dict[str, Any]]:
@@ -147,9 +145,9 @@ def describe(found: dict[str, Any]) -> str:
     for row in found["strategies"]:
         if about != (about := (row["candidates from"], row["sparsity"], row["pools"])):
             lines += ["", f"{about[0]}, sparsity {about[1]:.2%}, {about[2]} pools"]
-            lines.append(f"  {'strategy':<28} {'steps':>6} {'points won over any one':>26} {'lost to the best':>26}")
-        won, lost = (_points(row[key]) for key in ("gained", "lost"))
-        lines.append(f"  {row['strategy']:<28} {row['share']['estimate']:>6.0%} {won:>26} {lost:>26}")
+            lines.append(f"  {'strategy':<28} {'steps':>6}" + "".join(f"{title:>26}" for title in COLUMNS.values()))
+        figures = "".join(f"{_points(row[key]):>26}" for key in COLUMNS)
+        lines.append(f"  {row['strategy']:<28} {row['share']['estimate']:>6.0%}{figures}")
     lines += ["", "points more than the winner of the plain pool, at as many early evaluations"]
     for row in found["learning"]:
         lines.append(f"  {row['sparsity']:>7.2%}  {row['search']:<34} {_points(row['gained']):>26}")

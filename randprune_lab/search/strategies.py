@@ -6,6 +6,7 @@ what comes back. The same strategy thus runs in a search, on many machines, or o
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -114,10 +115,11 @@ class SuccessiveHalving(Published):
     """The best 1 / eta go on, round by round, each round with the same share of the budget.
 
     (Karnin, Koren and Somekh 2013; Jamieson and Talwalkar 2016.) Steps that a round leaves over, because it stops
-    where there is an evaluation, go to the next.
+    where there is an evaluation, go to the next. A budget that does not reach the first evaluation so is spent in fewer
+    rounds, with a larger eta.
 
     Args:
-        eta: one candidate in so many goes on, rounded up.
+        eta: one candidate in so many goes on, rounded up, or in more.
         budget: steps to spend at most, as a share of those of all candidates trained to the end.
     """
 
@@ -131,26 +133,33 @@ class SuccessiveHalving(Published):
         check_range("budget", self.budget, low=0, low_open=True, high=1)
 
     def stages(self, candidates: int, total_steps: int, every: int) -> list[Stage]:
-        sizes = [candidates]
-        while sizes[-1] > self.eta:
-            sizes.append(math.ceil(sizes[-1] / self.eta))
-        allowed = int(self.budget * candidates * total_steps + 1e-6)
+        for eta in itertools.count(self.eta):
+            sizes = [candidates]
+            while sizes[-1] > eta:
+                sizes.append(math.ceil(sizes[-1] / eta))
+            if (stops := self._stops(sizes, total_steps, every))[0] > 0:
+                break
+            if len(sizes) == 1:
+                raise ConfigError(
+                    f"a budget of {self.budget:g} gives each of {candidates} candidates "
+                    f"{int(self.budget * total_steps + 1e-6)} steps, and they are evaluated after {every}; "
+                    "raise it, or evaluate more often"
+                )
+        keep = [*sizes[1 : len(stops)], 1]
+        return [self._stage(stop, _best(size)) for stop, size in zip(stops, keep, strict=True)]
+
+    def _stops(self, sizes: Sequence[int], total_steps: int, every: int) -> list[int]:
+        """The steps after which rounds of so many candidates end; the first is 0 if the budget is too small for it."""
+        allowed = int(self.budget * sizes[0] * total_steps + 1e-6)
         stops = [0]
         spent = 0
         for number, size in enumerate(sizes, start=1):
             reach = stops[-1] + (allowed * number // len(sizes) - spent) // size
             stops.append(total_steps if reach >= total_steps else reach // every * every)
             spent += size * (stops[-1] - stops[-2])
-            if stops[1] == 0:
-                raise ConfigError(
-                    f"a budget of {self.budget:g} gives each of {candidates} candidates {reach} steps in the first of "
-                    f"{len(sizes)} rounds, and they are evaluated after {every}; raise it, or evaluate more often"
-                )
-            if stops[-1] == total_steps:
+            if stops[-1] in (0, total_steps):
                 break
-        stops = stops[1:]
-        keep = [*sizes[1 : len(stops)], 1]
-        return [self._stage(stop, _best(size)) for stop, size in zip(stops, keep, strict=True)]
+        return stops[1:]
 
 
 @dataclass(frozen=True, kw_only=True)
