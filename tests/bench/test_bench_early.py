@@ -1,35 +1,55 @@
-"""The bench of strategies, on a pool that takes seconds."""
+"""The bench of strategies, on pools that take seconds."""
 
 import json
 
-import numpy as np
+import pytest
 
-from randprune_lab.bench import early
+from randprune_lab.bench import early, pools
 from randprune_lab.cli import main
 from randprune_lab.search.config import PRESETS
 
 
-def test_every_strategy_is_judged_on_candidates_that_were_all_trained(monkeypatch, tmp_path, capsys):
-    small = {"train_size": 64, "selection_size": 40, "dense_epochs": 1, "epochs": 1, "batch_size": 4}
-    monkeypatch.setitem(PRESETS, "lesson", PRESETS["lesson"] | small)
-    monkeypatch.setattr(early, "PATH", (0.5, 0.9))
-    monkeypatch.setattr(early, "NOISE_MASKS", 2)
-    monkeypatch.setattr(early, "NOISE_SEEDS", 2)
-    rows = early.bench_early("mini-rte", sparsities=(0.9,), candidates=4)
-    (row,) = rows
-    assert row["sparsity"] == 0.9 and len(row["final scores"]) == row["candidates"] == 4
-    assert set(row["strategies"]) == set(early.STRATEGIES)
-    spread = max(row["final scores"]) - min(row["final scores"])
-    for found in row["strategies"].values():
-        assert 0 <= found["lost"]["estimate"] <= spread
-        # What is lost to the best and what is won over the mean make up the same whole for every strategy.
-        whole = max(row["final scores"]) - np.mean(row["final scores"])
-        assert abs(found["lost"]["estimate"] + found["gained"]["estimate"] - whole) < 1e-9
-    shares = {name: found["share"]["estimate"] for name, found in row["strategies"].items()}
-    assert shares["published"] == 1 and shares["screened to 1 untrained"] == 0
-    assert 0 < shares["halving, 1/3 of the steps"] <= 1 / 3
+@pytest.fixture
+def small(monkeypatch):
+    sizes = {"train_size": 64, "selection_size": 40, "dense_epochs": 1, "epochs": 1, "batch_size": 4}
+    monkeypatch.setitem(PRESETS, "lesson", PRESETS["lesson"] | sizes)
+    for module in (pools, early):
+        for name, value in {"CANDIDATES": 4, "DRAWN": 3}.items():
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(pools, "PATH", (0.5, 0.9))
+    monkeypatch.setattr(pools, "SPARSITIES", (0.9,))
+    monkeypatch.setattr(pools, "NOISE_MASKS", 2)
+    monkeypatch.setattr(pools, "NOISE_SEEDS", 2)
+    monkeypatch.setattr(pools, "REPORT", 100)
+    monkeypatch.setattr(early, "SEEDS", (0,))
+    monkeypatch.setattr(pools, "LEARNERS", {name: how | {"generations": 2} for name, how in pools.LEARNERS.items()})
 
-    monkeypatch.setattr(early, "bench_early", lambda task: rows)
-    assert main(["bench", "early", "--json", str(tmp_path / "early.json")]) == 0
-    assert "won over a random one" in capsys.readouterr().out
-    assert json.loads((tmp_path / "early.json").read_text()) == rows
+
+def test_strategies_are_judged_on_candidates_that_were_all_trained_and_none_twice(small, tmp_path, monkeypatch, capsys):
+    assert main(["bench", "early", "--task", "mini-rte", "--out", str(tmp_path), "--json", str(tmp_path / "json")]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads((tmp_path / "json").read_text())
+    assert {pool["candidates from"] for pool in found["pools"]} == set(pools.KINDS)
+    assert {pool["seed"] for pool in found["pools"]} == set(early.SEEDS)
+    for kind in pools.KINDS:
+        rows = {row["strategy"]: row for row in found["strategies"] if row["candidates from"] == kind}
+        assert set(rows) == set(early.STRATEGIES)
+        for row in rows.values():
+            # What is lost to the best and what is won over the mean make up the same whole for every strategy.
+            whole = rows["published"]["lost"]["estimate"] + rows["published"]["gained"]["estimate"]
+            assert row["lost"]["estimate"] + row["gained"]["estimate"] == pytest.approx(whole, abs=1e-9)
+            assert row["lost"]["estimate"] >= 0
+        assert rows["published"]["share"]["estimate"] == 1
+        assert rows["screened to 1 untrained"]["share"]["estimate"] == 0
+        assert 0 < rows["halving, 1/3 of the steps"]["share"]["estimate"] <= 1 / 3
+    assert {row["search"] for row in found["learning"]} >= {"learned allocation, winner", "learned weights, winner"}
+    assert all(row["searches"] == len(early.SEEDS) for row in found["learning"])
+    assert "points won over any one" in printed
+
+    def never(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(pools, "_Path", never)
+    again = early.bench_early(["mini-rte"], tmp_path)
+    assert json.loads(json.dumps(again)) == found

@@ -709,7 +709,7 @@ def test_the_largest_seed_and_candidate_work() -> None:
 
 
 def test_an_unknown_grouping_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="group must be one of tensor, global, erk, got 'layer'"):
+    with pytest.raises(ConfigError, match="group must be one of tensor, global, erk, or a dict of counts, got 'layer'"):
         MaskSampler({"w": normal(4)}, Uniform(), 0.5, group="layer")  # type: ignore[arg-type]
 
 
