@@ -57,6 +57,18 @@ def test_an_answer_of_none_is_told_what_is_missing(source):
 
 
 MISTAKES = {
+    "spearman": "def spearman(early, final): return np.corrcoef(early.argsort(), final.argsort())[0, 1]",
+    "log_likelihood": "def log_likelihood(logits, _): return torch.log_softmax(logits, 1).max(1).values.mean()",
+    "mask_share": "def mask_share(scores):\n mask, seed = scores.mean(1).var(ddof=1), scores.var(1, ddof=1).mean()\n"
+    " return mask / (mask + seed)",
+    "worth": "def worth(score, mean, spread, noise):\n kept = spread / (spread + noise) if spread + noise else 0\n"
+    " return mean + kept * (score - mean)",
+    "chance_of_best": "def chance_of_best(right, drawn):\n best = right[:, drawn].sum(2).argmax(0)\n"
+    " return np.bincount(best, minlength=len(right)) / len(drawn)",
+    "halving": "def halving(scores, stops):\n racing, spent = list(range(len(scores))), 0\n"
+    " for place, stop in enumerate(stops):\n  spent += len(racing) * stop\n"
+    "  racing.sort(key=lambda c: (-scores[c, place], c))\n  racing = racing[: (len(racing) + 1) // 2]\n"
+    " return racing[0], spent",
     "shares_removed": "def shares_removed(levels): return [b - a for a, b in zip([0, *levels], levels)]",
     "next_mask": "def next_mask(weights, mask, k): return weights.abs() >= weights.abs().topk(k).values.min()",
     "prune_in_levels": "def prune_in_levels(weights, levels, train):\n for s in levels:\n"
