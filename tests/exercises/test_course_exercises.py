@@ -57,6 +57,12 @@ def test_an_answer_of_none_is_told_what_is_missing(source):
 
 
 MISTAKES = {
+    "paired_error": "def paired_error(a, b):\n a, b = (np.array(x, dtype=float) for x in (a, b))\n"
+    " return a.mean() - b.mean(), ((a.var(ddof=1) + b.var(ddof=1)) / len(a)) ** 0.5",
+    "average_rank": "def average_rank(scores):\n"
+    " return dict(zip(scores, rankdata(-np.array(list(scores.values())), axis=0, method='min').mean(axis=1)))",
+    "surely_ahead": "def surely_ahead(gains, t):\n arm = t * np.std(gains) / len(gains) ** 0.5\n"
+    " return 'ahead' if np.mean(gains) > arm else 'behind' if np.mean(gains) < -arm else 'cannot tell'",
     "spearman": "def spearman(early, final): return np.corrcoef(early.argsort(), final.argsort())[0, 1]",
     "log_likelihood": "def log_likelihood(logits, _): return torch.log_softmax(logits, 1).max(1).values.mean()",
     "mask_share": "def mask_share(scores):\n mask, seed = scores.mean(1).var(ddof=1), scores.var(1, ddof=1).mean()\n"
