@@ -13,6 +13,7 @@ from jaxtyping import Bool
 
 from randprune_lab.analysis.confidence import Confidence, confidence
 from randprune_lab.analysis.intervals import Interval, accuracy_interval, score_difference, score_interval
+from randprune_lab.analysis.variance import VarianceSplit, variance_split
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import Units, load_arrays, load_predictions, read_config, read_journal
@@ -83,6 +84,16 @@ class RunRecord:
         examples = [load_arrays(self.path, name)["examples"] for name in names]
         last = [each[-self.config.early_last :].mean(axis=0) for each in examples]
         return confidence(np.stack(last), winner=racing.index(selection["winner"]))
+
+    def noise(self, level: int, method: str = "randomized") -> VarianceSplit | None:
+        """How much of an early score (mean log-likelihood) is the mask; None if none was trained with other seeds."""
+        prefix = f"{method}-level-{level}/noise-"
+        scores: dict[int, list[float]] = {}
+        for name, unit in self.units.items():
+            if name.startswith(prefix):
+                scores.setdefault(unit["mask"], []).append(unit["score"])
+        whole = [each for each in scores.values() if len(each) == self.config.noise_seeds]
+        return variance_split(np.array(whole)) if len(whole) > 1 else None
 
     @cached_property
     def task(self) -> Task:
@@ -156,13 +167,15 @@ class RunRecord:
             **self._trained(f"{method}-level-{level}"),
         }
 
-    def _confidence(self, level: int, method: str) -> dict[str, float] | None:
+    def _confidence(self, level: int, method: str) -> dict[str, Any] | None:
         if (sure := self.confidence(level, method)) is None:
             return None
+        noise = self.noise(level, method)
         return {
             "chance_of_best": float(sure.chance_of_best[sure.winner]),
             "expected_loss": sure.expected_loss,
             "winners_curse": sure.winners_curse,
+            "mask_share": None if noise is None else asdict(noise.share),
         }
 
     def _trained(self, name: str) -> dict[str, Any]:

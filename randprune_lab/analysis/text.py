@@ -66,7 +66,16 @@ def _candidates(record: RunRecord, level: int) -> list[str]:
             f"  how sure     best of these with a chance of {sure.chance_of_best[sure.winner]:.2f}; in log-likelihood "
             f"{sure.expected_loss:.4f} short of the best, and {sure.winners_curse:.4f} too good to be true"
         )
+        lines.append(f"  noise floor  {_noise(record, level)}")
     return lines
+
+
+def _noise(record: RunRecord, level: int) -> str:
+    if (noise := record.noise(level)) is None:
+        return "not measured; --noise-seeds 3 trains masks again with other seeds"
+    share = noise.share
+    interval = f"{share.estimate:.2f} [{share.low:.2f}, {share.high:.2f}]"
+    return f"{interval} of an early score's variance is the mask, the rest is the training seed"
 
 
 def _rule(rule: dict[str, object]) -> str:

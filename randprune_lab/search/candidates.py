@@ -50,6 +50,7 @@ class Level:
     scoring: Encoded
     teacher: Teacher | None
     drawing: Drawing
+    training_seed: int = 0  # 0 is the one that candidates are compared with; others only measure the noise
 
     @property
     def total_steps(self) -> int:
@@ -59,7 +60,8 @@ class Level:
     @property
     def training(self) -> TrainingConfig:
         """Settings of an early evaluation, the same for all candidates."""
-        return self.config.early_training(derived_seed(self.config.seed, "early", self.number))
+        other = (self.training_seed,) if self.training_seed else ()
+        return self.config.early_training(derived_seed(self.config.seed, "early", self.number, *other))
 
     def start_with(self, candidate: int) -> MaskSet:
         """The mask of a candidate, drawn from the level's starting weights, which the model then has."""

@@ -92,6 +92,9 @@ class RunConfig:
     generations: int = _option(1, "the candidates come in so many generations, each of which may learn")
     learn_rate: float = _option(0.5, "how much of what a generation taught replaces what was held before, 0 to 1")
     allocation_spread: float = _option(0.5, "of learning the allocation: spread of its log-odds at the beginning")
+    noise_seeds: int = _option(
+        0, "train the first masks of a level early again with so many other seeds, to split a score into mask and seed"
+    )
     early_epochs: int = _option(1, "epochs of an early evaluation")
     early_rate: float = _option(4.0, "learning rate of an early evaluation, as a multiple of the normal one")
     early_last: int = _option(10, "an early score is the mean of so many last evaluations")
@@ -154,6 +157,11 @@ class RunConfig:
         if self.learn == "allocation" and self.group != "tensor":
             raise ConfigError(f"what learns the allocation sets it itself; leave group out, got {self.group!r}")
         check_count("generations", self.generations)
+        check_count("noise_seeds", self.noise_seeds, low=0)
+        if self.noise_seeds == 1:
+            raise ConfigError(
+                "noise_seeds must be 0, or at least 2: the seeds of one mask are compared with each other"
+            )
         check_range("learn_rate", self.learn_rate, low=0, high=1)
         check_range("allocation_spread", self.allocation_spread, low=0)
         for name in ("candidates", "screen"):

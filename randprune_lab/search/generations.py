@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from randprune_lab.search.candidates import Level
-from randprune_lab.search.executors import Executor
+from randprune_lab.search.executors import Executor, Job
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.pool import Pool
 from randprune_lab.search.strategies import Published, Strategy
+
+NOISE_MASKS = 6
+"""Masks at most that are trained again with other seeds."""
 
 log = logging.getLogger("randprune_lab")
 
@@ -39,7 +43,24 @@ class Generations:
             candidates,
             selection["steps"],
         )
+        if self.level.config.noise_seeds:
+            self._noise(min(NOISE_MASKS, candidates))
         return self.level, int(selection["winner"])
+
+    def _noise(self, masks: int) -> None:
+        """Train the first masks with seeds of their own each: shared ones would count as no noise."""
+        per_mask, last = self.level.config.noise_seeds, self.level.config.early_last
+        for mask in range(masks):
+            for number in range(per_mask):
+                seed = 1 + mask * per_mask + number
+                level = replace(self.level, training_seed=seed)
+                self.folder.unit(f"{self.level.name}/noise-{mask}-{number}", partial(self._other, level, mask, last))
+
+    def _other(self, level: Level, mask: int, last: int) -> dict[str, Any]:
+        (found,) = self.executor.evaluate(level, [Job(mask, level.total_steps)], self.progress)
+        score = found.score("log-loss", last)
+        log.info("%s: mask %d with training seed %d: %.4f", level.name, mask, level.training_seed, score)
+        return {"mask": mask, "seed": level.training_seed, "score": score, "steps": level.total_steps}
 
     def _generation(self, number: int, size: int) -> dict[str, Any]:
         """Race one generation, and let the next learn from the better half of those who raced."""

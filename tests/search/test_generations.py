@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import randprune_lab as rl
+from randprune_lab.analysis.text import describe_run
+from randprune_lab.analysis.variance import variance_split
 from randprune_lab.errors import ConfigError
 from randprune_lab.search.drawing import redraw
 from randprune_lab.search.executors import OnDask
@@ -111,8 +113,28 @@ def test_any_strategy_can_judge_a_generation(strategy, config, tmp_path):
         ({"learn": "allocation", "group": "erk"}, "leave group out"),
         ({"learn_rate": 1.5}, "learn_rate must be"),
         ({"generations": 0}, "generations"),
+        ({"noise_seeds": 1}, "noise_seeds must be 0, or at least 2"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(wrong, message, config):
     with pytest.raises(ConfigError, match=message):
         dataclasses.replace(config, **wrong)
+
+
+def test_the_noise_floor_is_measured_with_other_seeds_and_chooses_nothing(config, finished, tmp_path):
+    asked = dataclasses.replace(config, noise_seeds=2, levels=(0.5,), baselines=())
+    path = rl.run(asked, tmp_path / "run", progress=False)
+    record, plain = rl.RunRecord.load(path), rl.RunRecord.load(finished)
+    trained = [unit for name, unit in record.units.items() if "/noise-" in name]
+    assert len(trained) == 3 * 2 and len({unit["seed"] for unit in trained}) == 6
+    assert len({unit["score"] for unit in trained}) == 6, "every seed trains otherwise"
+    assert record.units["randomized-level-1"]["mask_sha256"] == plain.units["randomized-level-1"]["mask_sha256"]
+    scores = np.array([unit["score"] for unit in trained]).reshape(3, 2)
+    assert record.noise(1) == variance_split(scores) and plain.noise(1) is None
+    assert "score's variance is the mask" in describe_run(record)
+    assert "not measured; --noise-seeds 3" in describe_run(plain)
+    lines = (path / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
+    stopped = next(i for i, line in enumerate(lines) if "/noise-1-0" in line)
+    (path / "journal.jsonl").write_text("".join(lines[:stopped]), "utf-8")
+    rl.run(asked, path, resume=True, progress=False)
+    assert results(path) == {key: value for key, value in record.summary().items() if key != "run"}
