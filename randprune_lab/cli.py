@@ -72,6 +72,16 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     sub.add_argument("--json", action="store_true", help="print it as one JSON object")
 
+    sub = add("export", _export, "write the winner of a run as a folder to hand on, with a model card")
+    sub.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new folder to write")
+    sub.add_argument(
+        "--format",
+        choices=("dense", "sparse"),
+        default="dense",
+        help="dense: for every reader of transformers; sparse: a small file that rl.load_sparse reads (default: dense)",
+    )
+
     sub = add("tasks", _tasks, "list the tasks, or describe data of one's own")
     _add_fields(sub, only=("glue_dir", *OWN_DATA))
     sub.add_argument("--json", action="store_true", help="print them as JSON")
@@ -162,6 +172,13 @@ def _show(options: argparse.Namespace) -> int:
     from randprune_lab.analysis.record import RunRecord
 
     return _print_run(RunRecord.load(options.run), options.json)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from randprune_lab.export import export_run
+
+    print(export_run(options.run, options.out, options.format))
+    return 0
 
 
 def _tasks(options: argparse.Namespace) -> int:

@@ -27,9 +27,10 @@ FLOORS = [
     {"errors", "files"},
     {"masks", "tasks", "models", "mean_pooled_bert", "structured", "tiny"},
     {"training"},
+    {"interop"},
     {"search"},
     {"analysis", "viz"},
-    {"report", "bench", "exercises"},
+    {"report", "bench", "exercises", "export"},
     {"cli"},
 ]
 PARTS = set().union(*FLOORS)
@@ -126,7 +127,7 @@ def test_masks_are_mathematics_alone():
     assert {used for module, used in USES if part(module) == "masks"} <= {"errors", "files", "masks"}
 
 
-@pytest.mark.parametrize("top", ["report", "bench", "exercises"])
+@pytest.mark.parametrize("top", ["report", "bench", "exercises", "export"])
 def test_only_the_command_line_imports_what_stands_below_it_and_nothing_the_command_line(top):
     assert {part(module) for module, used in USES if used == top} <= {"cli", top}
     assert {module for module, used in USES if used == "cli"} == set()
