@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ def from_parametrize(model: nn.Module) -> MaskSet:
     masks = {}
     for name, module in unwrapped(model).named_modules():
         for attribute in _parametrized(module):
-            found = [part.kept for part in module.parametrizations[attribute] if isinstance(part, MaskedWeight)]
+            found = [part.kept for part in _parametrizations(module)[attribute] if isinstance(part, MaskedWeight)]
             masks[_join(name, attribute)] = torch.stack(found).all(0)
     return _some(masks, model, "to_parametrize")
 
@@ -148,10 +148,14 @@ def _pruned(module: nn.Module) -> list[str]:
 
 def _parametrized(module: nn.Module) -> list[str]:
     """Attributes of `module` that a `MaskedWeight` masks."""
-    if not parametrize.is_parametrized(module):
-        return []
-    found = module.parametrizations.items()
+    found = _parametrizations(module).items()
     return [name for name, parts in found if any(isinstance(part, MaskedWeight) for part in parts)]
+
+
+def _parametrizations(module: nn.Module) -> dict[str, Iterable[nn.Module]]:
+    if not isinstance(found := getattr(module, "parametrizations", None), nn.ModuleDict):
+        return {}
+    return {name: parts for name, parts in found.items() if isinstance(parts, parametrize.ParametrizationList)}
 
 
 def _join(module: str, attribute: str) -> str:
