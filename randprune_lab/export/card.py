@@ -25,7 +25,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 {imports}
 weights, mask = rl.load_sparse(f"{{folder}}/model.sparse.safetensors")
 config = AutoConfig.from_pretrained(folder)
-model = AutoModelForSequenceClassification.from_pretrained(None, config=config, state_dict=weights)
+model = AutoModelForSequenceClassification.from_config(config).eval()
+model.load_state_dict(weights)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 """,
 }
