@@ -76,6 +76,16 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table to write, as CSV")
 
+    sub = add("export", _export, "write the winner of a run as a folder to hand on, with a model card")
+    sub.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new folder to write")
+    sub.add_argument(
+        "--format",
+        choices=("dense", "sparse"),
+        default="dense",
+        help="dense: for every reader of transformers; sparse: a small file that rl.load_sparse reads (default: dense)",
+    )
+
     sub = add("tasks", _tasks, "list the tasks, or describe data of one's own")
     _add_fields(sub, only=("glue_dir", *OWN_DATA))
     sub.add_argument("--json", action="store_true", help="print them as JSON")
@@ -177,6 +187,13 @@ def _results(options: argparse.Namespace) -> int:
     with atomic_path(options.out) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f")
     print(f"{len(table)} rows: {options.out}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from randprune_lab.export import export_run
+
+    print(export_run(options.run, options.out, options.format))
     return 0
 
 

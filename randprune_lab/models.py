@@ -87,6 +87,7 @@ def load_model(
                 config=config,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,  # a head for another number of labels
+                use_safetensors=True,  # the other kind of checkpoint is a pickle
                 output_loading_info=True,
             )
     _check_weights(model, loading, name)

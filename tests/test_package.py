@@ -27,9 +27,10 @@ FLOORS = [
     {"errors", "files"},
     {"masks", "tasks", "models", "mean_pooled_bert", "structured", "tiny"},
     {"training"},
+    {"interop"},
     {"search"},
     {"analysis", "viz"},
-    {"report", "bench", "exercises"},
+    {"report", "bench", "exercises", "export"},
     {"cli"},
 ]
 PARTS = set().union(*FLOORS)
@@ -104,9 +105,18 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = randprune_lab.Votting
 
 
-def test_the_version_is_said_once_and_again_alike():
-    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
-    assert project["version"] == randprune_lab.__version__
+def test_the_version_is_said_everywhere_alike():
+    root, version = PACKAGE.parent, randprune_lab.__version__
+    assert tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"] == version
+    assert f"\nversion: {version}\n" in (root / "CITATION.cff").read_text("utf-8")
+    assert re.findall(r"^## (\S+)", (root / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)[0] == version
+
+
+def test_types_are_shipped():
+    """With this file, checkers of those who use the package read its annotations."""
+    assert (PACKAGE / "py.typed").is_file()
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))
+    assert "py.typed" in project["tool"]["setuptools"]["package-data"]["randprune_lab"]
 
 
 # --- floors ---
@@ -126,7 +136,7 @@ def test_masks_are_mathematics_alone():
     assert {used for module, used in USES if part(module) == "masks"} <= {"errors", "files", "masks"}
 
 
-@pytest.mark.parametrize("top", ["report", "bench", "exercises"])
+@pytest.mark.parametrize("top", ["report", "bench", "exercises", "export"])
 def test_only_the_command_line_imports_what_stands_below_it_and_nothing_the_command_line(top):
     assert {part(module) for module, used in USES if used == top} <= {"cli", top}
     assert {module for module, used in USES if used == "cli"} == set()
@@ -144,6 +154,28 @@ def test_no_pickle_is_read_or_written():
         names = set(imported(module))
         assert not {name.partition(".")[0] for name in names} & modules, module
         assert not (calls | names) & functions, module
+
+
+def test_no_library_is_told_to_run_code_from_files():
+    """Options that open pickles, or run code that comes with a model."""
+    dangerous = {
+        ("allow_pickle", True),
+        ("weights_only", False),
+        ("trust_remote_code", True),
+        ("use_safetensors", False),
+    }
+    for module in MODULES:
+        keywords = [word for node in ast.walk(tree(module)) if isinstance(node, ast.Call) for word in node.keywords]
+        given = {(word.arg, word.value.value) for word in keywords if isinstance(word.value, ast.Constant)}
+        assert not given & dangerous, module
+        readers = [
+            node
+            for node in ast.walk(tree(module))
+            if isinstance(node, ast.Call) and "ForSequence" in ast.unparse(node.func)
+        ]
+        for reader in readers:
+            if ast.unparse(reader.func).endswith(".from_pretrained"):
+                assert "use_safetensors" in {word.arg for word in reader.keywords}, module
 
 
 def test_no_path_of_one_machine():

@@ -25,7 +25,7 @@ def write_masks(path: str | Path, masks: Mapping[str, Bool[Tensor, "..."]], fing
     shapes = {name: list(mask.shape) for name, mask in masks.items()}
     metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "sha256": fingerprint}
     with atomic_path(path) as temporary:
-        save_file({name: _encode(mask) for name, mask in masks.items()}, temporary, metadata)
+        save_file({name: encode_mask(mask) for name, mask in masks.items()}, temporary, metadata)
 
 
 def read_masks(path: str | Path) -> tuple[dict[str, Bool[Tensor, "..."]], str]:
@@ -38,7 +38,7 @@ def read_masks(path: str | Path) -> tuple[dict[str, Bool[Tensor, "..."]], str]:
             if metadata.get("format") != FORMAT:
                 raise FileError(f"{path} holds no mask set (format {metadata.get('format')!r}, not {FORMAT!r})")
             shapes = json.loads(metadata["shapes"])
-            masks = {name: _decode(file.get_tensor(name), shape) for name, shape in shapes.items()}
+            masks = {name: decode_mask(file.get_tensor(name), shape) for name, shape in shapes.items()}
             return masks, metadata.get("sha256", "")
     except FileNotFoundError:
         raise FileError(f"there is no mask file at {path}") from None
@@ -50,7 +50,7 @@ def read_masks(path: str | Path) -> tuple[dict[str, Bool[Tensor, "..."]], str]:
         raise FileError(f"mask file {path} is damaged or truncated ({error}); write it again") from error
 
 
-def _encode(mask: Bool[Tensor, "..."]) -> UInt8[np.ndarray, " n"]:
+def encode_mask(mask: Bool[Tensor, "..."]) -> UInt8[np.ndarray, " n"]:
     """The gaps between kept weights as bytes, 255 meaning "255 further and go on", Huffman-coded by zlib.
 
     Within 1 % of the information-theoretic size, `N H(sparsity)` bits, for masks without a pattern.
@@ -63,7 +63,8 @@ def _encode(mask: Bool[Tensor, "..."]) -> UInt8[np.ndarray, " n"]:
     return np.frombuffer(packer.compress(code.tobytes()) + packer.flush(), dtype=np.uint8)
 
 
-def _decode(packed: UInt8[np.ndarray, " n"], shape: list[int]) -> Bool[Tensor, "..."]:
+def decode_mask(packed: UInt8[np.ndarray, " n"], shape: list[int]) -> Bool[Tensor, "..."]:
+    """The mask of this shape that `encode_mask` made these bytes of."""
     code = np.frombuffer(zlib.decompress(packed.tobytes()), dtype=np.uint8)
     steps = np.where(code == 255, 255, code.astype(np.int64) + 1)
     mask = np.zeros(int(np.prod(shape)), dtype=bool)

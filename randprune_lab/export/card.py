@@ -1,0 +1,181 @@
+"""The model card of an exported winner: what it is, how it was found, how good it is, how to load it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from randprune_lab.analysis.record import RunRecord
+from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.models import MODELS
+from randprune_lab.tasks.spec import suffixed
+
+PAPER = "[Li, Gao, Lei and Xu, Findings of EMNLP 2023](https://arxiv.org/abs/2310.13183)"
+
+LOADING = {
+    "dense": """\
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+{imports}
+model = AutoModelForSequenceClassification.from_pretrained(folder)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+""",
+    "sparse": """\
+import randprune_lab as rl
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+{imports}
+weights, mask = rl.load_sparse(f"{{folder}}/model.sparse.safetensors")
+config = AutoConfig.from_pretrained(folder)
+model = AutoModelForSequenceClassification.from_config(config).eval()
+model.load_state_dict(weights)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+""",
+}
+FURTHER = {
+    "dense": "`rl.MaskSet.load` reads the masks in `mask.safetensors`; `rl.MaskCallback` holds them in training.",
+    "sparse": "`weights` are dense tensors, bit for bit those that were trained; `mask` says which of them were kept.",
+}
+
+
+def model_card(record: RunRecord, mask: MaskSet, format: str) -> str:
+    """The card as Markdown. It names no paths of the machine that the run was made on."""
+    parts = [
+        _head(record),
+        _method(record, mask),
+        _scores(record),
+        _layers(mask),
+        _seeds(record),
+        _loading(record, format),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(record: RunRecord) -> str:
+    task, model = record.task, _public(record.config.model)
+    task_kind = "regression" if task.regression else "classification"
+    return f"""\
+---
+library_name: transformers
+pipeline_tag: text-classification
+tags: [pruning, sparsity, randprune-lab]
+---
+
+# {model}, pruned for {task.name}
+
+A text {task_kind} model with exact zeros, found and trained by randprune_lab {_version(record)}."""
+
+
+def _method(record: RunRecord, mask: MaskSet) -> str:
+    config, unit = record.config, _unit(record)
+    layers = f", its first {config.layers} layers" if config.layers else ""
+    levels = " → ".join(f"{level:g}" for level in config.levels)
+    data = record.units["data"]
+    reports = ", ".join(str(data[suffixed("report", each)]) for each in record.task.report_sets)
+    return f"""\
+## Method
+
+Randomized pruning masks ({PAPER}): at each level of sparsity, candidates are drawn, evaluated early, and the best is
+trained with.
+
+| | |
+|---|---|
+| pruned | {_public(config.model)}{layers} |
+| sparsity | {mask.sparsity:.4%} of {mask.size:,} prunable weights removed, {mask.kept:,} kept |
+| levels | {levels} |
+| mask rule | {_rule(unit["mask"]["rule"])}, group {config.group} |
+| candidates at a level | {config.candidates}, early evaluation: {config.early_strategy} |
+| task | {record.task.name}: {data["train"]} train, {data["selection"]} selection, {reports} report examples |
+| data fingerprint | {data["fingerprint"][:16]} |
+| protocol | {_protocol(config.protocol)} |"""
+
+
+def _scores(record: RunRecord) -> str:
+    last = len(record.config.levels)
+    names = {"dense": "dense, before pruning"}
+    names |= {f"{method}-level-{last}": _method_name(method) for method in record.methods}
+    columns = [suffixed(record.task.primary_metric, each) for each in record.task.report_sets]
+    rows = [
+        f"| {label} | " + " | ".join(str(record.score(name, each)) for each in record.task.report_sets) + " |"
+        for name, label in names.items()
+    ]
+    differences = [
+        f"- less {row['baseline']}, {row['metric'].replace('_', ' ')}: "
+        f"{row['estimate']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+        for row in record.differences()
+        if row["level"] == last
+    ]
+    heading = f"| report split | {' | '.join(column.replace('_', ' ') for column in columns)} |"
+    table = "\n".join([heading, "|---" * (len(columns) + 1) + "|", *rows])
+    paired = (
+        "\n\nThis model against the baselines, paired by example:\n\n" + "\n".join(differences) if differences else ""
+    )
+    return f"## Scores\n\nWith 95 % intervals, over the examples of the report split.\n\n{table}{paired}"
+
+
+def _layers(mask: MaskSet) -> str:
+    rows = [
+        f"| {name} | {'×'.join(map(str, kept.shape))} | {int(kept.sum()):,} | {1 - float(kept.double().mean()):.4%} |"
+        for name, kept in mask.items()
+    ]
+    return "\n".join(["## Sparsity by layer", "", "| weight | shape | kept | sparsity |", "|---|---|---|---|", *rows])
+
+
+def _seeds(record: RunRecord) -> str:
+    unit = _unit(record)
+    packages = (record.environment or {}).get("packages", {})
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items()) or "not recorded"
+    return f"""\
+## Seeds and versions
+
+| | |
+|---|---|
+| seed of the run | {record.config.seed} |
+| seed of the last level's masks | {unit["mask"]["seed"]} |
+| winner | candidate {unit["winner"]} |
+| SHA-256 of the masks | {unit["mask_sha256"]} |
+| SHA-256 of the weights | {unit["weights_sha256"]} |
+| versions | {versions} |"""
+
+
+def _loading(record: RunRecord, format: str) -> str:
+    model = MODELS.get(record.config.model)
+    own = getattr(model, "mean_pooled", model is not None)  # its architecture is in the package
+    imports = "import randprune_lab.mean_pooled_bert  # its architecture\n" if own else ""
+    code = LOADING[format].format(imports=imports)
+    return f"## How to load\n\n```python\n{code}```\n\nwhere `folder` is this folder. {FURTHER[format]}"
+
+
+# --- words ---
+
+
+def _unit(record: RunRecord) -> dict[str, Any]:
+    return record.units[record.units["model"]["weights"]]
+
+
+def _public(model: str) -> str:
+    """A model's name, a hub id, or the last part of a folder's path."""
+    return Path(model).name if Path(model).is_absolute() or Path(model).is_dir() else model
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    settings = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in rule.items() if name != "rule")
+    return f"{rule['rule']}, {settings}" if settings else str(rule["rule"])
+
+
+def _method_name(method: str) -> str:
+    return {
+        "randomized": "**randomized: this model**",
+        "imp": "imp: magnitude masks",
+        "uniform": "uniform: random masks",
+    }[method]
+
+
+def _protocol(protocol: str) -> str:
+    told = {
+        "held-out": "held-out: chosen by the selection split alone; the report split was looked at once, at the end",
+        "published": "published: the last level was chosen by the report split itself, so that its scores are too good",
+    }
+    return told[protocol]
+
+
+def _version(record: RunRecord) -> str:
+    return (record.environment or {}).get("packages", {}).get("randprune-lab", "")

@@ -1,0 +1,83 @@
+"""Writing the winner of a run as a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from randprune_lab.analysis.record import RunRecord
+from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.export.card import model_card
+from randprune_lab.interop.names import leftovers, matched
+from randprune_lab.interop.sparse_file import save_sparse
+from randprune_lab.masks.mask_set import MaskSet
+
+Format = Literal["dense", "sparse"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+SPARSE_FILE = "model.sparse.safetensors"
+MASK_FILE = "mask.safetensors"
+
+
+def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Path:
+    """Write the winner of a finished run, with its tokenizer and a model card, to the new folder `out`; gives it.
+
+    Args:
+        run: a run folder.
+        format: dense, for every reader, as `save_pretrained` writes it and with the masks beside it; or sparse, a
+            small file that `load_sparse` reads.
+
+    Raises:
+        RunError: if the folder holds no run, or one that is not finished.
+        FileError: if `out` is there already, cannot be written, or files of the run are missing or damaged.
+    """
+    if format not in FORMATS:
+        raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+    record, out = RunRecord.load(run), Path(out)
+    if not record.finished:
+        raise RunError(f"run {record.path} is not finished; go on with: randprune run --resume --out {record.path}")
+    if out.exists():
+        raise FileError(f"{out} exists already; choose another folder, or remove it first")
+    weights, mask = _winner(record)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        skipped = shutil.ignore_patterns("*.safetensors") if format == "sparse" else None
+        shutil.copytree(record.path / record.units["model"]["path"], temporary, ignore=skipped)
+        if format == "sparse":
+            save_sparse(weights, mask, temporary / SPARSE_FILE)
+        else:
+            mask.save(temporary / MASK_FILE)
+        (temporary / "README.md").write_text(model_card(record, mask, format), "utf-8")
+        temporary.rename(out)
+    except OSError as error:
+        raise FileError(f"cannot write {out}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+def _winner(record: RunRecord) -> tuple[dict[str, Tensor], MaskSet]:
+    """The last winner's weights and masks. Raises `FileError` if they are not what the run recorded."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    unit = record.units["model"]
+    folder, mask_file = record.path / unit["path"], record.path / "masks" / f"{unit['weights']}.safetensors"
+    mask = MaskSet.load(mask_file)
+    if mask.sha256 != record.units[unit["weights"]]["mask_sha256"]:
+        raise FileError(f"{mask_file} holds another mask than the run recorded; do the run again")
+    weights: dict[str, Tensor] = {}
+    try:
+        for file in sorted(folder.glob("*.safetensors")):
+            weights |= load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise FileError(f"the model in {folder} is damaged ({error}); do the run again") from error
+    if not weights:
+        raise FileError(f"{folder} holds no .safetensors file; do the run again")
+    if wrong := leftovers(matched(mask, weights, f"the model in {folder}"), weights):
+        raise FileError(f"the model in {folder} does not obey its mask, in {next(iter(wrong))!r}; do the run again")
+    return weights, mask

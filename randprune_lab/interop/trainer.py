@@ -1,0 +1,96 @@
+"""Masks that hold in `transformers.Trainer`, and in loops of one's own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import TrainerCallback
+
+from randprune_lab.errors import MaskError
+from randprune_lab.interop.names import leftovers, matched, named_weights, plain, unwrapped
+from randprune_lab.masks.mask_set import MaskSet
+
+log = logging.getLogger("randprune_lab")
+
+RECORD = "randprune_lab.mask"
+"""Under this name a checkpoint's `trainer_state.json` says which mask was enforced."""
+
+
+class MaskCallback(TrainerCallback):
+    """Keeps the removed weights of a model at exactly zero while it is trained.
+
+    In a Trainer, `Trainer(..., callbacks=[MaskCallback(mask)])` zeroes them before the first step, after every step of
+    the optimizer, and at the end. In a loop of one's own, also with `accelerate`, give the model, and call `enforce`
+    after every `optimizer.step()`. Names are matched through `torch.compile` and data parallelism.
+
+    Args:
+        mask: masks by parameter name, True = kept.
+        model: only for a loop of one's own: what is trained, once it is on its device.
+
+    Raises:
+        MaskError: if the masks remove nothing, or a name or a shape does not fit the model; if a checkpoint to resume
+            from was trained with other masks, or with none.
+    """
+
+    def __init__(self, mask: Mapping[str, Tensor], model: nn.Module | None = None):
+        self.mask = MaskSet(mask)
+        self._zero: Callable[[], None] | None = None
+        if model is not None:
+            self._attach(model)
+
+    def enforce(self) -> None:
+        """Set the removed weights to zero. Raises `MaskError` if no model is known yet."""
+        if self._zero is None:
+            raise MaskError("no model to enforce the mask on; give it: MaskCallback(mask, model)")
+        self._zero()
+
+    # --- what the Trainer calls ---
+
+    def on_init_end(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
+        """Complain before anything is trained. A Trainer with `model_init` may have no model yet."""
+        if model is not None:
+            self._fitting(model)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
+        if state.global_step:
+            self._check_resumed(state, model)
+        state.stateful_callbacks[RECORD] = {"args": {}, "attributes": {"sha256": self._fitting(model).sha256}}
+        self._attach(model)
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        self.enforce()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
+        """The best checkpoint may have been loaded since the last step."""
+        self._attach(model)
+
+    # --- parts ---
+
+    def _attach(self, model: nn.Module) -> None:
+        masks, inner = self._fitting(model), unwrapped(model)
+        names = {plain(name): name for name, _ in inner.named_parameters(remove_duplicate=False)}
+        self._zero = MaskSet({names[name]: kept for name, kept in masks.items()}).enforcer(inner)
+        self._zero()
+        log.info("%d tensors are held at a sparsity of %.2f %%", len(masks), 100 * masks.sparsity)
+
+    def _fitting(self, model: nn.Module) -> MaskSet:
+        return matched(self.mask, named_weights(model), type(unwrapped(model)).__name__)
+
+    def _check_resumed(self, state: Any, model: nn.Module) -> None:
+        masks = self._fitting(model)
+        recorded = state.stateful_callbacks.get(RECORD, {}).get("attributes", {}).get("sha256")
+        if recorded not in (None, masks.sha256):
+            raise MaskError(
+                f"the checkpoint at step {state.global_step} was trained with another mask (SHA-256 {recorded[:12]}, "
+                f"not {masks.sha256[:12]}); resume with that mask, or start a new training from its weights"
+            )
+        if wrong := leftovers(masks, named_weights(model)):
+            name, count = next(iter(wrong.items()))
+            raise MaskError(
+                f"the checkpoint at step {state.global_step} does not obey the mask: {count:,} removed weights of "
+                f"{name!r} are not zero ({len(wrong)} of {len(masks)} tensors affected); resume with the mask that it "
+                "was trained with, or start a new training from its weights"
+            )

@@ -1,0 +1,231 @@
+"""The winner of a run is handed on whole: its weights, its masks, its words, and what is known of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import randprune_lab as rl
+from randprune_lab.cli import main
+from randprune_lab.errors import ConfigError, FileError, RunError
+
+WINNER = "randomized-level-2"
+
+
+@pytest.fixture(scope="module")
+def exported(finished, tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("exported")
+    return {format: rl.export_run(finished, folder / format, format) for format in ("dense", "sparse")}
+
+
+@pytest.fixture(scope="module")
+def trained(finished) -> dict[str, torch.Tensor]:
+    return load_file(finished / "checkpoints" / f"{WINNER}.safetensors")
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Path:
+    return shutil.copytree(finished, tmp_path / "copy of a run")
+
+
+def answer(model: torch.nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(input_ids=torch.arange(5, 17)[None]).logits
+
+
+def mask_of(run: Path) -> rl.MaskSet:
+    return rl.MaskSet.load(run / "masks" / f"{WINNER}.safetensors")
+
+
+# --- what is written ---
+
+
+def test_dense_is_what_save_pretrained_wrote_with_the_masks(exported, finished, trained):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    files = {path.name for path in (finished / "model").iterdir()}
+    assert {path.name for path in exported["dense"].iterdir()} == files | {"README.md", "mask.safetensors"}
+    model = AutoModelForSequenceClassification.from_pretrained(exported["dense"])
+    assert all(torch.equal(weight, trained[name]) for name, weight in model.state_dict().items())
+    assert rl.MaskSet.load(exported["dense"] / "mask.safetensors") == mask_of(finished)
+    assert len(AutoTokenizer.from_pretrained(exported["dense"])) == model.config.vocab_size
+
+
+def test_sparse_has_the_same_weights_bit_for_bit_and_no_dense_ones(exported, finished, trained):
+    files = {path.name for path in exported["sparse"].iterdir()}
+    assert [name for name in files if name.endswith("safetensors")] == ["model.sparse.safetensors"]
+    assert {"README.md", "config.json", "tokenizer.json"} <= files
+    found = rl.load_sparse(exported["sparse"] / "model.sparse.safetensors")
+    assert found.mask == mask_of(finished) and found.weights.keys() == trained.keys()
+    assert all(torch.equal(found.weights[name].view(torch.int32), trained[name].view(torch.int32)) for name in trained)
+
+
+@pytest.mark.parametrize("format", ["dense", "sparse"])
+def test_the_card_says_how_to_load_and_that_works(exported, finished, format, monkeypatch):
+    from transformers import AutoModelForSequenceClassification
+
+    card = (exported[format] / "README.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    found = {"folder": str(exported[format])}
+    exec(code, found)
+    expected = AutoModelForSequenceClassification.from_pretrained(finished / "model")
+    assert torch.equal(answer(found["model"]), answer(expected))
+    assert found["tokenizer"]("good film")["input_ids"]
+
+
+@pytest.mark.parametrize("format", ["dense", "sparse"])
+def test_the_card_says_what_is_known(exported, finished, config, format):
+    card, record = (exported[format] / "README.md").read_text("utf-8"), rl.RunRecord.load(finished)
+    for name in ("dense", WINNER, "imp-level-2", "uniform-level-2"):
+        assert str(record.score(name)) in card
+    for name, kept in mask_of(finished).items():
+        assert f"| {name} | {'×'.join(map(str, kept.shape))} | {int(kept.sum()):,} | " in card
+    unit = record.units[WINNER]
+    assert (
+        all(str(unit[key]) in card for key in ("mask_sha256", "weights_sha256")) and str(unit["mask"]["seed"]) in card
+    )
+    assert "held-out" in card and "voting, sampling ratio " in card and "sst2: 360 train" in card
+    assert f"torch {torch.__version__}" in card
+
+
+def test_the_card_names_no_place_of_this_machine(exported, finished, config):
+    for folder in exported.values():
+        card = (folder / "README.md").read_text("utf-8")
+        assert config.model not in card and str(finished) not in card and config.glue_dir not in card
+        assert Path(config.model).name in card
+
+
+@pytest.mark.parametrize(("run", "scores"), [("regression", 1), ("two_reports", 2)])
+def test_runs_of_other_kinds_can_be_handed_on(request, tmp_path, run, scores):
+    folder = request.getfixturevalue(run)
+    out = rl.export_run(folder, tmp_path / "out", "sparse")
+    card, record = (out / "README.md").read_text("utf-8"), rl.RunRecord.load(folder)
+    (row,) = re.findall(r"\| \*\*randomized: this model\*\* \| (.*) \|", card)
+    assert row.split(" | ") == [str(record.score("randomized-level-1", each)) for each in record.task.report_sets]
+    assert len(row.split(" | ")) == scores
+
+
+# --- the command ---
+
+
+def test_the_command_prints_the_folder(finished, tmp_path, capsys):
+    assert main(["export", str(finished), "--format", "sparse", "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
+    assert (tmp_path / "out" / "model.sparse.safetensors").is_file()
+
+
+# --- what is refused ---
+
+
+def test_nothing_is_overwritten(exported, finished):
+    before = {path: path.read_bytes() for path in exported["dense"].iterdir()}
+    for out in (exported["dense"], exported["dense"] / "README.md"):
+        with pytest.raises(FileError, match="exists already; choose another folder"):
+            rl.export_run(finished, out, "sparse")
+    assert {path: path.read_bytes() for path in exported["dense"].iterdir()} == before
+
+
+def test_what_goes_wrong_leaves_nothing_behind(finished, tmp_path, monkeypatch):
+    def fails(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("randprune_lab.export.folder.model_card", fails)
+    with pytest.raises(FileError, match=r"cannot write .*: No space left on device"):
+        rl.export_run(finished, tmp_path / "out")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_an_unfinished_run_is_refused(copied, tmp_path):
+    journal = copied / "journal.jsonl"
+    journal.write_text("".join(journal.read_text("utf-8").splitlines(keepends=True)[:-1]), "utf-8")
+    with pytest.raises(RunError, match="is not finished; go on with: randprune run --resume"):
+        rl.export_run(copied, tmp_path / "out")
+    with pytest.raises(RunError, match="holds no run"):
+        rl.export_run(tmp_path / "nothing", tmp_path / "out")
+    with pytest.raises(ConfigError, match="format must be one of dense, sparse, got 'onnx'"):
+        rl.export_run(copied, tmp_path / "out", "onnx")
+
+
+def test_damage_is_noticed(copied, tmp_path):
+    mask_file, model = copied / "masks" / f"{WINNER}.safetensors", copied / "model" / "model.safetensors"
+    right = mask_file.read_bytes()
+    shutil.copy(copied / "masks" / "imp-level-2.safetensors", mask_file)
+    with pytest.raises(FileError, match="holds another mask than the run recorded"):
+        rl.export_run(copied, tmp_path / "out")
+    mask_file.write_bytes(right)
+    shutil.copy(copied / "checkpoints" / "dense.safetensors", model)
+    with pytest.raises(FileError, match="does not obey its mask, in "):
+        rl.export_run(copied, tmp_path / "out")
+    model.write_bytes(model.read_bytes()[:-9])
+    with pytest.raises(FileError, match="is damaged"):
+        rl.export_run(copied, tmp_path / "out")
+    model.unlink()
+    with pytest.raises(FileError, match=r"holds no \.safetensors file"):
+        rl.export_run(copied, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# --- no network, no pickle ---
+
+OFFLINE = """
+import sys
+import os
+from pathlib import Path
+
+asked, unpickled = [], []
+
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        asked.append((event, str(arguments)))
+        raise OSError("no network")
+    if event == "pickle.find_class":
+        unpickled.append(arguments)
+
+import randprune_lab as rl
+from randprune_lab.cli import main
+sys.addaudithook(watch)
+
+run, out = Path(sys.argv[1]), Path(sys.argv[2])
+assert main(["show", str(run)]) == 0
+assert main(["models"]) == 0
+assert main(["export", str(run), "--format", "sparse", "--out", str(out / "sparse")]) == 0
+assert main(["export", str(run), "--out", str(out / "dense")]) == 0
+rl.load_sparse(out / "sparse" / "model.sparse.safetensors")
+model, tokenizer = rl.load_model(str(out / "dense"), task=2)
+rl.load_model("tiny", task=2)
+rl.load_splits("mini-sst2", train_size=64)
+rl.mask_from_zeros(model).save(out / "mask")
+rl.MaskSet.load(out / "mask").apply_(model)
+rl.MaskCallback(rl.MaskSet.load(out / "mask"), model)
+assert not unpickled, unpickled
+assert not asked, asked
+import pickle, socket
+pickle.loads(pickle.dumps(Path))
+try:
+    socket.create_connection(("192.0.2.1", 80), 1)
+except OSError:
+    pass
+assert unpickled and asked  # the watch was awake
+"""
+
+
+def test_nothing_asks_the_network_or_reads_a_pickle(finished, tmp_path):
+    """Without any variable that tells libraries to stay offline."""
+    import os
+
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE, str(finished), str(tmp_path)],
+        env={**environment, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

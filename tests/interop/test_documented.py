@@ -1,0 +1,43 @@
+"""What the documentation shows is run as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import Trainer, TrainingArguments
+
+import randprune_lab as rl
+
+ROOT = Path(__file__).parents[2]
+
+
+def examples(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("place", ["docs/your-training.md", "README.md"])
+def test_examples_run_one_after_the_other(place, model, mask, rows, tmp_path, monkeypatch):
+    text = (ROOT / place).read_text("utf-8")
+    if place == "README.md":
+        text = text.partition("## In your own training")[2].partition("## Where to read on")[0]
+    monkeypatch.chdir(tmp_path)
+    settings = {"max_steps": 2, "save_strategy": "no", "report_to": "none", "disable_tqdm": True, "use_cpu": True}
+    found = {
+        "rl": rl,
+        "Trainer": Trainer,
+        "model": model,
+        "mask": mask,
+        "rows": rows,
+        "arguments": TrainingArguments("out", **settings),
+        "batches": [{name: tensor[None] for name, tensor in row.items()} for row in rows[:3]],
+        "optimizer": torch.optim.AdamW(model.parameters()),
+    }
+    assert len(examples(text)) == {"docs/your-training.md": 5, "README.md": 1}[place]
+    for example in examples(text):
+        exec(example, found)
+    assert all(not model.get_parameter(name)[~kept].any() for name, kept in found["mask"].items())
+    if "dense" in found:  # the reader without the package ends with the last weight
+        assert torch.equal(torch.from_numpy(found["dense"]), model.get_parameter(found["name"]))

@@ -1,0 +1,286 @@
+"""Whatever trains, removed weights are exactly zero after every step and at the end, and a misfit is an error."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+import randprune_lab as rl
+from randprune_lab.errors import MaskError
+
+
+class Watch(TrainerCallback):
+    """Comes after the mask's callback, and counts at every turn the removed weights that are not zero."""
+
+    def __init__(self, mask: rl.MaskSet):
+        self.mask, self.steps, self.wrong = mask, 0, 0
+
+    def on_step_begin(self, args, state, control, model=None, **others):
+        self.wrong += wrong(model, self.mask)
+
+    def on_step_end(self, args, state, control, model=None, **others):
+        self.steps += 1
+        self.wrong += wrong(model, self.mask)
+
+    on_evaluate = on_train_end = on_save = on_step_begin
+
+
+def wrong(model: nn.Module, mask: rl.MaskSet) -> int:
+    weights = dict(model.named_parameters())
+    return sum(int(weights[name][~kept].count_nonzero()) for name, kept in mask.items())
+
+
+def trainer(model, mask, rows, folder: Path, watch: TrainerCallback | None = None, **settings) -> Trainer:
+    defaults = {
+        "per_device_train_batch_size": 4,
+        "num_train_epochs": 2,
+        "learning_rate": 0.05,
+        "weight_decay": 0.1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": True,
+    }
+    callbacks = [rl.MaskCallback(mask), *([watch] if watch else [])]
+    arguments = TrainingArguments(str(folder), **defaults | settings)
+    return Trainer(model, arguments, train_dataset=rows, eval_dataset=rows, callbacks=callbacks)
+
+
+# --- the Trainer ---
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"gradient_accumulation_steps": 2},
+        {"optim": "sgd", "optim_args": "momentum=0.9", "learning_rate": 0.5},
+        {"optim": "adafactor"},
+        {"bf16": True},
+        {"gradient_checkpointing": True, "max_grad_norm": 0.0},
+    ],
+    ids=str,
+)
+def test_removed_weights_are_zero_after_every_step_and_kept_ones_learn(model, mask, rows, tmp_path, settings):
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    watch = Watch(mask)
+    trainer(model, mask, rows, tmp_path, watch, **settings).train()
+    assert watch.steps >= 2 and watch.wrong == 0 and wrong(model, mask) == 0
+    assert all(not torch.equal(model.get_parameter(name)[kept], before[name][kept]) for name, kept in mask.items())
+
+
+def test_without_the_callback_they_would_come_back(model, mask, rows, tmp_path):
+    """The test above can fail: zeroing once at the start does not hold."""
+    mask.apply_(model)
+    teacher = trainer(model, mask, rows, tmp_path)
+    teacher.pop_callback(rl.MaskCallback)
+    teacher.train()
+    assert wrong(model, mask) > mask.size // 2
+
+
+def test_momentum_from_dense_steps_moves_nothing_that_is_removed(model, mask, rows, tmp_path):
+    """An optimizer that was warmed up on the dense model still wants to move every weight."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
+    model.train()
+    model(input_ids=rows[0]["input_ids"][None], labels=rows[0]["labels"][None]).loss.backward()
+    optimizer.step()
+    watch = Watch(mask)
+    teacher = trainer(model, mask, rows, tmp_path, watch)
+    teacher.optimizer = optimizer
+    teacher.train()
+    assert watch.wrong == 0 and optimizer.state[model.get_parameter(next(iter(mask)))]["exp_avg"].count_nonzero()
+
+
+def test_what_is_saved_holds_the_zeros_the_best_checkpoint_too(model, mask, rows, tmp_path):
+    best = {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": 1, "save_steps": 1}
+    watch = Watch(mask)
+    teacher = trainer(model, mask, rows, tmp_path, watch, save_strategy="steps", max_steps=3, **best)
+    teacher.train()
+    teacher.save_model(str(tmp_path / "end"))
+    files = [*tmp_path.glob("*/model.safetensors")]
+    assert len(files) == 4 and watch.wrong == 0
+    for file in files:
+        weights = load_file(file)
+        assert all(not weights[name][~kept].any() and weights[name].any() for name, kept in mask.items())
+
+
+# --- resuming ---
+
+
+@pytest.fixture
+def stopped(model, mask, rows, tmp_path) -> Path:
+    """A checkpoint after two of four steps."""
+    trainer(model, mask, rows, tmp_path, save_strategy="steps", save_steps=2, max_steps=2).train()
+    return tmp_path / "checkpoint-2"
+
+
+def fresh(tiny_model) -> nn.Module:
+    return rl.load_model(tiny_model, task=2)[0]
+
+
+def test_a_resumed_training_keeps_the_mask(stopped, tiny_model, mask, rows, tmp_path):
+    model, watch = fresh(tiny_model), Watch(mask)
+    trainer(model, mask, rows, tmp_path, watch, max_steps=4).train(resume_from_checkpoint=str(stopped))
+    assert watch.steps == 2 and watch.wrong == 0 and wrong(model, mask) == 0
+
+
+def test_callback_states_may_be_restored_too(stopped, tiny_model, mask, rows, tmp_path):
+    model, watch = fresh(tiny_model), Watch(mask)
+    settings = {"max_steps": 4, "restore_callback_states_from_checkpoint": True}
+    trainer(model, mask, rows, tmp_path, watch, **settings).train(resume_from_checkpoint=str(stopped))
+    assert watch.steps == 2 and watch.wrong == 0
+
+
+def test_a_checkpoint_of_another_mask_is_refused(stopped, tiny_model, mask, rows, tmp_path):
+    """Also of one that keeps less, whose removed weights would silently come back to life."""
+    model = fresh(tiny_model)
+    more = rl.MaskSet(
+        {name: kept | (torch.arange(kept.numel()).reshape(kept.shape) % 7 == 0) for name, kept in mask.items()}
+    )
+    for other in (rl.MaskSampler(model, rl.Uniform(), sparsity=0.9, seed=2).draw(0), more):
+        with pytest.raises(
+            MaskError, match=r"step 2 was trained with another mask \(SHA-256 .{12}, not .{12}\); resume"
+        ):
+            trainer(model, other, rows, tmp_path, max_steps=4).train(resume_from_checkpoint=str(stopped))
+
+
+def test_a_checkpoint_that_is_dense_is_refused(stopped, tiny_model, mask, rows, tmp_path):
+    weights = load_file(stopped / "model.safetensors")
+    name = next(iter(mask))
+    weights[name][~mask[name]] = 0.5
+    save_file(weights, stopped / "model.safetensors", {"format": "pt"})
+    removed = int((~mask[name]).sum())
+    with pytest.raises(MaskError, match=rf"{removed:,} removed weights of '{name}' are not zero \(1 of {len(mask)}"):
+        trainer(fresh(tiny_model), mask, rows, tmp_path, max_steps=4).train(resume_from_checkpoint=str(stopped))
+
+
+def test_a_checkpoint_says_which_mask_it_has(stopped, mask):
+    state = json.loads((stopped / "trainer_state.json").read_text("utf-8"))
+    assert state["stateful_callbacks"]["randprune_lab.mask"]["attributes"]["sha256"] == mask.sha256
+
+
+# --- what does not fit ---
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda mask: {f"bert2.{name}": kept for name, kept in mask.items()},
+            r"mask of 'bert2\..* has no counterpart in",
+        ),
+        (
+            lambda mask: {name: kept[:-1] for name, kept in mask.items()},
+            r"has shape \(31, 32\), but in .* it is \(32, 32\)",
+        ),
+        (
+            lambda mask: {name: torch.ones_like(kept) for name, kept in mask.items()},
+            "removes none of 16,384 weights in 12",
+        ),
+        (lambda mask: {}, "removes none of 0 weights"),
+        (lambda mask: {name: kept.float() for name, kept in mask.items()}, "must be a bool tensor"),
+    ],
+    ids=["name", "shape", "keeps all", "empty", "no bools"],
+)
+def test_a_mask_that_does_not_fit_is_an_error_before_anything_is_trained(model, mask, rows, tmp_path, change, message):
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(MaskError, match=message):
+        trainer(model, change(mask), rows, tmp_path)
+    with pytest.raises(MaskError, match=message):
+        rl.MaskCallback(change(mask), model)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_a_callback_that_comes_late_still_complains_and_still_works(model, mask, rows, tmp_path):
+    teacher = trainer(model, mask, rows, tmp_path)
+    teacher.add_callback(rl.MaskCallback({"none.weight": torch.zeros(1, dtype=torch.bool)}))
+    with pytest.raises(MaskError, match=r"'none\.weight' has no counterpart"):
+        teacher.train()
+
+
+def test_without_a_model_there_is_nothing_to_enforce(mask):
+    with pytest.raises(MaskError, match=r"MaskCallback\(mask, model\)"):
+        rl.MaskCallback(mask).enforce()
+
+
+# --- loops of one's own ---
+
+
+def test_an_accelerate_loop_with_accumulation_keeps_the_mask(model, mask, rows):
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(gradient_accumulation_steps=3, cpu=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9, weight_decay=0.1)
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    callback = rl.MaskCallback(mask, wrapped)
+    assert wrong(model, mask) == 0
+    for row in rows:
+        with accelerator.accumulate(wrapped):
+            accelerator.backward(wrapped(input_ids=row["input_ids"][None], labels=row["labels"][None]).loss)
+            optimizer.step()
+            callback.enforce()
+            optimizer.zero_grad()
+        assert wrong(model, mask) == 0
+    assert all(model.get_parameter(name)[kept].any() for name, kept in mask.items())
+
+
+def compiled(model: nn.Module) -> nn.Module:
+    return torch.compile(model, backend="eager")
+
+
+def compiled_parts(model: nn.Module) -> nn.Module:
+    for number, layer in enumerate(model.bert.encoder.layer):
+        model.bert.encoder.layer[number] = compiled(layer)
+    return model
+
+
+@pytest.mark.parametrize(
+    "wrap", [compiled, compiled_parts, nn.DataParallel, lambda model: nn.DataParallel(compiled(model))]
+)
+def test_wrapped_models_have_the_names_of_what_is_in_them(model, mask, wrap):
+    """A mask fits them, whether it was drawn before or after they were wrapped."""
+    weights = {name: model.get_parameter(name) for name in mask}
+    wrapped = wrap(model)
+    for found in (mask, rl.MaskSampler(wrapped, rl.Magnitude(), sparsity=0.5, seed=0).draw(0)):
+        for weight in weights.values():
+            nn.init.ones_(weight)
+        rl.MaskCallback(found, wrapped)
+        assert sum(int(weight.sum()) for weight in weights.values()) == found.kept
+
+
+def test_a_compiled_trainer_keeps_the_mask(model, mask, rows, tmp_path):
+    watch = Watch(mask)
+    trainer(model, mask, rows, tmp_path, watch, torch_compile=True, torch_compile_backend="eager", max_steps=3).train()
+    assert watch.steps == 3 and watch.wrong == 0 and wrong(model, mask) == 0
+
+
+def test_distributed_data_parallel_keeps_the_mask(model, mask, rows, tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        callback = rl.MaskCallback(mask, wrapped)
+        optimizer = torch.optim.AdamW(wrapped.parameters(), lr=0.05)
+        wrapped(input_ids=rows[0]["input_ids"][None], labels=rows[0]["labels"][None]).loss.backward()
+        optimizer.step()
+        assert wrong(model, mask) > 0
+        callback.enforce()
+        assert wrong(model, mask) == 0
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_tied_weights_are_masked_under_either_name():
+    model = nn.ModuleDict({"one": nn.Linear(4, 4), "two": nn.Linear(4, 4)})
+    model["two"].weight = model["one"].weight
+    kept = torch.eye(4, dtype=torch.bool)
+    for name in ("one.weight", "two.weight"):
+        nn.init.ones_(model["one"].weight)
+        rl.MaskCallback({name: kept}, model)
+        assert torch.equal(model["one"].weight, torch.eye(4))

@@ -1,0 +1,228 @@
+"""Sparse files are small, give back every bit, and are plain safetensors."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+import randprune_lab as rl
+from randprune_lab.errors import FileError, MaskError
+
+FLOATS = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
+
+
+def pruned(
+    size: int, sparsity: float, dtype: torch.dtype = torch.float32
+) -> tuple[dict[str, torch.Tensor], rl.MaskSet]:
+    """Two weights with zeros, and a bias without."""
+    generator = torch.Generator().manual_seed(0)
+    weights = {f"{name}.weight": torch.randn(size, 2 * size, generator=generator).to(dtype) for name in ("one", "two")}
+    mask = rl.MaskSampler(weights, rl.Magnitude(), sparsity=sparsity, seed=0).draw(0)
+    for name, kept in mask.items():
+        weights[name].masked_fill_(~kept, 0)
+    return {**weights, "one.bias": torch.randn(size, generator=generator).to(dtype)}, mask
+
+
+def bits(tensor: torch.Tensor) -> bytes:
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
+    return found.keys() == expected.keys() and all(
+        found[name].dtype == tensor.dtype and found[name].shape == tensor.shape and bits(found[name]) == bits(tensor)
+        for name, tensor in expected.items()
+    )
+
+
+def bound(mask: rl.MaskSet, dtype: torch.dtype) -> float:
+    """Bytes of the masks at their entropy, and of the kept values."""
+    entropies = 0.0
+    for kept in mask.values():
+        share = float(kept.double().mean())
+        entropies += kept.numel() * -(share * math.log2(share) + (1 - share) * math.log2(1 - share))
+    return entropies / 8 + mask.kept * dtype.itemsize
+
+
+# --- size ---
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("sparsity", [0.54, 0.9375, 0.99])
+def test_a_file_takes_little_more_than_its_masks_and_kept_values(tmp_path, sparsity, dtype):
+    """All of the file, its header too, so at 99 % of small tensors more than the 15 % of the promise at 93.75 %."""
+    weights, mask = pruned(256, sparsity, dtype)
+    masked = {name: weights[name] for name in mask}
+    rl.save_sparse(masked, mask, tmp_path / "sparse.safetensors")
+    size = (tmp_path / "sparse.safetensors").stat().st_size
+    assert bound(mask, dtype) < size <= (1.15 if sparsity < 0.95 else 1.4) * bound(mask, dtype)
+    assert size < sum(weight.nbytes for weight in masked.values())
+
+
+# --- every bit ---
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("sparsity", [0.01, 0.54, 0.9375, 0.99])
+def test_every_bit_comes_back_and_the_mask_too(tmp_path, sparsity, dtype):
+    weights, mask = pruned(40, sparsity, dtype)
+    rl.save_sparse(weights, mask, tmp_path / "a" / "sparse.safetensors")
+    found = rl.load_sparse(tmp_path / "a" / "sparse.safetensors")
+    assert same(found.weights, weights) and found.mask == mask
+
+
+def test_kept_zeros_infinities_and_the_bits_of_nan_come_back(tmp_path):
+    odd = torch.tensor([0, -(2**31), 0x7FC00001, 0x7F800001, -1, 0x7F800000, 1, 0], dtype=torch.int32)
+    weights = {"w": odd.view(torch.float32)}
+    mask = rl.MaskSet({"w": torch.tensor([True] * 7 + [False])})
+    rl.save_sparse(weights, mask, tmp_path / "odd")
+    found = rl.load_sparse(tmp_path / "odd")
+    assert torch.equal(found.weights["w"].view(torch.int32), odd) and found.mask == mask
+
+
+@pytest.mark.parametrize(
+    ("shape", "kept"), [((), False), ((3, 0), True), ((5,), False), ((2, 3, 4, 1), True), ((4, 4), False)], ids=str
+)
+def test_odd_shapes_come_back(tmp_path, shape, kept):
+    weights = {
+        "odd": torch.full(shape, float(kept)),
+        "w": torch.eye(3),
+        "count": torch.tensor(7),
+        "flag": torch.tensor(True),
+    }
+    mask = rl.MaskSet({"odd": torch.full(shape, kept), "w": torch.eye(3, dtype=torch.bool)})
+    rl.save_sparse(weights, mask, tmp_path / "file")
+    found = rl.load_sparse(tmp_path / "file")
+    assert same(found.weights, weights) and found.mask == mask
+
+
+def test_a_model_is_loaded_into_another(model, mask, tiny_model, tmp_path):
+    mask.apply_(model)
+    rl.save_sparse(torch.compile(model, backend="eager"), mask, tmp_path / "file")
+    other = rl.load_model(tiny_model, task=2, seed=5)[0]
+    other.load_state_dict(rl.load_sparse(tmp_path / "file").weights)
+    assert same(dict(other.state_dict()), dict(model.state_dict()))
+
+
+def test_tied_weights_are_stored_once_and_come_back_tied(tmp_path):
+    model = nn.ModuleDict({name: nn.Linear(64, 64, bias=False) for name in ("one", "two", "three", "four")})
+    model["two"].weight, model["four"].weight = model["one"].weight, model["three"].weight
+    mask = rl.MaskSet({"two.weight": torch.eye(64, dtype=torch.bool)})
+    mask.apply_(model)
+    rl.save_sparse(model, mask, tmp_path / "file")
+    weights = rl.load_sparse(tmp_path / "file").weights
+    assert same(weights, dict(model.state_dict()))
+    assert weights["one.weight"] is weights["two.weight"] and weights["three.weight"] is weights["four.weight"]
+    assert (tmp_path / "file").stat().st_size < 1.1 * 64 * 64 * 4
+
+
+def test_slices_and_transposes_that_share_memory_are_stored_by_themselves(tmp_path):
+    whole = torch.arange(16.0).reshape(4, 4)
+    weights = {"whole": whole, "turned": whole.T, "row": whole[1], "w": torch.eye(2)}
+    rl.save_sparse(weights, rl.MaskSet({"w": torch.eye(2, dtype=torch.bool)}), tmp_path / "file")
+    assert same(rl.load_sparse(tmp_path / "file").weights, weights)
+
+
+# --- other readers ---
+
+
+def test_it_is_a_safetensors_file_that_a_few_lines_of_numpy_can_read(tmp_path):
+    import zlib
+
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    weights, mask = pruned(30, 0.9)
+    rl.save_sparse(weights, mask, tmp_path / "file")
+    stored = load_file(tmp_path / "file")
+    with safe_open(str(tmp_path / "file"), framework="numpy") as file:
+        shapes = json.loads(file.metadata()["shapes"])
+    for name, shape in shapes.items():
+        code = np.frombuffer(zlib.decompress(stored[f"{name}:mask"].tobytes()), np.uint8).astype(int)
+        ends = np.cumsum(code + (code < 255)) - 1  # 255: so far, and go on
+        dense = np.zeros(shape, stored[f"{name}:kept"].dtype)
+        dense.reshape(-1)[ends[code < 255]] = stored[f"{name}:kept"]
+        assert np.array_equal(dense, weights[name].numpy())
+    assert np.array_equal(stored["one.bias"], weights["one.bias"].numpy())
+
+
+# --- what is refused ---
+
+
+def test_weights_that_would_be_lost_are_an_error_and_no_file(tmp_path):
+    weights, mask = pruned(8, 0.5)
+    name = next(iter(mask))
+    for value in (1e-45, -0.0, float("nan")):
+        weights[name][~mask[name]] = value
+        with pytest.raises(
+            MaskError, match=rf"64 weights of '{name}' that the mask removes are not zero.*mask\.apply_"
+        ):
+            rl.save_sparse(weights, mask, tmp_path / "file")
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda mask: {f"{name}x": kept for name, kept in mask.items()}, "has no counterpart in the state dict"),
+        (lambda mask: {name: kept.T for name, kept in mask.items()}, r"has shape \(16, 8\), but .* \(8, 16\)"),
+        (lambda mask: {name: torch.ones_like(kept) for name, kept in mask.items()}, "removes none of 256 weights"),
+    ],
+    ids=["name", "shape", "keeps all"],
+)
+def test_masks_that_do_not_fit_are_an_error(tmp_path, change, message):
+    weights, mask = pruned(8, 0.5)
+    with pytest.raises(MaskError, match=message):
+        rl.save_sparse(weights, change(mask), tmp_path / "file")
+
+
+def test_what_is_no_tensor_is_named(tmp_path):
+    weights, mask = pruned(8, 0.5)
+    with pytest.raises(MaskError, match="'extra' in the state dict is no tensor but a dict"):
+        rl.save_sparse({**weights, "extra": {}}, mask, tmp_path / "file")
+
+
+@pytest.mark.parametrize("where", [10, 400, -3])
+def test_a_changed_bit_is_an_error(tmp_path, where):
+    weights, mask = pruned(16, 0.5)
+    rl.save_sparse(weights, mask, tmp_path / "file")
+    content = bytearray((tmp_path / "file").read_bytes())
+    content[where] ^= 1
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(FileError, match=r"file is damaged|is no sparse file"):
+        rl.load_sparse(tmp_path / "file")
+
+
+class Trap:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("sprung"),)
+
+
+def test_other_files_are_refused_and_a_pickle_is_not_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileError, match="there is no sparse file at none"):
+        rl.load_sparse("none")
+    save_file({"w": torch.eye(2)}, "plain.safetensors")
+    with pytest.raises(
+        FileError, match=r"plain\.safetensors is no sparse file \(format None, not 'randprune-sparse-1'\)"
+    ):
+        rl.load_sparse("plain.safetensors")
+    torch.save(Trap(), "model.pt")
+    Path("model.pkl").write_bytes(pickle.dumps(Trap()))
+    for name in ("model.pt", "model.pkl"):
+        with pytest.raises(FileError, match="damaged"):
+            rl.load_sparse(name)
+        with pytest.raises(FileError, match="damaged"):
+            rl.MaskSet.load(name)
+    assert not Path("sprung").exists()
+    pickle.loads(Path("model.pkl").read_bytes())
+    assert Path("sprung").exists()  # the trap works

@@ -1,0 +1,159 @@
+"""Masks go to PyTorch's tools and come back the same; weights keep their names."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize, prune
+
+import randprune_lab as rl
+from randprune_lab.errors import MaskError, ScopeError
+
+TOOLS = {
+    "prune": (rl.to_torch_prune, rl.from_torch_prune),
+    "parametrize": (rl.to_parametrize, rl.from_parametrize),
+}
+
+
+def answer(model: nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(input_ids=torch.arange(5, 17)[None]).logits
+
+
+def masked(model: nn.Module, mask: rl.MaskSet) -> nn.Module:
+    """The model as the masks alone make it."""
+    found = copy.deepcopy(model)
+    mask.apply_(found)
+    return found
+
+
+@pytest.fixture(params=TOOLS)
+def tool(request):
+    return TOOLS[request.param]
+
+
+def test_masks_go_and_come_back(model, mask, tool):
+    put, read = tool
+    put(model, mask)
+    assert read(model) == mask
+
+
+def test_the_model_answers_as_a_masked_one_and_still_after_training(model, mask, tool):
+    expected = answer(masked(model, mask))
+    tool[0](model, mask)
+    assert torch.equal(answer(model), expected)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    for _ in range(2):
+        model(input_ids=torch.arange(5, 17)[None], labels=torch.tensor([1])).loss.backward()
+        optimizer.step()
+    before = answer(model)
+    assert rl.make_permanent(model) == mask and torch.equal(answer(model), before)
+    assert all(not model.get_parameter(name)[~kept].any() for name, kept in mask.items())
+
+
+def test_afterwards_the_weights_have_their_names_and_no_trace_is_left(model, mask, tool):
+    expected = masked(model, mask).state_dict()
+    kinds = [type(module) for module in model.modules()]
+    tool[0](model, mask)
+    assert rl.make_permanent(model) == mask
+    found = model.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert not any(torch.signbit(found[name][~kept]).any() for name, kept in mask.items())
+    assert [type(module) for module in model.modules()] == kinds
+    assert all(isinstance(model.get_parameter(name), nn.Parameter) for name in mask)
+    model.load_state_dict(expected)
+
+
+def test_pytorchs_own_way_of_taking_them_off_leaves_the_same_names(model, mask):
+    names, other = model.state_dict().keys(), copy.deepcopy(model)
+    rl.to_torch_prune(model, mask)
+    rl.to_parametrize(other, mask)
+    for name in mask:
+        module, _, attribute = name.rpartition(".")
+        prune.remove(model.get_submodule(module), attribute)
+        parametrize.remove_parametrizations(other.get_submodule(module), attribute)
+    assert model.state_dict().keys() == other.state_dict().keys() == names
+
+
+def test_names_in_between_are_those_that_pytorch_gives(model, mask):
+    name = next(iter(mask))
+    other = copy.deepcopy(model)
+    rl.to_torch_prune(model, mask)
+    assert {f"{name}_orig", f"{name}_mask"} <= model.state_dict().keys()
+    rl.to_parametrize(other, mask)
+    module, _, attribute = name.rpartition(".")
+    assert f"{module}.parametrizations.{attribute}.original" in other.state_dict()
+
+
+def test_masks_that_pytorch_made_are_read():
+    model = nn.Sequential(nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 2))
+    for module in (model[0], model[2]):
+        prune.l1_unstructured(module, "weight", amount=0.4)
+        prune.random_unstructured(module, "weight", amount=0.5)  # one on the other
+        prune.l1_unstructured(module, "bias", amount=0.5)
+    mask = rl.from_torch_prune(model)
+    assert set(mask) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert all(
+        torch.equal(model[int(name[0])].get_buffer(f"{name[2:]}_mask").bool(), kept) for name, kept in mask.items()
+    )
+    assert mask["0.weight"].sum() == 60 and mask["0.bias"].sum() == 5
+
+
+def test_other_parametrizations_and_assignments_are_left_alone():
+    model = nn.Linear(4, 4, bias=False)
+    nn.init.ones_(model.weight)
+    rl.to_parametrize(model, {"weight": torch.eye(4, dtype=torch.bool)})
+    model.weight = torch.full((4, 4), 3.0)
+    assert torch.equal(model.weight, 3 * torch.eye(4))
+    other = parametrize.register_parametrization(nn.Linear(4, 4), "weight", nn.Identity())
+    with pytest.raises(ScopeError, match="Linear holds no masks of to_parametrize"):
+        rl.from_parametrize(other)
+
+
+@pytest.mark.parametrize("put", [rl.to_torch_prune, rl.to_parametrize])
+def test_a_misfit_changes_nothing(model, mask, put):
+    names = [*model.state_dict()]
+    for wrong in ({**mask, "none": mask[next(iter(mask))]}, {name: ~kept | kept for name, kept in mask.items()}):
+        with pytest.raises(MaskError):
+            put(model, wrong)
+    assert [*model.state_dict()] == names
+
+
+@pytest.mark.parametrize("put", [rl.to_torch_prune, rl.to_parametrize])
+def test_a_weight_of_two_modules_is_refused(put):
+    model = nn.ModuleDict({"one": nn.Linear(4, 4), "two": nn.Linear(4, 4)})
+    model["two"].weight = model["one"].weight
+    with pytest.raises(MaskError, match=r"'one\.weight' and 'two\.weight' are one weight"):
+        put(model, {"one.weight": torch.eye(4, dtype=torch.bool)})
+    assert model["one"].weight is model["two"].weight
+
+
+# --- zeros ---
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_a_models_own_zeros_tell_the_mask(model, mask, dtype):
+    masked_model = masked(model, mask).to(dtype)
+    assert rl.mask_from_zeros(masked_model) == mask
+    name = next(iter(mask))
+    assert [*rl.mask_from_zeros(masked_model, include=[name])] == [name]
+    assert rl.mask_from_zeros({name: masked_model.get_parameter(name)})[name].equal(mask[name])
+
+
+def test_negative_zeros_are_zeros_and_nan_is_not():
+    assert rl.mask_from_zeros({"w": torch.tensor([-0.0, 0.0, float("nan"), 1e-45])})["w"].tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("read", [rl.from_torch_prune, rl.from_parametrize, rl.make_permanent, rl.mask_from_zeros])
+def test_a_dense_model_has_no_mask_to_read(model, read):
+    with pytest.raises(ScopeError):
+        read(model)
