@@ -138,7 +138,7 @@ def distance_grid(
     bars.axvline(here[-1], color="black", lw=1, ls="--")
     bars.set(xlabel="distance (% of 2k)", ylabel="tensor", xlim=(0, 100))
     bars.set_title(f"{here[-1]:.1f} % apart at {100 * sparsity:.4g} %, ratio {sampling_ratio:.0e}")
-    fix_layout(figure, left=0.12, right=0.98, bottom=0.22, top=0.9, wspace=0.42)
+    fix_layout(figure, left=0.12, right=0.98, bottom=0.22, top=0.9, wspace=0.46)
     return figure
 
 

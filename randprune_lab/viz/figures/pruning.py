@@ -66,7 +66,7 @@ def magnitude_pruning(weights: Float[Tensor, "out in"], sparsity: float) -> Figu
     )
     picture.set(xlabel="input", ylabel="output")
     picture.set_title("kept weights", fontweight="normal")
-    fix_layout(figure, left=0.08, right=0.98, bottom=0.17, top=0.9, wspace=0.22)
+    fix_layout(figure, left=0.11, right=0.98, bottom=0.17, top=0.9, wspace=0.22)
     return figure
 
 
