@@ -49,5 +49,6 @@ def fix_layout(figure: Figure, **margins: float) -> None:
 def png(figure: Figure) -> bytes:
     """The figure as a PNG image."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    # Level 3 takes half the time of the usual 6, for a tenth more bytes.
+    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 3})
     return buffer.getvalue()

@@ -132,11 +132,13 @@ def distance_grid(
     axis.set(xlabel="sampling ratio", ylabel="sparsity")
     axis.set_title("distance of two candidates (% of 2k)", fontweight="normal")
     here = 100 * apart[sparsity, sampling_ratio]
-    bars.barh([*map(short_name, tensors)][::-1], here[:-1][::-1], color=COLOURS["voting"])
+    bars.barh(range(len(tensors)), here[:-1], color=COLOURS["voting"])
+    bars.set_yticks(range(len(tensors)), [*map(short_name, tensors)])
+    bars.invert_yaxis()
     bars.axvline(here[-1], color="black", lw=1, ls="--")
     bars.set(xlabel="distance (% of 2k)", ylabel="tensor", xlim=(0, 100))
     bars.set_title(f"{here[-1]:.1f} % apart at {100 * sparsity:.4g} %, ratio {sampling_ratio:.0e}")
-    fix_layout(figure, left=0.12, right=0.98, bottom=0.22, top=0.9, wspace=0.42)
+    fix_layout(figure, left=0.12, right=0.98, bottom=0.22, top=0.9, wspace=0.46)
     return figure
 
 

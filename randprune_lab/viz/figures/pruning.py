@@ -58,6 +58,7 @@ def magnitude_pruning(weights: Float[Tensor, "out in"], sparsity: float) -> Figu
     axis.axvline(border, color="black", lw=1, ls="--", label="border")
     axis.set(xlabel="|weight|", ylabel="weights", yscale="log", ylim=(0.7, None))
     axis.minorticks_off()
+    axis.yaxis.set_major_formatter("{x:,.0f}")  # powers would be typeset, at every redraw
     axis.set_title(f"{mask.double().mean():.1%} of the weights hold {energy[0] / sum(energy):.0%} of the energy")
     axis.legend(frameon=False, loc="upper right")
     picture.imshow(
@@ -65,7 +66,7 @@ def magnitude_pruning(weights: Float[Tensor, "out in"], sparsity: float) -> Figu
     )
     picture.set(xlabel="input", ylabel="output")
     picture.set_title("kept weights", fontweight="normal")
-    fix_layout(figure, left=0.08, right=0.98, bottom=0.17, top=0.9, wspace=0.22)
+    fix_layout(figure, left=0.11, right=0.98, bottom=0.17, top=0.9, wspace=0.22)
     return figure
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, new_figure
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
 
 
 def inclusion_curves(curves: Mapping[str, InclusionCurve], title: str) -> Figure:
@@ -103,6 +103,7 @@ def sampling(
         _draw_corner(axis, weights, sampler.draw(candidate)["weights"], corner, colour)
         axis.set_title(f"candidate {candidate}", fontweight="normal", fontsize="medium")
     axes[1].set_ylabel(f"first {corner} outputs")
+    fix_layout(figure, left=0.06, right=0.99, bottom=0.18, top=0.88, wspace=0.18)
     return figure
 
 
@@ -137,6 +138,6 @@ def _draw_corner(
     """Magnitudes as grey cells; a frame in the rule's colour where the weight is kept."""
     scores = weights[:corner, :corner].detach().abs().float().cpu().numpy()
     axis.imshow(scores, cmap="Greys", vmin=0, vmax=float(np.quantile(scores, 0.98)) or 1.0)
-    for row, column in zip(*torch.nonzero(mask[:corner, :corner], as_tuple=True), strict=True):
-        axis.plot(int(column), int(row), "s", ms=8, mfc="none", mec=colour, mew=2)
+    rows, columns = torch.nonzero(mask[:corner, :corner], as_tuple=True)
+    axis.plot(columns.tolist(), rows.tolist(), "s", ms=8, mfc="none", mec=colour, mew=2)
     axis.set(xticks=[], yticks=[], xlabel=f"first {corner} inputs")
