@@ -450,3 +450,13 @@ def test_the_embeddings_of_tiny_minilm_have_the_neighbours_of_minilms() -> None:
         vectors = (vectors - vectors.mean(0))[some]
         similar.append(torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], dim=-1).flatten())
     assert torch.corrcoef(torch.stack(similar))[0, 1] > 0.8
+
+
+def test_a_checkpoint_that_is_a_pickle_is_not_opened(copied: Path) -> None:
+    """Reading a pickle can run code."""
+    from safetensors.torch import load_file
+
+    torch.save(load_file(copied / "model.safetensors"), copied / "pytorch_model.bin")
+    (copied / "model.safetensors").unlink()
+    with pytest.raises(FileError, match=r"it must hold config\.json, model\.safetensors"):
+        load_model(str(copied), task=2)

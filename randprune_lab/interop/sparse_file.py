@@ -5,7 +5,7 @@
     NAME:mask      bytes of its mask: the gaps between kept weights, Huffman-coded (see `files/mask_file.py`)
 
 The file's metadata say the shapes of masked weights (`shapes`), which names are one tied weight (`tied`), and the
-SHA-256 of all stored tensors (`sha256`).
+SHA-256 of these two and of all stored tensors (`sha256`).
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def save_sparse(model: nn.Module | Mapping[str, Tensor], mask: Mapping[str, Tens
         elif name not in tied:
             stored[name] = weight.clone()  # what shares memory in another way is written by itself
     shapes = {name: list(kept.shape) for name, kept in masks.items()}
-    metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "tied": json.dumps(tied), "sha256": _sha256(stored)}
+    metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "tied": json.dumps(tied)}
+    metadata["sha256"] = _sha256(stored, metadata)
     with atomic_path(path) as temporary:
         save_file(stored, temporary, metadata)
 
@@ -86,7 +87,7 @@ def load_sparse(path: str | Path) -> SparseModel:
             if metadata.get("format") != FORMAT:
                 raise FileError(f"{path} is no sparse file (format {metadata.get('format')!r}, not {FORMAT!r})")
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if _sha256(stored) != metadata["sha256"]:
+        if _sha256(stored, metadata) != metadata["sha256"]:
             raise FileError(f"sparse file {path} is damaged: its bits don't match its SHA-256; write it again")
         return _unpacked(stored, json.loads(metadata["shapes"]), json.loads(metadata["tied"]))
     except FileNotFoundError:
@@ -152,8 +153,8 @@ def _unpacked(stored: Mapping[str, Tensor], shapes: Mapping[str, list[int]], tie
     return SparseModel(weights, MaskSet(masks))
 
 
-def _sha256(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    digest = hashlib.sha256((metadata["shapes"] + metadata["tied"]).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

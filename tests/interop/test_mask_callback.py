@@ -111,6 +111,19 @@ def test_what_is_saved_holds_the_zeros_the_best_checkpoint_too(model, mask, rows
         assert all(not weights[name][~kept].any() and weights[name].any() for name, kept in mask.items())
 
 
+def test_weights_that_were_replaced_since_the_last_step_are_zeroed_at_the_end(model, mask, rows, tmp_path):
+    """As a best checkpoint is loaded then; even if the parameters are other objects than those of the start."""
+    name = next(iter(mask))
+
+    class Replace(TrainerCallback):
+        def on_epoch_end(self, args, state, control, model=None, **others):
+            module, _, attribute = name.rpartition(".")
+            setattr(model.get_submodule(module), attribute, nn.Parameter(torch.ones_like(model.get_parameter(name))))
+
+    trainer(model, mask, rows, tmp_path, Replace(), num_train_epochs=1).train()
+    assert torch.equal(model.get_parameter(name), mask[name].float())
+
+
 # --- resuming ---
 
 
