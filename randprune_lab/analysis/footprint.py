@@ -26,7 +26,7 @@ PACKED = "masks and kept values"
 def storage(folder: str | Path, mask: MaskSet) -> list[dict[str, Any]]:
     """Bytes of a saved model's weights as they are, compressed, and packed: a row for each form.
 
-    Packed is an estimate, because no such file is written: the masks as `MaskSet.save` writes them, and the values of
+    Packed is what `save_sparse` writes, up to its header: the masks as `MaskSet.save` writes them, and the values of
     all weights that no mask removes.
 
     Raises `FileError` if the folder holds no safetensors file.

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from randprune_lab.machine import cores
+
 MEMORY_EACH = 1_500_000_000  # bytes; most lessons hold half a gigabyte, those that train up to 1.7 GB
 SECONDS_TO_END = 20.0
 WORKER = Path(__file__).with_name("worker.py")
@@ -20,11 +22,6 @@ WORKER = Path(__file__).with_name("worker.py")
 def jobs_that_fit(notebooks: int) -> int:
     """How many notebooks to run at a time: as many as cores and free memory allow, and at least 1."""
     return max(1, min(notebooks, cores(), available_memory() // MEMORY_EACH))
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.machine import cores
 from randprune_lab.search.candidates import CandidateState, Level
 from randprune_lab.search.config import EXECUTORS
 from randprune_lab.search.selection import Evaluation
@@ -83,7 +84,7 @@ class OnDask(Executor):
         self._cluster: Any = None
         if address is None:
             self._cluster = LocalCluster(
-                n_workers=workers or max(1, _cores() // self.threads),
+                n_workers=workers or max(1, cores() // self.threads),
                 threads_per_worker=1,
                 dashboard_address=None,
             )
@@ -174,9 +175,3 @@ def _lost() -> tuple[type[BaseException], ...]:
     from distributed.scheduler import KilledWorker
 
     return CommClosedError, CancelledError, KilledWorker, TimeoutError
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
