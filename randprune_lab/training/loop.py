@@ -73,7 +73,9 @@ class Training:
         if teacher is not None and config.distillation.needs_teacher_states:
             use_eager_attention(model, teacher.model)
             teacher.model.to(self.accelerator.device)
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        prepared, self.optimizer = self.accelerator.prepare(model, optimizer)
+        # What another training in this process told accelerate to compile is no setting of this one.
+        self.model = getattr(prepared, "_orig_mod", prepared)
         self._learned = [part for part in self.model.parameters() if part.requires_grad]  # to find them takes time
         self.enforce = mask.enforcer(self.accelerator.unwrap_model(self.model)) if mask else _nothing
         self.enforce()

@@ -268,10 +268,16 @@ def test_wrapped_models_have_the_names_of_what_is_in_them(model, mask, wrap):
         assert sum(int(weight.sum()) for weight in weights.values()) == found.kept
 
 
-def test_a_compiled_trainer_keeps_the_mask(model, mask, rows, tmp_path):
+def test_a_compiled_trainer_keeps_the_mask(model, mask, rows, tmp_path, monkeypatch):
+    from accelerate.state import AcceleratorState
+
+    # The Trainer sets it for the whole process; it is put back after the test.
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "no")
+    AcceleratorState._reset_state(True)
     watch = Watch(mask)
     trainer(model, mask, rows, tmp_path, watch, torch_compile=True, torch_compile_backend="eager", max_steps=3).train()
     assert watch.steps == 3 and watch.wrong == 0 and wrong(model, mask) == 0
+    AcceleratorState._reset_state(True)
 
 
 def test_distributed_data_parallel_keeps_the_mask(model, mask, rows, tmp_path):

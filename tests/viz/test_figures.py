@@ -171,10 +171,11 @@ def test_a_frame_in_the_rules_colour_stands_where_a_candidate_keeps_the_weight(r
     figure = figures.sampling(WEIGHTS, rule, 0.75, candidates=2, corner=10)
     sampler = rl.MaskSampler({"weights": WEIGHTS}, rule, 0.75)
     for candidate, axis in enumerate(figure.axes[1:]):
-        framed = {(int(line.get_ydata()[0]), int(line.get_xdata()[0])) for line in axis.lines}
+        (frames,) = axis.lines
+        framed = set(zip(map(int, frames.get_ydata()), map(int, frames.get_xdata()), strict=True))
         kept = sampler.draw(candidate)["weights"][:10, :10].nonzero().tolist()
         assert framed == set(map(tuple, kept))
-        assert {line.get_markeredgecolor() for line in axis.lines} == {COLOURS[rule.name]}
+        assert frames.get_markeredgecolor() == COLOURS[rule.name] and frames.get_linestyle() == "None"
     assert figure.axes[0].lines[0].get_color() == COLOURS[rule.name]
 
 
@@ -346,7 +347,9 @@ def test_the_grid_says_where_it_stands():
     grid, bars = figures.distance_grid(GRID, ["v", "w"], 0.9, 0.2).axes
     assert (*grid.lines[0].get_xdata(), *grid.lines[0].get_ydata()) == (1, 1)
     assert grid.images[0].get_array()[1, 1] == pytest.approx(100 * 0.9 * 0.2)
-    assert [bar.get_width() for bar in bars.patches] == pytest.approx([20, 90])
+    names = dict(zip(bars.get_yticks(), (label.get_text() for label in bars.get_yticklabels()), strict=True))
+    lengths = {names[bar.get_y() + bar.get_height() / 2]: bar.get_width() for bar in bars.patches}
+    assert lengths == pytest.approx({"v": 90, "w": 20})
     assert bars.get_title() == "18.0 % apart at 90 %, ratio 2e-01"
 
 

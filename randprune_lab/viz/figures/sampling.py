@@ -139,5 +139,5 @@ def _draw_corner(
     scores = weights[:corner, :corner].detach().abs().float().cpu().numpy()
     axis.imshow(scores, cmap="Greys", vmin=0, vmax=float(np.quantile(scores, 0.98)) or 1.0)
     rows, columns = torch.nonzero(mask[:corner, :corner], as_tuple=True)
-    axis.plot(columns.tolist(), rows.tolist(), "s", ms=8, mfc="none", mec=colour, mew=2)
+    axis.plot(columns.tolist(), rows.tolist(), ls="", marker="s", ms=8, mfc="none", mec=colour, mew=2)
     axis.set(xticks=[], yticks=[], xlabel=f"first {corner} inputs")
