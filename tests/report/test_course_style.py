@@ -13,10 +13,9 @@ from randprune_lab.report.notebook import parameter_names
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 LONGEST_CELL = 15  # lines
-BADGE = (
-    "[![Open in Binder](https://mybinder.org/badge_logo.svg)]"
-    "(https://mybinder.org/v2/gh/randprune-lab/randprune_lab/HEAD?labpath=notebooks/{name})"
-)
+# A link and no picture of a badge: a notebook that is opened offline asks for nothing.
+BADGE = "**[Open in Binder](https://mybinder.org/v2/gh/randprune-lab/randprune_lab/HEAD?labpath=notebooks/{name})**"
+
 # In a headless run cells that draw into an Output widget stall at random (nbclient's issues 311 and 312).
 OUTPUT_WIDGETS = re.compile(r"\b(interact|interact_manual|interactive|interactive_output|Output)\b\s*\(")
 
@@ -59,10 +58,14 @@ def test_its_cells_are_short(code):
     assert not [cell.source for cell in code if len(cell.source.splitlines()) > LONGEST_CELL]
 
 
-def test_it_opens_with_a_title_and_a_badge_that_opens_itself(name, notebook):
+def test_it_opens_with_a_title_and_a_link_that_opens_itself(name, notebook):
     opening = notebook.cells[0]
     assert opening.cell_type == "markdown" and opening.source.startswith("# ")
     assert BADGE.format(name=name) in opening.source
+
+
+def test_it_shows_no_picture_from_elsewhere(notebook):
+    assert not [cell.source for cell in notebook.cells if re.search(r"!\[[^]]*\]\(https?:", cell.source)]
 
 
 def test_it_records_key_figures(code):
