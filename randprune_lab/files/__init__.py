@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(what: str, path: str | Path) -> Iterator[None]:
+    """Errors of reading a safetensors file, and of making sense of it, as `FileError`s that name it.
+
+    Args:
+        what: the kind of file, as a reader would say it: "mask file".
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileError(f"there is no {what} at {path}") from None
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"cannot read {what} {path}: {error.strerror or error}") from error
+    except (SafetensorError, zlib.error, LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise FileError(f"{what} {path} is damaged or truncated ({error}); write it again") from error
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from randprune_lab.errors import FileError
-from randprune_lab.files import atomic_path
+from randprune_lab.files import atomic_path, reading
 
 FORMAT = "randprune-mask-set-1"
 
@@ -30,24 +30,15 @@ def write_masks(path: str | Path, masks: Mapping[str, Bool[Tensor, "..."]], fing
 
 def read_masks(path: str | Path) -> tuple[dict[str, Bool[Tensor, "..."]], str]:
     """Read what `write_masks` wrote: masks and fingerprint. Raises `FileError` if there is nothing of the kind."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise FileError(f"{path} holds no mask set (format {metadata.get('format')!r}, not {FORMAT!r})")
-            shapes = json.loads(metadata["shapes"])
-            masks = {name: decode_mask(file.get_tensor(name), shape) for name, shape in shapes.items()}
-            return masks, metadata.get("sha256", "")
-    except FileNotFoundError:
-        raise FileError(f"there is no mask file at {path}") from None
-    except FileError:
-        raise
-    except OSError as error:
-        raise FileError(f"cannot read mask file {path}: {error.strerror or error}") from error
-    except (SafetensorError, zlib.error, LookupError, ValueError, TypeError, RuntimeError) as error:
-        raise FileError(f"mask file {path} is damaged or truncated ({error}); write it again") from error
+    with reading("mask file", path), safe_open(str(path), framework="numpy") as file:
+        metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            raise FileError(f"{path} holds no mask set (format {metadata.get('format')!r}, not {FORMAT!r})")
+        shapes = json.loads(metadata["shapes"])
+        masks = {name: decode_mask(file.get_tensor(name), shape) for name, shape in shapes.items()}
+        return masks, metadata.get("sha256", "")
 
 
 def encode_mask(mask: Bool[Tensor, "..."]) -> UInt8[np.ndarray, " n"]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from jaxtyping import Bool, Shaped
 from torch import Tensor, nn
 
 from randprune_lab.errors import FileError, MaskError
-from randprune_lab.files import atomic_path
+from randprune_lab.files import atomic_path, reading
 from randprune_lab.files.mask_file import decode_mask, encode_mask
 from randprune_lab.interop.names import matched, plain, unwrapped
 from randprune_lab.masks.mask_set import MaskSet
@@ -79,9 +78,9 @@ def load_sparse(path: str | Path) -> SparseModel:
 
     Raises `FileError` if the file is missing, damaged, or something else.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
+    with reading("sparse file", path):
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
@@ -90,14 +89,6 @@ def load_sparse(path: str | Path) -> SparseModel:
         if _sha256(stored, metadata) != metadata["sha256"]:
             raise FileError(f"sparse file {path} is damaged: its bits don't match its SHA-256; write it again")
         return _unpacked(stored, json.loads(metadata["shapes"]), json.loads(metadata["tied"]))
-    except FileNotFoundError:
-        raise FileError(f"there is no sparse file at {path}") from None
-    except FileError:
-        raise
-    except OSError as error:
-        raise FileError(f"cannot read sparse file {path}: {error.strerror or error}") from error
-    except (SafetensorError, zlib.error, LookupError, ValueError, TypeError, RuntimeError) as error:
-        raise FileError(f"sparse file {path} is damaged or truncated ({error}); write it again") from error
 
 
 # --- parts ---
