@@ -62,10 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--preset", choices=PRESETS, help="begin with the settings of a preset; options change single ones of them"
     )
-    where = sub.add_argument_group("where candidates are evaluated, which decides nothing but the time")
-    where.add_argument("--executor", choices=EXECUTORS, default="in-process", help="(default: in-process)")
-    where.add_argument("--address", metavar="tcp://HOST:PORT", help="of a Dask scheduler; without it, on this machine")
-    where.add_argument("--workers", type=int, metavar="N", help="Dask processes on this machine (default: as it fits)")
+    _add_executor(sub)
     _add_fields(sub.add_argument_group("what decides the result"))
 
     sub = add("show", _show, "print what a run found")
@@ -75,6 +72,18 @@ def build_parser() -> argparse.ArgumentParser:
     sub = add("results", _results, "put finished runs into one table of scores and differences to IMP")
     sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table to write, as CSV")
+
+    sub = add("study", _study, "compare methods over tasks and seeds: a grid of runs in a folder")
+    sub.add_argument("config", metavar="CONFIG", help="a YAML file, or a study that ships: laptop, paper")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the study")
+    what = sub.add_mutually_exclusive_group()
+    what.add_argument(
+        "--resume", action="store_true", help="go on with the study in this folder, or help others with it"
+    )
+    what.add_argument("--status", action="store_true", help="say how far it has come, and write what is finished")
+    sub.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that work on it here (default: 1)")
+    _add_fields(sub, only=("glue_dir",))
+    _add_executor(sub)
 
     sub = add("export", _export, "write the winner of a run as a folder to hand on, with a model card")
     sub.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
@@ -190,6 +199,23 @@ def _results(options: argparse.Namespace) -> int:
     return 0
 
 
+def _study(options: argparse.Namespace) -> int:
+    from randprune_lab.search.executors import make_executor
+    from randprune_lab.study import Grid, StudyConfig, describe_status, run_study, write_results
+
+    failed: list[Any] = []
+    if not options.status:
+        config, alone = StudyConfig.load(options.config, **_given(options)), options.executor == EXECUTORS[0]
+        with make_executor(options.executor, address=options.address, workers=options.workers) as executor:
+            failed = run_study(
+                config, options.out, resume=options.resume, jobs=options.jobs, executor=None if alone else executor
+            )
+    grid = Grid.load(options.out)
+    print(describe_status(grid))
+    print("\n".join(map(str, write_results(grid))))
+    return 1 if failed else 0
+
+
 def _export(options: argparse.Namespace) -> int:
     from randprune_lab.export import export_run
 
@@ -297,7 +323,14 @@ def _plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-# --- options from dataclasses ---
+# --- options ---
+
+
+def _add_executor(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_argument_group("where candidates are evaluated, which decides nothing but the time")
+    where.add_argument("--executor", choices=EXECUTORS, default="in-process", help="(default: in-process)")
+    where.add_argument("--address", metavar="tcp://HOST:PORT", help="of a Dask scheduler; without it, on this machine")
+    where.add_argument("--workers", type=int, metavar="N", help="Dask processes on this machine (default: as it fits)")
 
 
 def _add_fields(parser: argparse._ActionsContainer, only: Sequence[str] | None = None) -> None:

@@ -52,6 +52,10 @@ class RunError(RandpruneError):
     """A run folder cannot be used: it exists, is locked, or belongs to another configuration."""
 
 
+class LockedError(RunError):
+    """Another process is working in a run folder."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """An error for a name that is not in `known`, with the nearest names or, failing these, all of them."""
     known = sorted(known)

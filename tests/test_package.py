@@ -30,6 +30,7 @@ FLOORS = [
     {"interop"},
     {"search"},
     {"analysis", "viz"},
+    {"study"},
     {"report", "bench", "exercises", "export"},
     {"cli"},
 ]

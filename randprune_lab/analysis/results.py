@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from randprune_lab.analysis.intervals import Interval, mean_interval, score_difference
@@ -17,13 +18,19 @@ if TYPE_CHECKING:
 ENDS = ("", "_low", "_high")
 
 
-def results_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+def results_table(
+    records: Sequence[RunRecord], *, names: Sequence[str] | None = None, baseline: str = "imp"
+) -> pd.DataFrame:
     """A row for each task, seed, method and level of finished runs.
 
-    Columns: task, seed, method, sparsity, steps (trained up to this level, after the dense model), metric, score with
-    its 95 % interval over the report examples, and gain: the score less that of IMP on the same examples, paired, from
-    whichever run of the task and seed has IMP; empty where none has. What is no search of these runs keeps its name,
-    a search is named by `search_name`. A method that several runs have is taken from the first of them.
+    Columns: task, seed, method, sparsity, steps (trained up to this level, after the dense model), metric, selection
+    (the score on the selection split of what is reported), score with its 95 % interval over the report examples, and
+    gain: the score less that of the baseline on the same examples, paired, from whichever run of the task and seed has
+    it; empty where none has. A method that several runs have is taken from the first of them.
+
+    Args:
+        names: what the search of each record is called, by default `search_name`; its baselines keep their names.
+        baseline: the method that the others are compared with.
 
     Raises `RunError` if a run is not finished, or two of a task and seed were reported on other examples.
     """
@@ -32,12 +39,35 @@ def results_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     for record in records:
         if not record.finished:
             raise RunError(f"{record.path} is not finished; go on with --resume")
-    baselines = {_place(record): record for record in reversed(records) if "imp" in record.methods}
+    given = names or [search_name(record.config) for record in records]
+    lines = [
+        Line(record, method, name if method == "randomized" else method)
+        for record, name in zip(records, given, strict=True)
+        for method in record.methods
+    ]
+    baselines = {line.place: line for line in reversed(lines) if line.name == baseline}
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for record in records:
-        for row in _rows(record, baselines.get(_place(record))):
+    for line in lines:
+        for row in _rows(line, baselines.get(line.place)):
             rows.setdefault((row["task"], row["seed"], row["method"], row["sparsity"]), row)
     return pd.DataFrame(list(rows.values()))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method of a run."""
+
+    record: RunRecord
+    method: str  # as the run calls it
+    name: str  # as the table calls it
+
+    @property
+    def place(self) -> tuple[str, int]:
+        return self.record.task.name, self.record.config.seed
+
+    def unit(self, sparsity: float) -> str:
+        """What is trained at a level."""
+        return f"{self.method}-level-{self.record.config.levels.index(sparsity) + 1}"
 
 
 def search_name(config: RunConfig) -> str:
@@ -66,6 +96,22 @@ def gains(table: pd.DataFrame, sparsity: float) -> dict[str, dict[str, Interval]
     return found
 
 
+def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> dict[str, Interval]:
+    """The score of one method less that of another at a level: for each task, and their mean under "all tasks".
+
+    Differences are of the same task and seed. A task's interval is that over its seeds, the mean's that over tasks;
+    either is not finite where there is one alone. Empty if no task and seed has both.
+    """
+    level = table[table.sparsity == sparsity].set_index(["task", "seed"])
+    scores = {name: level[level.method == name].score for name in (first, second)}
+    differences = (scores[first] - scores[second]).dropna()
+    tasks = differences.groupby(level="task", sort=False)
+    found = {str(task): mean_interval(values.tolist()) for task, values in tasks}
+    if found:
+        found["all tasks"] = mean_interval([interval.estimate for interval in found.values()])
+    return found
+
+
 def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
     """Average rank of each method over tasks and seeds at a level, 1 is best; ties share their ranks."""
     level = table[table.sparsity == sparsity]
@@ -74,31 +120,28 @@ def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
     return {str(method): mean_interval(ranked[method].tolist()) for method in ranked}
 
 
-def _place(record: RunRecord) -> tuple[str, int]:
-    return record.task.name, record.config.seed
-
-
-def _rows(record: RunRecord, baseline: RunRecord | None) -> list[dict[str, Any]]:
-    spent: dict[str, int] = {}
-    rows = [_row(record, baseline, "dense", 0.0, "dense", 0)]
-    for step in training_steps(record):
-        method = step["method"]
-        spent[method] = spent.get(method, 0) + step["candidates"] + step["winner"]
-        name = search_name(record.config) if method == "randomized" else method
-        rows.append(_row(record, baseline, name, step["sparsity"], f"{method}-level-{step['level']}", spent[method]))
+def _rows(line: Line, baseline: Line | None) -> list[dict[str, Any]]:
+    spent = 0
+    rows = [_row(line.record, "dense", {"method": "dense", "sparsity": 0.0, "steps": 0}, None)]
+    for step in training_steps(line.record):
+        if step["method"] != line.method:
+            continue
+        sparsity = step["sparsity"]
+        spent += step["candidates"] + step["winner"]
+        gain = _gain(line, sparsity, baseline) if baseline is not None else None
+        own = {"method": line.name, "sparsity": sparsity, "steps": spent}
+        rows.append(_row(line.record, line.unit(sparsity), own, gain))
     return rows
 
 
-def _row(
-    record: RunRecord, baseline: RunRecord | None, method: str, sparsity: float, name: str, steps: int
-) -> dict[str, Any]:
-    task, seed = _place(record)
-    own: Mapping[str, Any] = {"task": task, "seed": seed, "method": method, "sparsity": sparsity, "steps": steps}
-    gain = _gain(record, name, sparsity, baseline) if baseline is not None and sparsity else None
+def _row(record: RunRecord, unit: str, own: Mapping[str, Any], gain: Interval | None) -> dict[str, Any]:
     return {
+        "task": record.task.name,
+        "seed": record.config.seed,
         **own,
         "metric": record.task.primary_metric,
-        **_columns("score", record.score(name)),
+        "selection": record.units[unit]["score"],
+        **_columns("score", record.score(unit)),
         **_columns("gain", gain),
     }
 
@@ -108,13 +151,13 @@ def _columns(name: str, interval: Interval | None) -> dict[str, float | None]:
     return {f"{name}{end}": value for end, value in zip(ENDS, values, strict=True)}
 
 
-def _gain(record: RunRecord, name: str, sparsity: float, baseline: RunRecord) -> Interval | None:
-    if sparsity not in baseline.config.levels:
+def _gain(line: Line, sparsity: float, baseline: Line) -> Interval | None:
+    record, other = line.record, baseline.record
+    if sparsity not in other.config.levels:
         return None
-    level = baseline.config.levels.index(sparsity) + 1
-    ours, labels = record.answers(name)
-    theirs, other_labels = baseline.answers(f"imp-level-{level}")
-    prints = {each.units["data"]["fingerprint"] for each in (record, baseline)}
+    ours, labels = record.answers(line.unit(sparsity))
+    theirs, other_labels = other.answers(baseline.unit(sparsity))
+    prints = {each.units["data"]["fingerprint"] for each in (record, other)}
     if len(prints) > 1 or not (labels.shape == other_labels.shape and (labels == other_labels).all()):
-        raise RunError(f"{record.path} and {baseline.path} were not reported on the same examples")
+        raise RunError(f"{record.path} and {other.path} were not reported on the same examples")
     return score_difference(record.task.primary_metric, ours, theirs, labels)

@@ -6,15 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor, nn
 
 from randprune_lab.masks.rules import Magnitude, Rule, Voting
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.models import load_model
-from randprune_lab.tasks import Splits, compute_metrics, load_splits
+from randprune_lab.study.controls import linear_words, majority, without_blocks
+from randprune_lab.tasks import Splits, load_splits
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
 from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded, encode
@@ -53,9 +52,7 @@ def _measure(splits: Splits, sparsities: Sequence[float]) -> dict[str, Any]:
     learn, report = (
         encode(rows, task.text_fields, tokenizer, task.max_length) for rows in (splits.train, splits.report)
     )
-    bare: Any
-    bare, _ = load_model("tiny", task=task)
-    bare.bert.encoder.layer = nn.ModuleList()
+    bare = without_blocks(model)
 
     def learned(model: nn.Module) -> float:
         train(model, learn, DENSE, evaluate=lambda _: 0.0)
@@ -69,7 +66,7 @@ def _measure(splits: Splits, sparsities: Sequence[float]) -> dict[str, Any]:
         "task": task.name,
         "metric": task.primary_metric,
         "train": len(learn),
-        "majority": _majority(splits),
+        "majority": majority(task, splits.train, splits.report),
         "words": _words(splits, compared=False),
         "words, compared": _words(splits, compared=True),
         "without encoder": without,
@@ -80,41 +77,8 @@ def _measure(splits: Splits, sparsities: Sequence[float]) -> dict[str, Any]:
     }
 
 
-# --- baselines ---
-
-
-def _majority(splits: Splits) -> float:
-    labels = np.asarray(splits.train["label"])
-    answer = labels.mean() if splits.task.regression else np.bincount(labels).argmax()
-    return _score(splits, np.full(len(splits.report), answer))
-
-
 def _words(splits: Splits, *, compared: bool) -> float:
-    """A linear model of which words are there, in which text; `compared`: also of which are in both texts."""
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    features = _features(splits, compared)
-    model = Ridge() if splits.task.regression else LogisticRegression(max_iter=2000)
-    model.fit(features[0], splits.train["label"])
-    return _score(splits, model.predict(features[1]))
-
-
-def _features(splits: Splits, compared: bool) -> list[Any]:
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    counter = CountVectorizer(token_pattern=r"\S+", binary=True)
-    fields = splits.task.text_fields
-    counter.fit([text for field in fields for text in splits.train[field]])
-    both = []
-    for rows in (splits.train, splits.report):
-        counts = [counter.transform(list(rows[field])) for field in fields]
-        shared = [counts[0].multiply(counts[1]), abs(counts[0] - counts[1])] if compared and len(fields) == 2 else []
-        both.append(sparse.hstack([*counts, *shared]).tocsr())
-    return both
-
-
-def _score(splits: Splits, answers: Any) -> float:
-    return compute_metrics(splits.task, answers, splits.report["label"])[splits.task.primary_metric]
+    return linear_words(splits.task, splits.train, splits.selection, splits.report, compared=compared)[1]
 
 
 # --- pruned ---

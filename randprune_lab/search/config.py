@@ -15,8 +15,11 @@ from randprune_lab.search.selection import Score
 from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make_strategy
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
 from randprune_lab.tasks.own_data import LabelKind, OwnData
+from randprune_lab.training.activations import CALIBRATION, activation_scores
 from randprune_lab.training.config import Distillation, TrainingConfig
+from randprune_lab.training.data import Encoded
 
+Criterion = Literal["magnitude", "activation"]
 Learn = Literal["nothing", "allocation", "weights"]
 Protocol = Literal["held-out", "published"]
 
@@ -26,6 +29,11 @@ OWN_DATA = ("data", "report_data", "text_columns", "label_column", "label_kind")
 """The settings that describe data of one's own."""
 GENERATED = ("difficulty", "label_noise", "data_seed")
 """The settings that describe generated data."""
+DENSE = (
+    *("task", "glue_dir", *OWN_DATA, *GENERATED, "max_length", "train_size", "selection_size", "report_size"),
+    *("model", "layers", "dense_epochs", "dense_learning_rate", "batch_size", "evaluate_every", "seed"),
+)
+"""The settings that the data and the dense model depend on."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # For `tiny`, whose weights begin at random: higher rates, more epochs before pruning. Its tensors have a 36th of
@@ -70,10 +78,14 @@ class RunConfig:
     max_length: int | None = _option(None, "tokens of an input, the rest is cut off; without it, the task's length")
     train_size: int | None = _option(None, "use only so many training examples; of mini-GLUE any number can be had")
     selection_size: int | None = _option(None, "use only so many examples of the selection split")
+    report_size: int | None = _option(None, "use only so many examples of each report set")
     model: str = _option("minilm", "what is pruned: `randprune models`, a hub id or a local folder")
     layers: int | None = _option(None, "keep only the model's first layers")
     levels: tuple[float, ...] = _option((0.54, 0.83, 0.92, 0.9375), "sparsities, pruned to one after the other")
     rule: str = _option("voting", "mask rule of the candidates: voting, gumbel, uniform, magnitude")
+    criterion: Criterion = _option(
+        "magnitude", "what rules go by: magnitude, or activation (magnitude times the norm of what it is multiplied by)"
+    )
     sampling_ratios: tuple[float, ...] = _option(
         (5e-5, 1e-4, 8e-5, 3e-4), "sampling ratios of the voting rule; candidates take them in turn"
     )
@@ -126,6 +138,8 @@ class RunConfig:
             raise unknown_name("rule", self.rule, RULES)
         if self.group not in GROUPINGS:
             raise ConfigError(f"group must be one of {', '.join(GROUPINGS)}, got {self.group!r}")
+        if self.criterion not in get_args(Criterion):
+            raise ConfigError(f"criterion must be one of {', '.join(get_args(Criterion))}, got {self.criterion!r}")
         if self.protocol not in ("held-out", "published"):
             raise ConfigError(f"protocol must be held-out or published, got {self.protocol!r}")
         if self.early_strategy not in STRATEGIES or self.early_strategy == Screened.name:
@@ -137,7 +151,7 @@ class RunConfig:
         if not self.sampling_ratios:
             raise ConfigError("sampling_ratios must name at least one ratio")
         self._check_learning()
-        for name in ("candidates", "early_last", "max_length", "train_size", "selection_size", "layers"):
+        for name in ("candidates", "early_last", "max_length", "train_size", "selection_size", "report_size", "layers"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         check_range("early_rate", self.early_rate, low=0, low_open=True)
@@ -239,15 +253,24 @@ class RunConfig:
         strategy = make_strategy(self.early_strategy, **settings)
         return Screened(keep=self.candidates // self.generations, then=strategy) if self.screen else strategy
 
-    def drawing(self, method: Method, level: int, seed: int) -> Drawing:
-        """Where the masks of a method at a level come from; the levels count from 1."""
+    def drawing(self, method: Method, level: int, seed: int, train: Encoded | None = None) -> Drawing:
+        """Where the masks of a method at a level come from; the levels count from 1.
+
+        Args:
+            train: what is trained on; only criterion activation needs it.
+        """
         group, size = self.group, max(1, method.candidates // self.generations)
         made: Callable[..., Drawing] = Drawing
         if method.candidates > 1 and self.learn == "allocation":
             made = partial(LearnedAllocation, spread=self.allocation_spread)
         elif method.candidates > 1 and self.learn == "weights":
             made = LearnedWeights
-        return made(method.rules, self.levels[level - 1], seed, group, size, rate=self.learn_rate)
+        scores = None
+        if self.criterion == "activation":
+            if train is None:
+                raise ConfigError("criterion activation needs the train split, to run the model on")
+            scores = partial(activation_scores, data=train.first(CALIBRATION))
+        return made(method.rules, self.levels[level - 1], seed, group, size, rate=self.learn_rate, scores=scores)
 
     def dense_training(self) -> TrainingConfig:
         return self._training(

@@ -6,7 +6,7 @@ masks of the next. What is learned is a function of who they were, so a candidat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ class Drawing:
         size: candidates of a generation.
         elites: who was best in the generations before.
         rate: how much of what a generation taught replaces what was held before, from 0 (nothing) to 1 (all).
+        scores: what the rules go by instead of magnitudes, by tensor; a weight that is zero must have none.
     """
 
     rules: tuple[Rule, ...]
@@ -46,6 +47,8 @@ class Drawing:
     size: int = 1
     elites: Elites = ()
     rate: float = 0.5
+    scores: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
+    _target: Mapping[str, Tensor] | None = field(default=None, init=False, repr=False)
     _samplers: dict[Rule, MaskSampler] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, model: nn.Module, candidate: int) -> MaskSet:
@@ -60,8 +63,16 @@ class Drawing:
         """The sampler of a candidate's rule, planned when it is first wanted."""
         rule = self._rule(candidate)
         if rule not in self._samplers:
-            self._samplers[rule] = MaskSampler(model, rule, self.sparsity, seed=self.seed, group=self.group)
+            self._samplers[rule] = MaskSampler(
+                self._scored(model), rule, self.sparsity, seed=self.seed, group=self.group
+            )
         return self._samplers[rule]
+
+    def _scored(self, model: nn.Module) -> nn.Module | Mapping[str, Tensor]:
+        """What the sampler reads: the model's weights, or their scores, which are computed once."""
+        if self.scores is not None and self._target is None:
+            self._target = self.scores(model)
+        return model if self._target is None else self._target
 
     def _rule(self, candidate: int) -> Rule:
         return self.rules[candidate % len(self.rules)]
@@ -91,7 +102,7 @@ class LearnedAllocation(Drawing):
         weights = prunable(model)
         offsets = self._offsets(candidate, len(weights))
         counts = allocate(weights, self.sparsity, offsets)
-        return MaskSampler(model, self._rule(candidate), self.sparsity, seed=self.seed, group=counts)
+        return MaskSampler(self._scored(model), self._rule(candidate), self.sparsity, seed=self.seed, group=counts)
 
     def _offsets(self, candidate: int, tensors: int) -> Float64[np.ndarray, " tensors"]:
         """Log-odds of what each tensor keeps, against the mean of the first generation."""
@@ -139,6 +150,7 @@ class LearnedWeights(Drawing):
 def redraw(target: nn.Module | Mapping[str, Tensor], recipe: Mapping[str, Any]) -> MaskSet:
     """The mask that a recorded recipe names, from the weights that it was drawn from.
 
+    If the run went by another criterion than magnitude, `target` are its scores (`activation_scores`).
     Raises `MaskError` for other weights.
     """
     own = {key: value for key, value in recipe.items() if key not in ("rate", "elite")}

@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from randprune_lab.errors import FileError, RunError
+from randprune_lab.errors import FileError, LockedError, RunError
 from randprune_lab.files import atomic_path, write_json
-from randprune_lab.search.config import RunConfig
+from randprune_lab.search.config import DENSE, RunConfig
 
 LOCK = ".lock"
 Units = dict[str, dict[str, Any]]
@@ -73,6 +73,18 @@ def check_usable(path: Path, *, resume: bool, overwrite: bool) -> bool:
     return used
 
 
+def in_use(path: Path) -> bool:
+    """Whether a process is working in a run folder."""
+    try:
+        with (path / LOCK).open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 class RunFolder:
     """An open run folder: does units of work once, and remembers them."""
 
@@ -101,7 +113,7 @@ class RunFolder:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
-            raise RunError(f"another process is working in {path}; wait for it, or choose another folder") from None
+            raise LockedError(f"another process is working in {path}; wait for it, or choose another folder") from None
         if used and overwrite:
             _empty(path)
         elif used:
@@ -146,7 +158,7 @@ class RunFolder:
         from safetensors.torch import save_file
 
         tensors = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in weights.items()}
-        with atomic_path(self.path / "checkpoints" / f"{name}.safetensors") as temporary:
+        with atomic_path(self.checkpoint(name)) as temporary:
             save_file(tensors, temporary)
 
     def load_weights(self, name: str) -> dict[str, Tensor]:
@@ -154,7 +166,7 @@ class RunFolder:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        path = self.path / "checkpoints" / f"{name}.safetensors"
+        path = self.checkpoint(name)
         try:
             weights = load_file(path)
         except (OSError, SafetensorError) as error:
@@ -162,6 +174,9 @@ class RunFolder:
         if weights_sha256(weights) != self.units[name]["weights_sha256"]:
             raise FileError(f"checkpoint {path} is damaged: its weights are not those that were recorded")
         return weights
+
+    def checkpoint(self, name: str) -> Path:
+        return self.path / "checkpoints" / f"{name}.safetensors"
 
     def mask_path(self, name: str) -> Path:
         return self.path / "masks" / f"{name}.safetensors"
@@ -176,6 +191,27 @@ class RunFolder:
 
         with atomic_path(self.path / "predictions" / f"{name}.safetensors") as temporary:
             save_file(dict(arrays), temporary)
+
+
+def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
+    """Have the dense model of another run, as if it had been trained here. Does nothing if there is one already.
+
+    Raises `RunError` if it was trained with other settings, or not yet.
+    """
+    other = read_config(source)
+    for name in DENSE:
+        old, new = getattr(other, name), getattr(config, name)
+        if old != new:
+            raise RunError(f"the dense model of {source} is another one: its {name} is {old!r}, here it is {new!r}")
+    units = read_journal(source)
+    if "dense" not in units:
+        raise RunError(f"{source} has no dense model yet; finish it first, with --resume")
+    if "dense" in folder.units:
+        return
+    with atomic_path(folder.checkpoint("dense")) as temporary:
+        shutil.copyfile(source / "checkpoints" / "dense.safetensors", temporary)
+    folder.unit("data", lambda: units["data"])
+    folder.add("dense", units["dense"])
 
 
 def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:

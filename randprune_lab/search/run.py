@@ -14,7 +14,7 @@ from randprune_lab.models import load_model
 from randprune_lab.search.candidates import Level, Weights, derived_seed
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.executors import Executor, InProcess
-from randprune_lab.search.folder import RunFolder, check_usable, weights_sha256
+from randprune_lab.search.folder import RunFolder, check_usable, take_dense, weights_sha256
 from randprune_lab.search.generations import Generations
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.spec import suffixed
@@ -37,6 +37,7 @@ def run(
     overwrite: bool = False,
     progress: bool = True,
     executor: Executor | None = None,
+    dense_of: str | Path | None = None,
 ) -> Path:
     """Do a whole search and record it in the folder `out`; gives the folder.
 
@@ -44,14 +45,18 @@ def run(
 
     Args:
         executor: where candidates are evaluated, by default in this process; it decides nothing but the time.
+        dense_of: the folder of a run with the same dense model, which is taken from there instead of trained again.
 
     Raises:
-        RunError: if `out` exists and neither `resume` nor `overwrite` is given, or it is another run's.
+        RunError: if `out` exists and neither `resume` nor `overwrite` is given, or it is another run's; if the dense
+            model of `dense_of` is another one.
         ConfigError, DataError, FileError: if something that the configuration names is not to be had.
     """
     check_usable(Path(out), resume=resume, overwrite=overwrite)
     search = Search(config, progress, executor)  # what the configuration names is found before a folder is made
     with RunFolder.open(out, config, resume=resume, overwrite=overwrite) as folder:
+        if dense_of is not None:
+            take_dense(folder, config, Path(dense_of))
         search.run(folder)
     return folder.path
 
@@ -67,11 +72,12 @@ class Search:
             config.own_data or config.mini_glue or config.task, glue_dir=config.glue_dir, train_size=config.train_size
         )
         self.task = self.splits.task
-        self.model, self.tokenizer = self._load_model()
+        self.model, self.tokenizer = self._load()
         self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.train = self.encode(self.splits.train)
-        self.selection = self.encode(_first(self.splits.selection, config.selection_size))
-        self.reports = {name: self.encode(rows) for name, rows in self.splits.reports.items()}
+        self.selection = self.encode(_first(self.splits.selection, "selection", config.selection_size))
+        reports = self.splits.reports.items()
+        self.reports = {name: self.encode(_first(rows, "report", config.report_size)) for name, rows in reports}
 
     def run(self, folder: RunFolder) -> None:
         """Do every unit of work that is not done yet, in order."""
@@ -128,7 +134,7 @@ class Search:
             self.train,
             self._selection_split(number),
             self.teacher,
-            self.config.drawing(method, number, derived_seed(self.config.seed, "mask", number)),
+            self.config.drawing(method, number, derived_seed(self.config.seed, "mask", number), self.train),
         )
         winner = 0
         if method.candidates > 1:
@@ -183,7 +189,11 @@ class Search:
 
     # --- parts ---
 
-    def _load_model(self) -> tuple[Any, Any]:
+    def fresh_model(self) -> Any:
+        """Another model as this run's is before any training."""
+        return self._load()[0]
+
+    def _load(self) -> tuple[Any, Any]:
         config = self.config
         model: Any
         model, tokenizer = load_model(config.model, task=self.task, layers=config.layers, seed=config.seed)
@@ -204,7 +214,7 @@ class Search:
     @cached_property
     def teacher(self) -> Teacher:
         """The dense model, trained."""
-        model, _ = self._load_model()
+        model = self.fresh_model()
         model.load_state_dict(self._weights("dense"))
         return Teacher(model, self.train)
 
@@ -267,10 +277,10 @@ class Search:
         return text if self.progress else None
 
 
-def _first(split: Any, size: int | None) -> Any:
+def _first(split: Any, role: str, size: int | None) -> Any:
     """The first rows of a split; every such part has its labels' shares."""
     if size is None:
         return split
     if size > len(split):
-        raise ConfigError(f"selection_size must be at most {len(split)}, the rows of the selection split, got {size}")
+        raise ConfigError(f"{role}_size must be at most {len(split)}, the rows of the {role} split, got {size}")
     return split.select(range(size))

@@ -1,0 +1,107 @@
+"""What can be had without a mask worth the name. A task on which that is enough cannot tell masks apart."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from randprune_lab.search.run import Search
+from randprune_lab.tasks import Task, compute_metrics
+from randprune_lab.training.loop import train
+from randprune_lab.training.scoring import SplitScore, predict, score
+
+BARE = "without-encoder"
+BARE_RATES = (1.0, 3.0, 10.0)
+"""Multiples of the dense learning rate for the model without its encoder; the best on the selection split is taken."""
+
+
+def measure_controls(search: Search) -> tuple[dict[str, float], np.ndarray]:
+    """Scores on the report set of what needs no encoder, and the logits of the last of these.
+
+    `majority`: the commonest label, or the mean score; `words`: the better, on the selection split, of two linear
+    models of which words are there; `without-encoder`: the model without its blocks, trained as the dense one is, at
+    the best of some learning rates.
+    """
+    task, splits = search.task, search.splits
+    rows = len(search.reports[""])
+    report = splits.report.select(range(rows))
+    words = [linear_words(task, splits.train, splits.selection, report, compared=each) for each in (False, True)]
+    logits = _bare(search)
+    return {
+        "majority": majority(task, splits.train, report),
+        "words": max(words)[1],
+        BARE: score(task, logits, search.reports[""])[task.primary_metric],
+    }, logits
+
+
+def majority(task: Task, train: Any, report: Any) -> float:
+    """The first metric of always giving the commonest label of the train set, or the mean score."""
+    labels = np.asarray(train["label"])
+    answer = labels.mean() if task.regression else np.bincount(labels).argmax()
+    return _score(task, np.full(len(report), answer), report)
+
+
+def linear_words(task: Task, train: Any, selection: Any, report: Any, *, compared: bool) -> tuple[float, float]:
+    """A linear model of which words are there, in which text: its first metric on the selection and the report set.
+
+    Args:
+        compared: it also sees which words are in both texts, and which in one alone.
+    """
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    features = _features(task, (train, selection, report), compared)
+    model = Ridge() if task.regression else LogisticRegression(max_iter=2000)
+    model.fit(features[0], train["label"])
+    on_selection, on_report = (
+        _score(task, model.predict(seen), rows) for seen, rows in zip(features[1:], (selection, report), strict=True)
+    )
+    return on_selection, on_report
+
+
+def without_blocks(model: nn.Module) -> nn.Module:
+    """A copy of a model without its repeated blocks (`nn.ModuleList`): embeddings, norms and head remain."""
+    bare = copy.deepcopy(model)
+    names = [name for name, module in bare.named_modules() if isinstance(module, nn.ModuleList)]
+    for name in names:
+        if not any(name.startswith(f"{other}.") for other in names):
+            bare.set_submodule(name, nn.ModuleList())
+    return bare
+
+
+def _bare(search: Search) -> np.ndarray:
+    config = search.config.dense_training()
+    trained = []
+    for number, rate in enumerate(BARE_RATES):
+        bare = without_blocks(search.fresh_model())
+        history = train(
+            bare,
+            search.train,
+            replace(config, learning_rate=rate * config.learning_rate),
+            evaluate=SplitScore(search.task, search.selection),
+        )
+        trained.append((max(history.scores), -number, bare))
+    _, _, best = max(trained, key=lambda each: each[:2])
+    return predict(best, search.reports[""])
+
+
+def _features(task: Task, parts: tuple[Any, ...], compared: bool) -> list[Any]:
+    from scipy import sparse
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counter = CountVectorizer(token_pattern=r"\S+", binary=True)
+    fields = task.text_fields
+    counter.fit([text for field in fields for text in parts[0][field]])
+    found = []
+    for rows in parts:
+        counts = [counter.transform(list(rows[field])) for field in fields]
+        shared = [counts[0].multiply(counts[1]), abs(counts[0] - counts[1])] if compared and len(fields) == 2 else []
+        found.append(sparse.hstack([*counts, *shared]).tocsr())
+    return found
+
+
+def _score(task: Task, answers: Any, rows: Any) -> float:
+    return compute_metrics(task, answers, rows["label"])[task.primary_metric]

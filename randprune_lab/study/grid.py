@@ -1,0 +1,124 @@
+"""The units of a study in order of information, and how far each has come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from randprune_lab.errors import FileError, RunError
+from randprune_lab.files import write_json
+from randprune_lab.search.config import RunConfig
+from randprune_lab.search.folder import in_use, read_journal
+from randprune_lab.study.config import CONTROLS, StudyConfig
+
+FILE = "study.json"
+State = Literal["done", "running", "begun", "waiting"]
+
+
+class Unit(NamedTuple):
+    """One run of a study."""
+
+    method: str
+    task: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.task} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a unit has come: the levels that are trained, of all."""
+
+    state: State
+    levels: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A study and the folder in which it is worked on; `study.json` there says what was asked."""
+
+    config: StudyConfig
+    path: Path
+
+    @classmethod
+    def open(cls, config: StudyConfig, path: str | Path, *, resume: bool = False) -> Grid:
+        """Begin a study in a new folder, or go on with one, in as many processes at once as one likes.
+
+        Raises:
+            RunError: if the folder exists and `resume` is not given, or it is another study's.
+            FileError: if it cannot be written.
+        """
+        path = Path(path)
+        if (path / FILE).is_file() and resume:
+            recorded = cls.load(path).config
+            for name, new in config.to_dict().items():
+                if (old := recorded.to_dict()[name]) != new:
+                    raise RunError(
+                        f"cannot resume {path}: {name} were {old!r} and are now {new!r}; choose another folder"
+                    )
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            hint = "go on with --resume, or choose" if (path / FILE).is_file() else "it holds no study; choose"
+            raise RunError(f"{path} exists already; {hint} another folder")
+        else:
+            write_json(path / FILE, config.to_dict())
+        return cls(config, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Grid:
+        """The study in a folder. Raises `RunError` if there is none."""
+        file = Path(path) / FILE
+        try:
+            return cls(StudyConfig.from_dict(json.loads(file.read_text("utf-8")), file), Path(path))
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(f"{path} holds no study: it has no {FILE}; start one with `randprune study`") from None
+        except ValueError as error:
+            raise FileError(f"{file} is damaged: {error}") from error
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """All tasks with the first seed before any with the next; of a seed the controls first, then by method."""
+        return [
+            Unit(method, task, seed)
+            for seed in self.config.seeds
+            for method in (CONTROLS, *self.config.methods)
+            for task in self.config.tasks
+        ]
+
+    def run_config(self, unit: Unit) -> RunConfig:
+        return self.config.run_config(*unit)
+
+    def folder(self, unit: Unit) -> Path:
+        """The run folder of a unit."""
+        return self.path / "runs" / f"{unit.task}-seed-{unit.seed}" / unit.method
+
+    def controls_of(self, unit: Unit) -> Unit:
+        """The unit from which this one has its dense model."""
+        return unit._replace(method=CONTROLS)
+
+    def journal(self, unit: Unit) -> dict[str, Any]:
+        return read_journal(self.folder(unit))
+
+    def progress(self, unit: Unit) -> Progress:
+        config, done = self.run_config(unit), self.journal(unit)
+        levels = sum(f"randomized-level-{number}" in done for number in range(1, len(config.levels) + 1))
+        last = CONTROLS if unit.method == CONTROLS else "model"
+        state: State = "done" if last in done else "running" if in_use(self.folder(unit)) else "begun"
+        return Progress(state if self.folder(unit).exists() else "waiting", levels, len(config.levels))
+
+    def finished(self) -> Iterator[Unit]:
+        return (unit for unit in self.units if self.progress(unit).state == "done")
+
+
+def planned_steps(config: RunConfig, rows: int) -> int:
+    """Training steps of all levels of a run with so many train rows, at most; the dense model is not counted."""
+    batches = -(-rows // config.batch_size)
+    early = config.candidates * config.early_epochs * batches if config.candidates > 1 else 0
+    if config.early_strategy == "halving":
+        early = int(early * config.early_budget)
+    return len(config.levels) * (early + config.epochs * batches)

@@ -1,0 +1,119 @@
+"""Work on a study: the next unit that nobody works on, until none is left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from randprune_lab.errors import ConfigError, LockedError, RandpruneError, check_count
+from randprune_lab.machine import cores
+from randprune_lab.search.executors import Executor
+from randprune_lab.search.folder import RunFolder
+from randprune_lab.search.run import Search, run
+from randprune_lab.study.config import CONTROLS, StudyConfig
+from randprune_lab.study.controls import BARE, measure_controls
+from randprune_lab.study.grid import Grid, Unit
+from randprune_lab.study.status import TIMES, remaining
+
+WAIT = 5.0
+"""Seconds between two looks at units that other processes work on, when nothing else is left to do."""
+
+log = logging.getLogger("randprune_lab")
+
+
+def run_study(
+    config: StudyConfig, out: str | Path, *, resume: bool = False, jobs: int = 1, executor: Executor | None = None
+) -> list[Unit]:
+    """Do a study in the folder `out`; gives the units that failed.
+
+    It can be stopped at any moment, and gone on with by `resume=True`, in as many processes at once, on as many
+    machines that share the folder, as one likes. A unit that fails does not keep the others from being done.
+
+    Args:
+        jobs: processes that work on it here; each has its share of the cores, unless OMP_NUM_THREADS says otherwise.
+        executor: where candidates are evaluated, as of `randprune_lab.run`; with one job alone.
+
+    Raises:
+        RunError: if the folder exists and `resume` is not given, or it is another study's.
+        ConfigError: if there are several jobs and an executor.
+    """
+    check_count("jobs", jobs)
+    if jobs > 1 and executor is not None:
+        raise ConfigError(f"an executor and {jobs} jobs exclude each other; leave one of them out")
+    grid = Grid.open(config, out, resume=resume)
+    if jobs == 1:
+        return _work(grid, executor)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_speak) as pool:
+        failed = pool.map(_work, [grid] * jobs)
+        return sorted({unit for each in failed for unit in each})
+
+
+def _speak() -> None:
+    """Progress lines of a process of a study."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    log.setLevel(logging.INFO)
+
+
+def _work(grid: Grid, executor: Executor | None = None) -> list[Unit]:
+    """Work on a study until nothing is left; gives what failed here."""
+    failed: set[Unit] = set()
+    while (unit := _next(grid, failed)) is not None:
+        try:
+            _do(grid, unit, executor)
+        except LockedError:  # another process was faster
+            continue
+        except RandpruneError as error:
+            failed.add(unit)
+            log.error("%s failed: %s", unit, error)
+        else:
+            log.info("%s is done; %s", unit, remaining(grid))
+    return sorted(failed)
+
+
+def _next(grid: Grid, failed: set[Unit]) -> Unit | None:
+    """A unit to work on; waits while there may be one later. None if there is no more to do."""
+    while True:
+        states = {unit: grid.progress(unit).state for unit in grid.units}
+        lost = {grid.controls_of(unit) for unit in failed if unit.method == CONTROLS}
+        open_ = [unit for unit, state in states.items() if state != "done" and grid.controls_of(unit) not in lost]
+        ready = [unit for unit in open_ if unit.method == CONTROLS or states[grid.controls_of(unit)] == "done"]
+        for unit in ready:
+            if states[unit] != "running" and unit not in failed:
+                return unit
+        if not any(states[unit] == "running" for unit in open_):
+            return None
+        time.sleep(WAIT)
+
+
+def _do(grid: Grid, unit: Unit, executor: Executor | None) -> None:
+    folder, config = grid.folder(unit), grid.run_config(unit)
+    log.info("%s: %s", unit, folder)
+    start = time.monotonic()
+    dense = None if unit.method == CONTROLS else grid.folder(grid.controls_of(unit))
+    before = grid.progress(unit).levels
+    run(config, folder, resume=True, progress=False, executor=executor, dense_of=dense)
+    if unit.method == CONTROLS:
+        _controls(grid, unit)
+    else:
+        levels = grid.progress(unit).levels - before
+        line = {"unit": list(unit), "levels": levels, "seconds": round(time.monotonic() - start, 1)}
+        with contextlib.suppress(OSError), (grid.path / TIMES).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")  # an estimate is all that hangs on it
+
+
+def _controls(grid: Grid, unit: Unit) -> None:
+    config = grid.run_config(unit)
+    search = Search(config, progress=False)
+    with RunFolder.open(grid.folder(unit), config, resume=True) as folder:
+        if CONTROLS in folder.units:
+            return
+        found, logits = measure_controls(search)
+        folder.save_predictions(f"report-{BARE}", logits, search.reports[""].labels)
+        folder.add(CONTROLS, found)

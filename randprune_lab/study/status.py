@@ -1,0 +1,96 @@
+"""How far a study has come, and what remains."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+from randprune_lab.search.config import RunConfig
+from randprune_lab.study.config import CONTROLS
+from randprune_lab.study.grid import Grid, Unit, planned_steps
+
+TIMES = "times.jsonl"
+SIGNS = {"done": "done", "waiting": "-"}
+
+
+def describe_status(grid: Grid) -> str:
+    """A table of all units, in Markdown, a row for each seed and task, and an estimate of what remains."""
+    methods = (CONTROLS, *grid.config.methods)
+    lines = [("seed", "task", *methods), ("---",) * (2 + len(methods))]
+    for seed in grid.config.seeds:
+        for task in grid.config.tasks:
+            cells = [_cell(grid, Unit(method, task, seed)) for method in methods]
+            lines.append((str(seed), task, *cells))
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\n{remaining(grid)}"
+
+
+def remaining(grid: Grid) -> str:
+    """How many units are done, and how long the others will take if it goes on as it went."""
+    states = {unit: grid.progress(unit) for unit in grid.units}
+    done = sum(each.state == "done" for each in states.values())
+    text = f"{done} of {len(states)} units"
+    seconds = seconds_left(grid)
+    if done == len(states) or seconds is None:
+        return text
+    workers = max(1, sum(each.state == "running" for each in states.values()))
+    shared = f" by each of {workers} processes" if workers > 1 else ""
+    return f"{text}, about {_duration(seconds / workers)} of work left{shared}"
+
+
+def seconds_left(grid: Grid) -> float | None:
+    """Seconds of one process that the units that are not done will take, controls not counted.
+
+    By steps, at the pace at which the task went so far, or all tasks where it is not known; None before anything went.
+    """
+    spent: dict[str, float] = defaultdict(float)
+    steps: dict[str, float] = defaultdict(float)
+    for unit, levels, seconds in _times(grid):
+        share = levels / len(grid.run_config(unit).levels)
+        for name in (unit.task, ""):
+            spent[name] += seconds
+            steps[name] += share * planned_steps(grid.run_config(unit), _rows(grid, unit))
+    if not steps[""]:
+        return None
+    total = 0.0
+    for unit in grid.units:
+        progress = grid.progress(unit)
+        if unit.method == CONTROLS or progress.state == "done":
+            continue
+        pace = spent[unit.task] / steps[unit.task] if steps[unit.task] else spent[""] / steps[""]
+        left = 1 - progress.levels / progress.of
+        total += left * pace * planned_steps(grid.run_config(unit), _rows(grid, unit))
+    return total
+
+
+def _rows(grid: Grid, unit: Unit) -> int:
+    """The train rows of a unit: what was found, or else what was asked for."""
+    data: dict[str, Any] = grid.journal(grid.controls_of(unit)).get("data", {})
+    return int(data.get("train", grid.run_config(unit).train_size or RunConfig.train_size or 1))
+
+
+def _times(grid: Grid) -> list[tuple[Unit, int, float]]:
+    try:
+        lines = (grid.path / TIMES).read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            found.append((Unit(*entry["unit"]), int(entry["levels"]), float(entry["seconds"])))
+        except (ValueError, KeyError, TypeError):  # torn by a kill
+            continue
+    return [each for each in found if each[0] in grid.units]
+
+
+def _cell(grid: Grid, unit: Unit) -> str:
+    progress = grid.progress(unit)
+    return SIGNS.get(progress.state, f"{progress.state} {progress.levels}/{progress.of}")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,91 @@
+"""The results of a study as tidy tables: a row for each finished method, level, task and seed; and the controls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from randprune_lab.analysis.record import RunRecord
+from randprune_lab.analysis.results import results_table
+from randprune_lab.errors import RunError
+from randprune_lab.files import atomic_path
+from randprune_lab.study.config import CONTROLS, StudyConfig
+from randprune_lab.study.controls import BARE
+from randprune_lab.study.grid import Grid
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_results(grid: Grid) -> list[Path]:
+    """Write `results` and `controls` of what is finished, each as CSV and Parquet, into the study's folder."""
+    written = []
+    for name, table in (("results", study_results(grid)), ("controls", study_controls(grid))):
+        for path in (grid.path / f"{name}.csv", grid.path / f"{name}.parquet"):
+            with atomic_path(path) as temporary:
+                if path.suffix == ".csv":
+                    table.to_csv(temporary, index=False, float_format="%.6f")
+                else:
+                    table.to_parquet(temporary, index=False)
+            written.append(path)
+    return written
+
+
+def study_results(grid: Grid) -> pd.DataFrame:
+    """As `analysis.results.results_table`, with the study's names of methods, of the units that are finished.
+
+    Raises `RunError` if none is.
+    """
+    units = [unit for unit in grid.finished() if unit.method != CONTROLS]
+    if not units:
+        raise RunError(f"nothing of {grid.path} is finished yet but controls; go on with --resume")
+    records = [RunRecord.load(grid.folder(unit)) for unit in units]
+    table = results_table(records, names=[unit.method for unit in units], baseline=grid.config.baseline)
+    return _in_order(table, grid.config)
+
+
+def study_controls(grid: Grid) -> pd.DataFrame:
+    """A row for each task and seed whose controls are finished.
+
+    Columns: task, seed, metric; majority, words, without-encoder (see `study.controls`), dense and magnitude, the
+    magnitude mask at the last level at once: scores on the report set; encoder, the dense score less that without
+    encoder, with its paired 95 % interval; and counts: whether masks can be told apart here, that is, whether the
+    interval lies above zero with the study's first seed.
+    """
+    import pandas as pd
+
+    rows = []
+    for unit in grid.finished():
+        if unit.method != CONTROLS:
+            continue
+        record = RunRecord.load(grid.folder(unit))
+        gain = record.difference("dense", BARE)
+        rows.append(
+            {
+                "task": unit.task,
+                "seed": unit.seed,
+                "metric": record.task.primary_metric,
+                **record.units[CONTROLS],
+                "dense": record.score("dense").estimate,
+                "magnitude": record.score("randomized-level-1").estimate,
+                "encoder": gain.estimate,
+                "encoder_low": gain.low,
+                "encoder_high": gain.high,
+            }
+        )
+    table = pd.DataFrame(rows)
+    if table.empty:
+        raise RunError(f"no controls of {grid.path} are finished yet; go on with --resume")
+    first = table[table.seed == grid.config.seeds[0]].set_index("task")
+    counted = set(first.index[first.encoder_low > 0])
+    return table.assign(counts=table.task.isin(counted))
+
+
+def _in_order(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
+    """Tasks and methods in the order in which the study names them."""
+    places = {"task": list(config.tasks), "method": ["dense", *config.methods]}
+
+    def key(column: pd.Series) -> pd.Series:
+        return column.map(places[column.name].index) if column.name in places else column
+
+    return table.sort_values(["task", "seed", "method", "sparsity"], key=key).reset_index(drop=True)
