@@ -82,6 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--status", action="store_true", help="say how far it has come, and write what is finished")
     sub.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that work on it here (default: 1)")
+    sub.add_argument(
+        "--record", type=Path, metavar="DIR", help="also write what is finished into small files: no texts, no weights"
+    )
     _add_fields(sub, only=("glue_dir",))
     _add_executor(sub)
 
@@ -201,7 +204,7 @@ def _results(options: argparse.Namespace) -> int:
 
 def _study(options: argparse.Namespace) -> int:
     from randprune_lab.search.executors import make_executor
-    from randprune_lab.study import Grid, StudyConfig, describe_status, run_study, write_results
+    from randprune_lab.study import Grid, StudyConfig, describe_status, record_study, run_study, write_results
 
     failed: list[Any] = []
     if not options.status:
@@ -212,7 +215,8 @@ def _study(options: argparse.Namespace) -> int:
             )
     grid = Grid.load(options.out)
     print(describe_status(grid))
-    print("\n".join(map(str, write_results(grid))))
+    written = write_results(grid) + (record_study(grid, options.record) if options.record else [])
+    print("\n".join(map(str, written)))
     return 1 if failed else 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from randprune_lab.analysis.record import RunRecord
+from randprune_lab.analysis.recorded_runs import RecordedRuns
 from randprune_lab.analysis.results import results_table
 from randprune_lab.errors import RunError
 from randprune_lab.files import atomic_path
@@ -21,14 +22,35 @@ def write_results(grid: Grid) -> list[Path]:
     """Write `results` and `controls` of what is finished, each as CSV and Parquet, into the study's folder."""
     written = []
     for name, table in (("results", study_results(grid)), ("controls", study_controls(grid))):
-        for path in (grid.path / f"{name}.csv", grid.path / f"{name}.parquet"):
-            with atomic_path(path) as temporary:
-                if path.suffix == ".csv":
-                    table.to_csv(temporary, index=False, float_format="%.6f")
-                else:
-                    table.to_parquet(temporary, index=False)
-            written.append(path)
+        written += [_write_csv(table, grid.path / f"{name}.csv"), grid.path / f"{name}.parquet"]
+        with atomic_path(written[-1]) as temporary:
+            table.to_parquet(temporary, index=False)
     return written
+
+
+def record_study(grid: Grid, folder: Path) -> list[Path]:
+    """Write what is finished into a folder that is small enough to hand on: both tables, and the runs' answers.
+
+    Of each task and seed one file, `TASK-seed-S.safetensors`, as `analysis.recorded_runs` reads it.
+    """
+    places: dict[tuple[str, int], dict[str, RunRecord]] = {}
+    for unit in grid.finished():
+        if unit.method != CONTROLS:
+            places.setdefault((unit.task, unit.seed), {})[unit.method] = RunRecord.load(grid.folder(unit))
+    written = [
+        _write_csv(study_results(grid), folder / "results.csv"),
+        _write_csv(study_controls(grid), folder / "controls.csv"),
+    ]
+    for (task, seed), records in places.items():
+        written.append(folder / f"{task}-seed-{seed}.safetensors")
+        RecordedRuns.of(records).save(written[-1])
+    return written
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> Path:
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f")
+    return path
 
 
 def study_results(grid: Grid) -> pd.DataFrame:

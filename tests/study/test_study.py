@@ -20,7 +20,7 @@ from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.search import folder as run_folder
 from randprune_lab.search.folder import RunFolder
-from randprune_lab.study import Grid, StudyConfig, describe_status, run_study
+from randprune_lab.study import Grid, StudyConfig, describe_status, record_study, run_study
 from randprune_lab.study import run as working
 from randprune_lab.study.config import CONTROLS
 from randprune_lab.study.controls import BARE, linear_words, majority, without_blocks
@@ -230,6 +230,24 @@ def test_contrasts_are_paired_by_task_and_seed_and_averaged_over_tasks(grid):
     assert {task: found[task] for task in TASKS} == {task: mean_interval(values) for task, values in each.items()}
     assert found["all tasks"] == mean_interval([float(np.mean(values)) for values in each.values()])
     assert contrast(table, "published", "nobody", 0.97) == {}
+
+
+def test_a_recorded_study_is_small_and_says_the_same(grid, tmp_path):
+    from randprune_lab.analysis.recorded_runs import RecordedRuns
+
+    written = record_study(grid, tmp_path / "recorded")
+    assert sum(path.stat().st_size for path in written) < 200_000
+    table = study_results(grid).set_index(["task", "seed", "method", "sparsity"])
+    for task, seed in product(TASKS, SEEDS):
+        runs = RecordedRuns.load(tmp_path / "recorded" / f"{task}-seed-{seed}.safetensors")
+        assert runs.methods == list(METHODS)
+        for method, sparsity in product(METHODS, runs.levels):
+            row = table.loc[task, seed, method, sparsity]
+            assert runs.score(method, sparsity).estimate == row.score
+            assert runs.difference(method, "imp", sparsity).estimate == row.gain
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "recorded" / "results.csv"), study_results(grid), check_dtype=False, atol=1e-6
+    )
 
 
 # --- the command ---

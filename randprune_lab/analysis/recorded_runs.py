@@ -1,0 +1,161 @@
+"""The runs of one task and seed in one small file: what every method answered, and how it came to its masks.
+
+Without texts, weights and masks; a recipe with each winner names its mask to whoever trains the run again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from randprune_lab.analysis.intervals import Interval, score_difference, score_interval
+from randprune_lab.analysis.record import RunRecord
+from randprune_lab.errors import FileError, RunError, unknown_name
+from randprune_lab.files import atomic_path, reading
+
+KIND = "randprune recorded runs 1"
+DENSE = "dense"
+KEPT = ("candidate", "steps", "at", "metric", "score")
+"""What is kept of an early evaluation, besides the rule that drew its mask."""
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedRuns:
+    """Methods on one task with one seed, level by level.
+
+    Args:
+        task, seed, metric: what was learned, with which seed, and what the scores are.
+        labels: what is right, for each report example: a label id or, in regression, a score.
+        dense: what the dense model answers.
+        answers: what each method answers at each level.
+        levels: the sparsities, rising.
+        candidates: by method, for each level, the early evaluations as far as each candidate went.
+        recipes: by method, for each level, what names the mask that was trained with.
+    """
+
+    task: str
+    seed: int
+    metric: str
+    levels: tuple[float, ...]
+    labels: Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]
+    dense: Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]
+    answers: Mapping[str, Int64[np.ndarray, "levels n"] | Float32[np.ndarray, "levels n"]]
+    candidates: Mapping[str, list[list[dict[str, Any]]]]
+    recipes: Mapping[str, list[dict[str, Any]]]
+
+    @property
+    def methods(self) -> list[str]:
+        return list(self.answers)
+
+    def score(self, method: str, sparsity: float = 0.0) -> Interval:
+        """The metric of a method at a level, over the report examples; of the dense model at sparsity 0."""
+        return score_interval(self.metric, self._answers(method, sparsity), self.labels)
+
+    def difference(self, first: str, second: str, sparsity: float) -> Interval:
+        """The metric of one method less that of another at a level, paired by example."""
+        ours, theirs = (self._answers(method, sparsity) for method in (first, second))
+        return score_difference(self.metric, ours, theirs, self.labels)
+
+    def early(self, method: str, sparsity: float) -> list[dict[str, Any]]:
+        """The early evaluations of a method at a level, by candidate; empty where it had but one."""
+        self._answers(method, sparsity)  # that there are such
+        return self.candidates[method][self.levels.index(sparsity)]
+
+    def _answers(self, method: str, sparsity: float) -> np.ndarray:
+        if method == DENSE:
+            return self.dense
+        if method not in self.answers:
+            raise unknown_name("method", method, [DENSE, *self.answers])
+        if sparsity not in self.levels:
+            raise unknown_name("level", f"{sparsity:g}", [f"{level:g}" for level in self.levels])
+        return self.answers[method][self.levels.index(sparsity)]
+
+    @classmethod
+    def of(cls, records: Mapping[str, RunRecord]) -> RecordedRuns:
+        """What is to be kept of the searches of some runs, by the names of their methods.
+
+        Raises `RunError` if one is not finished, or they differ in task, seed, levels or report examples.
+        """
+        first = next(iter(records.values()))
+        dense, labels = first.answers(DENSE)
+        for record in records.values():
+            if not record.finished:
+                raise RunError(f"{record.path} is not finished; go on with --resume")
+            for what in ("seed", "levels"):
+                if getattr(record.config, what) != getattr(first.config, what):
+                    raise RunError(f"{record.path} and {first.path} differ in {what}; record them apart")
+            if record.task != first.task or not np.array_equal(record.answers(DENSE)[1], labels):
+                raise RunError(f"{record.path} and {first.path} were not reported on the same examples")
+        numbers = range(1, len(first.config.levels) + 1)
+        units = [f"randomized-level-{number}" for number in numbers]
+        return cls(
+            task=first.task.name,
+            seed=first.config.seed,
+            metric=first.task.primary_metric,
+            levels=first.config.levels,
+            labels=labels,
+            dense=dense,
+            answers={name: np.stack([record.answers(unit)[0] for unit in units]) for name, record in records.items()},
+            candidates={
+                name: [[_kept(each) for each in record.candidates(number)] for number in numbers]
+                for name, record in records.items()
+            },
+            recipes={name: [record.units[unit]["mask"] for unit in units] for name, record in records.items()},
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the runs to a safetensors file, whole or not at all."""
+        from safetensors.numpy import save_file
+
+        arrays = {"labels": _packed(self.labels), "dense": _packed(self.dense)}
+        arrays |= {f"answers/{name}": _packed(values) for name, values in self.answers.items()}
+        about = {
+            "kind": KIND,
+            "n": len(self.labels),
+            **{name: getattr(self, name) for name in ("task", "seed", "metric", "levels", "candidates", "recipes")},
+        }
+        with atomic_path(Path(path)) as temporary:
+            save_file(arrays, temporary, metadata={"about": json.dumps(about, separators=(",", ":"))})
+
+    @classmethod
+    def load(cls, path: str | Path) -> RecordedRuns:
+        """Read what `save` wrote. Raises `FileError` if the file is missing, damaged, or something else."""
+        from safetensors import safe_open
+
+        with reading("recorded runs", path), safe_open(str(path), framework="numpy") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            if about.pop("kind", None) != KIND:
+                raise FileError(f"{path} holds no recorded runs; `randprune study --record` writes them")
+            n = about.pop("n")
+            arrays = {name: _unpacked(file.get_tensor(name), n) for name in file.keys()}  # noqa: SIM118
+            return cls(
+                **about | {"levels": tuple(about["levels"])},
+                labels=arrays["labels"],
+                dense=arrays["dense"],
+                answers={name: arrays[f"answers/{name}"] for name in about["recipes"]},
+            )
+
+
+def _kept(candidate: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: candidate[name] for name in KEPT} | {"rule": candidate["mask"]["rule"]}
+
+
+def _packed(values: np.ndarray) -> np.ndarray:
+    """Label ids as bits: the lowest of all, then the next; scores as they are."""
+    if values.dtype.kind == "f":
+        return values
+    bits = max(1, int(values.max()).bit_length())
+    return np.packbits([(values >> bit) & 1 for bit in range(bits)], axis=-1)
+
+
+def _unpacked(packed: np.ndarray, n: int) -> np.ndarray:
+    if packed.dtype.kind == "f":
+        return packed
+    bits = np.unpackbits(packed, axis=-1, count=n).astype(np.int64)
+    return sum((plane << bit for bit, plane in enumerate(bits)), np.zeros(bits.shape[1:], dtype=np.int64))
