@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import randprune_lab as rl
+from randprune_lab.tasks import load_splits
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a name that is not to be had fails at once
 torch.set_num_threads(1)  # tiny tensors: a second thread costs more than it brings
@@ -19,6 +21,15 @@ torch.set_num_threads(1)  # tiny tensors: a second thread costs more than it bri
 GOOD = ("good", "fine", "superb", "moving")
 BAD = ("bad", "dull", "awful", "empty")
 FILLERS = ("the", "film", "is", "a", "story", "and", "plot", "with", "cast", "scenes", "very", "rather")
+
+
+_loaded = cache(load_splits)
+
+
+@pytest.fixture
+def loaded_once(monkeypatch) -> None:
+    """Listings of tasks share what they load: to generate all of it takes seconds."""
+    monkeypatch.setattr("randprune_lab.tasks.listing.load_splits", _loaded)
 
 
 @pytest.fixture(scope="session")

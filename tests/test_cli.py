@@ -412,7 +412,7 @@ def test_what_argparse_does_not_understand_has_code_2(refused, arguments, messag
 # --- tasks and models ---
 
 
-def test_tasks_are_listed_with_their_sizes_or_why_they_cannot_be_had(randprune, glue_dir):
+def test_tasks_are_listed_with_their_sizes_or_why_they_cannot_be_had(randprune, glue_dir, loaded_once):
     text = randprune("tasks", "--glue-dir", glue_dir)
     rows = json.loads(randprune("tasks", "--glue-dir", glue_dir, "--json").out)
     assert text.code == 0 and text.err == ""
@@ -442,7 +442,7 @@ def test_a_preset_is_where_options_begin(randprune, tmp_path):
     assert rl.RunRecord.load(tmp_path / "run").config == wanted
 
 
-def test_tasks_without_a_glue_folder_say_how_to_get_one(randprune):
+def test_tasks_without_a_glue_folder_say_how_to_get_one(randprune, loaded_once):
     rows = {row["name"]: row for row in json.loads(randprune("tasks", "--json").out)}
     assert "--glue-dir" in rows["sst2"]["unavailable"]
 

@@ -24,6 +24,9 @@ SEEDS = (0, 1)
 DRAWN = 8
 """Candidates of a search: so many of a pool are drawn again and again."""
 
+REPETITIONS = 1000
+"""How often that is."""
+
 LAST = 2
 """An early score is the mean of so many evaluations."""
 
@@ -88,13 +91,13 @@ def _of_pool(pool: TrainedPool) -> dict[str, Any]:
     }
 
 
-def judge(pools: Sequence[TrainedPool], repetitions: int = 1000) -> list[dict[str, Any]]:
+def judge(pools: Sequence[TrainedPool]) -> list[dict[str, Any]]:
     """For each strategy the means over pools of one sparsity and way of drawing.
 
     What it wins over any candidate, over the published strategy's winner, and loses to the best; and the share of the
     steps that it spends. Intervals are over pools; differences of strategies are taken pool by pool.
     """
-    means = {name: [_means(strategy, pool, repetitions) for pool in pools] for name, strategy in STRATEGIES.items()}
+    means = {name: [_means(strategy, pool) for pool in pools] for name, strategy in STRATEGIES.items()}
     about = {"candidates from": pools[0].candidates_from, "sparsity": pools[0].sparsity, "pools": len(pools)}
     rows = []
     for name, found in means.items():
@@ -106,8 +109,8 @@ def judge(pools: Sequence[TrainedPool], repetitions: int = 1000) -> list[dict[st
     return rows
 
 
-def _means(strategy: Strategy, pool: TrainedPool, repetitions: int) -> dict[str, float]:
-    drawn = {"candidates": DRAWN, "examples": pool.examples.shape[2] // 2, "repetitions": repetitions}
+def _means(strategy: Strategy, pool: TrainedPool) -> dict[str, float]:
+    drawn = {"candidates": DRAWN, "examples": pool.examples.shape[2] // 2, "repetitions": REPETITIONS}
     found = regret(strategy, pool.replay, pool.final, **drawn)
     return {key: float(values.mean()) for key, values in vars(found).items()}
 

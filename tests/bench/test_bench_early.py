@@ -23,6 +23,7 @@ def small(monkeypatch):
     monkeypatch.setattr(pools, "NOISE_SEEDS", 2)
     monkeypatch.setattr(pools, "REPORT", 100)
     monkeypatch.setattr(early, "SEEDS", (0,))
+    monkeypatch.setattr(early, "REPETITIONS", 50)
     monkeypatch.setattr(pools, "LEARNERS", {name: how | {"generations": 2} for name, how in pools.LEARNERS.items()})
 
 

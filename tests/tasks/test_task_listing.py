@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from randprune_lab.tasks import TASKS, OwnData, task_rows
+
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def by_name(rows: list[dict]) -> dict[str, dict]:
