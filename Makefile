@@ -16,11 +16,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.set-up
 LOCKS := requirements.lock requirements-offline.lock
-SOURCES := randprune_lab tests notebooks
+DOCS_STAMP := $(VENV)/.set-up-docs
+DOCS_BUILDER ?= html
+SOURCES := randprune_lab tests notebooks docs
 EXTRAS := lab,dask,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint test-browser lab report lock clean
+.PHONY: help setup test lint test-browser lab report docs lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -58,14 +60,28 @@ lab: setup ## open JupyterLab on the notebooks
 report: setup ## run all notebooks into reports/PROFILE (PROFILE=smoke, REPORT_ARGS="--check")
 	$(BIN)/randprune report --profile $(PROFILE) --out reports/$(PROFILE) $(REPORT_ARGS)
 
+# With the figures of reports/PROFILE, where there is such a report. Every warning is an error. Sphinx remembers what it
+# read but not what it warned of: hence -E.
+docs: $(DOCS_STAMP) ## build the site into build/docs/html (DOCS_BUILDER=linkcheck tries external links)
+	$(BIN)/python -m sphinx -E -q -W --keep-going -c docs/site -b $(DOCS_BUILDER) -d build/docs/doctrees \
+	  -D report_folder=reports/$(PROFILE) . build/docs/$(DOCS_BUILDER)
+	@test $(DOCS_BUILDER) != html || $(BIN)/python docs/site/check.py build/docs/html
+
+# What only the site needs is installed when it is first built, not by `make setup`.
+$(DOCS_STAMP): $(STAMP) requirements-docs.lock
+	$(PIP) install --quiet -c requirements.lock -r requirements-docs.lock
+	@touch $(DOCS_STAMP)
+
 # A fresh environment, so that only what the project asks for is locked; the two offline packages
 # would bring dependencies that nothing here imports, hence their own file with --no-deps.
-lock: ## rebuild requirements.lock from pyproject.toml
+lock: ## rebuild requirements.lock and requirements-docs.lock from pyproject.toml
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python -m pip install --quiet $(TORCH_ARGS) torch
 	build/lock/bin/python -m pip install --quiet -e ".[$(EXTRAS)]"
 	build/lock/bin/python -m pip freeze --exclude-editable > build/frozen
 	sed 's/^\(torch==[^+]*\)+.*/\1/' build/frozen > requirements.lock
+	build/lock/bin/python -m pip install --quiet -c requirements.lock -e ".[docs]"
+	build/lock/bin/python -m pip freeze --exclude-editable | grep -vixFf build/frozen > requirements-docs.lock
 	rm -rf build/lock build/frozen
 
 clean: ## remove reports, caches and build products; the environment stays

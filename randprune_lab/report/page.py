@@ -71,11 +71,11 @@ def render_page(notebook: NotebookNode, result: NotebookResult) -> str:
     """The page of an executed notebook as HTML."""
     resources = {"result": result, "css": CSS + PAGE_CSS, "duration": format_duration(result.seconds)}
     exporter = _PageExporter(raw_template=TEMPLATE)
-    html, _ = exporter.from_notebook_node(_presentable(notebook), resources=resources)
+    html, _ = exporter.from_notebook_node(presentable(notebook), resources=resources)
     return str(html)
 
 
-def _presentable(notebook: NotebookNode) -> NotebookNode:
+def presentable(notebook: NotebookNode) -> NotebookNode:
     """A copy without papermill's marks and with a note in place of each widget."""
     notebook = copy.deepcopy(notebook)
     models = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
@@ -126,13 +126,13 @@ class _Renderer(IPythonRenderer):
     """Markdown to HTML that stands alone: formulas as MathML, no pictures from elsewhere."""
 
     def inline_math(self, body: str) -> str:
-        return _mathml(body, "inline")
+        return mathml(body, "inline")
 
     def block_math(self, body: str) -> str:
-        return _mathml(body, "block")
+        return mathml(body, "block")
 
     def latex_environment(self, name: str, body: str) -> str:
-        return _mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
+        return mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
         if "://" in url:  # a badge, say: its text stands for it
@@ -144,7 +144,7 @@ class _Renderer(IPythonRenderer):
         return super().link(text, re.sub(r"^([^/:]+)\.ipynb", r"\1.html", url), title)
 
 
-def _mathml(latex: str, display: str) -> str:
+def mathml(latex: str, display: str) -> str:
     for spelling, known in LATEX_SYNONYMS.items():
         latex = latex.replace(spelling, known)
     try:

@@ -1,0 +1,64 @@
+"""The course with its figures: a page shows the notebook as a report has executed it, if there is one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+from randprune_lab.report.page import SHOWN, presentable
+
+FOLDER = "notebooks/"
+WITHOUT_RESULTS = """
+:::{{note}}
+This page shows the notebook without its results: when it was made there was no report. `make report` computes them,
+and the next `make docs` has them. {{download}}`Download the notebook <{name}.ipynb>`
+:::"""
+WITH_RESULTS = """
+:::{{note}}
+Results of `make report PROFILE={profile}`. Sliders need a kernel: the notebook has them.
+{{download}}`Download the notebook <{name}.ipynb>`
+:::"""
+
+logger = logging.getLogger(__name__)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_config_value("report_folder", "reports/classroom", "env")
+    app.connect("source-read", _replace)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _replace(app: Sphinx, docname: str, content: list[str]) -> None:
+    if not docname.startswith(FOLDER) or app.env.doc2path(docname, base=False).suffix != ".ipynb":
+        return
+    notebook, name = nbformat.reads(content[0], as_version=4), Path(docname).name
+    report = Path(app.srcdir) / app.config.report_folder
+    executed = report / f"{name}.ipynb"
+    note = WITHOUT_RESULTS.format(name=name)
+    if executed.is_file():
+        notebook = _with_results(notebook, executed, docname)
+        profile = json.loads((report / "summary.json").read_text("utf-8"))["profile"]
+        note = WITH_RESULTS.format(name=name, profile=profile)
+    notebook.cells[0].source += f"\n{note}"
+    content[0] = nbformat.writes(notebook)
+
+
+def _with_results(committed: nbformat.NotebookNode, path: Path, docname: str) -> nbformat.NotebookNode:
+    executed = presentable(nbformat.read(path, as_version=4))
+    executed.cells = [cell for cell in executed.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    if [cell.source for cell in executed.cells] != [cell.source for cell in committed.cells]:
+        logger.warning("%s is of another version of this notebook; run `make report` again", path, location=docname)
+    for cell in executed.cells:
+        if cell.cell_type == "code":
+            if any(output.output_type == "error" for output in cell.outputs):
+                logger.warning("%s failed; mend it and run `make report` again", path, location=docname)
+            for output in cell.outputs:
+                if "data" in output:
+                    output.data = {kind: content for kind, content in output.data.items() if kind in SHOWN}
+            cell.metadata["mystnb"] = {"image": {"alt": cell.metadata["alt"]}}
+    return executed

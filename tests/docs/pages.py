@@ -1,0 +1,37 @@
+"""What readers read: every Markdown page, and the Markdown of every lesson."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("", "binder", "data", "docs", "docs/reference", "notebooks/exercises")
+PAGES = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@cache
+def text(path: Path) -> str:
+    """The Markdown of a page or of a notebook."""
+    if path.suffix != ".ipynb":
+        return path.read_text("utf-8")
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [block for named, block in BLOCK.findall(text(path)) if named == language]
+
+
+def prose(path: Path) -> str:
+    """A page without its blocks of code."""
+    return BLOCK.sub("", text(path))
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
