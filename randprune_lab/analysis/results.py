@@ -15,6 +15,14 @@ from randprune_lab.search.config import RunConfig
 if TYPE_CHECKING:
     import pandas as pd
 
+PARTS = {
+    "a random mask instead of magnitude": ("one-candidate", "imp-short"),
+    "selection among eight": ("published", "one-candidate"),
+    "the same steps for IMP instead": ("imp", "imp-short"),
+    "all in all: published less IMP": ("published", "imp"),
+}
+"""What differences of two methods of the studies that ship tell. The first two less the third are the last."""
+
 ENDS = ("", "_low", "_high")
 
 
@@ -110,6 +118,15 @@ def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> d
     if found:
         found["all tasks"] = mean_interval([interval.estimate for interval in found.values()])
     return found
+
+
+def split_of_gain(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
+    """Where the difference of the published procedure to IMP comes from, over the tasks of a study, see `PARTS`.
+
+    Without a part whose methods no task and seed has.
+    """
+    found = {part: contrast(table, *methods, sparsity) for part, methods in PARTS.items()}
+    return {part: each["all tasks"] for part, each in found.items() if each}
 
 
 def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:

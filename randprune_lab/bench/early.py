@@ -25,7 +25,7 @@ DRAWN = 8
 """Candidates of a search: so many of a pool are drawn again and again."""
 
 REPETITIONS = 1000
-"""How often that is."""
+"""How often that is, unless said otherwise."""
 
 LAST = 2
 """An early score is the mean of so many evaluations."""
@@ -91,13 +91,14 @@ def _of_pool(pool: TrainedPool) -> dict[str, Any]:
     }
 
 
-def judge(pools: Sequence[TrainedPool]) -> list[dict[str, Any]]:
+def judge(pools: Sequence[TrainedPool], repetitions: int | None = None) -> list[dict[str, Any]]:
     """For each strategy the means over pools of one sparsity and way of drawing.
 
     What it wins over any candidate, over the published strategy's winner, and loses to the best; and the share of the
     steps that it spends. Intervals are over pools; differences of strategies are taken pool by pool.
     """
-    means = {name: [_means(strategy, pool) for pool in pools] for name, strategy in STRATEGIES.items()}
+    often = repetitions or REPETITIONS
+    means = {name: [_means(strategy, pool, often) for pool in pools] for name, strategy in STRATEGIES.items()}
     about = {"candidates from": pools[0].candidates_from, "sparsity": pools[0].sparsity, "pools": len(pools)}
     rows = []
     for name, found in means.items():
@@ -109,8 +110,8 @@ def judge(pools: Sequence[TrainedPool]) -> list[dict[str, Any]]:
     return rows
 
 
-def _means(strategy: Strategy, pool: TrainedPool) -> dict[str, float]:
-    drawn = {"candidates": DRAWN, "examples": pool.examples.shape[2] // 2, "repetitions": REPETITIONS}
+def _means(strategy: Strategy, pool: TrainedPool, repetitions: int) -> dict[str, float]:
+    drawn = {"candidates": DRAWN, "examples": pool.examples.shape[2] // 2, "repetitions": repetitions}
     found = regret(strategy, pool.replay, pool.final, **drawn)
     return {key: float(values.mean()) for key, values in vars(found).items()}
 

@@ -17,6 +17,11 @@ COLOURS = {  # Okabe and Ito (2008)
     "uniform": "#009E73",
     "gumbel": "#CC79A7",
     "dense": "#595959",
+    # Methods of studies: lighter where less is done than by the method of the same hue.
+    "one-candidate": "#56B4E9",
+    "imp-short": "#E69F00",
+    "allocation": "#CC79A7",
+    "activation": "#000000",
 }
 LABELS = {"randomized": "randomized", "imp": "IMP", "uniform": "uniform random", "dense": "dense"}
 RAMP = ("#9ECAE1", "#4292C6", "#08519C", "#08306B")  # from more to less randomness

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import randprune_lab as rl
 from randprune_lab.analysis.levels import training_steps
-from randprune_lab.analysis.results import gains, ranks, results_table, search_name
+from randprune_lab.analysis.results import PARTS, gains, ranks, results_table, search_name, split_of_gain
 from randprune_lab.cli import main
 from randprune_lab.errors import RunError
 
@@ -110,3 +112,16 @@ def test_searches_are_named_by_what_sets_them_apart():
         )
     ]
     assert names == ["published", "race", "random allocation", "learned allocation", "learned weights"]
+
+
+def test_the_parts_of_a_gain_add_up():
+    random = np.random.default_rng(0)
+    methods = {method for pair in PARTS.values() for method in pair}
+    rows = [
+        {"task": task, "seed": seed, "method": method, "sparsity": 0.9, "score": random.random()}
+        for task, seed, method in itertools.product("abc", range(3), sorted(methods))
+    ]
+    randomness, selection, steps, whole = split_of_gain(pd.DataFrame(rows), 0.9).values()
+    assert whole.estimate == pytest.approx(randomness.estimate + selection.estimate - steps.estimate)
+    some = [row for row in rows if row["method"] != "one-candidate"]
+    assert list(split_of_gain(pd.DataFrame(some), 0.9)) == list(PARTS)[2:]

@@ -21,13 +21,14 @@ import randprune_lab as rl
 from randprune_lab.analysis.confidence import confidence
 from randprune_lab.analysis.intervals import Interval
 from randprune_lab.analysis.levels import level_masks
-from randprune_lab.analysis.results import gains, results_table
+from randprune_lab.analysis.results import PARTS, gains, results_table
 from randprune_lab.analysis.shipped import reference_results
 from randprune_lab.bench.early import judge
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
 from randprune_lab.masks.rules import RULES
 from randprune_lab.search.strategies import Published
+from randprune_lab.study import StudyConfig
 from randprune_lab.viz import figures
 from randprune_lab.viz.figures.sampling import METHODS, _chance_at
 from randprune_lab.viz.style import COLOURS, LABELS, QUIET, RAMP, png
@@ -49,6 +50,9 @@ TIMES = [
     for method in METHODS
     for number in (1, 10, 100)
 ]
+
+
+SPLIT = {part: Interval(0.01 * place, 0.01 * place - 0.005, 0.1) for place, part in enumerate(PARTS)}
 
 
 def query(record: rl.RunRecord) -> str:
@@ -95,6 +99,7 @@ FIGURES = {
     "noise_floor": lambda record: figures.noise_floor([pool(), pool(6)]),
     "correlation_by_steps": lambda record: figures.correlation_by_steps(pool(6)),
     "results_by_task": lambda record: figures.results_by_task(results_table([record])),
+    "split_of_gain": lambda record: figures.split_of_gain({0.9: SPLIT, 0.99: SPLIT}),
     "gains_by_task": lambda record: figures.gains_by_task(gains(results_table([record]), 0.9), 0.9),
     "references": lambda record: figures.references(reference_results(), "mnli", "accuracy (matched)"),
     "winners_curse": lambda record: figures.winners_curse(8, 0.5, 1.0),
@@ -357,7 +362,8 @@ def test_the_grid_says_where_it_stands():
 
 
 def test_every_rule_and_method_has_a_colour(record):
-    assert {*RULES, *record.methods, "dense"} == set(COLOURS)
+    studied = {*StudyConfig.load("laptop").methods} - {"published"}  # which is the randomized search
+    assert {*RULES, *record.methods, *studied, "dense"} == set(COLOURS)
 
 
 def test_the_same_rule_has_the_same_colour_by_either_name():
@@ -374,7 +380,7 @@ def test_different_rules_can_be_told_apart_by_the_colour_blind():
         "blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
     }
     colours = set(COLOURS.values())
-    assert len(colours) == 5  # search, IMP, uniform, gumbel, dense
+    assert len(colours) == 8  # search, IMP, uniform, gumbel, dense; a single mask, a short IMP, activation
     light = {colour: np.array(to_rgb(colour)) ** 2.2 for colour in colours}
     for matrix in (np.eye(3), *map(np.array, without.values())):
         seen = {colour: np.clip(matrix @ light[colour], 0, 1) ** (1 / 2.2) for colour in colours}

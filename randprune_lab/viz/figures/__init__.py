@@ -17,7 +17,13 @@ from randprune_lab.viz.figures.early import (
 from randprune_lab.viz.figures.levels import levels_against_one_shot, masks_compared, schedule, surviving
 from randprune_lab.viz.figures.model import product_times, scope, storage
 from randprune_lab.viz.figures.pruning import kept_numbers, magnitude_pruning, one_shot, sparsity_by_tensor
-from randprune_lab.viz.figures.results import accuracy_by_sparsity, gains_by_task, references, results_by_task
+from randprune_lab.viz.figures.results import (
+    accuracy_by_sparsity,
+    gains_by_task,
+    references,
+    results_by_task,
+    split_of_gain,
+)
 from randprune_lab.viz.figures.sampling import inclusion_check, inclusion_curves, sampling, time_by_candidates
 from randprune_lab.viz.figures.selection import chance_of_best, gain_by_budget, race, winners_curse
 
@@ -50,6 +56,7 @@ __all__ = [
     "schedule",
     "scope",
     "sparsity_by_tensor",
+    "split_of_gain",
     "storage",
     "surviving",
     "time_by_candidates",

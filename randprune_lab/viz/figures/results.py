@@ -106,6 +106,27 @@ def gains_by_task(gains: Mapping[str, Mapping[str, Interval]], sparsity: float) 
     return figure
 
 
+def split_of_gain(splits: Mapping[float, Mapping[str, Interval]]) -> Figure:
+    """What randomness, selection and steps do, by sparsity, over tasks; from `analysis.results.split_of_gain`."""
+    parts = list(next(iter(splits.values())))
+    figure, axis = new_figure(8.0, 0.55 * len(parts) + 1.3)
+    shifts = np.linspace(0.15, -0.15, len(splits)) if len(splits) > 1 else [0.0]
+    for shift, (sparsity, found), marker in zip(shifts, splits.items(), "osD^"[: len(splits)], strict=True):
+        places = np.array([len(parts) - 1 - parts.index(part) for part in found]) + shift
+        middle = np.array([interval.estimate for interval in found.values()])
+        low, high = (np.array([getattr(interval, end) for interval in found.values()]) for end in ("low", "high"))
+        arms = np.nan_to_num([middle - low, high - middle], posinf=0.0)
+        label = f"{100 * sparsity:.4g} % sparse"
+        axis.errorbar(middle, places, xerr=arms, fmt=marker, capsize=3, color=COLOURS["randomized"], label=label)
+    axis.axvline(0, color=QUIET, lw=1)
+    axis.set_yticks(range(len(parts)), reversed(parts))
+    axis.set(xlabel="difference of scores, mean over tasks", ylabel="what is compared")
+    clear = {part for found in splits.values() for part, each in found.items() if each.low > 0 or each.high < 0}
+    axis.set_title(f"{len(clear)} of {len(parts)} parts of the gain differ surely from zero")
+    axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
 def references(published: pd.DataFrame, task: str, metric: str) -> Figure:
     """What others report for a task at their sparsities, BERT-base and their own settings each."""
     rows = published[(published.task == task) & (published.metric == metric)].sort_values("sparsity")
@@ -121,5 +142,5 @@ def references(published: pd.DataFrame, task: str, metric: str) -> Figure:
 
 def _colour(method: str) -> str:
     """Baselines have their own colours; searches that of randomized pruning, its variants a neighbouring one."""
-    variants = {"random allocation": COLOURS["gumbel"], "learned allocation": COLOURS["gumbel"]}
+    variants = dict.fromkeys(("random allocation", "learned allocation"), COLOURS["allocation"])
     return variants.get(method) or COLOURS.get(method, COLOURS["randomized"])
