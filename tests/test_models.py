@@ -255,8 +255,8 @@ def test_loading_says_nothing_and_silences_nothing_after(
     ("name", "advice"),
     [
         ("mini-lm", "did you mean 'minilm'"),
-        ("randprune-lab/there-is-no-such-model", "known: minilm, tiny, tiny-minilm"),
-        ("./no/such/folder", "known: minilm, tiny, tiny-minilm"),
+        ("randprune-lab/there-is-no-such-model", "known: minilm, tiny, tiny-distilled, tiny-minilm"),
+        ("./no/such/folder", "known: minilm, tiny, tiny-distilled, tiny-minilm"),
     ],
 )
 def test_an_unknown_model_is_named_with_what_could_be_meant(name: str, advice: str) -> None:
@@ -343,6 +343,7 @@ def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
     assert {row["name"]: row["unavailable"] for row in model_rows()} == {
         "tiny": None,
         "tiny-minilm": message,
+        "tiny-distilled": message,
         "minilm": message,
     }
 
@@ -399,7 +400,7 @@ def test_a_tiny_model_is_a_function_of_the_seed_and_leaves_the_global_state_alon
     assert not torch.equal(first[weight], other[weight])
 
 
-@pytest.mark.parametrize("name", ["tiny", "tiny-minilm"])
+@pytest.mark.parametrize("name", ["tiny", "tiny-minilm", "tiny-distilled"])
 def test_a_tiny_model_can_be_saved_and_loaded_with_its_tokenizer(name: str, tmp_path: Path) -> None:
     task = get_task("mini-mnli")
     model, words = load_model(name, task=task)
@@ -420,6 +421,34 @@ def test_the_words_of_mini_glue_are_tokens_and_others_are_unknown() -> None:
     tokens = ["[CLS]", "the", "dogs", "never", "sleep", "[SEP]", "[UNK]", "?", "[SEP]"]
     assert words.convert_ids_to_tokens(ids["input_ids"]) == tokens
     assert ids["token_type_ids"] == [0] * 6 + [1] * 3
+
+
+def test_of_a_distilled_model_only_the_head_comes_from_the_seed() -> None:
+    """The encoder is what ships, but for the word embeddings, which are those of tiny-minilm."""
+    from safetensors.torch import load_file
+
+    shipped = load_file(Path(models.__file__).with_name("tiny_distilled.safetensors"))
+    first, other, bare = (
+        load_model(name, task=2, seed=seed)[0]
+        for name, seed in (("tiny-distilled", 0), ("tiny-distilled", 1), ("tiny-minilm", 0))
+    )
+    own = first.bert.state_dict()
+    assert own.keys() - shipped.keys() == {models.WORD_EMBEDDINGS} and shipped.keys() <= own.keys()
+    assert all(torch.equal(own[name], weight.float()) for name, weight in shipped.items())
+    assert torch.equal(own[models.WORD_EMBEDDINGS], bare.bert.state_dict()[models.WORD_EMBEDDINGS])
+    differ = {name for name, weight in other.state_dict().items() if not torch.equal(weight, first.state_dict()[name])}
+    assert differ == {"classifier.weight"}
+    one = load_model("tiny-distilled", task=2, layers=1)[0].bert.state_dict()
+    assert all(torch.equal(weight, own[name]) for name, weight in one.items())
+
+
+def test_a_damaged_encoder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(models, "__file__", str(tmp_path / "models.py"))
+    with pytest.raises(FileError, match="there is no weights file"):
+        load_model("tiny-distilled", task=2)
+    (tmp_path / "tiny_distilled.safetensors").write_bytes(b"torn")
+    with pytest.raises(FileError, match=r"tiny_distilled\.safetensors is damaged"):
+        load_model("tiny-distilled", task=2)
 
 
 def test_layers_of_a_tiny_model() -> None:

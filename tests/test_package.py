@@ -26,7 +26,7 @@ MODULES = {
 FLOORS = [
     {"errors", "files", "machine"},
     {"masks", "tasks", "models", "mean_pooled_bert", "structured", "tiny"},
-    {"training"},
+    {"training", "pretrain"},
     {"interop"},
     {"search"},
     {"analysis", "viz"},

@@ -14,7 +14,19 @@ import randprune_lab as rl
 
 REFERENCE = ROOT / "docs" / "reference"
 DOCUMENTED = set(re.findall(r"automodule:: (\S+)", "".join(text(page) for page in REFERENCE.glob("*.md"))))
-PACKAGES = ("masks", "tasks", "search", "analysis", "viz", "viz.figures", "interop", "export", "report", "exercises")
+PACKAGES = (
+    "masks",
+    "tasks",
+    "search",
+    "analysis",
+    "viz",
+    "viz.figures",
+    "interop",
+    "study",
+    "export",
+    "report",
+    "exercises",
+)
 OFFERED = [
     *[("randprune_lab", name) for name in rl.__all__],
     *[(f"randprune_lab.{package}", name) for package in PACKAGES
