@@ -73,7 +73,7 @@ def _work(grid: Grid, executor: Executor | None = None) -> list[Unit]:
             failed.add(unit)
             log.error("%s failed: %s", unit, error)
         else:
-            log.info("%s is done; %s", unit, remaining(grid))
+            log.info("%s is done; %s", unit, remaining(grid, more=1))
     return sorted(failed)
 
 

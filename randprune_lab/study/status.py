@@ -26,16 +26,20 @@ def describe_status(grid: Grid) -> str:
     return f"{table}\n\n{remaining(grid)}"
 
 
-def remaining(grid: Grid) -> str:
-    """How many units are done, and how long the others will take if it goes on as it went."""
+def remaining(grid: Grid, *, more: int = 0) -> str:
+    """How many units are done, and how long the others will take if it goes on as it went.
+
+    Args:
+        more: processes besides those that work on a unit at this moment.
+    """
     states = {unit: grid.progress(unit) for unit in grid.units}
     done = sum(each.state == "done" for each in states.values())
     text = f"{done} of {len(states)} units"
     seconds = seconds_left(grid)
     if done == len(states) or seconds is None:
         return text
-    workers = max(1, sum(each.state == "running" for each in states.values()))
-    shared = f" by each of {workers} processes" if workers > 1 else ""
+    workers = max(1, sum(each.state == "running" for each in states.values()) + more)
+    shared = f" for each of {workers} processes" if workers > 1 else ""
     return f"{text}, about {_duration(seconds / workers)} of work left{shared}"
 
 
