@@ -33,7 +33,7 @@ class Drawing:
 
     Args:
         rules: candidate c is drawn by the rule c mod their number.
-        sparsity, seed, group: as of `MaskSampler`.
+        sparsity, seed, group, include, exclude: as of `MaskSampler`.
         size: candidates of a generation.
         elites: who was best in the generations before.
         rate: how much of what a generation taught replaces what was held before, from 0 (nothing) to 1 (all).
@@ -46,6 +46,8 @@ class Drawing:
     size: int = 1
     elites: Elites = ()
     rate: float = 0.5
+    include: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
     _samplers: dict[Rule, MaskSampler] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, model: nn.Module, candidate: int) -> MaskSet:
@@ -60,8 +62,13 @@ class Drawing:
         """The sampler of a candidate's rule, planned when it is first wanted."""
         rule = self._rule(candidate)
         if rule not in self._samplers:
-            self._samplers[rule] = MaskSampler(model, rule, self.sparsity, seed=self.seed, group=self.group)
+            self._samplers[rule] = self._plan(model, rule, self.group)
         return self._samplers[rule]
+
+    def _plan(self, model: nn.Module, rule: Rule, group: Grouping | Mapping[str, int]) -> MaskSampler:
+        return MaskSampler(
+            model, rule, self.sparsity, seed=self.seed, group=group, include=self.include, exclude=self.exclude
+        )
 
     def _rule(self, candidate: int) -> Rule:
         return self.rules[candidate % len(self.rules)]
@@ -88,10 +95,10 @@ class LearnedAllocation(Drawing):
     spread: float = 0.5
 
     def _sampler(self, model: nn.Module, candidate: int) -> MaskSampler:
-        weights = prunable(model)
+        weights = prunable(model, self.include, self.exclude)
         offsets = self._offsets(candidate, len(weights))
         counts = allocate(weights, self.sparsity, offsets)
-        return MaskSampler(model, self._rule(candidate), self.sparsity, seed=self.seed, group=counts)
+        return self._plan(model, self._rule(candidate), counts)
 
     def _offsets(self, candidate: int, tensors: int) -> Float64[np.ndarray, " tensors"]:
         """Log-odds of what each tensor keeps, against the mean of the first generation."""

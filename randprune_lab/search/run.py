@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.masks.scope import prunable
 from randprune_lab.models import load_model
 from randprune_lab.search.candidates import Level, Weights, derived_seed
 from randprune_lab.search.config import Method, RunConfig
@@ -68,6 +69,7 @@ class Search:
         )
         self.task = self.splits.task
         self.model, self.tokenizer = self._load_model()
+        prunable(self.model, **config.scope)  # a pattern that matches nothing is found before all work
         self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.train = self.encode(self.splits.train)
         self.selection = self.encode(_first(self.splits.selection, config.selection_size))
