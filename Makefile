@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= classroom
 PYTEST_ARGS ?=
+# A run folder, or a folder of them, for `make app`.
+RUN ?=
 REPORT_ARGS ?=
 # Extra arguments of pip for torch, e.g. an index that holds CPU builds (see binder/requirements.txt).
 TORCH_ARGS ?=
@@ -17,10 +19,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.set-up
 LOCKS := requirements.lock requirements-offline.lock
 SOURCES := randprune_lab tests notebooks
-EXTRAS := lab,dask,dev
+EXTRAS := lab,app,dask,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint test-browser lab report lock clean
+.PHONY: help setup test lint test-browser lab app report lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -54,6 +56,9 @@ test-browser: setup ## drive JupyterLab and the report's pages in a Chromium; ge
 
 lab: setup ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
+
+app: setup ## open the mask explorer and the run explorer, no code to be seen (RUN=runs/first)
+	$(BIN)/python notebooks/app/serve.py $(if $(RUN),"$(RUN)")
 
 report: setup ## run all notebooks into reports/PROFILE (PROFILE=smoke, REPORT_ARGS="--check")
 	$(BIN)/randprune report --profile $(PROFILE) --out reports/$(PROFILE) $(REPORT_ARGS)

@@ -1,4 +1,4 @@
-"""Controls above numbers and pictures, all drawn anew when one moves: what the pages of the classroom's app are made of.
+"""Controls above numbers and pictures, all drawn anew when one moves: what the classroom's app is made of.
 
 Like `widgets.explore`, and for the same reasons without Output widgets; but with several pictures, that stand beside
 each other where there is room and else one below the other, and with numbers as text.
@@ -21,6 +21,7 @@ PICTURES = 3
 """Places for pictures; those that are not wanted are hidden."""
 WIDTH = "38em"
 """Of a picture where there is room for it."""
+CELL = 'style="text-align: left; font-weight: normal; padding: 0.1em 1em 0.1em 0; white-space: nowrap"'
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,7 @@ class Panel:
         show: a function of the controls' values, by name. An error of ours that it raises is shown in its place.
     """
 
-    def __init__(
-        self, question: str, controls: Mapping[str, ipywidgets.Widget], show: Callable[..., Shown]
-    ) -> None:
+    def __init__(self, question: str, controls: Mapping[str, ipywidgets.Widget], show: Callable[..., Shown]) -> None:
         self.controls, self.show = controls, show
         self.numbers = ipywidgets.HTML()
         self.images = [ipywidgets.Image(format="png") for _ in range(PICTURES)]
@@ -62,12 +61,17 @@ class Panel:
                 ipywidgets.Box(self.images, layout=ipywidgets.Layout(**wrap)),
             ]
         )
+        self._drawn: dict[str, Any] = {}
         self.draw()
 
     def draw(self, _: Any = None) -> None:
         """Show what belongs to the controls' values."""
+        values = {name: one.value for name, one in self.controls.items()}
+        if values == self._drawn:  # one control that sets another is heard twice
+            return
+        self._drawn = values
         try:
-            shown = self.show(**{name: one.value for name, one in self.controls.items()})
+            shown = self.show(**values)
         except RandpruneError as error:
             shown = Shown([], warning(str(error)))
         self.numbers.value = shown.numbers
@@ -94,12 +98,10 @@ def table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
         + "</tr>"
         for row in rows
     )
-    return f'<div style="overflow-x: auto"><table aria-live="polite">{f"<tr>{top}</tr>" if top else ""}{body}</table></div>'
+    rows_of_heads = f"<tr>{top}</tr>" if top else ""
+    return f'<div style="overflow-x: auto"><table aria-live="polite">{rows_of_heads}{body}</table></div>'
 
 
 def warning(text: str) -> str:
     """A message that nobody overlooks, as HTML."""
     return f'<p role="alert" style="color: #B00020; line-height: 1.4">{html.escape(text)}</p>'
-
-
-CELL = 'style="text-align: left; font-weight: normal; padding: 0.1em 1em 0.1em 0"'

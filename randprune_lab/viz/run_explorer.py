@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ipywidgets
 from matplotlib.figure import Figure
@@ -20,10 +20,10 @@ from randprune_lab.analysis.results import gains
 from randprune_lab.analysis.shipped import recorded_results, trained_pools
 from randprune_lab.analysis.trained_pool import TrainedPool
 from randprune_lab.errors import RandpruneError, RunError
-from randprune_lab.search.folder import CONFIG
 from randprune_lab.viz import figures
 from randprune_lab.viz.panel import Panel, Shown, control, table, warning
 
+CONFIG = "config.json"  # what makes a folder a run
 VARIABLE = "RANDPRUNE_RUN"
 """Names a run folder, or a folder of run folders, to look at beside what is recorded."""
 LAST = 2
@@ -33,13 +33,16 @@ LAST = 2
 class Source(ABC):
     """Something recorded, to be looked at position by position."""
 
-    name: str
-    axis: str  # what the positions are
+    axis: ClassVar[str]  # what the positions are
+
+    @property
+    @abstractmethod
+    def name(self) -> str: ...
 
     @property
     @abstractmethod
     def positions(self) -> dict[str, Any]:
-        """The positions by the names that they are shown with; the last is the first to be looked at."""
+        """The positions by the names that they are shown with."""
 
     @abstractmethod
     def show(self, position: Any) -> Shown: ...
@@ -50,7 +53,7 @@ class PoolSource(Source):
     """A pool of candidates that were all trained to the end, after so many training steps."""
 
     pool: TrainedPool
-    axis = "training steps"
+    axis: ClassVar[str] = "training steps"
 
     @property
     def name(self) -> str:
@@ -83,7 +86,7 @@ class ResultsSource(Source):
 
     results: Any  # a DataFrame, as `results_table` makes it
     task: str
-    axis = "level"
+    axis: ClassVar[str] = "level"
 
     @property
     def name(self) -> str:
@@ -96,7 +99,12 @@ class ResultsSource(Source):
     def show(self, position: float) -> Shown:
         own = self.results[(self.results.task == self.task) & (self.results.sparsity == position)]
         rows = [
-            (row.method, Interval(row.score, row.score_low, row.score_high), _gain(row)) for row in own.itertuples()
+            (
+                row.method,
+                _interval(Interval(row.score, row.score_low, row.score_high)),
+                _interval(Interval(row.gain, row.gain_low, row.gain_high)),
+            )
+            for row in own.itertuples()
         ]
         pictures = [
             figures.scores_by_level(self.results, self.task),
@@ -110,7 +118,7 @@ class RunSource(Source):
     """A run folder, level by level."""
 
     record: RunRecord
-    axis = "level"
+    axis: ClassVar[str] = "level"
 
     @property
     def name(self) -> str:
@@ -149,8 +157,8 @@ class RunSource(Source):
                 rows.append((method, "not reported yet", ""))
                 continue
             compared = method not in ("dense", "randomized") and f"report/randomized-level-{level}" in record.units
-            less = record.difference(f"randomized-level-{level}", name) if compared else ""
-            rows.append((method, record.score(name), less))
+            less = record.difference(f"randomized-level-{level}", name) if compared else None
+            rows.append((method, _interval(record.score(name)), _interval(less)))
         return rows
 
 
@@ -202,23 +210,23 @@ def run_explorer(own: str | Path | None = None) -> ipywidgets.VBox:
         return ipywidgets.VBox([ipywidgets.HTML(sources.message)])
     first, *_ = names = list(sources.by_name)
     what = control(ipywidgets.Dropdown(description="what", options=names, value=first))
-    where = control(ipywidgets.SelectionSlider(options=_options(sources.by_name[first])))
+    where = control(ipywidgets.Dropdown(options=_options(sources.by_name[first])))
 
     def aim(source: Source) -> None:
-        """Let the slider go over the source's positions, and begin at the last."""
+        """Offer the source's positions, beginning at the first."""
         where.description = source.axis
         where.options = _options(source)
-        where.value = where.options[-1][1]
 
     def show(what: str, where: Any) -> Shown:
         source = sources.by_name[what]
         shown = source.show(where)
         return Shown(shown.pictures, sources.message + shown.numbers)
 
-    # Before the panel listens: the slider is aimed first, and then all is drawn.
+    # Before the panel listens: the positions are those of the source when all is drawn.
     what.observe(lambda change: aim(sources.by_name[change["new"]]), names="value")
     aim(sources.by_name[first])
-    return Panel("Who was ahead when, who was chosen, and was it worth it?", {"what": what, "where": where}, show).widget
+    question = "Who was ahead when, who was chosen, and was it worth it?"
+    return Panel(question, {"what": what, "where": where}, show).widget
 
 
 def _options(source: Source) -> list[tuple[str, Any]]:
@@ -229,5 +237,8 @@ def _levels(levels: Sequence[float]) -> dict[str, float]:
     return {f"{100 * level:.4g} %": level for level in levels}
 
 
-def _gain(row: Any) -> str:
-    return "" if row.gain != row.gain else f"{row.gain:+.3f} [{row.gain_low:+.3f}, {row.gain_high:+.3f}]"
+def _interval(found: Interval | None) -> str:
+    """In three digits; nothing where nothing was compared."""
+    if found is None or found.estimate != found.estimate:
+        return ""
+    return f"{found.estimate:.3f} [{found.low:.3f}, {found.high:.3f}]"

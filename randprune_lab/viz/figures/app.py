@@ -33,7 +33,7 @@ def corners(
     parts = [mask[:corner, :corner] for mask in masks]
     every = int(np.logical_and.reduce(parts).sum())
     some = int(np.logical_or.reduce(parts).sum())
-    figure.suptitle(f"Of {corner * corner} weights {some} are kept by one, {every} by all", fontsize="medium")
+    figure.suptitle(f"Of {corner * corner} weights {some} are kept at least once, {every} by all", fontsize="medium")
     fix_layout(figure, left=0.06, right=0.99, bottom=0.08, top=0.82, wspace=0.1)
     return figure
 
