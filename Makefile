@@ -22,7 +22,7 @@ SOURCES := randprune_lab tests notebooks
 EXTRAS := lab,app,dask,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint test-browser lab app report lock clean
+.PHONY: help setup test lint test-browser lab app report lock dist-check audit clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -72,6 +72,16 @@ lock: ## rebuild requirements.lock from pyproject.toml
 	build/lock/bin/python -m pip freeze --exclude-editable > build/frozen
 	sed 's/^\(torch==[^+]*\)+.*/\1/' build/frozen > requirements.lock
 	rm -rf build/lock build/frozen
+
+dist-check: ## build wheel and sources, install the wheel alone, and do a search with it (minutes)
+	$(PYTHON) tests/dist_check.py build/dist-check $(TORCH_ARGS)
+
+# In an environment of its own, so that what audits is not among what is audited.
+audit: ## ask for known weaknesses in the locked versions (needs a network)
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit
+	build/audit/bin/pip-audit --no-deps --disable-pip -r requirements.lock
+	build/audit/bin/pip-audit --no-deps --disable-pip --require-hashes -r requirements-offline.lock
 
 clean: ## remove reports, caches and build products; the environment stays
 	rm -rf reports build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
