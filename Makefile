@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= classroom
 PYTEST_ARGS ?=
+# A run folder, or a folder of them, for `make app`.
+RUN ?=
 REPORT_ARGS ?=
 # Extra arguments of pip for torch, e.g. an index that holds CPU builds (see binder/requirements.txt).
 TORCH_ARGS ?=
@@ -19,10 +21,10 @@ LOCKS := requirements.lock requirements-offline.lock
 DOCS_STAMP := $(VENV)/.set-up-docs
 DOCS_BUILDER ?= html
 SOURCES := randprune_lab tests notebooks docs
-EXTRAS := lab,dask,dev
+EXTRAS := lab,app,dask,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint test-browser lab report docs lock clean
+.PHONY: help setup test lint test-browser lab app report docs lock dist-check audit clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -57,6 +59,9 @@ test-browser: setup ## drive JupyterLab and the report's pages in a Chromium; ge
 lab: setup ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
+app: setup ## open the mask explorer and the run explorer, no code to be seen (RUN=runs/first)
+	$(BIN)/python notebooks/app/serve.py $(if $(RUN),"$(RUN)")
+
 report: setup ## run all notebooks into reports/PROFILE (PROFILE=smoke, REPORT_ARGS="--check")
 	$(BIN)/randprune report --profile $(PROFILE) --out reports/$(PROFILE) $(REPORT_ARGS)
 
@@ -83,6 +88,16 @@ lock: ## rebuild requirements.lock and requirements-docs.lock from pyproject.tom
 	build/lock/bin/python -m pip install --quiet -c requirements.lock -e ".[docs]"
 	build/lock/bin/python -m pip freeze --exclude-editable | grep -vixFf build/frozen > requirements-docs.lock
 	rm -rf build/lock build/frozen
+
+dist-check: ## build wheel and sources, install the wheel alone, and do a search with it (minutes)
+	$(PYTHON) tests/dist_check.py build/dist-check $(TORCH_ARGS)
+
+# In an environment of its own, so that what audits is not among what is audited.
+audit: ## ask for known weaknesses in the locked versions (needs a network)
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit
+	build/audit/bin/pip-audit --no-deps --disable-pip -r requirements.lock
+	build/audit/bin/pip-audit --no-deps --disable-pip --require-hashes -r requirements-offline.lock
 
 clean: ## remove reports, caches and build products; the environment stays
 	rm -rf reports build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -64,6 +64,19 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
 
 
+def no_match(pattern: str, names: Iterable[str]) -> ScopeError:
+    """An error for a pattern that matches none of `names`, with the nearest names or, failing these, the first."""
+    names = list(names)
+    nearest = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3)
+    return ScopeError(f"pattern {pattern!r} matches no parameter; names look like {listed(nearest or names)}")
+
+
+def listed(names: Iterable[object]) -> str:
+    """The first six of `names`, and how many more there are."""
+    names = list(names)
+    return ", ".join(map(repr, names[:6])) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "none"
+
+
 def check_count(name: str, value: int, *, low: int = 1) -> None:
     """Raise `ConfigError` unless `value` is a whole number from `low`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):

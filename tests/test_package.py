@@ -191,4 +191,4 @@ def test_no_path_of_one_machine():
 def test_the_masks_can_be_read_in_one_sitting():
     """Lines that are not blank, docstrings and comments included."""
     texts = [path.read_text("utf-8") for path in (PACKAGE / "masks").rglob("*.py")]
-    assert sum(bool(line.strip()) for text in texts for line in text.splitlines()) <= 1125
+    assert sum(bool(line.strip()) for text in texts for line in text.splitlines()) <= 1145

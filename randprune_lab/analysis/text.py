@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from randprune_lab.analysis.record import RunRecord
+from randprune_lab.search.config import RunConfig
 from randprune_lab.tasks.spec import suffixed
 
 
@@ -14,6 +15,7 @@ def describe_run(record: RunRecord) -> str:
         f"run        {record.path}" + ("" if record.finished else "   (not finished; go on with --resume)"),
         f"task       {record.task.name}: {_sizes(record)} examples from {data.get('source', '?')}",
         f"model      {config.model}{layers}",
+        *_scope(config),
         f"protocol   {config.protocol}, seed {config.seed}",
         _dense(record),
     ]
@@ -24,6 +26,13 @@ def describe_run(record: RunRecord) -> str:
         ]
         lines += _differences(record, level)
     return "\n".join(lines)
+
+
+def _scope(config: RunConfig) -> list[str]:
+    """What the default of `prunable` was replaced by; nothing where it was not."""
+    spared = f", but not {' '.join(config.exclude)}" if config.exclude else ""
+    chosen = " ".join(config.include) or "every matrix in the blocks"
+    return [f"pruned     {chosen}{spared}"] if config.include or config.exclude else []
 
 
 def _dense(record: RunRecord) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from randprune_lab.analysis.record import RunRecord
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.models import MODELS
+from randprune_lab.search.config import RunConfig
 from randprune_lab.tasks.spec import suffixed
 
 PAPER = "[Li, Gao, Lei and Xu, Findings of EMNLP 2023](https://arxiv.org/abs/2310.13183)"
@@ -30,6 +31,19 @@ model.load_state_dict(weights)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 """,
 }
+PLAIN = """\
+
+Its head, on the mean of the token states, is none that transformers has. The import above brings it. Without
+randprune_lab, the file `mean_pooled_bert.py` of this folder does, and transformers runs code of a folder only if you
+say so; read it before you do:
+
+```python
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+```
+"""
 FURTHER = {
     "dense": "`rl.MaskSet.load` reads the masks in `mask.safetensors`; `rl.MaskCallback` holds them in training.",
     "sparse": "`weights` are dense tensors, bit for bit those that were trained; `mask` says which of them were kept.",
@@ -80,12 +94,20 @@ trained with.
 |---|---|
 | pruned | {_public(config.model)}{layers} |
 | sparsity | {mask.sparsity:.4%} of {mask.size:,} prunable weights removed, {mask.kept:,} kept |
-| levels | {levels} |
+| levels | {levels} |{_scope(config)}
 | mask rule | {_rule(unit["mask"]["rule"])}, group {config.group} |
 | candidates at a level | {config.candidates}, early evaluation: {config.early_strategy} |
 | task | {record.task.name}: {data["train"]} train, {data["selection"]} selection, {reports} report examples |
 | data fingerprint | {data["fingerprint"][:16]} |
 | protocol | {_protocol(config.protocol)} |"""
+
+
+def _scope(config: RunConfig) -> str:
+    given = {"only": config.include, "all but": config.exclude}
+    rows = [
+        f"\n| {word} | {' '.join(f'`{one}`' for one in patterns)} |" for word, patterns in given.items() if patterns
+    ]
+    return "".join(rows)
 
 
 def _scores(record: RunRecord) -> str:
@@ -137,11 +159,19 @@ def _seeds(record: RunRecord) -> str:
 
 
 def _loading(record: RunRecord, format: str) -> str:
-    model = MODELS.get(record.config.model)
-    own = getattr(model, "mean_pooled", model is not None)  # its architecture is in the package
+    own = _mean_pooled(record)
     imports = "import randprune_lab.mean_pooled_bert  # its architecture\n" if own else ""
     code = LOADING[format].format(imports=imports)
-    return f"## How to load\n\n```python\n{code}```\n\nwhere `folder` is this folder. {FURTHER[format]}"
+    plain = PLAIN if own and format == "dense" else ""
+    return (
+        f"## How to load\n\n```python\n{code}```\n\nwhere `folder` is this folder. {FURTHER[format]}\n{plain}".rstrip()
+    )
+
+
+def _mean_pooled(record: RunRecord) -> bool:
+    """Whether the architecture is one of ours, wherever the model came from."""
+    config = record.path / record.units["model"]["path"] / "config.json"
+    return json.loads(config.read_text("utf-8")).get("model_type") == "mean-pooled-bert"
 
 
 # --- words ---

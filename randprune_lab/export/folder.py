@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,9 +13,9 @@ from torch import Tensor
 from randprune_lab.analysis.record import RunRecord
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.export.card import model_card
-from randprune_lab.interop.names import leftovers, matched
 from randprune_lab.interop.sparse_file import save_sparse
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.search.winner import winning_mask, winning_weights
 
 Format = Literal["dense", "sparse"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -33,7 +34,8 @@ def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Pa
 
     Raises:
         RunError: if the folder holds no run, or one that is not finished.
-        FileError: if `out` is there already, cannot be written, or files of the run are missing or damaged.
+        FileError: if `out` is there already or cannot be written, or masks or weights are not those that were
+            recorded, by their SHA-256.
     """
     if format not in FORMATS:
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
@@ -62,22 +64,9 @@ def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Pa
 
 def _winner(record: RunRecord) -> tuple[dict[str, Tensor], MaskSet]:
     """The last winner's weights and masks. Raises `FileError` if they are not what the run recorded."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    unit = record.units["model"]
-    folder, mask_file = record.path / unit["path"], record.path / "masks" / f"{unit['weights']}.safetensors"
-    mask = MaskSet.load(mask_file)
-    if mask.sha256 != record.units[unit["weights"]]["mask_sha256"]:
-        raise FileError(f"{mask_file} holds another mask than the run recorded; do the run again")
-    weights: dict[str, Tensor] = {}
     try:
-        for file in sorted(folder.glob("*.safetensors")):
-            weights |= load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise FileError(f"the model in {folder} is damaged ({error}); do the run again") from error
-    if not weights:
-        raise FileError(f"{folder} holds no .safetensors file; do the run again")
-    if wrong := leftovers(matched(mask, weights, f"the model in {folder}"), weights):
-        raise FileError(f"the model in {folder} does not obey its mask, in {next(iter(wrong))!r}; do the run again")
-    return weights, mask
+        mask = winning_mask(record.path, record.units)
+        return winning_weights(record.path, record.units, record.task), mask
+    except FileError as error:
+        again = f"randprune run --resume --out {shlex.quote(str(record.path))}"
+        raise FileError(f"{error}; nothing was exported; make it again with: {again}") from error

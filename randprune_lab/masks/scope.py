@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
+import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor, nn
 
-from randprune_lab.errors import ConfigError, ScopeError, check_range
+from randprune_lab.errors import ConfigError, ScopeError, check_range, listed, no_match
 
 Grouping = Literal["tensor", "global", "erk"]
 GROUPINGS: tuple[Grouping, ...] = ("tensor", "global", "erk")
@@ -25,7 +26,8 @@ def prunable(
 
     By default: every matrix inside the repeated blocks (`nn.ModuleList`) of a transformer, that is, the
     projections of all attention and feed-forward layers. Embeddings, norms, biases, poolers and heads are not
-    among them. Of a dict of tensors: all.
+    among them; where the blocks also have weights of more than two dimensions, such as stacked experts, a warning
+    names these. Of a dict of tensors: all.
 
     Args:
         include: shell patterns for parameter names, instead of the default; `["*.attention.*.weight"]`.
@@ -35,33 +37,55 @@ def prunable(
         ScopeError: if a pattern matches nothing, or nothing is left to prune.
     """
     every = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
+    spared = _matching(exclude, every)
     if include is not None:
         chosen = _matching(include, every)
     elif isinstance(model, nn.Module):
         chosen = block_matrices(model)
+        _warn_of_stacks(model, spared)
     else:
         chosen = set(every)
-    chosen -= _matching(exclude, every)
+    chosen -= spared
     if not chosen:
         matrices = [name for name, tensor in every.items() if tensor.ndim == 2]
         raise ScopeError(
             f"nothing to prune in {type(model).__name__}: found no matrix inside repeated blocks; say which "
-            f"weights you mean with include=[...]; its matrices are {_some(matrices)}"
+            f"weights you mean with include=[...]; its matrices are {listed(matrices)}"
         )
     return {name: tensor for name, tensor in every.items() if name in chosen}
 
 
 def block_matrices(model: nn.Module) -> set[str]:
     """Names of the matrices inside `nn.ModuleList` blocks; embedding tables are left out."""
+    return {name for name, weight in _block_weights(model).items() if weight.ndim == 2}
+
+
+def _block_weights(model: nn.Module) -> dict[str, Tensor]:
     blocks = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
     inside = tuple(f"{name}." if name else "" for name in blocks)
     return {
-        f"{prefix}.{name}" if prefix else name
+        f"{prefix}.{name}" if prefix else name: parameter
         for prefix, module in model.named_modules()
         if not isinstance(module, nn.Embedding)
         for name, parameter in module.named_parameters(recurse=False)
-        if parameter.ndim == 2 and f"{prefix}.".startswith(inside)
+        if f"{prefix}.".startswith(inside)
     }
+
+
+def _warn_of_stacks(model: nn.Module, spared: set[str]) -> None:
+    """Warn of weights that a reader would take for prunable, and that the default leaves dense."""
+    weights = {name: weight for name, weight in _block_weights(model).items() if weight.ndim > 1 and name not in spared}
+    stacks = [name for name, weight in weights.items() if weight.ndim > 2]
+    if not stacks:
+        return
+    share = sum(weights[name].numel() for name in stacks) / sum(weight.numel() for weight in weights.values())
+    patterns = list(dict.fromkeys(re.sub(r"(?<=\.)\d+(?=\.)", "*", name) for name in weights))
+    warnings.warn(
+        f"{share:.0%} of the weights in the blocks of {type(model).__name__} stay dense, since they are no matrices: "
+        f"{listed(stacks)}, the first of shape {tuple(weights[stacks[0]].shape)}; prune them too with "
+        f"include={patterns}, or say that you mean it with exclude=[...]",
+        stacklevel=1,  # said once for each model, wherever it is asked from
+    )
 
 
 def keep_counts(
@@ -86,7 +110,7 @@ def keep_counts(
         raise ConfigError(f"group must be one of {', '.join(GROUPINGS)}, or a dict of counts, got {grouping!r}")
     fits = grouping.keys() == sizes.keys() and all(0 <= grouping[name] <= sizes[name] for name in sizes)
     if not fits or sum(grouping.values()) != total:
-        raise ConfigError(f"counts must say how many weights of each of {_some(sizes)} are kept, {total} in all")
+        raise ConfigError(f"counts must say how many weights of each of {listed(sizes)} are kept, {total} in all")
     return dict(grouping)
 
 
@@ -121,12 +145,6 @@ def _matching(patterns: Sequence[str], names: Iterable[str]) -> set[str]:
     for pattern in patterns:
         matches = {name for name in names if fnmatchcase(name, pattern)}
         if not matches:
-            nearest = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3)
-            raise ScopeError(f"pattern {pattern!r} matches no parameter; names look like {_some(nearest or names)}")
+            raise no_match(pattern, names)
         found |= matches
     return found
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(map(repr, names[:6])) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "none"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Any, Literal, get_args
@@ -81,6 +81,10 @@ class RunConfig:
     report_size: int | None = _option(None, "use only so many examples of each report set")
     model: str = _option("minilm", "what is pruned: `randprune models`, a hub id or a local folder")
     layers: int | None = _option(None, "keep only the model's first layers")
+    include: tuple[str, ...] = _option(
+        (), "patterns of the weights to prune, such as '*.attention.*.weight'; without it, every matrix in the blocks"
+    )
+    exclude: tuple[str, ...] = _option((), "patterns of weights to leave dense after all")
     levels: tuple[float, ...] = _option((0.54, 0.83, 0.92, 0.9375), "sparsities, pruned to one after the other")
     rule: str = _option("voting", "mask rule of the candidates: voting, gumbel, uniform, magnitude")
     criterion: Criterion = _option(
@@ -134,6 +138,8 @@ class RunConfig:
             check_range("sparsity", level, low=0, high=1, high_open=True)
         if list(self.levels) != sorted(set(self.levels)):
             raise ConfigError(f"levels must rise, got {' '.join(f'{level:g}' for level in self.levels)}")
+        for name in ("include", "exclude"):
+            _check_patterns(name, getattr(self, name))
         if self.rule not in RULES:
             raise unknown_name("rule", self.rule, RULES)
         if self.group not in GROUPINGS:
@@ -216,6 +222,11 @@ class RunConfig:
         return OwnData(self.data, self.text_columns, self.label_column, self.label_kind, self.report_data)
 
     @property
+    def scope(self) -> dict[str, Any]:
+        """Which weights are pruned, as `prunable` takes it."""
+        return {"include": self.include or None, "exclude": self.exclude}
+
+    @property
     def distillation(self) -> Distillation:
         return Distillation(
             self.distill_labels,
@@ -269,8 +280,9 @@ class RunConfig:
         if self.criterion == "activation":
             if train is None:
                 raise ConfigError("criterion activation needs the train split, to run the model on")
-            scores = partial(activation_scores, data=train.first(CALIBRATION))
-        return made(method.rules, self.levels[level - 1], seed, group, size, rate=self.learn_rate, scores=scores)
+            scores = partial(activation_scores, data=train.first(CALIBRATION), **self.scope)
+        settings: dict[str, Any] = {"rate": self.learn_rate, "scores": scores, **self.scope}
+        return made(method.rules, self.levels[level - 1], seed, group, size, **settings)
 
     def dense_training(self) -> TrainingConfig:
         return self._training(
@@ -314,6 +326,11 @@ class RunConfig:
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         return cls(**settings)
+
+
+def _check_patterns(name: str, patterns: Sequence[str]) -> None:
+    if isinstance(patterns, str) or not all(isinstance(pattern, str) and pattern for pattern in patterns):
+        raise ConfigError(f"{name} must be a tuple of patterns such as ('*.query.weight',), got {patterns!r}")
 
 
 @dataclass(frozen=True)

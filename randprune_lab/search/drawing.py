@@ -33,11 +33,11 @@ class Drawing:
 
     Args:
         rules: candidate c is drawn by the rule c mod their number.
-        sparsity, seed, group: as of `MaskSampler`.
+        sparsity, seed, group, include, exclude: as of `MaskSampler`.
         size: candidates of a generation.
         elites: who was best in the generations before.
         rate: how much of what a generation taught replaces what was held before, from 0 (nothing) to 1 (all).
-        scores: what the rules go by instead of magnitudes, by tensor; a weight that is zero must have none.
+        scores: what the rules go by instead of magnitudes, for each tensor that is pruned; zero where a weight is.
     """
 
     rules: tuple[Rule, ...]
@@ -47,8 +47,10 @@ class Drawing:
     size: int = 1
     elites: Elites = ()
     rate: float = 0.5
+    include: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
     scores: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
-    _target: Mapping[str, Tensor] | None = field(default=None, init=False, repr=False)
+    _scored: Mapping[str, Tensor] | None = field(default=None, init=False, repr=False)
     _samplers: dict[Rule, MaskSampler] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, model: nn.Module, candidate: int) -> MaskSet:
@@ -63,16 +65,17 @@ class Drawing:
         """The sampler of a candidate's rule, planned when it is first wanted."""
         rule = self._rule(candidate)
         if rule not in self._samplers:
-            self._samplers[rule] = MaskSampler(
-                self._scored(model), rule, self.sparsity, seed=self.seed, group=self.group
-            )
+            self._samplers[rule] = self._plan(model, rule, self.group)
         return self._samplers[rule]
 
-    def _scored(self, model: nn.Module) -> nn.Module | Mapping[str, Tensor]:
-        """What the sampler reads: the model's weights, or their scores, which are computed once."""
-        if self.scores is not None and self._target is None:
-            self._target = self.scores(model)
-        return model if self._target is None else self._target
+    def _plan(self, model: nn.Module, rule: Rule, group: Grouping | Mapping[str, int]) -> MaskSampler:
+        if self.scores is None:
+            return MaskSampler(
+                model, rule, self.sparsity, seed=self.seed, group=group, include=self.include, exclude=self.exclude
+            )
+        if self._scored is None:
+            self._scored = self.scores(model)
+        return MaskSampler(self._scored, rule, self.sparsity, seed=self.seed, group=group)
 
     def _rule(self, candidate: int) -> Rule:
         return self.rules[candidate % len(self.rules)]
@@ -99,10 +102,10 @@ class LearnedAllocation(Drawing):
     spread: float = 0.5
 
     def _sampler(self, model: nn.Module, candidate: int) -> MaskSampler:
-        weights = prunable(model)
+        weights = prunable(model, self.include, self.exclude)
         offsets = self._offsets(candidate, len(weights))
         counts = allocate(weights, self.sparsity, offsets)
-        return MaskSampler(self._scored(model), self._rule(candidate), self.sparsity, seed=self.seed, group=counts)
+        return self._plan(model, self._rule(candidate), counts)
 
     def _offsets(self, candidate: int, tensors: int) -> Float64[np.ndarray, " tensors"]:
         """Log-odds of what each tensor keeps, against the mean of the first generation."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import torch
 
 from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.masks.scope import prunable
 from randprune_lab.models import load_model
 from randprune_lab.search.candidates import Level, Weights, derived_seed
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, check_usable, take_dense, weights_sha256
 from randprune_lab.search.generations import Generations
+from randprune_lab.search.winner import winning_mask, winning_weights
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.spec import suffixed
 from randprune_lab.training.data import Encoded, encode
@@ -73,6 +76,7 @@ class Search:
         )
         self.task = self.splits.task
         self.model, self.tokenizer = self._load()
+        prunable(self.model, **config.scope)  # a pattern that matches nothing is found before all work
         self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.train = self.encode(self.splits.train)
         self.selection = self.encode(_first(self.splits.selection, "selection", config.selection_size))
@@ -83,6 +87,7 @@ class Search:
         """Do every unit of work that is not done yet, in order."""
         self.folder = folder
         self._check_data()
+        self._forget_damaged()
         for name in ["dense", *self._levels]:
             self._make(name)
         for name in ["dense", *self._levels]:
@@ -238,6 +243,22 @@ class Search:
     def _make(self, name: str) -> None:
         """Have trained weights in the folder."""
         self.folder.unit(name, self._dense if name == "dense" else partial(self._level, name))
+
+    def _forget_damaged(self) -> None:
+        """Have what is damaged of a finished run's winner made again; it is what is handed on."""
+        units = {**self.folder.units}
+        if "model" not in units or units["model"]["weights"] not in units:
+            return
+        checks: dict[str, Callable[[], object]] = {
+            units["model"]["weights"]: lambda: winning_mask(self.folder.path, units),
+            "model": lambda: winning_weights(self.folder.path, units, self.task),
+        }
+        for name, check in checks.items():
+            try:
+                check()
+            except FileError as error:
+                log.warning("%s; it is made again", error)
+                self.folder.forget(name)
 
     def _save_trained(self, name: str, history: History) -> dict[str, Any]:
         weights = self.model.state_dict()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -19,15 +20,25 @@ CALIBRATION = 128
 
 
 @torch.no_grad()
-def activation_scores(model: nn.Module, data: Encoded, batch_size: int = 32) -> dict[str, Float[Tensor, "out in"]]:
+def activation_scores(
+    model: nn.Module,
+    data: Encoded,
+    batch_size: int = 32,
+    *,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+) -> dict[str, Float[Tensor, "out in"]]:
     """`|W_ij| * norm(x_j)` for each prunable matrix W, where x are the inputs of its layer over all tokens of `data`.
 
     The score of Sun et al. (2023, arXiv 2306.11695); they compare weights within a row, here the mask's groups decide.
     A weight that is zero has the score zero. The model is run without dropout, and is otherwise left as it was.
 
+    Args:
+        include, exclude: patterns that choose the weights, see `prunable`.
+
     Raises `ConfigError` if a matrix is not the weight of a linear layer.
     """
-    weights = prunable(model)
+    weights = prunable(model, include, exclude)
     layers = {name: model.get_submodule(name.rpartition(".")[0]) for name in weights}
     squares: dict[str, Tensor] = {}
     mask: Tensor | None = None

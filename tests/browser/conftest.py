@@ -76,15 +76,35 @@ def lab(tmp_path_factory) -> Iterator[str]:
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     settings.parent.mkdir(parents=True)
     settings.write_text('{"windowingMode": "none"}')
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}/lab/tree/{{name}}?token={TOKEN}"
+    with _served(_command(port, root), folder, f"http://127.0.0.1:{port}/api/status?token={TOKEN}"):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory) -> Iterator[str]:
+    """The address of the classroom's app, as `make app` serves it."""
+    port = _free_port()
+    command = [sys.executable, str(NOTEBOOKS / "app" / "serve.py"), "--no-browser", f"--port={port}"]
+    with _served(command, tmp_path_factory.mktemp("app"), f"http://127.0.0.1:{port}/voila/static/voila.js"):
+        yield f"http://127.0.0.1:{port}/"
+
+
+def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}/lab/tree/{{name}}?token={TOKEN}"
+        return free.getsockname()[1]
+
+
+@contextmanager
+def _served(command: list[str], folder: Path, answers_at: str) -> Iterator[None]:
+    """A server that runs, and keeps its log and all that is its own in a folder."""
     with (folder / "log").open("w") as log:
-        server = subprocess.Popen(_command(port, root), env=_environment(folder), stdout=log, stderr=log)
+        server = subprocess.Popen(command, env=_environment(folder), stdout=log, stderr=log)
         try:
-            _wait_for(server, f"http://127.0.0.1:{port}/api/status?token={TOKEN}", folder / "log")
-            yield address
+            _wait_for(server, answers_at, folder / "log")
+            yield
         finally:
             server.terminate()  # it ends its kernels
             server.wait()
@@ -128,4 +148,4 @@ def _wait_for(server: subprocess.Popen, address: str, log: Path) -> None:
             return
         except OSError:
             time.sleep(0.2)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")
+    raise RuntimeError(f"{address} does not answer:\n{log.read_text()}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import randprune_lab as rl
 from randprune_lab.cli import main
@@ -157,19 +159,74 @@ def test_damage_is_noticed(copied, tmp_path):
     mask_file, model = copied / "masks" / f"{WINNER}.safetensors", copied / "model" / "model.safetensors"
     right = mask_file.read_bytes()
     shutil.copy(copied / "masks" / "imp-level-2.safetensors", mask_file)
-    with pytest.raises(FileError, match="holds another mask than the run recorded"):
+    expected = rl.RunRecord.load(copied).units[WINNER]
+    with pytest.raises(FileError, match=f"mask file .* is not what the run .* {expected['mask_sha256']}; .* --resume"):
         rl.export_run(copied, tmp_path / "out")
     mask_file.write_bytes(right)
     shutil.copy(copied / "checkpoints" / "dense.safetensors", model)
-    with pytest.raises(FileError, match="does not obey its mask, in "):
+    message = (
+        rf"the model in .* is not what the run recorded: its SHA-256 is \w{{64}}, expected {expected['weights_sha256']}"
+    )
+    with pytest.raises(FileError, match=message):
         rl.export_run(copied, tmp_path / "out")
     model.write_bytes(model.read_bytes()[:-9])
-    with pytest.raises(FileError, match="is damaged"):
+    with pytest.raises(FileError, match=r"cannot load a model from folder .* nothing was exported"):
         rl.export_run(copied, tmp_path / "out")
     model.unlink()
-    with pytest.raises(FileError, match=r"holds no \.safetensors file"):
+    with pytest.raises(FileError, match="cannot load a model from folder"):
         rl.export_run(copied, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_one_bit_of_a_kept_weight_is_noticed(copied, tmp_path):
+    """Which the mask alone would not tell."""
+    weights, file = load_file(copied / "model" / "model.safetensors"), copied / "model" / "model.safetensors"
+    name, kept = next(iter(mask_of(copied).items()))
+    weights[name].view(torch.int32)[tuple(kept.nonzero()[0])] ^= 1
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(FileError, match="is not what the run recorded"):
+        rl.export_run(copied, tmp_path / "out")
+
+
+@pytest.mark.parametrize("file", [f"masks/{WINNER}.safetensors", "model/model.safetensors"])
+def test_what_export_names_resume_makes_again(finished, config, copied, tmp_path, file, caplog):
+    (copied / file).write_bytes((copied / file).read_bytes()[:-9])
+    with pytest.raises(FileError, match=r"make it again with: randprune run --resume --out '.*copy of a run'"):
+        rl.export_run(copied, tmp_path / "out")
+    rl.run(config, copied, resume=True, progress=False)
+    assert caplog.text.count("it is made again") == 1
+    assert rl.RunRecord.load(copied).summary() | {"run": 0} == rl.RunRecord.load(finished).summary() | {"run": 0}
+    exported = rl.export_run(copied, tmp_path / "out") / "model.safetensors"
+    assert exported.read_bytes() == (finished / "model" / "model.safetensors").read_bytes()
+
+
+PLAIN = """
+import importlib.util, sys, torch
+sys.modules["randprune_lab"] = None  # whoever asks for it is told that there is none
+folder = sys.argv[1]
+exec(sys.argv[2])
+print(type(model).__name__, *model.eval()(input_ids=torch.arange(5, 17)[None]).logits[0].tolist())
+"""
+
+
+def test_a_mean_pooled_model_says_how_plain_transformers_loads_it(tmp_path):
+    lesson = rl.RunConfig.preset("lesson", train_size=64, selection_size=40, levels=(0.5,), candidates=1)
+    short = dataclasses.replace(lesson, dense_epochs=1, epochs=1, baselines=(), exclude=("*.query.weight",))
+    run = rl.run(short, tmp_path / "run", progress=False)
+    card = (rl.export_run(run, tmp_path / "dense") / "README.md").read_text("utf-8")
+    assert "runs code of a folder only if you\nsay so" in card and "\n| all but | `*.query.weight` |" in card
+    ours, plain = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert "trust_remote_code" not in ours and "randprune_lab" not in plain
+    arguments = [sys.executable, "-c", PLAIN, str(tmp_path / "dense"), plain]
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    kind, *logits = done.stdout.split()
+    model, _ = rl.load_model(str(run / "model"), task=2)
+    assert kind == "MeanPooledBertForSequenceClassification"
+    assert torch.equal(torch.tensor([float(one) for one in logits]), answer(model)[0])
+    sparse = (rl.export_run(run, tmp_path / "sparse", "sparse") / "README.md").read_text("utf-8")
+    assert "trust_remote_code" not in sparse
 
 
 # --- no network, no pickle ---
@@ -218,8 +275,6 @@ assert unpickled and asked  # the watch was awake
 
 def test_nothing_asks_the_network_or_reads_a_pickle(finished, tmp_path):
     """Without any variable that tells libraries to stay offline."""
-    import os
-
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     done = subprocess.run(
         [sys.executable, "-c", OFFLINE, str(finished), str(tmp_path)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from itertools import pairwise
 from typing import Any
@@ -157,6 +158,45 @@ def test_an_empty_scope_says_what_there_is_to_choose_from() -> None:
         prunable({})
     with pytest.raises(ScopeError, match="nothing to prune"):
         prunable({"w": torch.ones(1)}, exclude=["*"])
+
+
+class Experts(nn.Module):
+    """Two blocks with a matrix, a bias and, as mixtures of experts have them, matrices in a stack."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+        for block in self.blocks:
+            block.experts = nn.Parameter(torch.ones(3, 4, 4))
+
+
+def test_stacked_matrices_that_stay_dense_are_named_with_patterns_that_include_them() -> None:
+    with pytest.warns(UserWarning) as caught:
+        assert set(prunable(Experts())) == {"blocks.0.weight", "blocks.1.weight"}
+    (message,) = (str(warning.message) for warning in caught)
+    assert "75% of the weights in the blocks of Experts stay dense" in message
+    assert "'blocks.0.experts', 'blocks.1.experts', the first of shape (3, 4, 4)" in message
+    (patterns,) = re.findall(r"include=(\[.*?\])", message)
+    every = prunable(Experts(), include=ast.literal_eval(patterns))
+    assert set(every) == {f"blocks.{block}.{name}" for block in range(2) for name in ("weight", "experts")}
+
+
+@pytest.mark.filterwarnings("error")
+def test_who_names_the_stacks_is_not_warned() -> None:
+    assert set(prunable(Experts(), exclude=["*.experts"])) == {"blocks.0.weight", "blocks.1.weight"}
+    assert len(prunable(Experts(), include=["*.experts"])) == 2
+    for architecture in BLOCKS:
+        prunable(tiny(architecture))
+
+
+def test_stacked_matrices_are_pruned_as_exactly_as_others() -> None:
+    from randprune_lab import MaskSampler, Voting
+
+    model = Experts()
+    for block in model.blocks:
+        nn.init.normal_(block.experts, generator=torch.Generator().manual_seed(0))
+    masks = MaskSampler(model, Voting(), 0.75, include=["*.experts"]).draw(0)
+    assert [int(mask.sum()) for mask in masks.values()] == [12, 12]
 
 
 # --- how many to keep ---

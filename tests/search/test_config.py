@@ -12,12 +12,18 @@ def test_json_and_back():
     for config in (
         rl.RunConfig(levels=(0.5, 0.75), candidates=3, layers=2, baselines=()),
         rl.RunConfig(data="d.csv", text_columns=("a", "b"), label_column="y", label_kind="score"),
+        rl.RunConfig(include=("*.query.weight", "*.key.weight"), exclude=("*.0.*",)),
     ):
         assert rl.RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_a_configuration_written_before_there_were_data_of_ones_own_can_be_read():
     old = {key: value for key, value in rl.RunConfig().to_dict().items() if key not in (*OWN_DATA, "max_length")}
+    assert rl.RunConfig.from_dict(old) == rl.RunConfig()
+
+
+def test_a_configuration_written_before_it_said_what_is_prunable_can_be_read():
+    old = {key: value for key, value in rl.RunConfig().to_dict().items() if key not in ("include", "exclude")}
     assert rl.RunConfig.from_dict(old) == rl.RunConfig()
 
 
@@ -43,6 +49,8 @@ def test_early_evaluation_raises_the_learning_rate():
         ({"levels": (0.9, 0.5)}, "levels must rise, got 0.9 0.5"),
         ({"group": "layer"}, "group must be one of tensor, global, erk, got 'layer'"),
         ({"protocol": "mine"}, "protocol must be held-out or published, got 'mine'"),
+        ({"include": "*.weight"}, r"include must be a tuple of patterns such as .*, got '\*\.weight'"),
+        ({"exclude": ("*.weight", 3)}, r"exclude must be a tuple of patterns such as .*, got \('\*\.weight', 3\)"),
         ({"candidates": 0}, r"candidates must be in \[1, inf\), got 0"),
         ({"sampling_ratios": ()}, "at least one ratio"),
         ({"sampling_ratios": (0.0,)}, "sampling_ratio must be in"),

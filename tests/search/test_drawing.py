@@ -52,6 +52,14 @@ def test_every_candidate_of_every_generation_has_exactly_its_sparsity_and_is_nam
             redraw(Blocks(seed=1), recipe)
 
 
+@pytest.mark.parametrize("kind", [Drawing, LearnedAllocation, LearnedWeights])
+def test_only_what_is_named_is_pruned_and_the_recipe_says_so(kind):
+    drawing = kind(RULES, 0.9, seed=3, size=4, elites=((1, 2),), include=["blocks.*"], exclude=["blocks.1.*"])
+    mask = drawing.draw(MODEL, 5)
+    assert set(mask) == {"blocks.0.weight", "blocks.2.weight"}
+    assert redraw(MODEL, json.loads(json.dumps(drawing.recipe(MODEL, 5)))) == mask
+
+
 @pytest.mark.parametrize("kind", [LearnedAllocation, LearnedWeights])
 def test_only_generations_before_a_candidate_teach_it(kind):
     knows = {number: kind(RULES, 0.9, seed=3, size=4, elites=((1, 2), (4, 7))[:number]) for number in range(3)}

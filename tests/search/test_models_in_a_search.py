@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import randprune_lab as rl
-from randprune_lab.errors import ConfigError
+from randprune_lab.cli import main
+from randprune_lab.errors import ConfigError, ScopeError
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,30 @@ def lesson() -> rl.RunConfig:
 def test_a_lesson_gives_the_same_numbers_twice(lesson, tmp_path):
     found = [rl.RunRecord.load(rl.run(lesson, tmp_path / name, progress=False)).summary() for name in ("a", "b")]
     assert found[0] | {"run": None} == found[1] | {"run": None}
+
+
+def test_patterns_say_what_every_method_prunes(lesson, tmp_path, capsys):
+    scope = {"include": ("*.attention.*.weight",), "exclude": ("*.LayerNorm.*", "*.0.*")}
+    path = rl.run(dataclasses.replace(lesson, **scope), tmp_path / "run", progress=False)
+    masks = {file.stem: rl.MaskSet.load(file) for file in (path / "masks").iterdir()}
+    assert masks.keys() == {f"{method}-level-1" for method in ("randomized", "imp", "uniform")}
+    kinds = ("self.query", "self.key", "self.value", "output.dense")
+    for mask in masks.values():
+        assert set(mask) == {f"bert.encoder.layer.1.attention.{kind}.weight" for kind in kinds}
+    assert rl.RunRecord.load(path).config.include == scope["include"]
+    assert main(["show", str(path)]) == 0
+    assert "pruned     *.attention.*.weight, but not *.LayerNorm.* *.0.*\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["include", "exclude"])
+def test_a_pattern_that_matches_nothing_is_found_before_anything_is_trained(lesson, tmp_path, option, capsys):
+    pattern = "bert.encoder.layer.0.atention.self.query.weight"
+    with pytest.raises(ScopeError, match=r"pattern 'bert\..*' matches no parameter; names look like 'bert\.encoder"):
+        rl.run(dataclasses.replace(lesson, **{option: (pattern,)}), tmp_path / "run", progress=False)
+    out = str(tmp_path / "run")
+    assert main(["run", "--preset", "lesson", f"--{option}", "*.queri.*", pattern, "--out", out]) == 2
+    assert "pattern '*.queri.*' matches no parameter" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_model_that_does_not_know_the_words_is_refused(glue_dir, tmp_path):

@@ -86,6 +86,8 @@ FIGURES = {
     "inclusion_check": lambda record: figures.inclusion_check(WEIGHTS, [WEIGHTS > 1], curve(rl.Voting())),
     "time_by_candidates": lambda record: figures.time_by_candidates(TIMES),
     "sampling": lambda record: figures.sampling(WEIGHTS, rl.Voting(), 0.75),
+    "corners": lambda record: figures.corners(WEIGHTS, rl.Voting(), 0.75),
+    "scores_by_level": lambda record: figures.scores_by_level(results_table([record]), "sst2"),
     "early_scores": lambda record: figures.early_scores(record, 2),
     "accuracy_by_sparsity": lambda record: figures.accuracy_by_sparsity(record),
     "schedule": lambda record: figures.schedule(record),

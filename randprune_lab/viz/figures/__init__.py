@@ -1,5 +1,6 @@
 """The figures of the course. Each is a pure function from curves or records to a matplotlib figure."""
 
+from randprune_lab.viz.figures.app import corners, scores_by_level
 from randprune_lab.viz.figures.diversity import (
     candidate_map,
     distance_by_tensor,
@@ -31,6 +32,7 @@ __all__ = [
     "accuracy_by_sparsity",
     "candidate_map",
     "chance_of_best",
+    "corners",
     "correlation_by_steps",
     "distance_by_tensor",
     "distance_grid",
@@ -55,6 +57,7 @@ __all__ = [
     "sampling",
     "schedule",
     "scope",
+    "scores_by_level",
     "sparsity_by_tensor",
     "split_of_gain",
     "storage",

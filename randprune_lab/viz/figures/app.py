@@ -1,0 +1,61 @@
+"""Figures of the classroom's app: small enough to be read on a phone, one below the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from randprune_lab.masks.rules import Rule
+from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.viz.figures.results import _colour
+from randprune_lab.viz.figures.sampling import _draw_corner
+from randprune_lab.viz.style import COLOURS, LABELS, QUIET, fix_layout, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def corners(
+    weights: Float[Tensor, "out in"], rule: Rule, sparsity: float, *, candidates: int = 3, corner: int = 12
+) -> Figure:
+    """What some candidates keep of a matrix's corner, in which magnitudes are grey and what is kept is framed."""
+    sampler = MaskSampler({"weights": weights}, rule, sparsity)
+    masks = [sampler.draw(candidate)["weights"] for candidate in range(candidates)]
+    figure, axes = new_figure(6.0, 2.7, ncols=candidates)
+    for number, (axis, mask) in enumerate(zip(axes, masks, strict=True)):
+        _draw_corner(axis, weights, mask, corner, COLOURS.get(rule.name, QUIET))
+        axis.set_title(f"candidate {number}", fontweight="normal", fontsize="medium")
+    axes[0].set_ylabel(f"first {corner} outputs")
+    parts = [mask[:corner, :corner] for mask in masks]
+    every = int(np.logical_and.reduce(parts).sum())
+    some = int(np.logical_or.reduce(parts).sum())
+    figure.suptitle(f"Of {corner * corner} weights {some} are kept at least once, {every} by all", fontsize="medium")
+    fix_layout(figure, left=0.06, right=0.99, bottom=0.08, top=0.82, wspace=0.1)
+    return figure
+
+
+def scores_by_level(table: pd.DataFrame, task: str) -> Figure:
+    """Scores of a task at each level with their 95 % intervals over report examples; from `results_table`, one seed."""
+    rows = table[table.task == task]
+    dense, pruned = rows[rows.sparsity == 0].iloc[0], rows[rows.sparsity > 0]
+    levels = sorted(pruned.sparsity.unique())
+    figure, axis = new_figure(7.0, 3.8)
+    axis.axhspan(dense.score_low, dense.score_high, color=COLOURS["dense"], alpha=0.12, lw=0)
+    axis.axhline(dense.score, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
+    methods = list(dict.fromkeys(pruned.method))
+    for shift, method in zip(np.linspace(-0.15, 0.15, len(methods)), methods, strict=True):
+        own = pruned[pruned.method == method].sort_values("sparsity")
+        places = np.array([levels.index(level) for level in own.sparsity]) + shift
+        arms = [own.score - own.score_low, own.score_high - own.score]
+        label = LABELS.get(method, method)
+        axis.errorbar(places, own.score, arms, fmt="o-", ms=4, capsize=3, color=_colour(method), label=label)
+    axis.set_xticks(range(len(levels)), [f"{100 * level:.4g}" for level in levels])
+    axis.set(xlabel="sparsity (%)", ylabel=f"{dense.metric}, report split")
+    last = pruned[pruned.sparsity == levels[-1]].sort_values("score").iloc[-1]
+    axis.set_title(f"{task} at {levels[-1]:.2%}: from {dense.score:.2f} to {last.score:.2f} at best")
+    axis.legend(frameon=False, fontsize="small", loc="lower left")
+    return figure

@@ -1,0 +1,60 @@
+"""The mask explorer: a rule and its settings, what it keeps of a small matrix, and how far candidates differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from randprune_lab.masks.rules import Rule, make_rule
+from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.viz import figures
+from randprune_lab.viz.panel import Panel, Shown, control, table
+from randprune_lab.viz.widgets import choice, sampling_ratio_slider, sparsity_slider
+
+RULES = {"voting (published)": "voting", "Gumbel top-k": "gumbel", "uniform": "uniform", "magnitude": "magnitude"}
+KNOBS = {"sampling_ratio": ("voting",), "power": ("voting",), "temperature": ("gumbel",)}
+"""Of which rules each setting is."""
+
+
+def mask_explorer(size: int = 192, seed: int = 0) -> ipywidgets.VBox:
+    """Controls, the inclusion curve, the 12 × 12 corner of a matrix as three candidates keep it, and the numbers."""
+    weights = torch.randn((size, size), generator=torch.Generator().manual_seed(seed))
+    powers = {f"{power:g}": power for power in (0.5, 1.0, 2.0, 5.0, 10.0)}
+    temperatures = {f"{value:g}": value for value in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)}
+    controls = {
+        "rule": control(ipywidgets.Dropdown(description="rule", options=list(RULES.items()), value="voting")),
+        "sparsity": sparsity_slider(),
+        "sampling_ratio": sampling_ratio_slider(),
+        "power": choice("power", powers, 5.0),
+        "temperature": choice("temperature", temperatures, 0.2),
+    }
+
+    def show(rule: str, sparsity: float, **settings: float) -> Shown:
+        for name, knob in controls.items():
+            if name in KNOBS:
+                knob.layout.display = "" if rule in KNOBS[name] else "none"
+        own = {name: value for name, value in settings.items() if rule in KNOBS[name]}
+        return _shown(weights, make_rule(rule, **own), sparsity)
+
+    return Panel("How much chance does a rule leave, and where?", controls, show).widget
+
+
+def _shown(weights: Float[Tensor, "out in"], rule: Rule, sparsity: float) -> Shown:
+    sampler = MaskSampler({"weights": weights}, rule, sparsity)
+    first, second = sampler.draw(0), sampler.draw(1)
+    both, kept = 2 * sampler.kept, f"{sampler.kept:,} of {sampler.size:,}"
+    expected, away = sampler.expected_hamming().overall, sampler.expected_distance_to_magnitude().overall
+    overlap = 1 - expected / both
+    rows: list[tuple[Any, ...]] = [
+        ("weights that every candidate keeps", kept),
+        ("two candidates share, expected", f"{overlap:.1%}"),
+        ("candidates 0 and 1 share, counted", f"{1 - first.hamming(second) / both:.1%}"),
+        ("a candidate shares with magnitude, expected", f"{1 - away / both:.1%}"),
+    ]
+    title = f"Two candidates share {overlap:.0%} of what they keep"
+    curve = figures.inclusion_curves({rule.name: sampler.curves["weights"]}, title)
+    return Shown([curve, figures.corners(weights, rule, sparsity)], table(rows))

@@ -1,0 +1,119 @@
+"""Build wheel and source distribution, install the wheel alone in an empty environment, and use it there.
+
+Run by `make dist-check`, in a folder that it may fill: `python tests/dist_check.py build/dist-check`. Takes minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RUN = "run --preset lesson --train-size 320 --selection-size 100 --levels 0.9 --candidates 2 --dense-epochs 2 --json"
+
+INSIDE = """
+import sys, sysconfig
+from pathlib import Path
+import randprune_lab as rl
+from randprune_lab.analysis.shipped import data_folder
+from randprune_lab.errors import FileError
+
+assert Path(rl.__file__).is_relative_to(sysconfig.get_path("purelib")), rl.__file__
+assert all(getattr(rl, name) is not None for name in rl.__all__)
+try:
+    data_folder()
+except FileError as error:
+    assert "clone the repository" in str(error) and "RANDPRUNE_DATA" in str(error), error
+    print(error)
+else:
+    raise AssertionError("the wheel has no data, but data_folder found some")
+"""
+
+
+def main(place: Path, *torch: str) -> None:
+    """Everything, one step after the other; the first that fails ends it."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    wheel, source = build(place)
+    check_contents(wheel, source)
+    use(place, install(place, wheel, torch))
+    print(f"good: {wheel.name} ({wheel.stat().st_size:,} bytes), {source.name} ({source.stat().st_size:,} bytes)")
+
+
+def build(place: Path) -> tuple[Path, Path]:
+    """The wheel, made from the source distribution, and this."""
+    tools = environment(place / "tools")
+    done(tools, "-m", "pip", "install", "--quiet", "build")
+    done(tools, "-m", "build", "--outdir", place / "dist", ROOT)
+    (wheel,), (source,) = (place / "dist").glob("*.whl"), (place / "dist").glob("*.tar.gz")
+    return wheel, source
+
+
+def check_contents(wheel: Path, source: Path) -> None:
+    """The wheel is the package and nothing else; the sources are what git has."""
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "randprune_lab/py.typed" in names
+    strange = [name for name in names if not name.startswith("randprune_lab")]
+    assert not strange, f"the wheel also holds {strange[:5]}"
+    with tarfile.open(source) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    left_out = {".gitignore", ".ci/run"}
+    lost = {name for name in listed.stdout.splitlines() if name not in packed} - left_out
+    assert not lost, f"the source distribution lacks {sorted(lost)[:5]}; see MANIFEST.in"
+
+
+def install(place: Path, wheel: Path, torch: tuple[str, ...]) -> Path:
+    """The Python of an environment that has the wheel and what it asks for, in the locked versions."""
+    python = environment(place / "empty")
+    lock = ROOT / "requirements.lock"
+    (wanted,) = (line for line in lock.read_text("utf-8").splitlines() if line.startswith("torch=="))
+    done(python, "-m", "pip", "install", "--quiet", *torch, wanted)
+    done(python, "-m", "pip", "install", "--quiet", "--constraint", lock, wheel)
+    done(python, "-m", "pip", "check")
+    return python
+
+
+def use(place: Path, python: Path) -> None:
+    """Import it, and do a whole small search, from a folder in which nothing of the checkout is."""
+    work = place / "work"
+    work.mkdir()
+    command = python.with_name("randprune")
+    # Above this folder lies the checkout: the data are looked for there too, so go elsewhere.
+    away = {"cwd": Path(os.sep).resolve()}
+    done(python, "-I", "-c", INSIDE, **away)
+    done(command, "tasks", **away)
+    found = json.loads(done(command, *RUN.split(), "--out", work / "run", **away))
+    assert found["finished"] and len(found["levels"][0]["candidates"]) == 2
+    done(command, "show", work / "run", **away)
+    for form in ("dense", "sparse"):
+        done(command, "export", work / "run", "--format", form, "--out", work / form, **away)
+    sizes = [sum(file.stat().st_size for file in (work / form).glob("*.safetensors")) for form in ("dense", "sparse")]
+    print(f"exported: {sizes[0]:,} bytes dense, {sizes[1]:,} sparse")
+
+
+def environment(place: Path) -> Path:
+    """The Python of a new environment that sees nothing but itself."""
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    return place.resolve() / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+def done(*command: object, cwd: Path | None = None) -> str:
+    """What a command printed; it must succeed, without help from the variables of this process."""
+    print("+", *(str(part) if "\n" not in str(part) else "..." for part in command), flush=True)
+    hidden = ("PYTHON", "RANDPRUNE_", "JUPYTER_", "VIRTUAL_ENV")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    answer = subprocess.run(list(map(str, command)), cwd=cwd, env=own, stdout=subprocess.PIPE, text=True, check=False)
+    if answer.returncode:
+        sys.exit(f"failed with {answer.returncode}:\n{answer.stdout}")
+    return answer.stdout
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), *sys.argv[2:])
