@@ -45,7 +45,7 @@ $(STAMP): $(LOCKS) pyproject.toml
 	@touch $(STAMP)
 
 test: lint ## lint, then run the tests (PYTEST_ARGS="-k masks")
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 lint: setup ## check style and types
 	$(BIN)/ruff check $(SOURCES)

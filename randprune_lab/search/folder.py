@@ -65,7 +65,8 @@ def check_usable(path: Path, *, resume: bool, overwrite: bool) -> bool:
     """Whether a run folder is there already; raises `RunError` if it, or what is there, must not be touched."""
     if resume and overwrite:
         raise RunError("resume and overwrite exclude each other: go on with the run, or replace it")
-    used = path.exists() and (not path.is_dir() or any(entry.name != LOCK for entry in path.iterdir()))
+    # Hidden are the lock, and files that another process begins with; both are there before its config.json.
+    used = path.exists() and (not path.is_dir() or any(not entry.name.startswith(".") for entry in path.iterdir()))
     if used and not (resume or overwrite):
         raise RunError(f"{path} exists already; go on with --resume, replace it with --overwrite, or choose another")
     if used and not (path / "config.json").is_file():

@@ -135,6 +135,19 @@ def test_a_process_that_was_faster_is_no_failure(copy, monkeypatch):
     assert run_study(copy.config, copy.path, resume=True) == [] and len(tried) == 2
 
 
+def test_a_unit_that_another_process_just_begins_is_no_failure(copy):
+    """As its folder is for a moment: a lock, and half a file."""
+    unit = Unit("imp", "mini-stsb", 0)
+    shutil.rmtree(copy.folder(unit))
+    lock = RunFolder.open(copy.folder(unit), copy.run_config(unit))
+    for path in copy.folder(unit).iterdir():
+        if path.name != run_folder.LOCK:
+            path.rename(path.with_name(f".{path.name}.1.tmp"))
+    with pytest.raises(run_folder.LockedError):
+        rl.run(copy.run_config(unit), copy.folder(unit), resume=True, progress=False)
+    lock.__exit__()
+
+
 def test_a_unit_that_fails_does_not_keep_the_others_from_being_done(config, tmp_path, caplog):
     broken = StudyConfig(TASKS[:1], (0,), {**METHODS, "broken": {"learning_rate": 1e30}}, SETTINGS)
     failed = run_study(broken, tmp_path / "study")
