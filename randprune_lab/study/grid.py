@@ -50,6 +50,8 @@ class Grid:
     def open(cls, config: StudyConfig, path: str | Path, *, resume: bool = False) -> Grid:
         """Begin a study in a new folder, or go on with one, in as many processes at once as one likes.
 
+        A study may have grown: by tasks, seeds and methods that come after those that it had.
+
         Raises:
             RunError: if the folder exists and `resume` is not given, or it is another study's.
             FileError: if it cannot be written.
@@ -57,11 +59,9 @@ class Grid:
         path = Path(path)
         if (path / FILE).is_file() and resume:
             recorded = cls.load(path).config
-            for name, new in config.to_dict().items():
-                if (old := recorded.to_dict()[name]) != new:
-                    raise RunError(
-                        f"cannot resume {path}: {name} were {old!r} and are now {new!r}; choose another folder"
-                    )
+            _check_grown(recorded, config, path)
+            if recorded.to_dict() != config.to_dict():
+                write_json(path / FILE, config.to_dict())
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             hint = "go on with --resume, or choose" if (path / FILE).is_file() else "it holds no study; choose"
             raise RunError(f"{path} exists already; {hint} another folder")
@@ -122,3 +122,20 @@ def planned_steps(config: RunConfig, rows: int) -> int:
     if config.early_strategy == "halving":
         early = int(early * config.early_budget)
     return len(config.levels) * (early + config.epochs * batches)
+
+
+def _check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
+    """Raise `RunError` if a study lacks what it had, or has it otherwise."""
+    old, new = recorded.to_dict(), asked.to_dict()
+    for name in old:
+        if isinstance(old[name], tuple):
+            same = new[name][: len(old[name])] == old[name]
+        elif name == "methods":
+            same = list(new[name].items())[: len(old[name])] == list(old[name].items())
+        else:
+            same = new[name] == old[name]
+        if not same:
+            raise RunError(
+                f"cannot resume {path}: {name} were {old[name]!r} and are now {new[name]!r}; "
+                "it may only grow at the end; choose another folder"
+            )

@@ -163,6 +163,19 @@ def test_without_controls_nothing_of_that_task_and_seed_is_begun(config, tmp_pat
     assert Grid.load(tmp_path / "study").progress(Unit("imp", "mini-stsb", 0)).state == "waiting"
 
 
+def test_a_study_may_grow_and_what_it_had_is_not_done_again(copy):
+    before = {unit: copy.journal(unit) for unit in copy.units}
+    grown = StudyConfig(TASKS, SEEDS, {**METHODS, "uniform": {"rule": "uniform", "candidates": 1}}, SETTINGS)
+    assert run_study(grown, copy.path, resume=True) == []
+    grid = Grid.load(copy.path)
+    assert set(grid.units) - set(copy.units) == {Unit("uniform", task, seed) for task in TASKS for seed in SEEDS}
+    assert {grid.progress(unit).state for unit in grid.units} == {"done"}
+    assert all(grid.journal(unit) == units for unit, units in before.items())
+    for less in (copy.config, StudyConfig(TASKS[::-1], SEEDS, grown.methods, SETTINGS)):
+        with pytest.raises(RunError, match="may only grow at the end"):
+            Grid.open(less, copy.path, resume=True)
+
+
 # --- controls ---
 
 
