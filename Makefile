@@ -96,8 +96,8 @@ dist-check: ## build wheel and sources, install the wheel alone, and do a search
 audit: ## ask for known weaknesses in the locked versions (needs a network)
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/python -m pip install --quiet pip-audit
-	build/audit/bin/pip-audit --no-deps --disable-pip -r requirements.lock
-	build/audit/bin/pip-audit --no-deps --disable-pip --require-hashes -r requirements-offline.lock
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --require-hashes -r requirements-offline.lock
 
 clean: ## remove reports, caches and build products; the environment stays
 	rm -rf reports build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -246,10 +246,17 @@ def watch(event, arguments):
         unpickled.append(arguments)
 
 import randprune_lab as rl
+from randprune_lab.analysis.shipped import recorded_results, reference_results, trained_pools
 from randprune_lab.cli import main
 sys.addaudithook(watch)
 
 run, out = Path(sys.argv[1]), Path(sys.argv[2])
+lesson = "run --preset lesson --train-size 64 --selection-size 40 --levels 0.9 --candidates 2 --dense-epochs 1"
+assert main([*lesson.split(), "--out", str(out / "lesson")]) == 0
+assert main([*lesson.split(), "--out", str(out / "lesson"), "--resume"]) == 0
+trained_pools(), recorded_results(), reference_results()
+rl.load_model("minilm", task=2, layers=1)
+rl.load_splits("rotten_tomatoes", train_size=64)
 assert main(["show", str(run)]) == 0
 assert main(["models"]) == 0
 assert main(["export", str(run), "--format", "sparse", "--out", str(out / "sparse")]) == 0
