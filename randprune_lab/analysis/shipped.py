@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from randprune_lab.analysis.recorded_runs import RecordedRuns
 from randprune_lab.analysis.trained_pool import TrainedPool
 from randprune_lab.errors import FileError
 
@@ -51,19 +50,6 @@ def reference_results() -> pd.DataFrame:
     import pandas as pd
 
     return pd.read_csv(data_folder() / MARK)
-
-
-def recorded_study() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The laptop study on eight GLUE tasks, as far as it was run: its results, and its controls; see docs/study.md."""
-    import pandas as pd
-
-    folder = data_folder() / "recorded" / "study"
-    return pd.read_csv(folder / "results.csv"), pd.read_csv(folder / "controls.csv")
-
-
-def recorded_runs() -> list[RecordedRuns]:
-    """What every method of that study answered, and how it came to its masks: a file for each task and seed."""
-    return [RecordedRuns.load(path) for path in sorted((data_folder() / "recorded" / "study").glob("*.safetensors"))]
 
 
 def recorded_results() -> pd.DataFrame:
