@@ -83,7 +83,10 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--status", action="store_true", help="say how far it has come, and write what is finished")
     sub.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that work on it here (default: 1)")
     sub.add_argument(
-        "--record", type=Path, metavar="DIR", help="also write what is finished into small files: no texts, no weights"
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="add what is finished to small files, no texts, no weights; what they have already is not done again",
     )
     _add_fields(sub, only=("glue_dir",))
     _add_executor(sub)
@@ -204,19 +207,33 @@ def _results(options: argparse.Namespace) -> int:
 
 def _study(options: argparse.Namespace) -> int:
     from randprune_lab.search.executors import make_executor
-    from randprune_lab.study import Grid, StudyConfig, describe_status, record_study, run_study, write_results
+    from randprune_lab.study import (
+        Grid,
+        StudyConfig,
+        describe_status,
+        record_study,
+        recorded_units,
+        run_study,
+        write_results,
+    )
 
     failed: list[Any] = []
     if not options.status:
         config, alone = StudyConfig.load(options.config, **_given(options)), options.executor == EXECUTORS[0]
         with make_executor(options.executor, address=options.address, workers=options.workers) as executor:
             failed = run_study(
-                config, options.out, resume=options.resume, jobs=options.jobs, executor=None if alone else executor
+                config,
+                options.out,
+                resume=options.resume,
+                jobs=options.jobs,
+                executor=None if alone else executor,
+                recorded=options.record,
             )
-    grid = Grid.load(options.out)
+    grid = Grid.load(options.out, recorded=recorded_units(options.record) if options.record else frozenset())
     print(describe_status(grid))
-    written = write_results(grid) + (record_study(grid, options.record) if options.record else [])
-    print("\n".join(map(str, written)))
+    if grid.has_results:
+        written = write_results(grid) + (record_study(grid, options.record) if options.record else [])
+        print("\n".join(map(str, written)))
     return 1 if failed else 0
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,26 @@ class RecordedRuns:
         """The early evaluations of a method at a level, by candidate; empty where it had but one."""
         self._answers(method, sparsity)  # that there are such
         return self.candidates[method][self.levels.index(sparsity)]
+
+    def joined(self, other: RecordedRuns) -> RecordedRuns:
+        """These runs, and those of `other` in which these have no such method; the dense model stays this one.
+
+        Raises `RunError` if they are of another task or seed, other levels or other report examples.
+        """
+        for what in ("task", "seed", "metric", "levels"):
+            if getattr(self, what) != getattr(other, what):
+                raise RunError(
+                    f"recorded runs differ in {what}: {getattr(self, what)!r} and {getattr(other, what)!r}; "
+                    "record them apart"
+                )
+        if not np.array_equal(self.labels, other.labels):
+            raise RunError(f"recorded runs of {self.task} were not reported on the same examples; record them apart")
+        return replace(
+            self,
+            answers={**other.answers, **self.answers},
+            candidates={**other.candidates, **self.candidates},
+            recipes={**other.recipes, **self.recipes},
+        )
 
     def _answers(self, method: str, sparsity: float) -> np.ndarray:
         if method == DENSE:

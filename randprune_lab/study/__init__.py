@@ -2,8 +2,9 @@
 
 from randprune_lab.study.config import StudyConfig
 from randprune_lab.study.grid import Grid
+from randprune_lab.study.recording import record_study, recorded_units
 from randprune_lab.study.run import run_study
 from randprune_lab.study.status import describe_status
-from randprune_lab.study.table import record_study, write_results
+from randprune_lab.study.table import write_results
 
-__all__ = ["Grid", "StudyConfig", "describe_status", "record_study", "run_study", "write_results"]
+__all__ = ["Grid", "StudyConfig", "describe_status", "record_study", "recorded_units", "run_study", "write_results"]

@@ -16,7 +16,7 @@ from randprune_lab.search.folder import in_use, read_journal
 from randprune_lab.study.config import CONTROLS, StudyConfig
 
 FILE = "study.json"
-State = Literal["done", "running", "begun", "waiting"]
+State = Literal["done", "recorded", "running", "begun", "waiting"]
 
 
 class Unit(NamedTuple):
@@ -38,13 +38,23 @@ class Progress:
     levels: int
     of: int
 
+    @property
+    def open(self) -> bool:
+        """Whether there is something left to do."""
+        return self.state not in ("done", "recorded")
+
 
 @dataclass(frozen=True)
 class Grid:
-    """A study and the folder in which it is worked on; `study.json` there says what was asked."""
+    """A study and the folder in which it is worked on; `study.json` there says what was asked.
+
+    Args:
+        recorded: units whose results are elsewhere already, so that they need not be done here.
+    """
 
     config: StudyConfig
     path: Path
+    recorded: frozenset[Unit] = frozenset()
 
     @classmethod
     def open(cls, config: StudyConfig, path: str | Path, *, resume: bool = False) -> Grid:
@@ -59,7 +69,7 @@ class Grid:
         path = Path(path)
         if (path / FILE).is_file() and resume:
             recorded = cls.load(path).config
-            _check_grown(recorded, config, path)
+            check_grown(recorded, config, path)
             if recorded.to_dict() != config.to_dict():
                 write_json(path / FILE, config.to_dict())
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -70,11 +80,11 @@ class Grid:
         return cls(config, path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Grid:
+    def load(cls, path: str | Path, *, recorded: frozenset[Unit] = frozenset()) -> Grid:
         """The study in a folder. Raises `RunError` if there is none."""
         file = Path(path) / FILE
         try:
-            return cls(StudyConfig.from_dict(json.loads(file.read_text("utf-8")), file), Path(path))
+            return cls(StudyConfig.from_dict(json.loads(file.read_text("utf-8")), file), Path(path), recorded)
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{path} holds no study: it has no {FILE}; start one with `randprune study`") from None
         except ValueError as error:
@@ -108,11 +118,27 @@ class Grid:
         config, done = self.run_config(unit), self.journal(unit)
         levels = sum(f"randomized-level-{number}" in done for number in range(1, len(config.levels) + 1))
         last = CONTROLS if unit.method == CONTROLS else "model"
-        state: State = "done" if last in done else "running" if in_use(self.folder(unit)) else "begun"
-        return Progress(state if self.folder(unit).exists() else "waiting", levels, len(config.levels))
+        state: State = "waiting"
+        if last in done:
+            state = "done"
+        elif self._recorded(unit):
+            state = "recorded"
+        elif self.folder(unit).exists():
+            state = "running" if in_use(self.folder(unit)) else "begun"
+        return Progress(state, levels, len(config.levels))
+
+    def _recorded(self, unit: Unit) -> bool:
+        """Controls are if all that starts from their dense model is."""
+        methods = self.config.methods if unit.method == CONTROLS else [unit.method]
+        return all(unit._replace(method=method) in self.recorded for method in methods)
 
     def finished(self) -> Iterator[Unit]:
         return (unit for unit in self.units if self.progress(unit).state == "done")
+
+    @property
+    def has_results(self) -> bool:
+        """Whether something besides controls is finished."""
+        return any(unit.method != CONTROLS for unit in self.finished())
 
 
 def planned_steps(config: RunConfig, rows: int) -> int:
@@ -124,7 +150,7 @@ def planned_steps(config: RunConfig, rows: int) -> int:
     return len(config.levels) * (early + config.epochs * batches)
 
 
-def _check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
+def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
     """Raise `RunError` if a study lacks what it had, or has it otherwise."""
     old, new = recorded.to_dict(), asked.to_dict()
     for name in old:

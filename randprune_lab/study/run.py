@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from randprune_lab.search.run import Search, run
 from randprune_lab.study.config import CONTROLS, StudyConfig
 from randprune_lab.study.controls import BARE, measure_controls
 from randprune_lab.study.grid import Grid, Unit
+from randprune_lab.study.recording import check_recorded, recorded_units
 from randprune_lab.study.status import TIMES, remaining
 
 WAIT = 5.0
@@ -28,7 +30,13 @@ log = logging.getLogger("randprune_lab")
 
 
 def run_study(
-    config: StudyConfig, out: str | Path, *, resume: bool = False, jobs: int = 1, executor: Executor | None = None
+    config: StudyConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    jobs: int = 1,
+    executor: Executor | None = None,
+    recorded: str | Path | None = None,
 ) -> list[Unit]:
     """Do a study in the folder `out`; gives the units that failed.
 
@@ -38,15 +46,19 @@ def run_study(
     Args:
         jobs: processes that work on it here; each has its share of the cores, unless OMP_NUM_THREADS says otherwise.
         executor: where candidates are evaluated, as of `randprune_lab.run`; with one job alone.
+        recorded: a folder of `record_study`; what it has is not done again.
 
     Raises:
-        RunError: if the folder exists and `resume` is not given, or it is another study's.
+        RunError: if the folder exists and `resume` is not given, or it is another study's, as what is recorded may be.
         ConfigError: if there are several jobs and an executor.
     """
     check_count("jobs", jobs)
     if jobs > 1 and executor is not None:
         raise ConfigError(f"an executor and {jobs} jobs exclude each other; leave one of them out")
+    if recorded is not None:
+        check_recorded(config, Path(recorded))
     grid = Grid.open(config, out, resume=resume)
+    grid = replace(grid, recorded=recorded_units(recorded) if recorded is not None else frozenset())
     if jobs == 1:
         return _work(grid, executor)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
@@ -80,9 +92,10 @@ def _work(grid: Grid, executor: Executor | None = None) -> list[Unit]:
 def _next(grid: Grid, failed: set[Unit]) -> Unit | None:
     """A unit to work on; waits while there may be one later. None if there is no more to do."""
     while True:
-        states = {unit: grid.progress(unit).state for unit in grid.units}
+        progress = {unit: grid.progress(unit) for unit in grid.units}
+        states = {unit: each.state for unit, each in progress.items()}
         lost = {grid.controls_of(unit) for unit in failed if unit.method == CONTROLS}
-        open_ = [unit for unit, state in states.items() if state != "done" and grid.controls_of(unit) not in lost]
+        open_ = [unit for unit, each in progress.items() if each.open and grid.controls_of(unit) not in lost]
         ready = [unit for unit in open_ if unit.method == CONTROLS or states[grid.controls_of(unit)] == "done"]
         for unit in ready:
             if states[unit] != "running" and unit not in failed:

@@ -11,7 +11,7 @@ from randprune_lab.study.config import CONTROLS
 from randprune_lab.study.grid import Grid, Unit, planned_steps
 
 TIMES = "times.jsonl"
-SIGNS = {"done": "done", "waiting": "-"}
+SIGNS = {"done": "done", "recorded": "recorded", "waiting": "-"}
 
 
 def describe_status(grid: Grid) -> str:
@@ -33,7 +33,7 @@ def remaining(grid: Grid, *, more: int = 0) -> str:
         more: processes besides those that work on a unit at this moment.
     """
     states = {unit: grid.progress(unit) for unit in grid.units}
-    done = sum(each.state == "done" for each in states.values())
+    done = sum(not each.open for each in states.values())
     text = f"{done} of {len(states)} units"
     seconds = seconds_left(grid)
     if done == len(states) or seconds is None:
@@ -60,7 +60,7 @@ def seconds_left(grid: Grid) -> float | None:
     total = 0.0
     for unit in grid.units:
         progress = grid.progress(unit)
-        if unit.method == CONTROLS or progress.state == "done":
+        if unit.method == CONTROLS or not progress.open:
             continue
         pace = spent[unit.task] / steps[unit.task] if steps[unit.task] else spent[""] / steps[""]
         left = 1 - progress.levels / progress.of

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from randprune_lab.analysis.record import RunRecord
-from randprune_lab.analysis.recorded_runs import RecordedRuns
 from randprune_lab.analysis.results import results_table
 from randprune_lab.errors import RunError
 from randprune_lab.files import atomic_path
@@ -18,36 +17,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ROW = ("task", "seed", "method", "sparsity")
+"""The columns by which a row is known; in the table of controls the first two."""
+
+
 def write_results(grid: Grid) -> list[Path]:
     """Write `results` and `controls` of what is finished, each as CSV and Parquet, into the study's folder."""
     written = []
     for name, table in (("results", study_results(grid)), ("controls", study_controls(grid))):
-        written += [_write_csv(table, grid.path / f"{name}.csv"), grid.path / f"{name}.parquet"]
+        written += [write_csv(table, grid.path / f"{name}.csv"), grid.path / f"{name}.parquet"]
         with atomic_path(written[-1]) as temporary:
             table.to_parquet(temporary, index=False)
     return written
 
 
-def record_study(grid: Grid, folder: Path) -> list[Path]:
-    """Write what is finished into a folder that is small enough to hand on: both tables, and the runs' answers.
-
-    Of each task and seed one file, `TASK-seed-S.safetensors`, as `analysis.recorded_runs` reads it.
-    """
-    places: dict[tuple[str, int], dict[str, RunRecord]] = {}
-    for unit in grid.finished():
-        if unit.method != CONTROLS:
-            places.setdefault((unit.task, unit.seed), {})[unit.method] = RunRecord.load(grid.folder(unit))
-    written = [
-        _write_csv(study_results(grid), folder / "results.csv"),
-        _write_csv(study_controls(grid), folder / "controls.csv"),
-    ]
-    for (task, seed), records in places.items():
-        written.append(folder / f"{task}-seed-{seed}.safetensors")
-        RecordedRuns.of(records).save(written[-1])
-    return written
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> Path:
+def write_csv(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table, whole or not at all."""
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f")
     return path
@@ -63,7 +48,7 @@ def study_results(grid: Grid) -> pd.DataFrame:
         raise RunError(f"nothing of {grid.path} is finished yet but controls; go on with --resume")
     records = [RunRecord.load(grid.folder(unit)) for unit in units]
     table = results_table(records, names=[unit.method for unit in units], baseline=grid.config.baseline)
-    return _in_order(table, grid.config)
+    return in_order(table, grid.config)
 
 
 def study_controls(grid: Grid) -> pd.DataFrame:
@@ -103,11 +88,12 @@ def study_controls(grid: Grid) -> pd.DataFrame:
     return table.assign(counts=table.task.isin(counted))
 
 
-def _in_order(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
+def in_order(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
     """Tasks and methods in the order in which the study names them."""
     places = {"task": list(config.tasks), "method": ["dense", *config.methods]}
 
     def key(column: pd.Series) -> pd.Series:
         return column.map(places[column.name].index) if column.name in places else column
 
-    return table.sort_values(["task", "seed", "method", "sparsity"], key=key).reset_index(drop=True)
+    keys = [name for name in ROW if name in table]
+    return table.sort_values(keys, key=key).reset_index(drop=True)

@@ -68,6 +68,21 @@ def test_any_number_of_labels_comes_back(recorded, labels, tmp_path):
     assert all(np.array_equal(loaded.answers[name], made.answers[name]) for name in made.methods)
 
 
+def test_what_was_recorded_at_two_times_is_joined(recorded, records):
+    apart = [RecordedRuns.of({name: record}) for name, record in records.items()]
+    both = apart[0].joined(apart[1])
+    assert both.recipes == recorded.recipes and both.candidates == recorded.candidates
+    sparsity = recorded.levels[0]
+    assert both.difference("published", "imp", sparsity) == recorded.difference("published", "imp", sparsity)
+    others = dataclasses.replace(recorded, labels=1 - recorded.labels)
+    for other, message in (
+        (dataclasses.replace(recorded, seed=9), "differ in seed: 0 and 9"),
+        (others, "same examples"),
+    ):
+        with pytest.raises(RunError, match=message):
+            recorded.joined(other)
+
+
 def test_what_is_not_there_is_named(recorded, tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'published'"):
         recorded.score("publishd", 0.9)

@@ -15,12 +15,13 @@ from torch import nn
 
 import randprune_lab as rl
 from randprune_lab.analysis.intervals import mean_interval
+from randprune_lab.analysis.recorded_runs import RecordedRuns
 from randprune_lab.analysis.results import contrast
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.search import folder as run_folder
 from randprune_lab.search.folder import RunFolder
-from randprune_lab.study import Grid, StudyConfig, describe_status, record_study, run_study
+from randprune_lab.study import Grid, StudyConfig, describe_status, record_study, recorded_units, run_study
 from randprune_lab.study import run as working
 from randprune_lab.study.config import CONTROLS
 from randprune_lab.study.controls import BARE, linear_words, majority, without_blocks
@@ -259,8 +260,6 @@ def test_contrasts_are_paired_by_task_and_seed_and_averaged_over_tasks(grid):
 
 
 def test_a_recorded_study_is_small_and_says_the_same(grid, tmp_path):
-    from randprune_lab.analysis.recorded_runs import RecordedRuns
-
     written = record_study(grid, tmp_path / "recorded")
     assert sum(path.stat().st_size for path in written) < 200_000
     table = study_results(grid).set_index(["task", "seed", "method", "sparsity"])
@@ -274,6 +273,49 @@ def test_a_recorded_study_is_small_and_says_the_same(grid, tmp_path):
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "recorded" / "results.csv"), study_results(grid), check_dtype=False, atol=1e-6
     )
+
+
+def test_a_study_in_pieces_records_the_same_as_one_at_once(grid, copy, tmp_path, caplog):
+    """On machines that share no folder: nothing that is recorded is done again, and nothing of it is lost."""
+    late = [Unit("published", "mini-sst2", 0), *(unit for unit in copy.units if unit.seed == 1)]
+    early = [unit for unit in copy.units if unit not in late]
+    for unit in late:
+        shutil.rmtree(copy.folder(unit))
+    pieces, whole = tmp_path / "pieces", tmp_path / "whole"
+    record_study(copy, pieces)
+    assert recorded_units(pieces) == {unit for unit in early if unit.method != CONTROLS}
+
+    elsewhere = Grid(grid.config, tmp_path / "elsewhere", recorded_units(pieces))
+    assert run_study(grid.config, elsewhere.path, recorded=pieces) == []
+    again = {Unit(CONTROLS, "mini-sst2", 0)}  # the dense model from which what was open starts
+    assert set(elsewhere.finished()) == set(late) | again
+    assert "recorded | recorded" in describe_status(elsewhere)
+    assert "16 of 16 units" in describe_status(elsewhere)
+    record_study(elsewhere, pieces)
+    record_study(grid, whole)
+    assert "the dense model answers otherwise" not in caplog.text
+    assert sorted(path.name for path in pieces.iterdir()) == sorted(path.name for path in whole.iterdir())
+    for name in ("results", "controls"):
+        ours, theirs = (pd.read_csv(folder / f"{name}.csv") for folder in (pieces, whole))
+        pd.testing.assert_frame_equal(ours, theirs)
+    for path in whole.glob("*.safetensors"):
+        ours, theirs = RecordedRuns.load(pieces / path.name), RecordedRuns.load(path)
+        assert ours.recipes == theirs.recipes and ours.candidates == theirs.candidates
+        for method, sparsity in product(METHODS, theirs.levels):
+            assert ours.difference(method, "imp", sparsity) == theirs.difference(method, "imp", sparsity)
+
+
+def test_what_is_recorded_of_another_study_is_no_piece_of_this_one(grid, tmp_path):
+    record_study(grid, tmp_path / "recorded")
+    other = StudyConfig(TASKS, SEEDS, METHODS, {**SETTINGS, "epochs": 2})
+    with pytest.raises(RunError, match="settings were"):
+        run_study(other, tmp_path / "other", recorded=tmp_path / "recorded")
+    assert not (tmp_path / "other").exists()
+    elsewhere = StudyConfig(
+        TASKS, SEEDS, METHODS, {**SETTINGS, "glue_dir": str(tmp_path)}
+    )  # where data lie is no matter
+    assert run_study(elsewhere, tmp_path / "nothing", recorded=tmp_path / "recorded") == []
+    assert not (tmp_path / "nothing" / "runs").exists()
 
 
 # --- the command ---
