@@ -81,6 +81,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on with the study in this folder, or help others with it"
     )
     what.add_argument("--status", action="store_true", help="say how far it has come, and write what is finished")
+    what.add_argument(
+        "--verify",
+        action="store_true",
+        help="count the zeros of every saved winner, and score it in plain transformers",
+    )
     sub.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that work on it here (default: 1)")
     sub.add_argument(
         "--record",
@@ -214,9 +219,13 @@ def _study(options: argparse.Namespace) -> int:
         record_study,
         recorded_units,
         run_study,
+        verify_winners,
         write_results,
     )
 
+    if options.verify:
+        print(verify_winners(Grid.load(options.out)).to_string(index=False))
+        return 0
     failed: list[Any] = []
     if not options.status:
         config, alone = StudyConfig.load(options.config, **_given(options)), options.executor == EXECUTORS[0]

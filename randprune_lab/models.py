@@ -85,7 +85,7 @@ def load_model(
     if isinstance(tiny := MODELS.get(name), TinyModel):
         return _make_tiny(tiny, name, task, layers, seed)
     place = _place(name)
-    with _quiet(), _explained(name, place):
+    with quiet(), _explained(name, place):
         config = _load_config(name, place)
         _set_labels(config, task)
         if layers is not None:
@@ -110,7 +110,7 @@ def _make_tiny(tiny: TinyModel, name: str, task: Task | int, layers: int | None,
     from randprune_lab.mean_pooled_bert import MeanPooledBertForSequenceClassification
     from randprune_lab.tiny import reduced_embeddings
 
-    with _quiet():
+    with quiet():
         tokenizer = _tiny_tokenizer(tiny)
         config = _tiny_config(tokenizer)
         _set_labels(config, task)
@@ -182,7 +182,7 @@ def _size(name: str) -> dict[str, Any]:
     from transformers import AutoModelForSequenceClassification
 
     try:
-        with _quiet():
+        with quiet():
             config = _config_of(name)
     except RandpruneError as error:
         return {"layers": None, "width": None, "parameters": None, "prunable": None, "unavailable": str(error)}
@@ -313,7 +313,7 @@ def _cannot_load(name: str, place: str, reason: str) -> FileError | UnknownNameE
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No load report and no progress bars of transformers inside the block."""
     from transformers.utils import logging
 

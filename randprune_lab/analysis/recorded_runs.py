@@ -6,10 +6,10 @@ Without texts, weights and masks; a recipe with each winner names its mask to wh
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -18,6 +18,9 @@ from randprune_lab.analysis.intervals import Interval, score_difference, score_i
 from randprune_lab.analysis.record import RunRecord
 from randprune_lab.errors import FileError, RunError, unknown_name
 from randprune_lab.files import atomic_path, reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KIND = "randprune recorded runs 1"
 DENSE = "dense"
@@ -160,6 +163,32 @@ class RecordedRuns:
                 dense=arrays["dense"],
                 answers={name: arrays[f"answers/{name}"] for name in about["recipes"]},
             )
+
+
+def early_evaluations(runs: Sequence[RecordedRuns], method: str) -> pd.DataFrame:
+    """A row for each candidate of a method on every task, seed and level of some runs.
+
+    Columns: task, seed, sparsity, candidate, steps, score (the early one, on the selection split), sampling_ratio
+    (empty for rules that have none), and chosen: whether its mask is the one that was trained with.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "task": run.task,
+            "seed": run.seed,
+            "sparsity": sparsity,
+            "candidate": each["candidate"],
+            "steps": each["steps"],
+            "score": each["score"],
+            "sampling_ratio": each["rule"].get("sampling_ratio"),
+            "chosen": each["candidate"] == run.recipes[method][level]["candidate"],
+        }
+        for run in runs
+        if method in run.methods
+        for level, sparsity in enumerate(run.levels)
+        for each in run.early(method, sparsity)
+    )
 
 
 def _kept(candidate: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ PARTS = {
 """What differences of two methods of the studies that ship tell. The first two less the third are the last."""
 
 ENDS = ("", "_low", "_high")
+ALL = "all tasks"
+"""Under this name stands the mean over tasks, beside those of the tasks."""
 
 
 def results_table(
@@ -95,13 +97,16 @@ def gains(table: pd.DataFrame, sparsity: float) -> dict[str, dict[str, Interval]
     level = table[(table.sparsity == sparsity) & (table.method != "imp") & table.gain.notna()]
     found: dict[str, dict[str, Interval]] = {}
     for (method, task), rows in level.groupby(["method", "task"], sort=False):
-        several = len(rows) > 1
-        one = rows.iloc[0]
-        own = mean_interval(rows.gain.tolist()) if several else Interval(one.gain, one.gain_low, one.gain_high)
-        found.setdefault(str(method), {})[str(task)] = own
+        found.setdefault(str(method), {})[str(task)] = over_seeds(rows, "gain")
     for tasks in found.values():
-        tasks["all tasks"] = mean_interval([interval.estimate for interval in tasks.values()])
+        tasks[ALL] = mean_interval([interval.estimate for interval in tasks.values()])
     return found
+
+
+def over_seeds(rows: pd.DataFrame, name: str) -> Interval:
+    """A column of `results_table` over the seeds of a task, method and level; with one seed its own interval."""
+    one = rows.iloc[0]
+    return mean_interval(rows[name].tolist()) if len(rows) > 1 else Interval(*(one[f"{name}{end}"] for end in ENDS))
 
 
 def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> dict[str, Interval]:
@@ -116,7 +121,7 @@ def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> d
     tasks = differences.groupby(level="task", sort=False)
     found = {str(task): mean_interval(values.tolist()) for task, values in tasks}
     if found:
-        found["all tasks"] = mean_interval([interval.estimate for interval in found.values()])
+        found[ALL] = mean_interval([interval.estimate for interval in found.values()])
     return found
 
 
@@ -126,7 +131,7 @@ def split_of_gain(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
     Without a part whose methods no task and seed has.
     """
     found = {part: contrast(table, *methods, sparsity) for part, methods in PARTS.items()}
-    return {part: each["all tasks"] for part, each in found.items() if each}
+    return {part: each[ALL] for part, each in found.items() if each}
 
 
 def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:

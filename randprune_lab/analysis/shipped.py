@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from randprune_lab.analysis.recorded_runs import RecordedRuns
 from randprune_lab.analysis.trained_pool import TrainedPool
 from randprune_lab.errors import FileError
 
@@ -52,8 +53,33 @@ def reference_results() -> pd.DataFrame:
     return pd.read_csv(data_folder() / MARK)
 
 
-def recorded_results() -> pd.DataFrame:
-    """Our own results on the tasks of mini-GLUE, as `analysis.results.results_table` makes them."""
+def recorded_results(folder: str | Path | None = None) -> pd.DataFrame:
+    """The results of the study on eight GLUE tasks, as `analysis.results.results_table` makes them.
+
+    Args:
+        folder: of a study of one's own, as `randprune study --record` writes it; so with the two below.
+    """
     import pandas as pd
 
-    return pd.read_csv(data_folder() / "recorded" / "mini_glue.csv")
+    return pd.read_csv(_study(folder, "results.csv"))
+
+
+def recorded_controls(folder: str | Path | None = None) -> pd.DataFrame:
+    """What can be had on each task of the study without masks, as `study.table.study_controls` makes it."""
+    import pandas as pd
+
+    return pd.read_csv(_study(folder, "controls.csv"))
+
+
+def recorded_runs(folder: str | Path | None = None) -> list[RecordedRuns]:
+    """All answers and early evaluations of the study, a record for each task and seed, in the order of the results."""
+    places = recorded_results(folder)[["task", "seed"]].drop_duplicates()
+    files = [f"{place.task}-seed-{place.seed}.safetensors" for place in places.itertuples()]
+    return [RecordedRuns.load(_study(folder, file)) for file in files]
+
+
+def _study(folder: str | Path | None, file: str) -> Path:
+    path = (data_folder() / "recorded" / "study" if folder is None else Path(folder)) / file
+    if not path.is_file():
+        raise FileError(f"there is no {file} in {path.parent}; `randprune study --record` writes such a folder")
+    return path

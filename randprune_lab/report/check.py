@@ -11,6 +11,8 @@ from randprune_lab.report.key_figures import KeyFigure
 
 Verdict = Literal["as expected", "better", "changed", "missing", "new"]
 ROUNDING = 1e-9  # relative: 0.83 - 0.81 is a little more than 0.02 in floating point
+PROCESSOR = 1e-6
+"""Relative: processors differ in the last bits of a float, and sums of millions carry that to the eighth digit."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Comparison:
         if self.got is None:
             return "missing"
         change = self.got.value - self.expected.value
-        if abs(change) <= self.expected.tolerance * (1 + ROUNDING):
+        if abs(change) <= _allowed(self.expected):
             return "as expected"
         is_better = {"higher": change > 0, "lower": change < 0, "neither": False}[self.expected.better]
         return "better" if is_better else "changed"
@@ -75,10 +77,16 @@ def describe_checks(checks: Mapping[str, Check]) -> str:
 
 
 def describe_tolerance(figure: KeyFigure) -> str:
-    """How far from a figure another may be: "exact", or "0.02, higher is better"."""
+    """How far from a figure another may be: "exact", "6 digits" for what is no integer, or "0.02, higher is better"."""
     if figure.tolerance == 0:
-        return "exact"
+        return "exact" if isinstance(figure.value, int) else "6 digits"
     return f"{figure.tolerance:g}" + (f", {figure.better} is better" if figure.better != "neither" else "")
+
+
+def _allowed(expected: KeyFigure) -> float:
+    if expected.tolerance == 0 and not isinstance(expected.value, int):
+        return PROCESSOR * abs(expected.value)
+    return expected.tolerance * (1 + ROUNDING)
 
 
 def _rows(checks: Mapping[str, Check]) -> Iterator[tuple[str, ...]]:

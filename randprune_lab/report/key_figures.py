@@ -60,9 +60,9 @@ def measured(value: float, *, tolerance: float, better: Better = "neither") -> M
 def key_figures(**values: float | Measured) -> None:
     """Show named numbers as a table and record them in the notebook's output.
 
-    The report lists them on its index and in `summary.json`, and compares them with those of former runs: exactly, or
-    as `measured` says. A name that is recorded twice keeps its last value. Raises `ConfigError` for a value that is
-    not a finite number.
+    The report lists them on its index and in `summary.json`, and compares them with those of former runs: integers
+    exactly, others to six digits, or as `measured` says. A name that is recorded twice keeps its last value. Raises
+    `ConfigError` for a value that is not a finite number.
     """
     from IPython.display import display
 

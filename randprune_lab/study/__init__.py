@@ -6,5 +6,15 @@ from randprune_lab.study.recording import record_study, recorded_units
 from randprune_lab.study.run import run_study
 from randprune_lab.study.status import describe_status
 from randprune_lab.study.table import write_results
+from randprune_lab.study.verify import verify_winners
 
-__all__ = ["Grid", "StudyConfig", "describe_status", "record_study", "recorded_units", "run_study", "write_results"]
+__all__ = [
+    "Grid",
+    "StudyConfig",
+    "describe_status",
+    "record_study",
+    "recorded_units",
+    "run_study",
+    "verify_winners",
+    "write_results",
+]

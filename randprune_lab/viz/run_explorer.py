@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from randprune_lab.analysis.confidence import confidence
 from randprune_lab.analysis.intervals import Interval, rank_correlation
 from randprune_lab.analysis.record import RunRecord
-from randprune_lab.analysis.results import gains
+from randprune_lab.analysis.results import gains, over_seeds
 from randprune_lab.analysis.shipped import recorded_results, trained_pools
 from randprune_lab.analysis.trained_pool import TrainedPool
 from randprune_lab.errors import RandpruneError, RunError
@@ -98,18 +98,12 @@ class ResultsSource(Source):
 
     def show(self, position: float) -> Shown:
         own = self.results[(self.results.task == self.task) & (self.results.sparsity == position)]
+        found = gains(self.results, position)
         rows = [
-            (
-                row.method,
-                _interval(Interval(row.score, row.score_low, row.score_high)),
-                _interval(Interval(row.gain, row.gain_low, row.gain_high)),
-            )
-            for row in own.itertuples()
+            (method, _interval(over_seeds(each, "score")), _interval(found.get(str(method), {}).get(self.task)))
+            for method, each in own.groupby("method", sort=False)
         ]
-        pictures = [
-            figures.scores_by_level(self.results, self.task),
-            figures.gains_by_task(gains(self.results, position), position),
-        ]
+        pictures = [figures.scores_by_level(self.results, self.task), figures.gains_by_task(found, position)]
         return Shown(pictures, table(rows, ("method", f"{own.metric.iloc[0]} [95 %]", "less IMP, paired [95 %]")))
 
 

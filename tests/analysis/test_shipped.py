@@ -1,10 +1,20 @@
 """What ships is found, read, and missed with a remedy."""
 
+import itertools
+
 import pytest
 from made_up import pool
 
-from randprune_lab.analysis.shipped import data_folder, recorded_results, reference_results, trained_pools
+from randprune_lab.analysis.shipped import (
+    data_folder,
+    recorded_controls,
+    recorded_results,
+    recorded_runs,
+    reference_results,
+    trained_pools,
+)
 from randprune_lab.errors import FileError
+from randprune_lab.study import StudyConfig
 
 
 def test_recorded_pools_ship_and_are_sorted():
@@ -33,8 +43,33 @@ def test_the_variable_says_where_data_is_and_is_believed(tmp_path, monkeypatch):
     assert data_folder() == tmp_path
 
 
-def test_recorded_results_have_every_method_at_every_level():
-    table = recorded_results()
-    levels = table[table.sparsity > 0].groupby(["task", "seed", "method"]).size()
-    assert set(levels) == {6} and {"imp", "uniform", "published", "random allocation", "dense"} == set(table.method)
+def test_recorded_results_are_those_of_the_study_that_ships():
+    table, study = recorded_results(), StudyConfig.load("laptop")
+    levels = table[table.sparsity > 0].groupby(["task", "seed", "method"]).sparsity.agg(tuple)
+    assert set(levels) == {study.levels} and set(table.task) == set(study.tasks)
+    assert {"imp", "published", "dense"} <= set(table.method) <= {"dense", *study.methods}
     assert (table.gain[table.method == "imp"] == 0).all()
+
+
+def test_every_recorded_score_and_difference_follows_from_recorded_answers():
+    table = recorded_results()
+    rows = table[table.sparsity > 0].set_index(["task", "seed", "method", "sparsity"])
+    runs = recorded_runs()
+    assert sum(len(run.methods) * len(run.levels) for run in runs) == len(rows)
+    for run in runs:
+        for method, sparsity in itertools.product(run.methods, (run.levels[0], run.levels[-1])):
+            row = rows.loc[run.task, run.seed, method, sparsity]
+            assert row.score == pytest.approx(run.score(method, sparsity).estimate, abs=1e-6)
+            assert row.gain == pytest.approx(run.difference(method, "imp", sparsity).estimate, abs=1e-6)
+
+
+def test_controls_say_which_tasks_count():
+    controls = recorded_controls()
+    first = controls[controls.seed == controls.seed.min()]
+    assert (first.counts == (first.encoder_low > 0)).all() and set(controls.task) == set(recorded_results().task)
+
+
+def test_a_study_of_ones_own_can_be_named_and_is_missed(tmp_path):
+    for read in (recorded_results, recorded_controls, recorded_runs):
+        with pytest.raises(FileError, match="randprune study --record"):
+            read(tmp_path)

@@ -61,6 +61,20 @@ def test_only_what_changed_or_is_missing_fails():
         assert Check((comparison,)).passed is not failed
 
 
+@pytest.mark.parametrize(
+    ("expected", "got", "verdict"),
+    [
+        (5312.682186, 5312.682597, "as expected"),  # the same closed form on two processors
+        (5312.682186, 5312.69, "changed"),
+        (56802, 56803, "changed"),  # an integer is a count
+        (0.0, 0.0, "as expected"),
+        (0.0, 1e-12, "changed"),
+    ],
+)
+def test_counts_are_met_exactly_and_computed_figures_to_six_digits(expected, got, verdict):
+    assert Comparison("a", KeyFigure("a", expected), KeyFigure("a", got)).verdict == verdict
+
+
 def test_every_name_of_either_side_is_compared_once():
     figures = {name: KeyFigure(name, 1) for name in "abc"}
     check = compare({"a": figures["a"], "b": figures["b"]}, {"b": figures["b"], "c": figures["c"]})
@@ -75,14 +89,14 @@ def test_a_notebook_of_which_nothing_is_known_fails_and_one_that_has_no_figures_
 
 
 def test_the_table_names_what_differs_with_all_digits_and_nothing_else():
-    expected = {"same": KeyFigure("same", 1), "off": KeyFigure("off", 0.123456789), "gone": KeyFigure("gone", 7)}
-    got = {"same": KeyFigure("same", 1), "off": KeyFigure("off", 0.123456788), "more": KeyFigure("more", 5)}
+    expected = {"same": KeyFigure("same", 1), "off": KeyFigure("off", 0.123457789), "gone": KeyFigure("gone", 7)}
+    got = {"same": KeyFigure("same", 1), "off": KeyFigure("off", 0.123456), "more": KeyFigure("more", 5)}
     text = describe_checks({"03_masks": compare(expected, got), "04_late": compare(None, {})})
     counts, heading, *rows, unknown = text.splitlines()
     assert counts == "key figures: 1 as expected, 1 changed, 1 missing, 1 new"
     assert heading.split() == ["notebook", "key", "figure", "expected", "got", "tolerance", "verdict"]
     assert [row.split() for row in rows] == [
-        ["03_masks", "off", "0.123456789", "0.123456788", "exact", "changed"],
+        ["03_masks", "off", "0.123457789", "0.123456", "6", "digits", "changed"],
         ["03_masks", "more", "-", "5", "-", "new"],
         ["03_masks", "gone", "7", "-", "exact", "missing"],
     ]

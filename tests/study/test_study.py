@@ -19,9 +19,18 @@ from randprune_lab.analysis.recorded_runs import RecordedRuns
 from randprune_lab.analysis.results import contrast
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.masks.scope import prunable
 from randprune_lab.search import folder as run_folder
 from randprune_lab.search.folder import RunFolder
-from randprune_lab.study import Grid, StudyConfig, describe_status, record_study, recorded_units, run_study
+from randprune_lab.study import (
+    Grid,
+    StudyConfig,
+    describe_status,
+    record_study,
+    recorded_units,
+    run_study,
+    verify_winners,
+)
 from randprune_lab.study import run as working
 from randprune_lab.study.config import CONTROLS
 from randprune_lab.study.controls import BARE, linear_words, majority, without_blocks
@@ -316,6 +325,37 @@ def test_what_is_recorded_of_another_study_is_no_piece_of_this_one(grid, tmp_pat
     )  # where data lie is no matter
     assert run_study(elsewhere, tmp_path / "nothing", recorded=tmp_path / "recorded") == []
     assert not (tmp_path / "nothing" / "runs").exists()
+
+
+# --- winners ---
+
+
+def test_winners_are_what_the_tables_say_when_plain_transformers_loads_them(grid):
+    found = verify_winners(grid)
+    assert len(found) == len(TASKS) * len(SEEDS) * len(METHODS)
+    assert np.allclose(found.again, found.recorded, atol=1e-6)
+    for row in found.itertuples():
+        mask = rl.RunRecord.load(grid.folder(Unit(row.method, row.task, row.seed))).units["randomized-level-2"]["mask"]
+        assert row.sparsity == mask["sparsity"] == 0.97
+    assert found.zeros.nunique() == 1 and abs(found.zeros[0] - 0.97) < 1e-4
+
+
+def test_a_winner_that_was_changed_after_the_study_is_seen(copy):
+    from safetensors.torch import load_file, save_file
+
+    before = verify_winners(copy).set_index(["method", "task", "seed"])
+    unit = Unit("imp", "mini-sst2", 0)
+    path = copy.folder(unit) / "model" / "model.safetensors"
+    weights = load_file(path)
+    name = next(name for name in weights if "query.weight" in name)
+    kept = weights[name] != 0
+    weights[name][:] = 0
+    weights["classifier.weight"] *= -1
+    save_file(weights, path, {"format": "pt"})
+    row = verify_winners(copy).set_index(["method", "task", "seed"]).loc[unit]
+    total = sum(one.numel() for one in prunable(rl.load_model("tiny", task=2)[0]).values())
+    assert row.zeros * total == pytest.approx(before.loc[unit].zeros * total + int(kept.sum()))
+    assert abs(row.again - row.recorded) > 0.01
 
 
 # --- the command ---

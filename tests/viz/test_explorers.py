@@ -80,7 +80,7 @@ def test_every_position_of_a_run_can_be_looked_at(finished, record, config):
 
 def test_what_is_recorded_can_be_looked_at_first_and_last():
     results = recorded_results()
-    for source in [*map(PoolSource, trained_pools()[:2]), ResultsSource(results, "mini-stsb")]:
+    for source in [*map(PoolSource, trained_pools()[:2]), ResultsSource(results, "stsb")]:
         positions = list(source.positions.values())
         for position in (positions[0], positions[-1]):
             shown = source.show(position)

@@ -10,6 +10,7 @@ import shutil
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from made_up import pool
@@ -21,6 +22,7 @@ import randprune_lab as rl
 from randprune_lab.analysis.confidence import confidence
 from randprune_lab.analysis.intervals import Interval
 from randprune_lab.analysis.levels import level_masks
+from randprune_lab.analysis.recorded_runs import RecordedRuns, early_evaluations
 from randprune_lab.analysis.results import PARTS, gains, results_table
 from randprune_lab.analysis.shipped import reference_results
 from randprune_lab.bench.early import judge
@@ -64,6 +66,19 @@ def last_masks(record: rl.RunRecord) -> list[rl.MaskSet]:
     return [masks[method][-1] for method in ("randomized", "imp")]
 
 
+def runs(record: rl.RunRecord) -> RecordedRuns:
+    return RecordedRuns.of({"published": record})
+
+
+CONTROLS = pd.DataFrame(
+    {
+        "task": ["a", "b"],
+        "metric": "accuracy",
+        **dict.fromkeys(("majority", "words", "without-encoder", "magnitude"), 0.5),
+        "dense": [0.8, 0.5],
+        "counts": [True, False],
+    }
+)
 DISTANCES = np.array([[0, 4, 6], [4, 0, 10], [6, 10, 0]])
 GRID = {(s, r): np.array([s, r, s * r]) for s in (0.5, 0.9) for r in (0.1, 0.2, 0.3)}
 NARROW = Interval(0.9, 0.89, 0.91)
@@ -89,6 +104,10 @@ FIGURES = {
     "corners": lambda record: figures.corners(WEIGHTS, rl.Voting(), 0.75),
     "scores_by_level": lambda record: figures.scores_by_level(results_table([record]), "sst2"),
     "early_scores": lambda record: figures.early_scores(record, 2),
+    "recorded_early_scores": lambda record: figures.recorded_early_scores(runs(record), "published", 0.9),
+    "controls": lambda record: figures.controls(CONTROLS),
+    "early_by_ratio": lambda record: figures.early_by_ratio(early_evaluations([runs(record)], "published")),
+    "spread_by_level": lambda record: figures.spread_by_level(early_evaluations([runs(record)], "published")),
     "accuracy_by_sparsity": lambda record: figures.accuracy_by_sparsity(record),
     "schedule": lambda record: figures.schedule(record),
     "levels_against_one_shot": lambda record: figures.levels_against_one_shot(record, record),
@@ -103,6 +122,7 @@ FIGURES = {
     "results_by_task": lambda record: figures.results_by_task(results_table([record])),
     "split_of_gain": lambda record: figures.split_of_gain({0.9: SPLIT, 0.99: SPLIT}),
     "gains_by_task": lambda record: figures.gains_by_task(gains(results_table([record]), 0.9), 0.9),
+    "gains_by_level": lambda record: figures.gains_by_level(results_table([record])),
     "references": lambda record: figures.references(reference_results(), "mnli", "accuracy (matched)"),
     "winners_curse": lambda record: figures.winners_curse(8, 0.5, 1.0),
     "chance_of_best": lambda record: figures.chance_of_best(confidence(pool().examples[:, -1]), list("abcd")),
@@ -219,12 +239,49 @@ def test_early_scores_are_those_of_the_journal_and_the_winner_stands_out(record)
         assert (point.get_xdata()[0], point.get_ydata()[0]) == (number, unit["score"])
         colour = COLOURS["randomized"] if number == winner else QUIET
         assert line.get_color() == point.get_color() == colour
-    assert "3 masks at 90%" in axis.get_title() and f"{winner} is kept" in summary.get_title()
+    assert "3 masks at 90 %" in axis.get_title() and f"{winner} is kept" in summary.get_title()
 
 
 def test_early_scores_of_a_level_that_has_none_are_refused(record):
     with pytest.raises(RunError, match="no early evaluations at level 3"):
         figures.early_scores(record, 3)
+
+
+def test_recorded_early_scores_are_drawn_as_those_of_the_run(record):
+    assert png(figures.recorded_early_scores(runs(record), "published", 0.9)) == png(figures.early_scores(record, 2))
+
+
+def test_the_spread_of_a_level_is_that_of_its_early_scores(record):
+    early = early_evaluations([runs(record)], "published")
+    line = figures.spread_by_level(early).axes[0].lines[-1]
+    each = [np.std([one["score"] for one in record.candidates(level)], ddof=1) for level in (1, 2)]
+    assert line.get_ydata() == pytest.approx(100 * np.array(each))
+
+
+def test_ratios_are_compared_within_their_level():
+    """A level of high scores says nothing about the ratio of its candidates."""
+    rows = [
+        {"task": task, "seed": 0, "sparsity": 0.9, "score": base + 0.01 * ratio, "sampling_ratio": ratio}
+        for task, base in (("a", 0.9), ("b", 0.1))
+        for ratio in (1, 3)
+    ]
+    drawn = figures.early_by_ratio(pd.DataFrame(rows)).axes[0].containers[0].lines[0]
+    assert drawn.get_xdata().tolist() == [0, 1] and drawn.get_ydata() == pytest.approx([-1, 1])
+
+
+def test_a_task_that_cannot_tell_masks_apart_is_grey():
+    axis = figures.controls(CONTROLS).axes[0]
+    assert [text.get_color() for text in axis.get_yticklabels()] == ["black", QUIET]
+    assert "1 of 2 tasks" in axis.get_title()
+
+
+def test_methods_that_were_tried_on_other_tasks_share_a_figure():
+    """As in a study that is not finished."""
+    found = {"published": {"a": NARROW, "all tasks": NARROW}, "allocation": {"b": NARROW, "all tasks": NARROW}}
+    axis = figures.gains_by_task(found, 0.9).axes[0]
+    labels = [text.get_text() for text in axis.get_yticklabels()]
+    drawn = {each.get_label(): [labels[round(y)] for y in each.lines[0].get_ydata()] for each in axis.containers}
+    assert drawn == {"published": ["a", "all tasks"], "allocation": ["b", "all tasks"]}
 
 
 def test_early_scores_are_not_drawn_before_there_is_a_winner(record, tmp_path):

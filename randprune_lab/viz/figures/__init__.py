@@ -14,12 +14,14 @@ from randprune_lab.viz.figures.early import (
     early_scores,
     early_trajectories,
     noise_floor,
+    recorded_early_scores,
 )
 from randprune_lab.viz.figures.levels import levels_against_one_shot, masks_compared, schedule, surviving
 from randprune_lab.viz.figures.model import product_times, scope, storage
 from randprune_lab.viz.figures.pruning import kept_numbers, magnitude_pruning, one_shot, sparsity_by_tensor
 from randprune_lab.viz.figures.results import (
     accuracy_by_sparsity,
+    gains_by_level,
     gains_by_task,
     references,
     results_by_task,
@@ -27,19 +29,23 @@ from randprune_lab.viz.figures.results import (
 )
 from randprune_lab.viz.figures.sampling import inclusion_check, inclusion_curves, sampling, time_by_candidates
 from randprune_lab.viz.figures.selection import chance_of_best, gain_by_budget, race, winners_curse
+from randprune_lab.viz.figures.study import controls, early_by_ratio, spread_by_level
 
 __all__ = [
     "accuracy_by_sparsity",
     "candidate_map",
     "chance_of_best",
+    "controls",
     "corners",
     "correlation_by_steps",
     "distance_by_tensor",
     "distance_grid",
     "early_against_final",
+    "early_by_ratio",
     "early_scores",
     "early_trajectories",
     "gain_by_budget",
+    "gains_by_level",
     "gains_by_task",
     "inclusion_check",
     "inclusion_curves",
@@ -52,6 +58,7 @@ __all__ = [
     "overlap_map",
     "product_times",
     "race",
+    "recorded_early_scores",
     "references",
     "results_by_task",
     "sampling",
@@ -60,6 +67,7 @@ __all__ = [
     "scores_by_level",
     "sparsity_by_tensor",
     "split_of_gain",
+    "spread_by_level",
     "storage",
     "surviving",
     "time_by_candidates",

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from randprune_lab.analysis.results import over_seeds
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.viz.figures.results import _colour
@@ -39,23 +40,25 @@ def corners(
 
 
 def scores_by_level(table: pd.DataFrame, task: str) -> Figure:
-    """Scores of a task at each level with their 95 % intervals over report examples; from `results_table`, one seed."""
+    """Scores of a task at each level with their 95 % intervals, over report examples or seeds; from `results_table`."""
     rows = table[table.task == task]
-    dense, pruned = rows[rows.sparsity == 0].iloc[0], rows[rows.sparsity > 0]
+    metric, pruned = rows.metric.iloc[0], rows[rows.sparsity > 0]
+    dense = over_seeds(rows[rows.sparsity == 0], "score")
     levels = sorted(pruned.sparsity.unique())
     figure, axis = new_figure(7.0, 3.8)
-    axis.axhspan(dense.score_low, dense.score_high, color=COLOURS["dense"], alpha=0.12, lw=0)
-    axis.axhline(dense.score, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
+    axis.axhspan(dense.low, dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
+    axis.axhline(dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
     methods = list(dict.fromkeys(pruned.method))
     for shift, method in zip(np.linspace(-0.15, 0.15, len(methods)), methods, strict=True):
-        own = pruned[pruned.method == method].sort_values("sparsity")
-        places = np.array([levels.index(level) for level in own.sparsity]) + shift
-        arms = [own.score - own.score_low, own.score_high - own.score]
+        own = {level: over_seeds(each, "score") for level, each in pruned[pruned.method == method].groupby("sparsity")}
+        places = np.array([levels.index(level) for level in own]) + shift
+        middle = np.array([one.estimate for one in own.values()])
+        arms = [middle - [one.low for one in own.values()], [one.high for one in own.values()] - middle]
         label = LABELS.get(method, method)
-        axis.errorbar(places, own.score, arms, fmt="o-", ms=4, capsize=3, color=_colour(method), label=label)
+        axis.errorbar(places, middle, arms, fmt="o-", ms=4, capsize=3, color=_colour(method), label=label)
     axis.set_xticks(range(len(levels)), [f"{100 * level:.4g}" for level in levels])
-    axis.set(xlabel="sparsity (%)", ylabel=f"{dense.metric}, report split")
-    last = pruned[pruned.sparsity == levels[-1]].sort_values("score").iloc[-1]
-    axis.set_title(f"{task} at {levels[-1]:.2%}: from {dense.score:.2f} to {last.score:.2f} at best")
+    axis.set(xlabel="sparsity (%)", ylabel=f"{metric}, report split")
+    best = pruned[pruned.sparsity == levels[-1]].groupby("method").score.mean().max()
+    axis.set_title(f"{task} at {levels[-1]:.2%}: from {dense.estimate:.2f} to {best:.2f} at best")
     axis.legend(frameon=False, fontsize="small", loc="lower left")
     return figure

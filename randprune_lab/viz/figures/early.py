@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from randprune_lab.analysis.intervals import rank_correlation
 from randprune_lab.analysis.record import RunRecord
+from randprune_lab.analysis.recorded_runs import RecordedRuns
 from randprune_lab.analysis.trained_pool import TrainedPool
 from randprune_lab.analysis.variance import variance_split
 from randprune_lab.errors import RunError
@@ -28,6 +29,22 @@ def early_scores(record: RunRecord, level: int) -> Figure:
     if any(unit["score"] is None for unit in units):
         raise RunError(f"{record.path} has not finished the early evaluations of level {level}; go on with --resume")
     winner = record.units[f"randomized-level-{level}/selection"]["winner"]
+    return _early_scores(units, winner, record.config.levels[level - 1], record.task.primary_metric)
+
+
+def recorded_early_scores(runs: RecordedRuns, method: str, sparsity: float) -> Figure:
+    """As `early_scores`, of a method of recorded runs.
+
+    Raises `RunError` if it had but one candidate.
+    """
+    units = runs.early(method, sparsity)
+    if not units:
+        raise RunError(f"{method} had one candidate and no early evaluations; choose a method that selects")
+    winner = runs.recipes[method][runs.levels.index(sparsity)]["candidate"]
+    return _early_scores(units, winner, sparsity, runs.metric)
+
+
+def _early_scores(units: Sequence[Mapping[str, Any]], winner: int, sparsity: float, metric: str) -> Figure:
     furthest = max(unit["steps"] for unit in units)
     scores = [
         unit["score"] for unit in units if unit["steps"] == furthest
@@ -42,9 +59,9 @@ def early_scores(record: RunRecord, level: int) -> Figure:
         axis.plot(unit["at"], unit["metric"], marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
         if unit["steps"] == furthest:
             summary.plot(unit["candidate"], unit["score"], "o", ms=9 if chosen else 6, **look)
-    sparsity, spread = record.config.levels[level - 1], max(scores) - min(scores)
-    axis.set_title(f"{len(units)} masks at {sparsity:.0%}: early scores differ by {spread:.3f}")
-    axis.set(xlabel="training steps with the mask", ylabel=record.task.primary_metric)
+    spread = max(scores) - min(scores)
+    axis.set_title(f"{len(units)} masks at {100 * sparsity:.4g} %: early scores differ by {spread:.3f}")
+    axis.set(xlabel="training steps with the mask", ylabel=metric)
     summary.set(
         xlabel="candidate",
         xticks=[unit["candidate"] for unit in units if unit["steps"] == furthest],

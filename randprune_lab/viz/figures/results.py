@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from randprune_lab.analysis.intervals import Interval
 from randprune_lab.analysis.record import RunRecord
+from randprune_lab.analysis.results import ALL, gains
 from randprune_lab.viz.style import COLOURS, LABELS, QUIET, fix_layout, new_figure
 
 if TYPE_CHECKING:
@@ -83,12 +84,12 @@ def results_by_task(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def gains_by_task(gains: Mapping[str, Mapping[str, Interval]], sparsity: float) -> Figure:
+def gains_by_task(by_method: Mapping[str, Mapping[str, Interval]], sparsity: float) -> Figure:
     """Differences to IMP with their intervals, task by task and over all; from `analysis.results.gains`."""
-    tasks = list(next(iter(gains.values())))
+    tasks = [*dict.fromkeys(task for found in by_method.values() for task in found if task != ALL), ALL]
     figure, axis = new_figure(8.0, 0.42 * len(tasks) + 1.4)
-    shifts = np.linspace(0.22, -0.22, len(gains)) if len(gains) > 1 else [0.0]
-    for shift, (method, found) in zip(shifts, gains.items(), strict=True):
+    shifts = np.linspace(0.22, -0.22, len(by_method)) if len(by_method) > 1 else [0.0]
+    for shift, (method, found) in zip(shifts, by_method.items(), strict=True):
         places = np.array([len(tasks) - 1 - tasks.index(task) for task in found]) + shift
         middle = np.array([found[task].estimate for task in found])
         low, high = (np.array([getattr(found[task], end) for task in found]) for end in ("low", "high"))
@@ -98,11 +99,35 @@ def gains_by_task(gains: Mapping[str, Mapping[str, Interval]], sparsity: float) 
     axis.axhline(0.5, color=QUIET, lw=0.8, ls=":")
     axis.set_yticks(range(len(tasks)), reversed(tasks))
     axis.set(xlabel="score less that of IMP (same examples)", ylabel="task")
-    better = [method for method, found in gains.items() if found["all tasks"].low > 0]
+    better = [method for method, found in by_method.items() if found[ALL].low > 0]
     verdict = f"{' and '.join(better)} surely ahead" if better else "no method surely ahead"
     axis.set_title(f"At {sparsity:.2%}, over all tasks: {verdict} of IMP")
     axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     fix_layout(figure, left=0.15, right=0.74, bottom=0.6 / (0.42 * len(tasks) + 1.4), top=0.91)
+    return figure
+
+
+def gains_by_level(table: pd.DataFrame) -> Figure:
+    """Differences to IMP at every level, the mean over tasks with its 95 % interval; from `results_table`."""
+    levels = sorted(table.sparsity[table.sparsity > 0].unique())
+    found = {level: gains(table, level) for level in levels}
+    methods = [method for method in dict.fromkeys(table.method) if method in found[levels[-1]]]
+    figure, axis = new_figure(8.0, 3.8)
+    ahead = []
+    shifts = np.linspace(-0.2, 0.2, len(methods)) if len(methods) > 1 else [0.0]
+    for shift, method in zip(shifts, methods, strict=True):
+        means = [found[level][method][ALL] for level in levels]
+        middle = np.array([each.estimate for each in means])
+        arms = np.nan_to_num([middle - [each.low for each in means], [each.high for each in means] - middle], posinf=0)
+        places = np.arange(len(levels)) + shift
+        axis.errorbar(places, middle, arms, fmt="o-", ms=5, lw=1, capsize=2, color=_colour(method), label=method)
+        ahead += [level for level, each in zip(levels, means, strict=True) if each.low > 0]
+    axis.axhline(0, color=QUIET, lw=1)
+    axis.set_xticks(range(len(levels)), [f"{100 * level:.4g}" for level in levels])
+    axis.set(xlabel="sparsity (%)", ylabel="score less that of IMP, mean over tasks")
+    where = f"from {100 * min(ahead):.4g} % on some are surely ahead of IMP" if ahead else "none is surely ahead of IMP"
+    axis.set_title(f"Over {table.task.nunique()} tasks {where}")
+    axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -1,0 +1,89 @@
+"""Are a study's winners what its tables say? Looked at from outside, by what was saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from randprune_lab.analysis.record import RunRecord
+from randprune_lab.errors import RunError
+from randprune_lab.masks.scope import prunable
+from randprune_lab.models import quiet
+from randprune_lab.search.config import RunConfig
+from randprune_lab.study.config import CONTROLS
+from randprune_lab.study.grid import Grid
+from randprune_lab.tasks import compute_metrics, load_splits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BATCH = 50
+
+
+def verify_winners(grid: Grid) -> pd.DataFrame:
+    """Load the last winner of every finished unit by plain transformers and score it on the raw report examples.
+
+    Columns: method, task, seed; sparsity as asked for, zeros as counted among the weights of the saved file that could
+    be pruned; recorded and again, the score of the task's first metric. Raises `RunError` if nothing is finished.
+    """
+    import pandas as pd
+
+    rows = []
+    for unit in grid.finished():
+        if unit.method == CONTROLS:
+            continue
+        config, folder = grid.run_config(unit), grid.folder(unit)
+        record = RunRecord.load(folder)
+        weights = _saved(folder / "model" / "model.safetensors")
+        model, tokenizer = _plain(str(folder / "model"))
+        scope = [weights[name] for name in prunable(model, **config.scope)]
+        task = record.task
+        columns, labels = _report(config)
+        texts = [columns[field] for field in task.text_fields]
+        answers = _answers(model, tokenizer, texts, config.max_length or task.max_length)
+        predictions = answers[:, 0] if task.regression else answers.argmax(axis=1)
+        rows.append(
+            {
+                **unit._asdict(),
+                "sparsity": config.levels[-1],
+                "zeros": sum(int((one == 0).sum()) for one in scope) / sum(one.size for one in scope),
+                "recorded": record.score(f"randomized-level-{len(config.levels)}").estimate,
+                "again": compute_metrics(task, predictions, labels)[task.primary_metric],
+            }
+        )
+    if not rows:
+        raise RunError(f"nothing of {grid.path} is finished yet but controls; go on with --resume")
+    return pd.DataFrame(rows)
+
+
+def _saved(path: Any) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def _plain(folder: str) -> tuple[Any, Any]:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    with quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
+    return model.eval(), AutoTokenizer.from_pretrained(folder)
+
+
+def _report(config: RunConfig) -> tuple[dict[str, list[Any]], list[Any]]:
+    data = config.own_data or config.mini_glue or config.task
+    report = load_splits(data, glue_dir=config.glue_dir, train_size=config.train_size).report
+    rows = report.select(range(config.report_size or len(report)))
+    return rows.to_dict(), list(rows["label"])
+
+
+@torch.no_grad()
+def _answers(model: Any, tokenizer: Any, texts: list[list[str]], length: int) -> np.ndarray:
+    found = []
+    for start in range(0, len(texts[0]), BATCH):
+        part = [field[start : start + BATCH] for field in texts]
+        batch = tokenizer(*part, truncation=True, max_length=length, padding=True, return_tensors="pt")
+        found.append(model(**batch).logits.numpy())
+    return np.concatenate(found)
