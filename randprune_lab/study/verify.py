@@ -67,8 +67,10 @@ def _saved(path: Any) -> dict[str, np.ndarray]:
 def _plain(folder: str) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    import randprune_lab.mean_pooled_bert  # noqa: F401  an architecture that transformers does not have
+
     with quiet():
-        model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
+        model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
     return model.eval(), AutoTokenizer.from_pretrained(folder)
 
 

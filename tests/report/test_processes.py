@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -81,7 +82,9 @@ def test_no_kernel_outlives_the_report(make_notebook, tmp_path, end):
     make_notebook(tmp_path / "notebooks" / "02_waits.ipynb", [hang])
     options = ["--profile", "smoke", "--jobs", "2", "--out", tmp_path / "out", "--notebooks", tmp_path / "notebooks"]
     command = [sys.executable, "-m", "randprune_lab.cli", "report", *map(str, options)]
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs ignore SIGINT, and so would their children.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     files = [tmp_path / "out" / "work" / name / "pid" for name in ("00_a", "01_b")]
     until(lambda: all(file.exists() and file.read_text() for file in files), "both kernels to run")
     family = psutil.Process(started.pid).children(recursive=True)
