@@ -21,7 +21,7 @@ from randprune_lab.errors import FileError
 from randprune_lab.files import write_json
 from randprune_lab.study.config import CONTROLS, StudyConfig
 from randprune_lab.study.grid import FILE, Grid, Unit, check_grown
-from randprune_lab.study.table import ROW, in_order, study_controls, study_results, write_csv
+from randprune_lab.study.table import ROW, in_order, study_controls, study_results, with_counts, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
     write_json(folder / FILE, _without_paths(grid.config).to_dict())
     # The tables come last: what they have counts as done.
     results = _with_gains(_added(folder / "results.csv", results), folder, grid.config.baseline)
-    controls = _added(folder / "controls.csv", controls)
+    controls = with_counts(_added(folder / "controls.csv", controls), grid.config)
     for name, table in (("controls", controls), ("results", results)):
         written.append(write_csv(in_order(table, grid.config), folder / f"{name}.csv"))
     return written

@@ -83,9 +83,13 @@ def study_controls(grid: Grid) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     if table.empty:
         raise RunError(f"no controls of {grid.path} are finished yet; go on with --resume")
-    first = table[table.seed == grid.config.seeds[0]].set_index("task")
-    counted = set(first.index[first.encoder_low > 0])
-    return table.assign(counts=table.task.isin(counted))
+    return with_counts(table, grid.config)
+
+
+def with_counts(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
+    """The table of controls with the column `counts`, as the study's first seed decides it for all."""
+    first = table[table.seed == config.seeds[0]]
+    return table.assign(counts=table.task.isin(first.task[first.encoder_low > 0]))
 
 
 def in_order(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:

@@ -23,7 +23,7 @@ BATCH = 50
 
 
 def verify_winners(grid: Grid) -> pd.DataFrame:
-    """Load the last winner of every finished unit by plain transformers and score it on the raw report examples.
+    """Load the last winner of every finished unit by transformers and score it on the raw report examples.
 
     Columns: method, task, seed; sparsity as asked for, zeros as counted among the weights of the saved file that could
     be pruned; recorded and again, the score of the task's first metric. Raises `RunError` if nothing is finished.

@@ -314,6 +314,22 @@ def test_a_study_in_pieces_records_the_same_as_one_at_once(grid, copy, tmp_path,
             assert ours.difference(method, "imp", sparsity) == theirs.difference(method, "imp", sparsity)
 
 
+def test_the_first_seed_decides_what_counts_though_it_was_recorded_before(grid, copy, tmp_path):
+    record_study(grid, tmp_path / "recorded")
+    path = tmp_path / "recorded" / "controls.csv"
+    table = pd.read_csv(path)
+    table["encoder_low"] = [
+        0.1 if (task, seed) == ("mini-stsb", 0) else -0.1 for task, seed in zip(table.task, table.seed, strict=True)
+    ]
+    table.to_csv(path, index=False)
+    for unit in copy.units:
+        if unit.seed == 0:
+            shutil.rmtree(copy.folder(unit), ignore_errors=True)
+    record_study(copy, tmp_path / "recorded")
+    after = pd.read_csv(path).set_index(["task", "seed"]).counts
+    assert after["mini-stsb"].all() and not after["mini-sst2"].any() and set(after.index.levels[1]) == set(SEEDS)
+
+
 def test_what_is_recorded_of_another_study_is_no_piece_of_this_one(grid, tmp_path):
     record_study(grid, tmp_path / "recorded")
     other = StudyConfig(TASKS, SEEDS, METHODS, {**SETTINGS, "epochs": 2})
