@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 PARTS = {
     "a random mask instead of magnitude": ("one-candidate", "imp-short"),
+    "of this, at the same learning rate": ("one-candidate", "imp-short-4e-3"),
     "selection among eight": ("published", "one-candidate"),
     "the same steps for IMP instead": ("imp", "imp-short"),
     "all in all: published less IMP": ("published", "imp"),
 }
-"""What differences of two methods of the studies that ship tell. The first two less the third are the last."""
+"""What differences of two methods of the studies that ship tell. Randomness and selection less steps are all in all."""
 
 ENDS = ("", "_low", "_high")
 ALL = "all tasks"
@@ -135,9 +136,12 @@ def split_of_gain(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
 
 
 def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
-    """Average rank of each method over tasks and seeds at a level, 1 is best; ties share their ranks."""
+    """Average rank of each method over tasks and seeds at a level, 1 is best; ties share their ranks.
+
+    A method that lacks one of the tasks and seeds is not ranked.
+    """
     level = table[table.sparsity == sparsity]
-    wide = level.pivot(index=["task", "seed"], columns="method", values="score").dropna()
+    wide = level.pivot(index=["task", "seed"], columns="method", values="score").dropna(axis=1)
     ranked = wide.rank(axis=1, ascending=False)
     return {str(method): mean_interval(ranked[method].tolist()) for method in ranked}
 

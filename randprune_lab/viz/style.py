@@ -22,6 +22,8 @@ COLOURS = {  # Okabe and Ito (2008)
     "imp-short": "#E69F00",
     "allocation": "#CC79A7",
     "activation": "#000000",
+    "random-long": "#003D5C",
+    "imp-short-4e-3": "#F0D48A",
 }
 LABELS = {"randomized": "randomized", "imp": "IMP", "uniform": "uniform random", "dense": "dense"}
 RAMP = ("#9ECAE1", "#4292C6", "#08519C", "#08306B")  # from more to less randomness

@@ -100,6 +100,11 @@ def test_ranks_share_ties():
     assert found["imp"].estimate == pytest.approx((2 + 2 + 1.5) / 3)
 
 
+def test_a_method_that_lacks_a_task_or_seed_is_not_ranked():
+    lacking = {"task": "a", "seed": 0, "method": "uniform", "sparsity": 0.9, "score": 0.99}
+    assert ranks(pd.concat([MADE_UP, pd.DataFrame([lacking])]), 0.9) == ranks(MADE_UP, 0.9)
+
+
 def test_searches_are_named_by_what_sets_them_apart():
     names = [
         search_name(rl.RunConfig(**settings))
@@ -121,7 +126,7 @@ def test_the_parts_of_a_gain_add_up():
         {"task": task, "seed": seed, "method": method, "sparsity": 0.9, "score": random.random()}
         for task, seed, method in itertools.product("abc", range(3), sorted(methods))
     ]
-    randomness, selection, steps, whole = split_of_gain(pd.DataFrame(rows), 0.9).values()
+    randomness, _, selection, steps, whole = split_of_gain(pd.DataFrame(rows), 0.9).values()
     assert whole.estimate == pytest.approx(randomness.estimate + selection.estimate - steps.estimate)
     some = [row for row in rows if row["method"] != "one-candidate"]
-    assert list(split_of_gain(pd.DataFrame(some), 0.9)) == list(PARTS)[2:]
+    assert list(split_of_gain(pd.DataFrame(some), 0.9)) == list(PARTS)[3:]

@@ -439,7 +439,7 @@ def test_different_rules_can_be_told_apart_by_the_colour_blind():
         "blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
     }
     colours = set(COLOURS.values())
-    assert len(colours) == 8  # search, IMP, uniform, gumbel, dense; a single mask, a short IMP, activation
+    assert len(colours) == 10  # search, IMP, uniform, gumbel, dense; a single mask, short ones, long ones, activation
     light = {colour: np.array(to_rgb(colour)) ** 2.2 for colour in colours}
     for matrix in (np.eye(3), *map(np.array, without.values())):
         seen = {colour: np.clip(matrix @ light[colour], 0, 1) ** (1 / 2.2) for colour in colours}

@@ -125,8 +125,9 @@ def gains_by_level(table: pd.DataFrame) -> Figure:
     axis.axhline(0, color=QUIET, lw=1)
     axis.set_xticks(range(len(levels)), [f"{100 * level:.4g}" for level in levels])
     axis.set(xlabel="sparsity (%)", ylabel="score less that of IMP, mean over tasks")
-    where = f"from {100 * min(ahead):.4g} % on some are surely ahead of IMP" if ahead else "none is surely ahead of IMP"
-    axis.set_title(f"Over {table.task.nunique()} tasks {where}")
+    where = ", ".join(f"{100 * level:.4g}" for level in dict.fromkeys(sorted(ahead)))
+    verdict = f"some surely ahead of IMP at {where} %" if ahead else "none surely ahead of IMP"
+    axis.set_title(f"Over {table.task.nunique()} tasks: {verdict}")
     axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
