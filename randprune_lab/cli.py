@@ -12,6 +12,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands. Options of `run` are made from `RunConfig`."""
     parser = argparse.ArgumentParser(prog="randprune", description="Randomized pruning masks: draw, judge, keep.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('randprune-lab')}")
     commands = parser.add_subparsers(title="commands", dest="name", required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
@@ -74,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table to write, as CSV")
 
     sub = add("study", _study, "compare methods over tasks and seeds: a grid of runs in a folder")
-    sub.add_argument("config", metavar="CONFIG", help="a YAML file, or a study that ships: laptop, paper")
+    sub.add_argument("config", metavar="CONFIG", help="a YAML file, or a study that ships: laptop, laptop-tuning, paper")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the study")
     what = sub.add_mutually_exclusive_group()
     what.add_argument(

@@ -25,6 +25,7 @@ from randprune_lab.cli import build_parser, main
 from randprune_lab.errors import RunError
 from randprune_lab.models import MODELS
 from randprune_lab.search.folder import RunFolder, read_journal, weights_sha256
+from randprune_lab.study.config import shipped
 from randprune_lab.tasks import TASKS
 
 FIELDS = {field.name: field for field in dataclasses.fields(rl.RunConfig)}
@@ -160,6 +161,18 @@ def test_options_become_the_configuration(finished, glue_dir, tiny_model):
 def test_the_installed_command_is_this_one():
     (command,) = entry_points(group="console_scripts", name="randprune")
     assert command.load() is main
+
+
+def test_it_says_its_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"randprune {rl.__version__}\n"
+
+
+def test_the_help_names_the_studies_that_ship(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["study", "--help"])
+    assert ", ".join(shipped()) in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_second_run_into_the_same_folder_is_refused_and_changes_nothing(randprune, options, finished):
