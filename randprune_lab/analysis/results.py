@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,33 @@ def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
     wide = level.pivot(index=["task", "seed"], columns="method", values="score").dropna(axis=1)
     ranked = wide.rank(axis=1, ascending=False)
     return {str(method): mean_interval(ranked[method].tolist()) for method in ranked}
+
+
+def answer(table: pd.DataFrame, sparsities: Sequence[float] = (0.9375, 0.99)) -> pd.DataFrame:
+    """What to say of each method, in words for readers; of tasks that can tell masks apart, leave out the others.
+
+    Columns: seeds that the method has of every task, steps for one of IMP's, and of each sparsity the difference to IMP
+    in points (hundredths of the metric), a mean over tasks with its 95 % interval, and the average rank.
+    """
+    import pandas as pd
+
+    last = table[table.sparsity == max(sparsities)]
+    steps = last.pivot(index=["task", "seed"], columns="method", values="steps")
+    share = steps.div(steps["imp"], axis=0).mean()
+    rows = {
+        str(method): {"seeds": own.groupby("task").seed.nunique().min(), "steps": f"{share[method]:.2f}"}
+        for method, own in last.groupby("method", sort=False)
+    }
+    for sparsity in sparsities:
+        at, less, ranked = f"at {100 * sparsity:.4g} %", gains(table, sparsity), ranks(table, sparsity)
+        for method, row in rows.items():
+            row[f"less IMP {at}"] = _points(less[method][ALL]) if method in less else ""
+            row[f"rank {at}"] = f"{ranked[method].estimate:.1f}" if method in ranked else ""
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _points(difference: Interval) -> str:
+    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * value for value in dataclasses.astuple(difference)))
 
 
 def _rows(line: Line, baseline: Line | None) -> list[dict[str, Any]]:

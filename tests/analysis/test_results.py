@@ -12,7 +12,7 @@ import pytest
 
 import randprune_lab as rl
 from randprune_lab.analysis.levels import training_steps
-from randprune_lab.analysis.results import PARTS, gains, ranks, results_table, search_name, split_of_gain
+from randprune_lab.analysis.results import PARTS, answer, gains, ranks, results_table, search_name, split_of_gain
 from randprune_lab.cli import main
 from randprune_lab.errors import RunError
 
@@ -103,6 +103,15 @@ def test_ranks_share_ties():
 def test_a_method_that_lacks_a_task_or_seed_is_not_ranked():
     lacking = {"task": "a", "seed": 0, "method": "uniform", "sparsity": 0.9, "score": 0.99}
     assert ranks(pd.concat([MADE_UP, pd.DataFrame([lacking])]), 0.9) == ranks(MADE_UP, 0.9)
+
+
+def test_the_answer_is_told_in_points_of_the_metric_and_in_steps_of_imp():
+    steps = MADE_UP.method.map({"published": 30, "imp": 120}) * (1 + MADE_UP.seed)
+    found = answer(MADE_UP.assign(steps=steps), [0.9])
+    assert list(found.index) == ["published", "imp"] and list(found.seeds) == [1, 1]  # task b has one seed
+    assert list(found.steps) == ["0.25", "1.00"]
+    assert list(found["less IMP at 90 %"]) == ["+7.5 [-87.8, +102.8]", ""]
+    assert list(found["rank at 90 %"]) == ["1.2", "1.8"]
 
 
 def test_searches_are_named_by_what_sets_them_apart():
