@@ -57,6 +57,15 @@ def test_bars_fall_and_add_up_and_the_chosen_one_stands_out():
     chosen = [bar for bar in axis.patches if to_rgb(bar.get_facecolor()) == to_rgb(COLOURS["randomized"])]
     labels = [label.get_text() for label in axis.get_xticklabels()]
     assert len(chosen) == 1 and labels[axis.patches.index(chosen[0])] == "abcde"[found.winner]
+    assert axis.get_title() == f"Chance to be the best: chosen candidate {'abcde'[found.winner]}: {heights[0] / 100:.0%}"
+
+
+def test_a_choice_by_another_score_does_not_hide_who_is_likeliest():
+    examples = pool(5).examples[:, -1]
+    best = confidence(examples).winner
+    found = confidence(examples, winner=(best + 1) % 5)
+    title = figures.chance_of_best(found, list("abcde")).axes[0].get_title()
+    assert f"chosen candidate {'abcde'[found.winner]}: " in title and f"likeliest candidate {'abcde'[best]}: " in title
 
 
 def test_the_race_shows_what_was_spent():

@@ -51,7 +51,10 @@ def winners_curse(candidates: int, spread: float, noise: float) -> Figure:
 
 
 def chance_of_best(found: Confidence, labels: Sequence[str]) -> Figure:
-    """For each candidate the chance that it is the best, highest first; the one that was chosen stands out."""
+    """For each candidate the chance that it is the best, highest first; the one that was chosen stands out.
+
+    Who was chosen by another score than that of `found`, need not come first: then the title names the first, too.
+    """
     figure, axis = new_figure(7.5, 3.4)
     order = np.argsort(-found.chance_of_best, kind="stable")
     colours = [COLOURS["randomized"] if each == found.winner else QUIET for each in order]
@@ -60,8 +63,8 @@ def chance_of_best(found: Confidence, labels: Sequence[str]) -> Figure:
     axis.set_xticks(range(len(order)), [labels[each] for each in order], fontsize="small")
     axis.set(xlabel="candidate", ylabel="chance to be the best (%)", ylim=(0, 100))
     axis.legend(frameon=False, fontsize="small")
-    chosen = found.chance_of_best[found.winner]
-    axis.set_title(f"Candidate {labels[found.winner]} was chosen: the best with a chance of {chosen:.0%}")
+    said = {each: f"{labels[each]}: {found.chance_of_best[each]:.0%}" for each in (found.winner, order[0])}
+    axis.set_title(f"Chance to be the best: chosen candidate {', likeliest candidate '.join(said.values())}")
     fix_layout(figure, left=0.1, right=0.98, bottom=0.17, top=0.89)
     return figure
 
