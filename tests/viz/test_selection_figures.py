@@ -57,7 +57,8 @@ def test_bars_fall_and_add_up_and_the_chosen_one_stands_out():
     chosen = [bar for bar in axis.patches if to_rgb(bar.get_facecolor()) == to_rgb(COLOURS["randomized"])]
     labels = [label.get_text() for label in axis.get_xticklabels()]
     assert len(chosen) == 1 and labels[axis.patches.index(chosen[0])] == "abcde"[found.winner]
-    assert axis.get_title() == f"Chance to be the best: chosen candidate {'abcde'[found.winner]}: {heights[0] / 100:.0%}"
+    said = f"{'abcde'[found.winner]}: {heights[0] / 100:.0%}"
+    assert axis.get_title() == f"Chance to be the best: chosen candidate {said}"
 
 
 def test_a_choice_by_another_score_does_not_hide_who_is_likeliest():
