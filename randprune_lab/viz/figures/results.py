@@ -147,6 +147,7 @@ def split_of_gain(splits: Mapping[float, Mapping[str, Interval]]) -> Figure:
     axis.axvline(0, color=QUIET, lw=1)
     axis.set_yticks(range(len(parts)), reversed(parts))
     axis.set(xlabel="difference of scores, mean over tasks", ylabel="what is compared")
+    axis.locator_params(axis="x", nbins=6)
     clear = {part for found in splits.values() for part, each in found.items() if each.low > 0 or each.high < 0}
     axis.set_title(f"{len(clear)} of {len(parts)} parts of the gain differ surely from zero")
     axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
