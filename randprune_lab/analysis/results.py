@@ -158,9 +158,9 @@ def answer(table: pd.DataFrame, sparsities: Sequence[float] = (0.9375, 0.99)) ->
     last = table[table.sparsity == max(sparsities)]
     steps = last.pivot(index=["task", "seed"], columns="method", values="steps")
     share = steps.div(steps["imp"], axis=0).mean()
-    rows = {
-        str(method): {"seeds": own.groupby("task").seed.nunique().min(), "steps": f"{share[method]:.2f}"}
-        for method, own in last.groupby("method", sort=False)
+    seeds = steps.notna().groupby(level="task").sum().min()
+    rows: dict[str, dict[str, Any]] = {
+        method: {"seeds": seeds[method], "steps": f"{share[method]:.2f}"} for method in last.method.unique()
     }
     for sparsity in sparsities:
         at, less, ranked = f"at {100 * sparsity:.4g} %", gains(table, sparsity), ranks(table, sparsity)

@@ -112,6 +112,8 @@ def test_the_answer_is_told_in_points_of_the_metric_and_in_steps_of_imp():
     assert list(found.steps) == ["0.25", "1.00"]
     assert list(found["less IMP at 90 %"]) == ["+7.5 [-87.8, +102.8]", ""]
     assert list(found["rank at 90 %"]) == ["1.2", "1.8"]
+    without_b = MADE_UP[(MADE_UP.method == "imp") | (MADE_UP.task == "a")].assign(steps=steps)
+    assert list(answer(without_b, [0.9]).seeds) == [0, 1]
 
 
 def test_searches_are_named_by_what_sets_them_apart():
