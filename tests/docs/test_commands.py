@@ -57,7 +57,9 @@ def wrong(call: list[str]) -> str | None:
     parser.exit_on_error = False
     try:
         _, left = parser.parse_known_args(_with_values(parser, rest))
-    except (argparse.ArgumentError, SystemExit) as error:
+    except SystemExit as end:  # with 0 after an option such as --version, which answers and ends
+        return f"ends with {end.code}" if end.code else None
+    except argparse.ArgumentError as error:
         return str(error)
     return f"left over: {left}" if left else None
 
