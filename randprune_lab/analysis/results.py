@@ -25,6 +25,16 @@ PARTS = {
 }
 """What differences of two methods of the studies that ship tell. Randomness and selection less steps are all in all."""
 
+GAIN = {
+    "one random mask, 3 epochs": ("random-short", "magnitude-short"),
+    "one random mask, 1 epoch": ("random-brief", "magnitude-brief"),
+    "the published search": ("published", "imp"),
+    "with 4 times the sampling ratios": ("ratios-times-4", "imp"),
+    "with a quarter of them": ("ratios-quarter", "imp"),
+    "with 32 candidates, 3.2 times the steps": ("candidates-32", "imp"),
+}
+"""What the study laptop-gain tried, each less magnitude pruning with the same steps, unless it says otherwise."""
+
 ENDS = ("", "_low", "_high")
 ALL = "all tasks"
 """Under this name stands the mean over tasks, beside those of the tasks."""
@@ -127,13 +137,30 @@ def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> d
     return found
 
 
-def split_of_gain(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
+def split_of_gain(
+    table: pd.DataFrame, sparsity: float, parts: Mapping[str, tuple[str, str]] = PARTS
+) -> dict[str, Interval]:
     """Where the difference of the published procedure to IMP comes from, over the tasks of a study, see `PARTS`.
 
     Without a part whose methods no task and seed has.
+
+    Args:
+        parts: other pairs of methods, by what is to be said of them, such as `GAIN`.
     """
-    found = {part: contrast(table, *methods, sparsity) for part, methods in PARTS.items()}
+    found = {part: contrast(table, *methods, sparsity) for part, methods in parts.items()}
     return {part: each[ALL] for part, each in found.items() if each}
+
+
+def contrasts(table: pd.DataFrame, parts: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """All that `contrast` finds of named pairs of methods: columns part, sparsity, task, estimate, low, high."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {"part": part, "sparsity": sparsity, "task": task, **dataclasses.asdict(interval)}
+        for part, methods in parts.items()
+        for sparsity in sorted(table.sparsity[table.sparsity > 0].unique())
+        for task, interval in contrast(table, *methods, sparsity).items()
+    )
 
 
 def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import nbformat
@@ -35,3 +36,13 @@ def prose(path: Path) -> str:
 
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+def table_rows(path: Path, head: list[str]) -> list[list[str]]:
+    """The rows, cell by cell, of the table of a page that has this head."""
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else None
+        for line in text(path).splitlines()
+    ]
+    first = lines.index(head) + 2  # after the rule below the head
+    return list(takewhile(bool, lines[first:]))

@@ -16,7 +16,7 @@ from torch import nn
 import randprune_lab as rl
 from randprune_lab.analysis.intervals import mean_interval
 from randprune_lab.analysis.recorded_runs import RecordedRuns
-from randprune_lab.analysis.results import contrast
+from randprune_lab.analysis.results import GAIN, contrast
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.masks.scope import prunable
@@ -464,6 +464,19 @@ def test_in_the_studies_that_ship_imp_has_as_many_steps_as_the_published_procedu
         steps = {method: planned_steps(config.run_config(method, task, 0), 4000) for method in config.methods}
         assert steps["imp"] == steps["published"] > steps["imp-short"] == steps["uniform"] == steps["one-candidate"]
         assert len(config.tasks) == 8 and len(config.seeds) >= 3 and {0.9375, 0.99} <= set(config.levels)
+
+
+def test_where_a_gain_is_looked_for_steps_and_rates_are_as_in_laptop():
+    study, gain = StudyConfig.load("laptop"), StudyConfig.load("laptop-gain")
+    changed = {"levels", "learning_rate"}
+    assert all(study.settings[name] == value for name, value in gain.settings.items() if name not in changed)
+    for task, (name, (method, other)) in product(gain.tasks, GAIN.items()):
+        ours, theirs = (planned_steps(gain.run_config(each, task, 0), 4000) for each in (method, other))
+        assert ours / theirs == pytest.approx(3.2 if "3.2 times" in name else 1, abs=0.02)
+        assert "imp" in (other, method) or gain.run_config(method, task, 0).learning_rate == 4e-3
+    for name in ("imp", "published"):
+        rates = {each.run_config(name, "qnli", 0).learning_rate for each in (study, gain)}
+        assert len(rates) == 1
 
 
 def test_rates_were_tuned_with_the_same_effort_and_a_seed_of_their_own():
