@@ -137,17 +137,12 @@ def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> d
     return found
 
 
-def split_of_gain(
-    table: pd.DataFrame, sparsity: float, parts: Mapping[str, tuple[str, str]] = PARTS
-) -> dict[str, Interval]:
+def split_of_gain(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
     """Where the difference of the published procedure to IMP comes from, over the tasks of a study, see `PARTS`.
 
     Without a part whose methods no task and seed has.
-
-    Args:
-        parts: other pairs of methods, by what is to be said of them, such as `GAIN`.
     """
-    found = {part: contrast(table, *methods, sparsity) for part, methods in parts.items()}
+    found = {part: contrast(table, *methods, sparsity) for part, methods in PARTS.items()}
     return {part: each[ALL] for part, each in found.items() if each}
 
 

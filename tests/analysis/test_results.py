@@ -12,7 +12,18 @@ import pytest
 
 import randprune_lab as rl
 from randprune_lab.analysis.levels import training_steps
-from randprune_lab.analysis.results import PARTS, answer, gains, ranks, results_table, search_name, split_of_gain
+from randprune_lab.analysis.results import (
+    GAIN,
+    PARTS,
+    answer,
+    contrast,
+    contrasts,
+    gains,
+    ranks,
+    results_table,
+    search_name,
+    split_of_gain,
+)
 from randprune_lab.cli import main
 from randprune_lab.errors import RunError
 
@@ -130,13 +141,31 @@ def test_searches_are_named_by_what_sets_them_apart():
     assert names == ["published", "race", "random allocation", "learned allocation", "learned weights"]
 
 
-def test_the_parts_of_a_gain_add_up():
+def scores(pairs, sparsities=(0.9,)):
+    """Three tasks and seeds of every method of the pairs."""
     random = np.random.default_rng(0)
-    methods = {method for pair in PARTS.values() for method in pair}
-    rows = [
-        {"task": task, "seed": seed, "method": method, "sparsity": 0.9, "score": random.random()}
-        for task, seed, method in itertools.product("abc", range(3), sorted(methods))
+    methods = sorted({method for pair in pairs for method in pair})
+    return [
+        {"task": task, "seed": seed, "method": method, "sparsity": sparsity, "score": random.random()}
+        for task, seed, method, sparsity in itertools.product("abc", range(3), methods, sparsities)
     ]
+
+
+def test_contrasts_of_pairs_are_those_of_each_pair():
+    table = pd.DataFrame(scores(GAIN.values(), (0.99, 0.9)))
+    found = contrasts(table, GAIN)
+    keys = list(zip(found.part, found.sparsity, found.task, strict=True))
+    assert keys == list(itertools.product(GAIN, (0.9, 0.99), (*"abc", "all tasks")))
+    for part, sparsity in itertools.product(GAIN, (0.9, 0.99)):
+        own = found[(found.part == part) & (found.sparsity == sparsity)]
+        each = contrast(table, *GAIN[part], sparsity).values()
+        assert own[["estimate", "low", "high"]].to_numpy().tolist() == [[i.estimate, i.low, i.high] for i in each]
+    some = table[table.method != "random-brief"]
+    assert set(GAIN) - set(contrasts(some, GAIN).part) == {"one random mask, 1 epoch"}
+
+
+def test_the_parts_of_a_gain_add_up():
+    rows = scores(PARTS.values())
     randomness, _, selection, steps, whole = split_of_gain(pd.DataFrame(rows), 0.9).values()
     assert whole.estimate == pytest.approx(randomness.estimate + selection.estimate - steps.estimate)
     some = [row for row in rows if row["method"] != "one-candidate"]

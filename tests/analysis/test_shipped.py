@@ -43,18 +43,26 @@ def test_the_variable_says_where_data_is_and_is_believed(tmp_path, monkeypatch):
     assert data_folder() == tmp_path
 
 
-def test_recorded_results_are_those_of_the_study_that_ships():
-    table, study = recorded_results(), StudyConfig.load("laptop")
+STUDIES = {"study": "laptop", "gain": "laptop-gain"}
+
+
+@pytest.fixture(params=STUDIES)
+def folder(request):
+    return data_folder() / "recorded" / request.param
+
+
+def test_recorded_results_are_those_of_the_study_that_ships(folder):
+    table, study = recorded_results(folder), StudyConfig.load(STUDIES[folder.name])
     levels = table[table.sparsity > 0].groupby(["task", "seed", "method"]).sparsity.agg(tuple)
     assert set(levels) == {study.levels} and set(table.task) == set(study.tasks)
     assert {"imp", "published", "dense"} <= set(table.method) <= {"dense", *study.methods}
     assert (table.gain[table.method == "imp"] == 0).all()
 
 
-def test_every_recorded_score_and_difference_follows_from_recorded_answers():
-    table = recorded_results()
+def test_every_recorded_score_and_difference_follows_from_recorded_answers(folder):
+    table = recorded_results(folder)
     rows = table[table.sparsity > 0].set_index(["task", "seed", "method", "sparsity"])
-    runs = recorded_runs()
+    runs = recorded_runs(folder)
     assert sum(len(run.methods) * len(run.levels) for run in runs) == len(rows)
     for run in runs:
         for method, sparsity in itertools.product(run.methods, (run.levels[0], run.levels[-1])):
@@ -63,10 +71,10 @@ def test_every_recorded_score_and_difference_follows_from_recorded_answers():
             assert row.gain == pytest.approx(run.difference(method, "imp", sparsity).estimate, abs=1e-6)
 
 
-def test_controls_say_which_tasks_count():
-    controls = recorded_controls()
+def test_controls_say_which_tasks_count(folder):
+    controls = recorded_controls(folder)
     first = controls[controls.seed == controls.seed.min()]
-    assert (first.counts == (first.encoder_low > 0)).all() and set(controls.task) == set(recorded_results().task)
+    assert (first.counts == (first.encoder_low > 0)).all() and set(controls.task) == set(recorded_results(folder).task)
 
 
 def test_a_study_of_ones_own_can_be_named_and_is_missed(tmp_path):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
+import pytest
 from docs.pages import ROOT, table_rows
 
-from randprune_lab.analysis.results import ALL, GAIN, answer, contrasts
+from randprune_lab.analysis.intervals import Interval
+from randprune_lab.analysis.results import ALL, GAIN, answer, contrasts, gains
 from randprune_lab.analysis.shipped import data_folder, recorded_controls, recorded_results
+
+STUDY = ROOT / "docs" / "study.md"
 
 
 def test_the_table_of_the_study_is_that_of_its_record():
@@ -16,10 +22,31 @@ def test_the_table_of_the_study_is_that_of_its_record():
     assert [[name.partition(":")[0], *rest] for name, *rest in written] == rows
 
 
-def test_where_a_gain_was_looked_for_the_points_are_those_of_the_record():
+@pytest.fixture
+def tried():
+    """The study that looked for a gain, and which rows of it the guesses were made from."""
     table = recorded_results(data_folder() / "recorded" / "gain")
-    found = contrasts(table[(table.seed == 0) & table.task.isin(["stsb", "qnli"])], GAIN)
+    return table, (table.seed == 0) & table.task.isin(["stsb", "qnli"])
+
+
+def test_where_a_gain_was_looked_for_the_points_are_those_of_the_record(tried):
+    table, looked = tried
+    found = contrasts(table[looked], GAIN)
     points = found[found.task != ALL].assign(points=lambda rows: [f"{100 * each:+.1f}" for each in rows.estimate])
     cells = points.groupby(["part", "sparsity"], sort=False).points.agg(", ".join).unstack()
-    head = ["looked at", *(f"{100 * sparsity:.4g} %" for sparsity in cells)]
-    assert table_rows(ROOT / "docs" / "study.md", head) == [[part, *cells.loc[part]] for part in GAIN]
+    assert table_rows(STUDY, ["looked at", *map(percent, cells)]) == [[part, *cells.loc[part]] for part in GAIN]
+
+
+def test_what_became_of_the_guess_is_said_of_data_that_had_no_part_in_it(tried):
+    table, looked = tried
+    found = {sparsity: gains(table[~looked], sparsity)["published"] for sparsity in (0.9375, 0.99, 0.998)}
+    rows = [[task, *(points(each[task]) for each in found.values())] for task in found[0.99]]
+    assert table_rows(STUDY, ["`published` less `imp`", *map(percent, found)]) == rows
+
+
+def percent(sparsity: float) -> str:
+    return f"{100 * sparsity:.4g} %"
+
+
+def points(difference: Interval) -> str:
+    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * each for each in astuple(difference)))
