@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import astuple
 
 import pytest
-from docs.pages import ROOT, table_rows
+from docs.pages import ROOT, table_rows, text
 
 from randprune_lab.analysis.intervals import Interval
 from randprune_lab.analysis.results import ALL, GAIN, answer, contrasts, gains
 from randprune_lab.analysis.shipped import data_folder, recorded_controls, recorded_results
 
-STUDY = ROOT / "docs" / "study.md"
+README, STUDY = ROOT / "README.md", ROOT / "docs" / "study.md"
 
 
 def test_the_table_of_the_study_is_that_of_its_record():
     controls, table = recorded_controls(), recorded_results()
     found = answer(table[table.task.isin(controls.task[controls.counts])])
     rows = [[f"`{method}`", *map(str, row)] for method, row in zip(found.index, found.to_numpy(), strict=True)]
-    written = table_rows(ROOT / "README.md", ["method", *found.columns])
+    written = table_rows(README, ["method", *found.columns])
     assert [[name.partition(":")[0], *rest] for name, *rest in written] == rows
+
+
+def test_what_is_said_of_the_published_search_over_more_tasks_is_that_of_the_record():
+    controls, table = recorded_controls(), recorded_results()
+    counted = set(controls.task[controls.counts])
+    for sparsity, page in itertools.product((0.9375, 0.99), (README, STUDY)):
+        for tasks in (set(table.task), counted | {"qqp"})[: 1 if page == README else 2]:
+            assert points(gains(table[table.task.isin(tasks)], sparsity)["published"][ALL]) in text(page)
 
 
 @pytest.fixture
