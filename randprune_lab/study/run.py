@@ -6,10 +6,11 @@ import contextlib
 import json
 import logging
 import os
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from randprune_lab.errors import ConfigError, LockedError, RandpruneError, check_count
@@ -62,15 +63,23 @@ def run_study(
     if jobs == 1:
         return _work(grid, executor)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_speak) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin) as pool:
         failed = pool.map(_work, [grid] * jobs)
         return sorted({unit for each in failed for unit in each})
 
 
-def _speak() -> None:
-    """Progress lines of a process of a study."""
+def _begin() -> None:
+    """A process of a study speaks as its parent does, and does not go on without it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # at once, whatever is being computed: all that is finished lies in the folder
 
 
 def _work(grid: Grid, executor: Executor | None = None) -> list[Unit]:

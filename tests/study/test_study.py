@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -128,6 +130,32 @@ def test_what_another_process_works_on_is_left_to_it(copy, monkeypatch):
     monkeypatch.setattr(working.time, "sleep", other_process_ends)
     assert run_study(copy.config, copy.path, resume=True) == []
     assert copy.progress(busy).state == "done"  # it was left unfinished, so it was taken over
+
+
+ORPHAN = """
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from randprune_lab.study.run import _begin
+
+def work(_):
+    print("at work", flush=True)
+    time.sleep(60)
+    print("went on", flush=True)
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin) as pool:
+        list(pool.map(work, [0]))
+"""
+
+
+def test_the_processes_of_a_study_end_with_their_parent(tmp_path):
+    (tmp_path / "parent.py").write_text(ORPHAN)
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout.readline() == "at work\n"
+    parent.kill()
+    assert parent.stdout.readline() == ""  # which comes when the last process that can write has ended
+    parent.wait()
 
 
 def test_a_process_that_was_faster_is_no_failure(copy, monkeypatch):
