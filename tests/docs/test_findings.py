@@ -41,8 +41,8 @@ def tried():
 def test_where_a_gain_was_looked_for_the_points_are_those_of_the_record(tried):
     table, looked = tried
     found = contrasts(table[looked], GAIN)
-    points = found[found.task != ALL].assign(points=lambda rows: [f"{100 * each:+.1f}" for each in rows.estimate])
-    cells = points.groupby(["part", "sparsity"], sort=False).points.agg(", ".join).unstack()
+    tasks = found[found.task != ALL].assign(points=lambda rows: [f"{100 * each:+.1f}" for each in rows.estimate])
+    cells = tasks.groupby(["part", "sparsity"], sort=False).points.agg(", ".join).unstack()
     assert table_rows(STUDY, ["looked at", *map(percent, cells)]) == [[part, *cells.loc[part]] for part in GAIN]
 
 
