@@ -77,7 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = add("study", _study, "compare methods over tasks and seeds: a grid of runs in a folder")
     sub.add_argument(
-        "config", metavar="CONFIG", help="a YAML file, or a study that ships: laptop, laptop-gain, laptop-tuning, paper"
+        "config",
+        metavar="CONFIG",
+        help="a YAML file, or a study that ships: laptop, laptop-gain, laptop-small, laptop-tuning, paper",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the study")
     what = sub.add_mutually_exclusive_group()

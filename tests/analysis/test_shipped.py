@@ -43,7 +43,7 @@ def test_the_variable_says_where_data_is_and_is_believed(tmp_path, monkeypatch):
     assert data_folder() == tmp_path
 
 
-STUDIES = {"study": "laptop", "gain": "laptop-gain"}
+STUDIES = {"study": "laptop", "gain": "laptop-gain", "small": "laptop-small"}
 
 
 @pytest.fixture(params=STUDIES)
