@@ -5,6 +5,7 @@ import itertools
 import pytest
 from made_up import pool
 
+from randprune_lab.analysis.results import seed_by_seed
 from randprune_lab.analysis.shipped import (
     data_folder,
     recorded_controls,
@@ -69,6 +70,17 @@ def test_every_recorded_score_and_difference_follows_from_recorded_answers(folde
             row = rows.loc[run.task, run.seed, method, sparsity]
             assert row.score == pytest.approx(run.score(method, sparsity).estimate, abs=1e-6)
             assert row.gain == pytest.approx(run.difference(method, "imp", sparsity).estimate, abs=1e-6)
+
+
+def test_differences_seed_by_seed_are_those_of_each_run_that_has_the_methods():
+    runs = recorded_runs(data_folder() / "recorded" / "gain")
+    found = seed_by_seed(runs, "published", ["imp", "imp-4e-3"], 0.998)
+    able = [run for run in runs if {"published", "imp", "imp-4e-3"} <= set(run.methods)]
+    assert list(found.index) == [(run.task, run.seed) for run in able] and len(able) >= 2
+    for run in able:
+        estimate = 100 * (run.score("published", 0.998).estimate - run.score("imp-4e-3", 0.998).estimate)
+        assert found.loc[(run.task, run.seed), "less imp-4e-3"].startswith(f"{estimate:+.1f} [")
+    assert seed_by_seed(runs, "published", ["none such"], 0.998).empty
 
 
 def test_controls_say_which_tasks_count(folder):
