@@ -126,8 +126,9 @@ details { border: 1px solid var(--line); border-radius: 8px; padding: 0.6rem 1re
 summary { cursor: pointer; font-weight: 600; }
 table { border-collapse: collapse; margin: 0.75rem 0; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 .dataframe { border: 0; }
-.dataframe th { white-space: nowrap; }
 th, td { border: 0; padding: 0.35rem 0.8rem; text-align: right; border-bottom: 1px solid var(--line); }
+.dataframe { font-size: 0.84rem; }
+.dataframe :is(th, td) { padding-inline: 0.4rem; white-space: nowrap; }
 .text_cell_render :is(th, td) { text-align: left; }
 .text_cell_render { overflow-x: auto; }
 .key-figures { outline: 1px solid var(--line); border-radius: 8px; margin: 1px; }

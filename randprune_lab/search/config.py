@@ -36,8 +36,8 @@ DENSE = (
 """The settings that the data and the dense model depend on."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # For `tiny`, whose weights begin at random: higher rates, more epochs before pruning. Its tensors have a 36th of
-    # the weights of BERT-base's: at 36 times the ratio, the votes are over as many samples as there.
+    # For `tiny`, whose weights begin at random: higher rates, more epochs before pruning. Its attention has a 36th of
+    # the weights of BERT-base's, matrix by matrix: at 36 times the ratio, votes are over as many samples as there.
     "lesson": {
         "task": "mini-sst2",
         "model": "tiny",
