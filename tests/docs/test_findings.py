@@ -11,7 +11,7 @@ from randprune_lab.analysis.intervals import Interval
 from randprune_lab.analysis.results import ALL, GAIN, answer, contrast, contrasts, gains, seed_by_seed
 from randprune_lab.analysis.shipped import data_folder, recorded_controls, recorded_results, recorded_runs
 
-README, STUDY = ROOT / "README.md", ROOT / "docs" / "study.md"
+README, STUDY, TEACHING = ROOT / "README.md", ROOT / "docs" / "study.md", ROOT / "docs" / "teaching.md"
 
 
 def test_the_table_of_the_study_is_that_of_its_record():
@@ -64,6 +64,12 @@ def test_what_else_is_said_of_the_guesses_is_that_of_the_record():
     assert f"four times the ratios {points(gains(fresh, 0.99)['ratios-times-4'][ALL])} over tasks" in page
     small = seed_by_seed(recorded_runs(folders["small"]), "published", ["imp"], 0.99)
     assert f"one layer on QNLI {small.loc[('qnli', 1)].item()}" in page
+
+
+def test_the_interval_that_teachers_are_told_of_is_that_of_the_record():
+    found = seed_by_seed(recorded_runs(data_folder() / "recorded" / "small"), "published", ["imp"], 0.998)
+    first, second = found.loc["stsb"].squeeze(axis=1)[:2]
+    assert f"{first.replace('[+', '[').replace(', +', ', ')} points, and {second} with the next seed" in text(TEACHING)
 
 
 def percent(sparsity: float) -> str:
