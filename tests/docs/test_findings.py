@@ -8,7 +8,7 @@ from dataclasses import astuple
 from docs.pages import ROOT, table_rows, text
 
 from randprune_lab.analysis.intervals import Interval
-from randprune_lab.analysis.results import ALL, GAIN, answer, contrast, contrasts, gains, seed_by_seed
+from randprune_lab.analysis.results import ALL, GAIN, answer, contrast, contrasts, gains, seed_by_seed, split_of_gain
 from randprune_lab.analysis.shipped import data_folder, recorded_controls, recorded_results, recorded_runs
 
 README, STUDY, TEACHING = ROOT / "README.md", ROOT / "docs" / "study.md", ROOT / "docs" / "teaching.md"
@@ -28,6 +28,12 @@ def test_what_is_said_of_the_published_search_over_more_tasks_is_that_of_the_rec
     for sparsity, page in itertools.product((0.9375, 0.99), (README, STUDY)):
         for tasks in (set(table.task), counted | {"qqp"})[: 1 if page == README else 2]:
             assert points(gains(table[table.task.isin(tasks)], sparsity)["published"][ALL]) in text(page)
+
+
+def test_what_is_said_of_the_parts_over_all_tasks_is_that_of_the_record():
+    parts = list(split_of_gain(recorded_results(), 0.99).values())
+    said = f"randomness at the same rate {points(parts[1])}, selection {points(parts[2])}."
+    assert said in " ".join(text(STUDY).split())
 
 
 def test_where_a_gain_was_looked_for_the_points_are_those_of_the_record():
