@@ -4,50 +4,59 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from randprune_lab.errors import RandpruneError
-from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.rules import GumbelTopK, Magnitude, Rule, Uniform, Voting, make_rule
-from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.masks import (
+    GumbelTopK,
+    Magnitude,
+    MaskSampler,
+    MaskSet,
+    Rule,
+    Uniform,
+    Voting,
+    block_scores,
+    check_rule,
+    draw_n_of_m,
+    make_rule,
+    spread_blocks,
+)
+from randprune_lab.plugins import load_plugin
 
 if TYPE_CHECKING:
-    from randprune_lab.analysis.record import RunRecord
+    from randprune_lab.analysis import RunRecord
     from randprune_lab.export import export_run
-    from randprune_lab.interop.sparse_file import load_sparse, save_sparse
-    from randprune_lab.interop.torch_prune import (
+    from randprune_lab.interop import (
+        MaskCallback,
         from_parametrize,
         from_torch_prune,
+        load_sparse,
         make_permanent,
         mask_from_zeros,
+        save_sparse,
         to_parametrize,
         to_torch_prune,
     )
-    from randprune_lab.interop.trainer import MaskCallback
     from randprune_lab.models import load_model
-    from randprune_lab.search.config import RunConfig
+    from randprune_lab.search import RunConfig
     from randprune_lab.search.run import run
-    from randprune_lab.structured import block_scores, draw_n_of_m, spread_blocks
     from randprune_lab.tasks import load_splits
 
 __version__ = "0.1.0"
 
 _LATER = {  # what trains or reads data is imported when it is first used
-    "MaskCallback": "randprune_lab.interop.trainer",
-    "RunConfig": "randprune_lab.search.config",
-    "RunRecord": "randprune_lab.analysis.record",
-    "block_scores": "randprune_lab.structured",
-    "draw_n_of_m": "randprune_lab.structured",
+    "MaskCallback": "randprune_lab.interop",
+    "RunConfig": "randprune_lab.search",
+    "RunRecord": "randprune_lab.analysis",
     "export_run": "randprune_lab.export",
-    "from_parametrize": "randprune_lab.interop.torch_prune",
-    "from_torch_prune": "randprune_lab.interop.torch_prune",
+    "from_parametrize": "randprune_lab.interop",
+    "from_torch_prune": "randprune_lab.interop",
     "load_model": "randprune_lab.models",
-    "load_sparse": "randprune_lab.interop.sparse_file",
+    "load_sparse": "randprune_lab.interop",
     "load_splits": "randprune_lab.tasks",
-    "make_permanent": "randprune_lab.interop.torch_prune",
-    "mask_from_zeros": "randprune_lab.interop.torch_prune",
+    "make_permanent": "randprune_lab.interop",
+    "mask_from_zeros": "randprune_lab.interop",
     "run": "randprune_lab.search.run",
-    "save_sparse": "randprune_lab.interop.sparse_file",
-    "spread_blocks": "randprune_lab.structured",
-    "to_parametrize": "randprune_lab.interop.torch_prune",
-    "to_torch_prune": "randprune_lab.interop.torch_prune",
+    "save_sparse": "randprune_lab.interop",
+    "to_parametrize": "randprune_lab.interop",
+    "to_torch_prune": "randprune_lab.interop",
 }
 
 __all__ = [
@@ -63,11 +72,13 @@ __all__ = [
     "Uniform",
     "Voting",
     "block_scores",
+    "check_rule",
     "draw_n_of_m",
     "export_run",
     "from_parametrize",
     "from_torch_prune",
     "load_model",
+    "load_plugin",
     "load_sparse",
     "load_splits",
     "make_permanent",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import logging
@@ -11,23 +12,40 @@ import shlex
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from randprune_lab.errors import RandpruneError
-from randprune_lab.search.config import EXECUTORS, OWN_DATA, PRESETS, RunConfig
+from randprune_lab.masks.rules import RULES
+from randprune_lab.plugins import load_plugin
+from randprune_lab.search.config import (
+    CUSTOM_DATA,
+    EARLY,
+    EXECUTORS,
+    GROUPS,
+    MASKS,
+    PRESETS,
+    RunConfig,
+    default_of,
+)
+from randprune_lab.search.strategies import STRATEGIES
+from randprune_lab.study.config import built_in_studies
+
+SETTINGS = dataclasses.fields(RunConfig)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; gives the exit code."""
+    """Run one command. Returns the exit code."""
     parser = build_parser()
     options = parser.parse_args(arguments)
     _quiet_libraries()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("randprune_lab").setLevel(logging.INFO)
     try:
+        for plugin in options.plugin:
+            load_plugin(plugin)
         return options.command(options)
     except KeyboardInterrupt:
         recorded = options.name == "run" and (options.out / "config.json").is_file()
@@ -45,138 +63,200 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands. Options of `run` are made from `RunConfig`."""
-    parser = argparse.ArgumentParser(prog="randprune", description="Randomized pruning masks: draw, judge, keep.")
+    parser = argparse.ArgumentParser(
+        prog="randprune",
+        description="Prune transformers with random masks: draw many masks, evaluate each early, keep the best.",
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('randprune-lab')}")
     commands = parser.add_subparsers(title="commands", dest="name", required=True, metavar="COMMAND")
+    for add in (_run_parser, _show_parser, _results_parser, _study_parser, _export_parser):
+        _add_plugin(add(commands))
+    for add in (_tasks_parser, _models_parser, _bench_parser, _report_parser, _exercises_parser):
+        add(commands)
+    return parser
 
-    def add(name: str, command: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-        sub.set_defaults(command=command)
-        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        return sub
 
-    sub = add("run", _run, "do a whole search and record it in a folder")
-    sub.add_argument("--out", type=Path, required=True, help="the run folder to write")
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+    sub: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+    sub.set_defaults(command=run, plugin=[])
+    sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return sub
+
+
+def _run_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(
+        commands,
+        "run",
+        _run,
+        "fine-tune a model, then prune it level by level with the best of many random masks; everything is recorded in "
+        "a folder",
+    )
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder to write")
     used = sub.add_mutually_exclusive_group()
-    used.add_argument("--resume", action="store_true", help="go on with the run in this folder")
-    used.add_argument("--overwrite", action="store_true", help="replace the run in this folder")
+    used.add_argument("--resume", action="store_true", help="continue the run in this folder")
+    used.add_argument("--overwrite", action="store_true", help="delete the run in this folder and start again")
     sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
     sub.add_argument(
-        "--preset", choices=PRESETS, help="begin with the settings of a preset; options change single ones of them"
+        "--preset", choices=PRESETS, help="named set of settings to start from; other options change single settings"
     )
     _add_executor(sub)
-    _add_fields(sub.add_argument_group("what decides the result"))
+    sub.formatter_class = argparse.RawDescriptionHelpFormatter
+    described = {MASKS: RULES.describe("Mask rules:"), EARLY: STRATEGIES.describe("Strategies:")}
+    for group in GROUPS:
+        names = [each.name for each in SETTINGS if each.metadata["group"] == group]
+        _add_fields(sub.add_argument_group(group, described.get(group)), names)
+    return sub
 
-    sub = add("show", _show, "print what a run found")
-    sub.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    sub.add_argument("--json", action="store_true", help="print it as one JSON object")
 
-    sub = add("results", _results, "put finished runs into one table of scores and differences to IMP")
-    sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
-    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table to write, as CSV")
+def _show_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(commands, "show", _show, "print the candidates, masks and scores of a run")
+    sub.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
+    return sub
 
-    sub = add("study", _study, "compare methods over tasks and seeds: a grid of runs in a folder")
-    sub.add_argument(
-        "config",
-        metavar="CONFIG",
-        help="a YAML file, or a study that ships: laptop, laptop-gain, laptop-small, laptop-tuning, paper",
+
+def _results_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(
+        commands, "results", _results, "write one table of the scores of several runs and their differences from IMP"
     )
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the study")
+    sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")
+    return sub
+
+
+def _study_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(commands, "study", _study, "compare methods over tasks and seeds: many runs in one folder")
+    sub.add_argument(
+        "config", metavar="CONFIG", help=f"YAML file, or a built-in study: {', '.join(built_in_studies())}"
+    )
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="study folder to write")
     what = sub.add_mutually_exclusive_group()
     what.add_argument(
-        "--resume", action="store_true", help="go on with the study in this folder, or help others with it"
+        "--resume", action="store_true", help="continue the study in this folder, also beside other processes"
     )
-    what.add_argument("--status", action="store_true", help="say how far it has come, and write what is finished")
+    what.add_argument("--status", action="store_true", help="print how far the study is, and write finished results")
     what.add_argument(
         "--verify",
         action="store_true",
-        help="count the zeros of every saved winner, and score it in plain transformers",
+        help="check the saved winners independently: count their zeros, and score them with transformers alone",
     )
-    sub.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that work on it here (default: 1)")
+    sub.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="number of processes on this machine (default: 1)"
+    )
     sub.add_argument(
         "--record",
         type=Path,
         metavar="DIR",
-        help="add what is finished to small files, no texts, no weights; what they have already is not done again",
+        help="add finished results to small files without texts or weights; what they have is not computed again",
     )
-    _add_fields(sub, only=("glue_dir",))
+    _add_fields(sub, ["glue_dir"])
     _add_executor(sub)
+    return sub
 
-    sub = add("export", _export, "write the winner of a run as a folder to hand on, with a model card")
-    sub.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new folder to write")
+
+def _export_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(
+        commands, "export", _export, "write the pruned model of a run, with a model card, to share or deploy"
+    )
+    sub.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder to write")
     sub.add_argument(
         "--format",
         choices=("dense", "sparse"),
         default="dense",
-        help="dense: for every reader of transformers; sparse: a small file that rl.load_sparse reads (default: dense)",
+        help="dense: a model that transformers loads; sparse: a small file that rp.load_sparse reads (default: dense)",
     )
+    return sub
 
-    sub = add("tasks", _tasks, "list the tasks, or describe data of one's own")
-    _add_fields(sub, only=("glue_dir", *OWN_DATA))
-    sub.add_argument("--json", action="store_true", help="print them as JSON")
 
-    sub = add("models", _models, "list the models that have a name of their own, or describe others")
-    sub.add_argument("names", nargs="*", metavar="NAME", help="a model's name, a hub id or a local folder")
-    sub.add_argument("--json", action="store_true", help="print them as JSON")
+def _tasks_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(commands, "tasks", _tasks, "list the tasks and where their data come from, or describe custom data")
+    _add_fields(sub, ["glue_dir", *CUSTOM_DATA])
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    return sub
 
-    sub = add("bench", _bench, "measure the package itself")
+
+def _models_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(commands, "models", _models, "list the built-in models, or describe any hub or local model")
+    sub.add_argument("names", nargs="*", metavar="NAME", help="built-in model, hub id or local folder")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    return sub
+
+
+def _bench_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(commands, "bench", _bench, "measure the speed of the package, or repeat its experiments")
     benches = sub.add_subparsers(title="what to measure", dest="what", required=True, metavar="WHAT")
-    bench = benches.add_parser("masks", help="how fast candidates are drawn, against what one would otherwise use")
+    bench = benches.add_parser("masks", help="speed of drawing masks, compared with other ways to do it")
     bench.add_argument("--shapes", default="bert-base", help="bert-base, gpt2 or 'one 4096x11008' (default: bert-base)")
-    benches.add_parser("limit", help="how far off the closed forms are in small groups")
-    bench = benches.add_parser("tasks", help="how well mini-GLUE is learned and pruned (many minutes)")
-    bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="only these")
-    bench = benches.add_parser("early", help="which strategy finds the better mask for how many steps (some hours)")
-    bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="only these")
-    bench.add_argument("--out", type=Path, metavar="DIR", help="the folder of the pools (default: bench-early)")
-    benches.add_parser("train", help="what a training step costs, with a mask and against transformers.Trainer")
+    benches.add_parser("limit", help="error of the closed forms in small groups of weights")
+    bench = benches.add_parser("tasks", help="scores on mini-GLUE, dense and pruned (many minutes)")
+    bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="tasks (default: all)")
+    bench = benches.add_parser("early", help="quality and cost of the early-evaluation strategies (some hours)")
+    bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="tasks (default: three of them)")
+    bench.add_argument("--out", type=Path, metavar="DIR", help="folder of the trained pools (default: bench-early)")
+    benches.add_parser("train", help="time of a training step, with a mask and compared with transformers.Trainer")
     for bench in benches.choices.values():
-        bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+        bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file as well")
+    return sub
 
-    sub = add("report", _report, "execute the notebooks and write an HTML report")
-    sub.add_argument("--profile", default="classroom", help="smoke, classroom or study (default: classroom)")
-    sub.add_argument("--out", type=Path, help="the folder to write (default: reports/PROFILE)")
-    sub.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="where the notebooks are")
-    sub.add_argument("--overwrite", action="store_true", help="write into a folder that holds other things too")
-    sub.add_argument("--only", help="only notebooks whose name begins so")
-    sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the notebooks")
-    sub.add_argument("--jobs", type=int, metavar="N", help="notebooks at a time (default: as cores and memory allow)")
-    held = sub.add_argument_group("key figures, against those of former runs").add_mutually_exclusive_group()
-    held.add_argument(
-        "--check", action="store_const", const="compare", help="fail if one is not what is expected of it"
-    )
-    held.add_argument(
-        "--update", dest="check", action="store_const", const="update", help="expect from now on what this run finds"
+
+def _report_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(commands, "report", _report, "run the notebooks and write an HTML report")
+    sub.add_argument("--profile", default="classroom", help="size: smoke, classroom or study (default: classroom)")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default: reports/PROFILE)")
+    sub.add_argument("--notebooks", type=Path, default=Path("notebooks"), metavar="DIR", help="folder of the notebooks")
+    sub.add_argument("--overwrite", action="store_true", help="write into a folder that has other things too")
+    sub.add_argument("--only", metavar="NAME", help="run only notebooks whose name starts with NAME")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter of the notebooks; repeatable"
     )
     sub.add_argument(
-        "--expected", type=Path, metavar="FOLDER", help="where they are (default: data/expected beside the notebooks)"
+        "--jobs", type=int, metavar="N", help="number of notebooks at a time (default: by cores and memory)"
     )
+    held = sub.add_argument_group("key figures of the notebooks").add_mutually_exclusive_group()
+    held.add_argument(
+        "--check", action="store_const", const="compare", help="fail if a key figure differs from the stored value"
+    )
+    held.add_argument(
+        "--update", dest="check", action="store_const", const="update", help="store this run's key figures as expected"
+    )
+    sub.add_argument(
+        "--expected", type=Path, metavar="DIR", help="folder of the stored key figures (default: data/expected)"
+    )
+    return sub
 
-    sub = add("exercises", _exercises, "hand out the course's exercises, and grade what comes back")
+
+def _exercises_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(commands, "exercises", _exercises, "write copies of the exercises for students, and grade them")
     actions = sub.add_subparsers(title="what to do", dest="action", required=True, metavar="ACTION")
-    actions.add_parser("student", help="write the copies for students, without solutions")
-    actions.add_parser("instructor", help="write the copies for instructors, with solutions folded away")
+    actions.add_parser("student", help="write copies for students, without solutions")
+    actions.add_parser("instructor", help="write copies for instructors, with solutions folded away")
     for action in actions.choices.values():
-        action.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
-        action.add_argument("--overwrite", action="store_true", help="replace copies that exist, answers and all")
-    action = actions.add_parser("grade", help="run what students handed in with the checks of the sources")
-    action.add_argument("folder", type=Path, metavar="FOLDER", help="one subfolder for each student")
-    action.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table to write, as CSV")
-    action.add_argument("--seconds", type=float, default=120, metavar="X", help="for one cell (default: 120)")
-    for action in actions.choices.values():
-        action.add_argument("--only", metavar="NAME", help="only notebooks whose name begins so")
+        action.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
         action.add_argument(
-            "--sources", type=Path, default=Path("notebooks/exercises"), metavar="DIR", help="where the exercises are"
+            "--overwrite", action="store_true", help="replace existing copies, including answers in them"
         )
-    return parser
+    action = actions.add_parser("grade", help="run the students' notebooks with the checks of the original exercises")
+    action.add_argument("folder", type=Path, metavar="DIR", help="folder with one subfolder for each student")
+    action.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")
+    action.add_argument("--seconds", type=float, default=120, metavar="X", help="time limit of a cell (default: 120)")
+    for action in actions.choices.values():
+        action.add_argument("--only", metavar="NAME", help="use only notebooks whose name starts with NAME")
+        action.add_argument(
+            "--sources",
+            type=Path,
+            default=Path("notebooks/exercises"),
+            metavar="DIR",
+            help="folder of the original exercises (default: notebooks/exercises)",
+        )
+    return sub
 
 
 # --- commands ---
 
 
 def _run(options: argparse.Namespace) -> int:
-    from randprune_lab.analysis.record import RunRecord
+    from randprune_lab.analysis.run_record import RunRecord
     from randprune_lab.search.executors import make_executor
     from randprune_lab.search.folder import read_config
     from randprune_lab.search.run import run
@@ -199,14 +279,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from randprune_lab.analysis.record import RunRecord
+    from randprune_lab.analysis.run_record import RunRecord
 
     return _print_run(RunRecord.load(options.run), options.json)
 
 
 def _results(options: argparse.Namespace) -> int:
-    from randprune_lab.analysis.record import RunRecord
     from randprune_lab.analysis.results import results_table
+    from randprune_lab.analysis.run_record import RunRecord
     from randprune_lab.files import atomic_path
 
     table = results_table([RunRecord.load(run) for run in options.runs])
@@ -263,11 +343,11 @@ def _tasks(options: argparse.Namespace) -> int:
     from randprune_lab.tasks import task_rows
 
     config = RunConfig(**_given(options))
-    return _print_rows(task_rows(config.glue_dir, own=config.own_data), options.json)
+    return _print_rows(task_rows(config.glue_dir, custom=config.custom_data), options.json)
 
 
 def _models(options: argparse.Namespace) -> int:
-    from randprune_lab.models import model_rows
+    from randprune_lab.models.load import model_rows
 
     return _print_rows(model_rows(options.names), options.json)
 
@@ -362,32 +442,51 @@ def _plain(value: Any) -> str:
 # --- options ---
 
 
+def _add_plugin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--plugin",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="Python file with mask rules or strategies of your own; it is run, and recorded with its hash; repeatable",
+    )
+
+
 def _add_executor(parser: argparse.ArgumentParser) -> None:
-    where = parser.add_argument_group("where candidates are evaluated, which decides nothing but the time")
-    where.add_argument("--executor", choices=EXECUTORS, default="in-process", help="(default: in-process)")
-    where.add_argument("--address", metavar="tcp://HOST:PORT", help="of a Dask scheduler; without it, on this machine")
-    where.add_argument("--workers", type=int, metavar="N", help="Dask processes on this machine (default: as it fits)")
+    where = parser.add_argument_group("Machines", "Where candidates are evaluated; this does not change the results.")
+    where.add_argument(
+        "--executor",
+        choices=EXECUTORS,
+        default="in-process",
+        help="in this process, or on Dask workers (default: in-process)",
+    )
+    where.add_argument(
+        "--address", metavar="tcp://HOST:PORT", help="Dask scheduler to use (default: start workers on this machine)"
+    )
+    where.add_argument("--workers", type=int, metavar="N", help="number of Dask workers to start on this machine")
 
 
-def _add_fields(parser: argparse._ActionsContainer, only: Sequence[str] | None = None) -> None:
+def _add_fields(parser: argparse._ActionsContainer, names: Sequence[str]) -> None:
     """One option for each setting. An option that is not given leaves no trace: defaults stay in one place."""
     hints = typing.get_type_hints(RunConfig)
-    for field in dataclasses.fields(RunConfig):
-        if only is not None and field.name not in only:
+    for setting in SETTINGS:
+        if setting.name not in names:
             continue
-        default: Any = field.default
+        default = default_of(setting)
+        text = "none" if default in (None, (), {}) else _plain(default)
+        shown = "" if "without it" in setting.metadata["help"] else f" (default: {text})"
         parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
+            f"--{setting.name.replace('_', '-')}",
             default=argparse.SUPPRESS,
-            help=f"{field.metadata['help']} (default: {_plain(default)})".replace("%", "%%"),
-            **_value_options(hints[field.name]),
+            help=f"{setting.metadata['help']}{shown}".replace("%", "%%"),
+            **_value_options(hints[setting.name]),
         )
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that were given, by name."""
-    names = (field.name for field in dataclasses.fields(RunConfig))
-    return {name: getattr(options, name) for name in names if hasattr(options, name)}
+    return {each.name: getattr(options, each.name) for each in SETTINGS if hasattr(options, each.name)}
 
 
 def _value_options(hint: Any) -> dict[str, Any]:
@@ -397,15 +496,41 @@ def _value_options(hint: Any) -> dict[str, Any]:
         return {"choices": arguments}
     if origin is tuple:
         return {**_value_options(arguments[0]), "nargs": "*", "action": _Tuple}
+    if origin is Mapping:
+        return {"nargs": "*", "action": _Settings, "metavar": "NAME=VALUE"}
     kind = next(kind for kind in arguments if kind is not type(None)) if origin is types.UnionType else hint
     return {"type": kind, "metavar": {int: "N", float: "X", str: "NAME"}[kind]}
 
 
 class _Tuple(argparse.Action):
-    """Stores several values as a tuple, as the frozen configuration wants them."""
+    """Stores several values as a tuple, as the frozen configuration has them."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         setattr(namespace, self.dest, tuple(values))
+
+
+class _Settings(argparse.Action):
+    """Stores `power=3 ratio=1e-4,3e-4` as a dict; several values, with commas between them, as a tuple."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        settings = {}
+        for each in values:
+            name, equals, text = each.partition("=")
+            if not name or not equals:
+                parser.error(f"argument {option_string}: must be NAME=VALUE, got {each!r}")
+            parts = [_number(part) for part in text.split(",")]
+            settings[name] = parts[0] if len(parts) == 1 else tuple(parts)
+        setattr(namespace, self.dest, settings)
+
+
+def _number(text: str) -> Any:
+    """The number or truth value that a text is, or the text itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _quiet_libraries() -> None:

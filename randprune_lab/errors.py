@@ -33,7 +33,11 @@ class WeightError(RandpruneError, ValueError):
 
 
 class MaskError(RandpruneError, ValueError):
-    """A mask does not fit the model, or another mask, that it was used with."""
+    """A mask does not fit the model or the other mask that it is used with."""
+
+
+class RuleError(RandpruneError, ValueError):
+    """A mask rule breaks a law that every rule must obey."""
 
 
 class FileError(RandpruneError, OSError):
@@ -57,7 +61,7 @@ class LockedError(RunError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """An error for a name that is not in `known`, with the nearest names or, failing these, all of them."""
+    """An error for a name that is not in `known`: it suggests the nearest names, or lists all if none is near."""
     known = sorted(known)
     nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else f"known: {', '.join(known)}"
@@ -65,23 +69,25 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
 
 
 def no_match(pattern: str, names: Iterable[str]) -> ScopeError:
-    """An error for a pattern that matches none of `names`, with the nearest names or, failing these, the first."""
+    """An error for a pattern that matches none of `names`: it lists the nearest names, or the first if none is near."""
     names = list(names)
     nearest = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3)
     return ScopeError(f"pattern {pattern!r} matches no parameter; names look like {listed(nearest or names)}")
 
 
 def listed(names: Iterable[object]) -> str:
-    """The first six of `names`, and how many more there are."""
+    """The first six names, and the number of the others, as text."""
     names = list(names)
     return ", ".join(map(repr, names[:6])) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "none"
 
 
-def check_count(name: str, value: int, *, low: int = 1) -> None:
-    """Raise `ConfigError` unless `value` is a whole number from `low`."""
+def check_count(name: str, value: int, *, low: int = 1, high: int | None = None) -> None:
+    """Raise `ConfigError` unless `value` is a whole number from `low` to `high`; None: no upper limit."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ConfigError(f"{name} must be a whole number, got {value!r}")
-    check_range(name, int(value), low=low)
+    if value < low or (high is not None and value > high):
+        limits = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise ConfigError(f"{name} must be a whole number {limits}, got {value}")
 
 
 def check_range(
@@ -93,7 +99,12 @@ def check_range(
     low_open: bool = False,
     high_open: bool = False,
 ) -> None:
-    """Raise `ConfigError` unless `value` lies in the interval from `low` to `high`."""
+    """Raise `ConfigError` unless `value` is in the interval from `low` to `high`.
+
+    Args:
+        name: what the error calls the value.
+        low_open, high_open: whether the interval excludes this end.
+    """
     if isinstance(value, str) or not isinstance(value, SupportsFloat):
         raise ConfigError(f"{name} must be a number, got {value!r}")
     high_open = high_open or math.isinf(high)

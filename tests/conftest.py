@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.tasks import load_splits
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a name that is not to be had fails at once
@@ -110,9 +110,9 @@ def tiny_model(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def config(glue_dir, tiny_model) -> rl.RunConfig:
+def config(glue_dir, tiny_model) -> rp.RunConfig:
     """Settings of a whole search that takes seconds, and in which the dense model learns."""
-    return rl.RunConfig(
+    return rp.RunConfig(
         task="sst2",
         glue_dir=str(glue_dir),
         model=tiny_model,
@@ -129,7 +129,7 @@ def config(glue_dir, tiny_model) -> rl.RunConfig:
 @pytest.fixture(scope="session")
 def finished(config, tmp_path_factory) -> Path:
     """The folder of that search, run once; it is only read, or copied."""
-    return rl.run(config, tmp_path_factory.mktemp("runs") / "whole", progress=False)
+    return rp.run(config, tmp_path_factory.mktemp("runs") / "whole", progress=False)
 
 
 @pytest.fixture(scope="session")
@@ -139,11 +139,11 @@ def regression(config, pairs_dir, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def two_reports(config, pairs_dir, tmp_path_factory) -> Path:
-    """The folder of a small search on MNLI, which has two report sets."""
+def two_tests(config, pairs_dir, tmp_path_factory) -> Path:
+    """The folder of a small search on MNLI, which has two test sets."""
     return small_run(config, tmp_path_factory, task="mnli", glue_dir=str(pairs_dir), dense_epochs=2)
 
 
-def small_run(config: rl.RunConfig, tmp_path_factory, **settings) -> Path:
+def small_run(config: rp.RunConfig, tmp_path_factory, **settings) -> Path:
     small = dataclasses.replace(config, levels=(0.5,), candidates=2, baselines=("imp",), **settings)
-    return rl.run(small, tmp_path_factory.mktemp("runs") / settings["task"], progress=False)
+    return rp.run(small, tmp_path_factory.mktemp("runs") / settings["task"], progress=False)

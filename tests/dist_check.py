@@ -15,17 +15,17 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-RUN = "run --preset lesson --train-size 320 --selection-size 100 --levels 0.9 --candidates 2 --dense-epochs 2 --json"
+RUN = "run --preset lesson --train-size 320 --validation-size 100 --levels 0.9 --candidates 2 --dense-epochs 2 --json"
 
 INSIDE = """
 import sys, sysconfig
 from pathlib import Path
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.analysis.shipped import data_folder
 from randprune_lab.errors import FileError
 
-assert Path(rl.__file__).is_relative_to(sysconfig.get_path("purelib")), rl.__file__
-assert all(getattr(rl, name) is not None for name in rl.__all__)
+assert Path(rp.__file__).is_relative_to(sysconfig.get_path("purelib")), rp.__file__
+assert all(getattr(rl, name) is not None for name in rp.__all__)
 try:
     data_folder()
 except FileError as error:

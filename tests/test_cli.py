@@ -20,15 +20,16 @@ from typing import NamedTuple
 import pytest
 from safetensors.torch import load_file
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.cli import build_parser, main
 from randprune_lab.errors import RunError
-from randprune_lab.models import MODELS
+from randprune_lab.models.load import MODELS
+from randprune_lab.search.config import default_of
 from randprune_lab.search.folder import RunFolder, read_journal, weights_sha256
-from randprune_lab.study.config import shipped
+from randprune_lab.study.config import built_in_studies
 from randprune_lab.tasks import TASKS
 
-FIELDS = {field.name: field for field in dataclasses.fields(rl.RunConfig)}
+FIELDS = {field.name: field for field in dataclasses.fields(rp.RunConfig)}
 
 
 class Answer(NamedTuple):
@@ -126,7 +127,7 @@ def cut(folder: Path, units: int) -> Path:
 
 def found(folder: Path) -> dict:
     """All that a run found, without its place."""
-    return rl.RunRecord.load(folder).summary() | {"run": None}
+    return rp.RunRecord.load(folder).summary() | {"run": None}
 
 
 # --- run ---
@@ -135,14 +136,14 @@ def found(folder: Path) -> dict:
 def test_a_search_prints_one_json_object_and_tells_its_progress_on_stderr(first):
     path, answer = first
     assert answer.code == 0, answer.err
-    assert json.loads(answer.out) == rl.RunRecord.load(path).summary()
-    assert rl.RunRecord.load(path).finished
-    assert "candidate 1 scores" in answer.err and "on the report split" in answer.err
+    assert json.loads(answer.out) == rp.RunRecord.load(path).summary()
+    assert rp.RunRecord.load(path).finished
+    assert "candidate 1 scores" in answer.err and "on the test set" in answer.err
     assert not [word for word in ("Traceback", "Warning", "it/s") if word in answer.err]
 
 
 def test_options_become_the_configuration(finished, glue_dir, tiny_model):
-    assert rl.RunRecord.load(finished).config == rl.RunConfig(
+    assert rp.RunRecord.load(finished).config == rp.RunConfig(
         task="sst2",
         glue_dir=str(glue_dir),
         model=tiny_model,
@@ -166,13 +167,13 @@ def test_the_installed_command_is_this_one():
 def test_it_says_its_version(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
-    assert capsys.readouterr().out == f"randprune {rl.__version__}\n"
+    assert capsys.readouterr().out == f"randprune {rp.__version__}\n"
 
 
 def test_the_help_names_the_studies_that_ship(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["study", "--help"])
-    assert ",".join(shipped()) in "".join(capsys.readouterr().out.split())  # names are broken at hyphens
+    assert ",".join(built_in_studies()) in "".join(capsys.readouterr().out.split())  # names are broken at hyphens
 
 
 def test_a_second_run_into_the_same_folder_is_refused_and_changes_nothing(randprune, options, finished):
@@ -217,10 +218,10 @@ def test_overwrite_replaces_the_run(randprune, options, copy):
     few = ["--levels", 0.75, "--candidates", 1, "--baselines", "--layers", 1]
     answer = randprune("run", *options, *few, "--overwrite", "--out", copy)
     assert answer.code == 0 and f"{copy}\n" in answer.out
-    config = rl.RunRecord.load(copy).config
+    config = rp.RunRecord.load(copy).config
     assert (config.levels, config.candidates, config.baselines, config.layers) == ((0.75,), 1, (), 1)
     assert set(read_journal(copy)) == {
-        *("data", "dense", "randomized-level-1", "report/dense", "report/randomized-level-1", "model")
+        *("data", "dense", "search-level-1", "test/dense", "test/search-level-1", "model")
     }
     assert not stale.exists() and "first 1 layers" in answer.out
 
@@ -238,7 +239,7 @@ def test_resume_and_overwrite_contradict_each_other(refused, copy):
         (["--model", "minilmm"], "unknown model 'minilmm'; did you mean 'minilm' or"),
         (["--baselines", "imp", "uniforms"], "unknown baseline 'uniforms'; did you mean 'uniform'?"),
         (["--levels", "0.5", "1.2"], "sparsity must be in [0, 1), got 1.2"),
-        (["--levels"], "levels must name at least one sparsity"),
+        (["--levels"], "levels must have at least one sparsity, got none"),
         (["--layers", "9"], "layers must be from 1 to 2"),
         (["--glue-dir", "nowhere"], "nowhere"),
         (["--learning-rate", "nan"], "learning_rate must be in"),
@@ -273,7 +274,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_this_works(randprune, options,
     whole = RunFolder.add
 
     def add(self: RunFolder, name: str, result: dict) -> None:
-        if name.startswith("randomized-level-1/candidate-1/"):
+        if name.startswith("search-level-1/candidate-1/"):
             raise KeyboardInterrupt
         whole(self, name, result)
 
@@ -306,12 +307,12 @@ def test_show_prints_what_was_asked_and_what_was_found(randprune, finished):
         assert str(said) in answer.out
     for level in (1, 2):
         for number in (0, 1):
-            score = units[f"randomized-level-{level}/selection"]["rounds"][0]["scores"][number]
+            score = units[f"search-level-{level}/selection"]["rounds"][0]["scores"][number]
             assert f"candidate {number}  early score {score:.4f}" in answer.out
-        for name in (f"randomized-level-{level}", f"imp-level-{level}"):
+        for name in (f"search-level-{level}", f"imp-level-{level}"):
             assert units[name]["mask_sha256"][:12] in answer.out and units[name]["weights_sha256"][:12] in answer.out
-            assert f"report accuracy {units[f'report/{name}']['accuracy']:.4f}" in answer.out
-    assert answer.out.count("randomized less imp") == 2
+            assert f"test accuracy {units[f'test/{name}']['accuracy']:.4f}" in answer.out
+    assert answer.out.count("search minus imp") == 2
 
 
 def test_show_as_json_has_the_fingerprints_of_the_files_and_the_numbers_of_the_journal(randprune, finished, first):
@@ -319,15 +320,15 @@ def test_show_as_json_has_the_fingerprints_of_the_files_and_the_numbers_of_the_j
     assert answer.code == 0 and answer.err == ""
     shown, units = json.loads(answer.out), read_journal(finished)
     assert shown == json.loads(first[1].out), "run --json and show --json say the same"
-    assert shown["config"] == rl.RunRecord.load(finished).config.to_dict()
-    assert shown["dense"]["report"] == units["report/dense"]
+    assert shown["config"] == rp.RunRecord.load(finished).config.to_dict()
+    assert shown["dense"]["test"] == units["test/dense"]
     for level in shown["levels"]:
         name = f"{level['method']}-level-{level['level']}"
-        assert level["mask_sha256"] == rl.MaskSet.load(finished / "masks" / f"{name}.safetensors").sha256
+        assert level["mask_sha256"] == rp.MaskSet.load(finished / "masks" / f"{name}.safetensors").sha256
         checkpoint = load_file(finished / "checkpoints" / f"{name}.safetensors")
         assert level["weights_sha256"] == weights_sha256(checkpoint)
-        assert level["winner"] == units[name]["winner"] and level["report"] == units[f"report/{name}"]
-        rounds = units[f"{name}/selection"]["rounds"] if level["method"] == "randomized" else [{"scores": []}]
+        assert level["winner"] == units[name]["winner"] and level["test"] == units[f"test/{name}"]
+        rounds = units[f"{name}/selection"]["rounds"] if level["method"] == "search" else [{"scores": []}]
         assert [candidate["score"] for candidate in level["candidates"]] == rounds[0]["scores"]
     assert [(row["baseline"], row["level"]) for row in shown["differences"]] == [("imp", 1), ("imp", 2)]
 
@@ -343,9 +344,9 @@ def test_show_of_an_unfinished_run_says_so(randprune, copy):
 
 def test_show_names_what_it_cannot_read(randprune, copy, tmp_path):
     assert "holds no run" in randprune("show", tmp_path / "nowhere").line()
-    (copy / "predictions" / "report-dense.safetensors").unlink()
+    (copy / "predictions" / "test-dense.safetensors").unlink()
     answer = randprune("show", copy)
-    assert answer.code == 2 and "report-dense.safetensors are missing" in answer.line()
+    assert answer.code == 2 and "test-dense.safetensors are missing" in answer.line()
     (copy / "config.json").write_text("{")
     answer = randprune("show", copy)
     assert answer.code == 2 and "config.json is damaged" in answer.line()
@@ -369,12 +370,12 @@ def test_every_setting_has_an_option_with_its_help_and_its_default(name, run_hel
     option = f"--{name.replace('_', '-')}"
     (entry,) = re.findall(rf"^  {option} .*(?:\n {{9,}}.*)*", run_help, re.MULTILINE)  # the help may begin a line below
     assert FIELDS[name].metadata["help"] in entry
-    default = re.search(r"\(default: (.*)\)$", entry)[1]
-    if default == "none":
-        assert FIELDS[name].default is None
+    shown, default = re.search(r"\(default: (.*)\)$", entry), default_of(FIELDS[name])
+    if default in (None, (), {}):
+        assert shown[1] == "none" if shown else "without it" in entry
     else:  # the default, typed as the help shows it, is the default
-        parsed = build_parser().parse_args(["run", "--out", "x", option, *default.split()])
-        assert getattr(parsed, name) == FIELDS[name].default
+        parsed = build_parser().parse_args(["run", "--out", "x", option, *shown[1].split()])
+        assert getattr(parsed, name) == default
 
 
 def test_a_setting_that_is_not_given_leaves_no_trace():
@@ -392,8 +393,9 @@ def test_a_setting_that_is_not_given_leaves_no_trace():
         ("--layers", ["1"], "layers", 1),
         ("--train-size", ["500"], "train_size", 500),
         ("--learning-rate", ["1e-3"], "learning_rate", 1e-3),
-        ("--group", ["erk"], "group", "erk"),
-        ("--protocol", ["published"], "protocol", "published"),
+        ("--allocation", ["erk"], "allocation", "erk"),
+        ("--rule-settings", ["a=3", "b=1e-3,x"], "rule_settings", {"a": 3, "b": (1e-3, "x")}),
+        ("--protocol", ["select-on-test"], "protocol", "select-on-test"),
         ("--data", ["d.csv"], "data", "d.csv"),
         ("--text-columns", ["a", "b"], "text_columns", ("a", "b")),
         ("--label-kind", ["score"], "label_kind", "score"),
@@ -412,7 +414,7 @@ def test_options_have_the_types_of_their_settings(option, values, name, value):
         (["fly"], "invalid choice: 'fly'"),
         (["run"], "required: --out"),
         (["run", "--out", "x", "--candidates", "many"], "--candidates: invalid int value: 'many'"),
-        (["run", "--out", "x", "--group", "layer"], "--group: invalid choice: 'layer'"),
+        (["run", "--out", "x", "--allocation", "layer"], "--allocation: invalid choice: 'layer'"),
         (["run", "--out", "x", "--speed", "3"], "unrecognized arguments: --speed 3"),
         (["show"], "required: RUN"),
         (["bench", "training"], "invalid choice: 'training'"),
@@ -425,13 +427,13 @@ def test_what_argparse_does_not_understand_has_code_2(refused, arguments, messag
 # --- tasks and models ---
 
 
-def test_tasks_are_listed_with_their_sizes_or_why_they_cannot_be_had(randprune, glue_dir, loaded_once):
+def test_tasks_are_listed_with_their_sizes_or_why_they_are_not_available(randprune, glue_dir, loaded_once):
     text = randprune("tasks", "--glue-dir", glue_dir)
     rows = json.loads(randprune("tasks", "--glue-dir", glue_dir, "--json").out)
     assert text.code == 0 and text.err == ""
     assert [row["name"] for row in rows] == list(TASKS)
     sizes = {row["name"]: row["rows"] for row in rows}
-    assert sizes["sst2"]["report"] == 120 and sizes["mrpc"] is None
+    assert sizes["sst2"]["test"] == 120 and sizes["mrpc"] is None
     for row in rows:
         assert f"{row['name']}\n  description  {TASKS[row['name']].description}\n" in text.out
         assert (row["rows"] is None) == bool(row["unavailable"])
@@ -449,10 +451,10 @@ def test_a_preset_is_where_options_begin(randprune, tmp_path):
     small = shlex.split("--train-size 64 --levels 0.5 --candidates 1 --baselines --dense-epochs 1 --epochs 1")
     answer = randprune("run", "--preset", "lesson", *small, "--out", tmp_path / "run", "--json")
     assert answer.code == 0, answer.err
-    wanted = rl.RunConfig.preset(
+    wanted = rp.RunConfig.preset(
         "lesson", train_size=64, levels=(0.5,), candidates=1, baselines=(), dense_epochs=1, epochs=1
     )
-    assert rl.RunRecord.load(tmp_path / "run").config == wanted
+    assert rp.RunRecord.load(tmp_path / "run").config == wanted
 
 
 def test_tasks_without_a_glue_folder_say_how_to_get_one(randprune, loaded_once):
@@ -468,12 +470,12 @@ def moods(tmp_path) -> Path:
     return tmp_path / "moods.csv"
 
 
-def test_data_of_ones_own_are_described(randprune, moods):
+def test_custom_data_are_described(randprune, moods):
     options = ("--data", moods, "--text-columns", "review", "--label-column", "mood")
     text, rows = randprune("tasks", *options), json.loads(randprune("tasks", *options, "--json").out)
     assert (text.code, text.err) == (0, "")
     assert "labels       glad sad\n" in text.out and "found        all 80\n" in text.out
-    assert "counts       train (glad 24, sad 24), selection (glad 8, sad 8), report (glad 8, sad 8)\n" in text.out
+    assert "counts       train (glad 24, sad 24), validation (glad 8, sad 8), test (glad 8, sad 8)\n" in text.out
     assert [row["name"] for row in rows] == ["moods"]
 
 
@@ -483,7 +485,7 @@ def test_a_run_takes_the_same_options(randprune, moods, tmp_path):
     answer = randprune("run", *own, *small, "--out", tmp_path / "run", "--json")
     assert answer.code == 0, answer.err
     record = json.loads(answer.out)
-    assert record["data"]["task"]["labels"] == ["glad", "sad"] and list(record["dense"]["report"]) == [
+    assert record["data"]["task"]["labels"] == ["glad", "sad"] and list(record["dense"]["test"]) == [
         "accuracy",
         "macro_f1",
     ]

@@ -14,7 +14,7 @@ from randprune_lab.errors import ConfigError, RandpruneError, UnknownNameError, 
 INFINITY = float("inf")
 
 
-def test_one_except_catches_them_all() -> None:
+def test_one_except_clause_catches_all_errors() -> None:
     ours = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
     assert len(ours) > 5
     assert all(issubclass(kind, RandpruneError) for kind in ours)
@@ -28,7 +28,7 @@ def test_wrong_values_are_value_errors_and_files_are_os_errors() -> None:
     assert issubclass(errors.UnknownNameError, errors.ConfigError)
 
 
-def test_an_unknown_name_is_answered_with_the_nearest_ones_or_with_all() -> None:
+def test_an_unknown_name_lists_the_nearest_names_or_all() -> None:
     error = unknown_name("rule", "unifrom", ["voting", "uniform", "magnitude"])
     assert isinstance(error, UnknownNameError)
     assert str(error) == "unknown rule 'unifrom'; did you mean 'uniform'?"
@@ -44,7 +44,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_ones_or_with_all() -> None
     high_open=st.booleans(),
 )
 @settings(deadline=None, derandomize=True, max_examples=300)
-def test_a_range_accepts_what_lies_in_it_and_nothing_else(
+def test_a_range_accepts_exactly_the_values_inside_it(
     value: float, low: float, width: float, low_open: bool, high_open: bool
 ) -> None:
     high = low + width
@@ -68,7 +68,7 @@ def test_a_range_accepts_what_lies_in_it_and_nothing_else(
         (-1e-9, {"low": 0, "high": 0.5}, "x must be in [0, 0.5], got -1e-09"),
     ],
 )
-def test_the_message_gives_name_range_and_value(value: float, limits: dict[str, float], message: str) -> None:
+def test_the_message_has_name_range_and_value(value: float, limits: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_range("x", value, **limits)
     assert str(caught.value) == message

@@ -80,7 +80,7 @@ def test_a_block_that_writes_nothing_is_an_error_and_keeps_the_old_content(tmp_p
     assert (tmp_path / "file").read_text() == "old"
 
 
-def test_json_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_json_is_read_back_unchanged(tmp_path: Path) -> None:
     content = {"rule": "voting", "β": [1, 2.5, None, True], "nested": {"empty": {}}}
     write_json(tmp_path / "run" / "config.json", content)
     text = (tmp_path / "run" / "config.json").read_text(encoding="utf-8")

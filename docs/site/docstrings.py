@@ -48,4 +48,5 @@ def _complete(app: Sphinx, what: str, name: str, what_it_is: object, options: An
         lines[:] = _docstring
     elif dataclasses.is_dataclass(what_it_is):
         helps = {field.name: field.metadata["help"] for field in dataclasses.fields(what_it_is) if field.metadata}
-        lines += [f":param {field}: {help}" for field, help in helps.items()]
+        escaped = {field: help.replace("|", r"\|") for field, help in helps.items()}  # |x| is a substitution in reST
+        lines += [f":param {field}: {help}" for field, help in escaped.items()]

@@ -15,12 +15,12 @@ from randprune_lab.report.page import SHOWN, presentable
 FOLDER = "notebooks/"
 WITHOUT_RESULTS = """
 :::{{note}}
-This page shows the notebook without its results: when it was made there was no report. `make report` computes them,
-and the next `make docs` has them. {{download}}`Download the notebook <{name}.ipynb>`
+This page shows the notebook without results, because there was no report.
+Run `make report`, then `make docs` again. {{download}}`Download the notebook <{name}.ipynb>`
 :::"""
 WITH_RESULTS = """
 :::{{note}}
-Results of `make report PROFILE={profile}`. Sliders need a kernel: the notebook has them.
+These are the results of `make report PROFILE={profile}`. Sliders need a kernel: run the notebook to use them.
 {{download}}`Download the notebook <{name}.ipynb>`
 :::"""
 
@@ -52,11 +52,13 @@ def _with_results(committed: nbformat.NotebookNode, path: Path, docname: str) ->
     executed = presentable(nbformat.read(path, as_version=4))
     executed.cells = [cell for cell in executed.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     if [cell.source for cell in executed.cells] != [cell.source for cell in committed.cells]:
-        logger.warning("%s is of another version of this notebook; run `make report` again", path, location=docname)
+        logger.warning(
+            "%s was made from another version of this notebook; run `make report` again", path, location=docname
+        )
     for cell in executed.cells:
         if cell.cell_type == "code":
             if any(output.output_type == "error" for output in cell.outputs):
-                logger.warning("%s failed; mend it and run `make report` again", path, location=docname)
+                logger.warning("%s failed; fix it and run `make report` again", path, location=docname)
             for output in cell.outputs:
                 if "data" in output:
                     output.data = {kind: content for kind, content in output.data.items() if kind in SHOWN}

@@ -1,1 +1,73 @@
-"""From recorded runs to tables with intervals. Nothing here trains."""
+"""From recorded runs to tables: what a search found, how certain it is, how methods compare. Nothing is trained."""
+
+from randprune_lab.analysis.diversity import count_coverage, count_overlap, expected_coverage, planar_map
+from randprune_lab.analysis.footprint import break_even, measure_products, measure_storage
+from randprune_lab.analysis.judging import COMPARED, judge
+from randprune_lab.analysis.level_record import LevelRecord
+from randprune_lab.analysis.levels import difference_of_levels, level_masks, overlap_fraction, revived, training_steps
+from randprune_lab.analysis.pool_record import PoolRecord
+from randprune_lab.analysis.replay import Replay, regret
+from randprune_lab.analysis.results import (
+    contrast,
+    contrast_means,
+    contrast_table,
+    differences,
+    over_seeds,
+    ranks,
+    results_table,
+    seed_by_seed,
+    summary_table,
+)
+from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.analysis.shipped import (
+    data_folder,
+    pool_records,
+    recorded_contrasts,
+    recorded_controls,
+    recorded_results,
+    reference_results,
+    task_records,
+)
+from randprune_lab.analysis.task_record import TaskRecord, early_evaluations
+from randprune_lab.analysis.text import describe_run
+
+__all__ = [
+    "COMPARED",
+    "LevelRecord",
+    "PoolRecord",
+    "Replay",
+    "RunRecord",
+    "TaskRecord",
+    "break_even",
+    "contrast",
+    "contrast_means",
+    "contrast_table",
+    "count_coverage",
+    "count_overlap",
+    "data_folder",
+    "describe_run",
+    "difference_of_levels",
+    "differences",
+    "early_evaluations",
+    "expected_coverage",
+    "judge",
+    "level_masks",
+    "measure_products",
+    "measure_storage",
+    "over_seeds",
+    "overlap_fraction",
+    "planar_map",
+    "pool_records",
+    "ranks",
+    "recorded_contrasts",
+    "recorded_controls",
+    "recorded_results",
+    "reference_results",
+    "regret",
+    "results_table",
+    "revived",
+    "seed_by_seed",
+    "summary_table",
+    "task_records",
+    "training_steps",
+]

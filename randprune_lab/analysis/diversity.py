@@ -1,4 +1,4 @@
-"""How different masks are from each other: pairwise tables, a map of them, and what a number of candidates covers."""
+"""How different masks are from each other: pairwise tables, a map, and how much n candidates cover."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ from randprune_lab.errors import ConfigError
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.mask_set import MaskSet
 
-SETTLED = 1e-7
-"""A chance this close to 0 or 1 leaves nothing to chance (the sampler's own border of its band)."""
-
 
 @dataclass(frozen=True)
 class Overlap:
-    """What every two of n masks keep both: a table (n, n) for each tensor. Its diagonal is what each keeps."""
+    """The number of weights that both of every two of n masks keep: a table (n, n) for each tensor."""
 
     both: dict[str, Int64[np.ndarray, "n n"]]
 
@@ -45,8 +42,8 @@ class Overlap:
         return np.where(either > 0, both / np.maximum(either, 1), 1.0)
 
 
-def overlap(masks: Sequence[MaskSet]) -> Overlap:
-    """Count what every two masks keep both, tensor by tensor.
+def count_overlap(masks: Sequence[MaskSet]) -> Overlap:
+    """Count the weights that both of every two masks keep, tensor by tensor.
 
     Raises `MaskError` if masks do not match, `ConfigError` if there are fewer than two.
     """
@@ -58,19 +55,19 @@ def overlap(masks: Sequence[MaskSet]) -> Overlap:
 
 
 def _both(masks: Sequence[MaskSet], name: str) -> Int64[np.ndarray, "n n"]:
-    # Weights on which all masks agree need no product: above the border or far below it, most do.
+    # Weights on which all masks agree need no product; most weights are such.
     rows = torch.stack([mask[name].flatten() for mask in masks]).cpu()
     count = rows.sum(dim=0)
-    open_ = rows[:, (count > 0) & (count < len(masks))].double()
-    return (open_ @ open_.T).long().numpy() + int((count == len(masks)).sum())
+    differing = rows[:, (count > 0) & (count < len(masks))].double()
+    return (differing @ differing.T).long().numpy() + int((count == len(masks)).sum())
 
 
 @dataclass(frozen=True)
 class PlanarMap:
-    """Points in a plane, and how much of what sets them apart it shows."""
+    """Points in a plane, and the fraction of their variance that it shows."""
 
     points: Float64[np.ndarray, "n 2"]
-    share: float  # of the variance, from 0 to 1
+    fraction: float  # of the variance, from 0 to 1
 
 
 def planar_map(hamming: Int64[np.ndarray, "n n"]) -> PlanarMap:
@@ -88,42 +85,41 @@ def planar_map(hamming: Int64[np.ndarray, "n n"]) -> PlanarMap:
     return PlanarMap(points - points[0], float(values[-2:].sum() / max(values.sum(), 1e-300)))
 
 
-def tried(curves: Mapping[str, InclusionCurve], candidates: Sequence[int]) -> Float64[np.ndarray, " m"]:
-    """The share of the band that so many candidates are expected to try both ways: kept by one, removed by another.
+def expected_coverage(curves: Mapping[str, InclusionCurve], candidates: Sequence[int]) -> Float64[np.ndarray, " m"]:
+    """The expected fraction of the undecided weights that are kept by some of n candidates and removed by others.
 
-    The band is every weight whose chance to be kept is neither 0 nor 1: `1 - q^n - (1 - q)^n` of those with chance q.
-    Raises `ConfigError` if there is no band.
+    It is the mean of `1 - q^n - (1 - q)^n` over the undecided weights, with q the inclusion probability.
+
+    Raises:
+        ConfigError: if no weight is undecided.
     """
-    q, counts = band(curves)
+    q, counts = _undecided(curves)
     if not counts.sum():
-        raise ConfigError("nothing is left to chance: this rule has no band to try; choose a smaller sampling ratio")
+        raise ConfigError("no weight is undecided, so all candidates are equal; choose a smaller sampling ratio")
     n = np.asarray(candidates, dtype=np.float64)[:, None]
     return (counts * (1 - q**n - (1 - q) ** n)).sum(axis=1) / counts.sum()
 
 
-def tried_by(
+def count_coverage(
     masks: Iterable[MaskSet], candidates: Sequence[int], curves: Mapping[str, InclusionCurve]
 ) -> Float64[np.ndarray, " m"]:
-    """What `tried` expects, counted: the share of the band that the first so many masks keep and remove.
+    """The fraction of the undecided weights that are kept by some of the first n masks and removed by others, counted.
 
     Args:
-        masks: candidates of the rule whose curves these are; so many are drawn as the largest number needs.
-        candidates: numbers of masks, ascending.
+        masks: candidates of the rule whose curves these are; only the largest number of `candidates` are drawn.
+        candidates: the numbers n of masks, increasing.
     """
-    size = int(band(curves)[1].sum())
+    size = int(_undecided(curves)[1].sum())
     kept: dict[str, Tensor] = {}
-    shares = []
+    fractions = []
     for number, mask in enumerate(itertools.islice(masks, max(candidates)), start=1):
         kept = {name: kept.get(name, 0) + part.int() for name, part in mask.items()}
         if number in candidates:
-            shares.append(sum(int(((count > 0) & (count < number)).sum()) for count in kept.values()) / size)
-    return np.array(shares)
+            fractions.append(sum(int(((count > 0) & (count < number)).sum()) for count in kept.values()) / size)
+    return np.array(fractions)
 
 
-def band(curves: Mapping[str, InclusionCurve]) -> tuple[Float64[np.ndarray, " b"], Int64[np.ndarray, " b"]]:
-    """The chances that are neither 0 nor 1, over all groups, and how many weights have them."""
-    q = np.concatenate([curve.inclusion for curve in curves.values()])
-    counts = np.concatenate([curve.histogram.counts for curve in curves.values()])
-    deterministic = all(curve.deterministic for curve in curves.values())
-    inside = (q > SETTLED) & (q < 1 - SETTLED) & (not deterministic)
-    return q[inside], counts[inside]
+def _undecided(curves: Mapping[str, InclusionCurve]) -> tuple[Float64[np.ndarray, " b"], Int64[np.ndarray, " b"]]:
+    """The inclusion probabilities of the undecided weights of all groups, and the number of weights that have each."""
+    q = np.concatenate([curve.inclusion[curve.undecided] for curve in curves.values()])
+    return q, np.concatenate([curve.histogram.counts[curve.undecided] for curve in curves.values()])

@@ -1,4 +1,4 @@
-"""What sparsity buys: bytes in a file, and time of a matrix product, measured where this runs."""
+"""Savings by sparsity: bytes in a file, and time of a matrix product, measured on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from randprune_lab.masks.scope import keep_count
 PACKED = "masks and kept values"
 
 
-def storage(folder: str | Path, mask: MaskSet) -> list[dict[str, Any]]:
+def measure_storage(folder: str | Path, mask: MaskSet) -> list[dict[str, Any]]:
     """Bytes of a saved model's weights as they are, compressed, and packed: a row for each form.
 
     Packed is what `save_sparse` writes, up to its header: the masks as `MaskSet.save` writes them, and the values of
@@ -53,7 +53,7 @@ def storage(folder: str | Path, mask: MaskSet) -> list[dict[str, Any]]:
     ]
 
 
-def product_times(
+def measure_products(
     matrix: Float[Tensor, "out in"], sparsities: Sequence[float], *, columns: int = 128, repeats: int = 9
 ) -> list[dict[str, Any]]:
     """Median seconds of `matrix @ inputs`: dense, and as `torch.sparse_csr` after pruning by magnitude.
@@ -85,7 +85,7 @@ def product_times(
 
 
 def break_even(rows: Sequence[dict[str, Any]]) -> float | None:
-    """The sparsity from which on `product_times` found CSR no slower than dense; None if it is at no sparsity tried.
+    """The sparsity from which on `measure_products` found CSR no slower than dense; None if it is at no sparsity tried.
 
     Between two sparsities the ratio of the times is taken for linear.
     """

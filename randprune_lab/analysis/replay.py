@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from randprune_lab.analysis.intervals import CONFIDENCE, Interval
 from randprune_lab.errors import ConfigError, check_range
 from randprune_lab.search.selection import Evaluation
 from randprune_lab.search.strategies import Strategy
+from randprune_lab.stats.intervals import CONFIDENCE, Interval
 
 Rows = Int64[np.ndarray, " rows"]
 
@@ -68,7 +68,7 @@ class Regret:
         gained: final score of the winner less the pool's mean, which is what any candidate is expected to have.
         steps: training steps spent.
         share: these as a share of training all candidates to the end.
-        evaluations: passes over the selection examples.
+        evaluations: passes over the validation examples.
     """
 
     lost: Float64[np.ndarray, " r"]
@@ -100,7 +100,7 @@ def regret(
     repetitions: int = 1000,
     seed: int = 0,
 ) -> Regret:
-    """Let a strategy choose again and again, from other candidates on other selection examples.
+    """Let a strategy choose again and again, from other candidates on other validation examples.
 
     Both are drawn without replacement: a search that draws `examples` of the recorded ones sees just the noise of so
     many, while a bootstrap would add its own to that of the sample. Candidates come in random order, so that a tie
@@ -109,7 +109,7 @@ def regret(
     Args:
         truth: score of each recorded candidate after its whole training, on other examples.
         candidates: size of the pools that are drawn; without it all candidates.
-        examples: selection examples that are drawn; without it all.
+        examples: validation examples that are drawn; without it all.
 
     Raises:
         ConfigError: if more is to be drawn than there is, or the strategy stops where nothing was recorded.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from randprune_lab.analysis.recorded_runs import RecordedRuns
-from randprune_lab.analysis.trained_pool import TrainedPool
+from randprune_lab.analysis.pool_record import PoolRecord
+from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.errors import FileError
 
 if TYPE_CHECKING:
@@ -34,15 +35,15 @@ def data_folder() -> Path:
     )
 
 
-def trained_pools(folder: str | Path | None = None) -> list[TrainedPool]:
+def pool_records(folder: str | Path | None = None) -> list[PoolRecord]:
     """The pools of candidates that were trained to the end, of those that ship or of a folder of `bench early`.
 
     Sorted by task, seed, way of drawing and sparsity.
     """
     place = data_folder() / "recorded" / "pools" if folder is None else Path(folder)
-    pools = [TrainedPool.load(path) for path in sorted(place.glob("*.safetensors"))]
+    pools = [PoolRecord.load(path) for path in sorted(place.glob("*.safetensors"))]
     if not pools:
-        raise FileError(f"no trained pools (*.safetensors) in {place}; `randprune bench early --out` writes some")
+        raise FileError(f"no pool records (*.safetensors) in {place}; `randprune bench early --out` writes some")
     return sorted(pools, key=lambda pool: (pool.task, pool.seed, pool.candidates_from != "voting", pool.sparsity))
 
 
@@ -71,11 +72,17 @@ def recorded_controls(folder: str | Path | None = None) -> pd.DataFrame:
     return pd.read_csv(_study(folder, "controls.csv"))
 
 
-def recorded_runs(folder: str | Path | None = None) -> list[RecordedRuns]:
+def task_records(folder: str | Path | None = None) -> list[TaskRecord]:
     """All answers and early evaluations of the study, a record for each task and seed, in the order of the results."""
     places = recorded_results(folder)[["task", "seed"]].drop_duplicates()
     files = [f"{place.task}-seed-{place.seed}.safetensors" for place in places.itertuples()]
-    return [RecordedRuns.load(_study(folder, file)) for file in files]
+    return [TaskRecord.load(_study(folder, file)) for file in files]
+
+
+def recorded_contrasts(folder: str | Path | None = None) -> dict[str, tuple[str, str]]:
+    """The study's contrasts: named differences between two methods, as `analysis.results.contrast_table` takes them."""
+    study = json.loads(_study(folder, "study.json").read_text("utf-8"))
+    return {name: tuple(pair) for name, pair in study["contrasts"].items()}
 
 
 def _study(folder: str | Path | None, file: str) -> Path:

@@ -11,43 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from randprune_lab.analysis.intervals import Interval, mean_interval
-from randprune_lab.analysis.replay import regret
-from randprune_lab.analysis.trained_pool import TrainedPool
-from randprune_lab.analysis.variance import variance_split
+from randprune_lab.analysis.judging import LAST, judge
+from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.bench.pools import KINDS, LEARNERS, Setting, train_pools
-from randprune_lab.search.strategies import PairedRace, Published, Screened, Strategy, SuccessiveHalving
+from randprune_lab.stats.intervals import Interval, mean_interval
+from randprune_lab.stats.variance import variance_split
 
 TASKS = ("mini-sst2", "mini-mnli", "rotten_tomatoes")
 SEEDS = (0, 1)
 
-DRAWN = 8
-"""Candidates of a search: so many of a pool are drawn again and again."""
-
-REPETITIONS = 1000
-"""How often that is, unless said otherwise."""
-
-LAST = 2
-"""An early score is the mean of so many evaluations."""
-
-STRATEGIES: dict[str, Strategy] = {
-    "published": Published(last=LAST),
-    "published, log-loss": Published(score="log-loss", last=LAST),
-    "halving, 1/3 of the steps": SuccessiveHalving(score="log-loss", last=LAST, budget=1 / 3),
-    "halving, 1/6 of the steps": SuccessiveHalving(score="log-loss", last=LAST, budget=1 / 6),
-    "race": PairedRace(last=LAST),
-    "screened to 2 untrained": Screened(keep=2, then=Published(score="log-loss", last=LAST)),
-    "screened to 1 untrained": Screened(keep=1),
-}
-
-COLUMNS = {"gained": "points won over any one", "over published": "over published", "lost": "lost to the best"}
+COLUMNS = {"gained": "gain over a random one", "over full": "gain over full", "lost": "loss to the best"}
+"""Of the table of strategies, in points."""
 
 
 def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str, Any]:
     """What strategies win and spend, how much of an early score is mask or seed, and whether learning pays.
 
-    The truth about a candidate is its score on the report split after a whole training of the level. Strategies see
-    the recorded early evaluations alone, of 8 of the candidates and half of the selection examples at a time.
+    The truth about a candidate is its score on the test set after a whole training of the level. Strategies see
+    the recorded early evaluations alone, of 8 of the candidates and half of the validation examples at a time.
 
     Args:
         tasks: whose first metric is accuracy; without any, those of `TASKS`.
@@ -56,7 +37,7 @@ def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str,
     folder = Path("bench-early") if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     settings = [setting for task, seed in product(tasks or TASKS, SEEDS) for setting in train_pools(folder, task, seed)]
-    pools = [TrainedPool.load(setting.file(folder)) for setting in settings]
+    pools = [PoolRecord.load(setting.file(folder)) for setting in settings]
     sparsities = sorted({setting.sparsity for setting in settings})
     return {
         "pools": [_of_pool(pool) for pool in pools],
@@ -73,7 +54,7 @@ def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str,
     }
 
 
-def _of_pool(pool: TrainedPool) -> dict[str, Any]:
+def _of_pool(pool: PoolRecord) -> dict[str, Any]:
     """What a pool is like: how far apart its candidates end, and what their early scores say of it."""
     early, final = pool.early(LAST), pool.final
     vary = np.ptp(early) > 0 and np.ptp(final) > 0
@@ -91,36 +72,11 @@ def _of_pool(pool: TrainedPool) -> dict[str, Any]:
     }
 
 
-def judge(pools: Sequence[TrainedPool], repetitions: int | None = None) -> list[dict[str, Any]]:
-    """For each strategy the means over pools of one sparsity and way of drawing.
-
-    What it wins over any candidate, over the published strategy's winner, and loses to the best; and the share of the
-    steps that it spends. Intervals are over pools; differences of strategies are taken pool by pool.
-    """
-    often = repetitions or REPETITIONS
-    means = {name: [_means(strategy, pool, often) for pool in pools] for name, strategy in STRATEGIES.items()}
-    about = {"candidates from": pools[0].candidates_from, "sparsity": pools[0].sparsity, "pools": len(pools)}
-    rows = []
-    for name, found in means.items():
-        values = {key: [each[key] for each in found] for key in ("lost", "gained", "share")}
-        published = [each["gained"] for each in means["published"]]
-        values["over published"] = list(np.subtract(values["gained"], published))
-        over_pools = {key: asdict(mean_interval(each)) for key, each in values.items()}
-        rows.append({**about, "strategy": name, **over_pools})
-    return rows
-
-
-def _means(strategy: Strategy, pool: TrainedPool, repetitions: int) -> dict[str, float]:
-    drawn = {"candidates": DRAWN, "examples": pool.examples.shape[2] // 2, "repetitions": repetitions}
-    found = regret(strategy, pool.replay, pool.final, **drawn)
-    return {key: float(values.mean()) for key, values in vars(found).items()}
-
-
 def _of_learning(folder: Path, settings: Sequence[Setting]) -> list[dict[str, Any]]:
     """Final scores less that of the plain pool's winner, all at the steps of as many early evaluations."""
     gains: dict[str, list[float]] = {}
     for plain in (setting for setting in settings if setting.kind == "voting"):
-        pools = {kind: TrainedPool.load(replace(plain, kind=kind).file(folder)) for kind in KINDS}
+        pools = {kind: PoolRecord.load(replace(plain, kind=kind).file(folder)) for kind in KINDS}
         ends = {f"{kind}, winner": pool.final[int(pool.early(LAST).argmax())] for kind, pool in pools.items()}
         ends |= {f"{kind}, any candidate": pool.final.mean() for kind, pool in pools.items()}
         learned = json.loads(plain.learned_file(folder).read_text("utf-8"))

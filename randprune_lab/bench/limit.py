@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from randprune_lab.masks.curve import Histogram
-from randprune_lab.masks.literal import first, vote
+from randprune_lab.masks.reference import first, vote
 from randprune_lab.masks.rules import Voting
 from randprune_lab.masks.scope import keep_count
 

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from randprune_lab.analysis.trained_pool import TrainedPool
+from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.files import write_json
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.models import load_model
-from randprune_lab.search.candidates import Level, Weights, derived_seed
+from randprune_lab.models.load import load_model
 from randprune_lab.search.config import PRESETS, RunConfig
 from randprune_lab.search.executors import InProcess
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.generations import Generations
+from randprune_lab.search.level import Level, Weights, derived_seed
 from randprune_lab.search.run import Search
+from randprune_lab.search.units import level_unit, selection_unit
 from randprune_lab.tasks import load_splits
 from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import Training, train
@@ -45,7 +46,7 @@ LOOKS = 16
 NOISE_MASKS, NOISE_SEEDS = 6, 3
 """Masks, and training seeds of each, that split the variance of early scores."""
 
-REPORT = 4000
+TEST = 4000
 """Report rows of a generated task: a truth that is itself a guess hides what strategies win."""
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -56,7 +57,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 LEARNERS: dict[str, dict[str, Any]] = {
     "allocation": {"learn": "allocation", "generations": GENERATIONS},
-    "weights": {"learn": "weights", "generations": GENERATIONS},
+    "inclusion": {"learn": "inclusion", "generations": GENERATIONS},
 }
 
 REAL_TEXT: dict[str, Any] = {"model": "tiny-minilm", "train_size": 1600, "dense_epochs": 5}
@@ -108,8 +109,8 @@ class _Path:
         self.search = Search(config if config.mini_glue else replace(config, **REAL_TEXT), progress=False)
         self.config = self.search.config
         if generated := self.config.mini_glue:
-            rows = load_splits(replace(generated, report=REPORT)).reports[""]
-            self.search.reports = {"": self.search.encode(rows)}
+            rows = load_splits(replace(generated, test=TEST)).tests[""]
+            self.search.tests = {"": self.search.encode(rows)}
         search = self.search
         train(search.model, search.train, replace(self.config.dense_training(), keep_best=False), evaluate=_unjudged)
         self.start = self._weights()
@@ -127,11 +128,11 @@ class _Path:
             self.start, self.done = self._weights(), self.done + 1
         search, steps = self.search, self.config.early_epochs * -(-len(self.search.train) // self.config.batch_size)
         config = replace(self.config, evaluate_every=max(1, steps // LOOKS), early_score="log-loss")
-        drawing = config.drawing(config.methods()[0], number, derived_seed(config.seed, "mask", number))
-        parts = (config, search.task, search.model, self.start, search.train, search.selection, self.teacher, drawing)
-        return Level(f"level-{number}", number, *parts)
+        proposal = config.proposal(config.methods()[0], number, derived_seed(config.seed, "mask", number))
+        parts = (config, search.task, search.model, self.start, search.train, search.validation, self.teacher, proposal)
+        return Level(level_unit(config.method, number), number, *parts)
 
-    def pool(self, level: Level, kind: str) -> TrainedPool:
+    def pool(self, level: Level, kind: str) -> PoolRecord:
         """Really train them all: early, and to the end."""
         level = _drawn(level, **KINDS[kind])
         examples, correct, final = [], [], []
@@ -142,7 +143,7 @@ class _Path:
             correct.append(np.stack([right for _, right in found]))
             final.append(self._ends(level, candidate))
         every = level.training.evaluate_every
-        return TrainedPool(
+        return PoolRecord(
             task=self.config.task,
             sparsity=PATH[level.number - 1],
             seed=self.config.seed,
@@ -163,21 +164,21 @@ class _Path:
             InProcess() as executor,
         ):
             level, winner = Generations(level, folder, executor, progress=False).run(CANDIDATES)
-            selection = folder.units[f"{level.name}/selection"]
+            selection = folder.units[selection_unit(level.name)]
         last = selection["rounds"][-1]
         return {
             "winner": winner,
             "final": self._ends(level, winner),
             "steps": selection["steps"],
             "early": dict(zip(map(str, last["candidates"]), last["scores"], strict=True)),
-            "elites": level.drawing.elites,
+            "elites": level.proposal.elites,
         }
 
     def _ends(self, level: Level, candidate: int) -> float:
-        """The report score of a candidate after a whole training of the level."""
+        """The test score of a candidate after a whole training of the level."""
         self._train_to_the_end(level.number, level.start_with(candidate))
-        report = self.search.reports[""]
-        return score(level.task, predict(level.model, report), report)[level.task.primary_metric]
+        test = self.search.tests[""]
+        return score(level.task, predict(level.model, test), test)[level.task.primary_metric]
 
     def _judge(self, level: Level, candidate: int) -> tuple[np.ndarray, np.ndarray]:
         level.start_with(candidate).apply_(level.model)
@@ -202,8 +203,8 @@ class _Path:
 def _drawn(level: Level, **how: Any) -> Level:
     """The same level, its candidates drawn otherwise."""
     config = replace(level.config, **how)
-    drawing = config.drawing(config.methods()[0], level.number, level.drawing.seed)
-    return replace(level, config=config, drawing=drawing)
+    proposal = config.proposal(config.methods()[0], level.number, level.proposal.seed)
+    return replace(level, config=config, proposal=proposal)
 
 
 def _noise(level: Level) -> np.ndarray:
@@ -233,7 +234,7 @@ def _early(level: Level, candidate: int, seed: int) -> list[tuple[np.ndarray, np
 
 
 def _answered(level: Level) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood of the right answer, and whether it was given, for each selection example."""
+    """Log-likelihood of the right answer, and whether it was given, for each validation example."""
     logits = predict(level.model, level.scoring)
     right = answers(level.task, logits) == level.scoring.labels
     return log_likelihood(level.task, logits, level.scoring), np.asarray(right)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from randprune_lab.masks.rules import Magnitude, Rule, Voting
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.models import load_model
+from randprune_lab.models.load import load_model
 from randprune_lab.study.controls import linear_words, majority, without_blocks
 from randprune_lab.tasks import Splits, load_splits
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
@@ -33,7 +33,7 @@ def bench_tasks(
 ) -> list[dict[str, Any]]:
     """For each task of mini-GLUE: how well it is learned, and how well it is kept when pruned.
 
-    All scores are the task's primary metric on the report set. Pruned: level by level, the magnitude mask and some
+    All scores are the task's primary metric on the test set. Pruned: level by level, the magnitude mask and some
     candidates, each trained for one epoch on `SHORT_ROWS` rows; a level starts from the weights of the magnitude mask
     of the level before.
 
@@ -49,14 +49,12 @@ def bench_tasks(
 def _measure(splits: Splits, sparsities: Sequence[float]) -> dict[str, Any]:
     task = splits.task
     model, tokenizer = load_model("tiny", task=task)
-    learn, report = (
-        encode(rows, task.text_fields, tokenizer, task.max_length) for rows in (splits.train, splits.report)
-    )
+    learn, test = (encode(rows, task.text_fields, tokenizer, task.max_length) for rows in (splits.train, splits.test))
     bare = without_blocks(model)
 
     def learned(model: nn.Module) -> float:
         train(model, learn, DENSE, evaluate=lambda _: 0.0)
-        return score(task, predict(model, report), report)[task.primary_metric]
+        return score(task, predict(model, test), test)[task.primary_metric]
 
     without = learned(bare)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -66,26 +64,26 @@ def _measure(splits: Splits, sparsities: Sequence[float]) -> dict[str, Any]:
         "task": task.name,
         "metric": task.primary_metric,
         "train": len(learn),
-        "majority": majority(task, splits.train, splits.report),
+        "majority": majority(task, splits.train, splits.test),
         "words": _words(splits, compared=False),
         "words, compared": _words(splits, compared=True),
         "without encoder": without,
         "dense": dense,
         "seconds": wall,
         "cpu seconds": cpu,
-        "pruned": _pruned(model, splits, learn, report, sparsities),
+        "pruned": _pruned(model, splits, learn, test, sparsities),
     }
 
 
 def _words(splits: Splits, *, compared: bool) -> float:
-    return linear_words(splits.task, splits.train, splits.selection, splits.report, compared=compared)[1]
+    return linear_words(splits.task, splits.train, splits.validation, splits.test, compared=compared)[1]
 
 
 # --- pruned ---
 
 
 def _pruned(
-    model: nn.Module, splits: Splits, learn: Encoded, report: Encoded, sparsities: Sequence[float]
+    model: nn.Module, splits: Splits, learn: Encoded, test: Encoded, sparsities: Sequence[float]
 ) -> list[dict[str, Any]]:
     short = learn.first(SHORT_ROWS)
 
@@ -93,7 +91,7 @@ def _pruned(
         model.load_state_dict(start)
         mask = MaskSampler(model, rule, sparsity).draw(candidate)
         train(model, short, SHORT, evaluate=lambda _: 0.0, mask=mask)
-        return score(splits.task, predict(model, report), report)[splits.task.primary_metric]
+        return score(splits.task, predict(model, test), test)[splits.task.primary_metric]
 
     levels = []
     for sparsity in sparsities:

@@ -15,7 +15,7 @@ from randprune_lab.bench.figure import Figure, figure_line
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Voting
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.models import load_model
+from randprune_lab.models.load import load_model
 from randprune_lab.tasks import load_splits
 from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded, encode, training_batches

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from randprune_lab.analysis.record import RunRecord
+from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.rules import describe_rule
 from randprune_lab.search.config import RunConfig
+from randprune_lab.search.units import DATA, DENSE, MODEL
 from randprune_lab.tasks.spec import suffixed
 
 PAPER = "[Li, Gao, Lei and Xu, Findings of EMNLP 2023](https://arxiv.org/abs/2310.13183)"
@@ -21,10 +23,10 @@ model = AutoModelForSequenceClassification.from_pretrained(folder)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 """,
     "sparse": """\
-import randprune_lab as rl
+import randprune_lab as rp
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 {imports}
-weights, mask = rl.load_sparse(f"{{folder}}/model.sparse.safetensors")
+weights, mask = rp.load_sparse(f"{{folder}}/model.sparse.safetensors")
 config = AutoConfig.from_pretrained(folder)
 model = AutoModelForSequenceClassification.from_config(config).eval()
 model.load_state_dict(weights)
@@ -45,7 +47,7 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 ```
 """
 FURTHER = {
-    "dense": "`rl.MaskSet.load` reads the masks in `mask.safetensors`; `rl.MaskCallback` holds them in training.",
+    "dense": "`rp.MaskSet.load` reads the masks in `mask.safetensors`; `rp.MaskCallback` holds them in training.",
     "sparse": "`weights` are dense tensors, bit for bit those that were trained; `mask` says which of them were kept.",
 }
 
@@ -82,8 +84,8 @@ def _method(record: RunRecord, mask: MaskSet) -> str:
     config, unit = record.config, _unit(record)
     layers = f", its first {config.layers} layers" if config.layers else ""
     levels = " → ".join(f"{level:g}" for level in config.levels)
-    data = record.units["data"]
-    reports = ", ".join(str(data[suffixed("report", each)]) for each in record.task.report_sets)
+    data = record.units[DATA]
+    tests = ", ".join(str(data[suffixed("test", each)]) for each in record.task.test_sets)
     return f"""\
 ## Method
 
@@ -95,9 +97,9 @@ trained with.
 | pruned | {_public(config.model)}{layers} |
 | sparsity | {mask.sparsity:.4%} of {mask.size:,} prunable weights removed, {mask.kept:,} kept |
 | levels | {levels} |{_scope(config)}
-| mask rule | {_rule(unit["mask"]["rule"])}, group {config.group} |
+| mask rule | {describe_rule(unit["mask"]["rule"])}, allocation {config.allocation} |
 | candidates at a level | {config.candidates}, early evaluation: {config.early_strategy} |
-| task | {record.task.name}: {data["train"]} train, {data["selection"]} selection, {reports} report examples |
+| task | {record.task.name}: {data["train"]} train, {data["validation"]} validation, {tests} test examples |
 | data fingerprint | {data["fingerprint"][:16]} |
 | protocol | {_protocol(config.protocol)} |"""
 
@@ -112,25 +114,25 @@ def _scope(config: RunConfig) -> str:
 
 def _scores(record: RunRecord) -> str:
     last = len(record.config.levels)
-    names = {"dense": "dense, before pruning"}
-    names |= {f"{method}-level-{last}": _method_name(method) for method in record.methods}
-    columns = [suffixed(record.task.primary_metric, each) for each in record.task.report_sets]
+    names = {DENSE: "dense, before pruning"}
+    names |= {record.level(last, method).name: _method_label(record, method) for method in record.methods}
+    columns = [suffixed(record.task.primary_metric, each) for each in record.task.test_sets]
     rows = [
-        f"| {label} | " + " | ".join(str(record.score(name, each)) for each in record.task.report_sets) + " |"
+        f"| {label} | " + " | ".join(str(record.score(name, each)) for each in record.task.test_sets) + " |"
         for name, label in names.items()
     ]
     differences = [
-        f"- less {row['baseline']}, {row['metric'].replace('_', ' ')}: "
+        f"- minus {row['baseline']}, {row['metric'].replace('_', ' ')}: "
         f"{row['estimate']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
         for row in record.differences()
         if row["level"] == last
     ]
-    heading = f"| report split | {' | '.join(column.replace('_', ' ') for column in columns)} |"
+    heading = f"| test set | {' | '.join(column.replace('_', ' ') for column in columns)} |"
     table = "\n".join([heading, "|---" * (len(columns) + 1) + "|", *rows])
     paired = (
         "\n\nThis model against the baselines, paired by example:\n\n" + "\n".join(differences) if differences else ""
     )
-    return f"## Scores\n\nWith 95 % intervals, over the examples of the report split.\n\n{table}{paired}"
+    return f"## Scores\n\nWith 95 % intervals, over the examples of the test set.\n\n{table}{paired}"
 
 
 def _layers(mask: MaskSet) -> str:
@@ -160,7 +162,7 @@ def _seeds(record: RunRecord) -> str:
 
 def _loading(record: RunRecord, format: str) -> str:
     own = _mean_pooled(record)
-    imports = "import randprune_lab.mean_pooled_bert  # its architecture\n" if own else ""
+    imports = "import randprune_lab.models.mean_pooled_bert  # its architecture\n" if own else ""
     code = LOADING[format].format(imports=imports)
     plain = PLAIN if own and format == "dense" else ""
     return (
@@ -170,7 +172,7 @@ def _loading(record: RunRecord, format: str) -> str:
 
 def _mean_pooled(record: RunRecord) -> bool:
     """Whether the architecture is one of ours, wherever the model came from."""
-    config = record.path / record.units["model"]["path"] / "config.json"
+    config = record.path / record.units[MODEL]["path"] / "config.json"
     return json.loads(config.read_text("utf-8")).get("model_type") == "mean-pooled-bert"
 
 
@@ -178,7 +180,7 @@ def _mean_pooled(record: RunRecord) -> bool:
 
 
 def _unit(record: RunRecord) -> dict[str, Any]:
-    return record.units[record.units["model"]["weights"]]
+    return record.units[record.units[MODEL]["weights"]]
 
 
 def _public(model: str) -> str:
@@ -186,23 +188,15 @@ def _public(model: str) -> str:
     return Path(model).name if Path(model).is_absolute() or Path(model).is_dir() else model
 
 
-def _rule(rule: dict[str, Any]) -> str:
-    settings = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in rule.items() if name != "rule")
-    return f"{rule['rule']}, {settings}" if settings else str(rule["rule"])
-
-
-def _method_name(method: str) -> str:
-    return {
-        "randomized": "**randomized: this model**",
-        "imp": "imp: magnitude masks",
-        "uniform": "uniform: random masks",
-    }[method]
+def _method_label(record: RunRecord, method: str) -> str:
+    known = {"imp": "imp: magnitude masks", "uniform": "uniform: random masks"}
+    return f"**{method}: this model**" if method == record.config.method else known[method]
 
 
 def _protocol(protocol: str) -> str:
     told = {
-        "held-out": "held-out: chosen by the selection split alone; the report split was looked at once, at the end",
-        "published": "published: the last level was chosen by the report split itself, so that its scores are too good",
+        "held-out": "held-out: chosen on the validation set; the test set was used once, at the end",
+        "select-on-test": "select-on-test: the last level was chosen on the test set, so its scores are too high",
     }
     return told[protocol]
 

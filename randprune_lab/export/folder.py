@@ -10,11 +10,12 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from randprune_lab.analysis.record import RunRecord
+from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.export.card import model_card
 from randprune_lab.interop.sparse_file import save_sparse
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.search.units import MODEL
 from randprune_lab.search.winner import winning_mask, winning_weights
 
 Format = Literal["dense", "sparse"]
@@ -48,7 +49,7 @@ def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Pa
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         skipped = shutil.ignore_patterns("*.safetensors") if format == "sparse" else None
-        shutil.copytree(record.path / record.units["model"]["path"], temporary, ignore=skipped)
+        shutil.copytree(record.path / record.units[MODEL]["path"], temporary, ignore=skipped)
         if format == "sparse":
             save_sparse(weights, mask, temporary / SPARSE_FILE)
         else:

@@ -1,4 +1,4 @@
-"""One name for each weight, whatever a model was wrapped in."""
+"""One name for each weight, whatever wraps the model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from randprune_lab.errors import MaskError
 from randprune_lab.masks.mask_set import MaskSet
 
-COMPILED = "_orig_mod"  # what torch.compile puts before the names of a module
-PARALLEL = "module"  # what data parallelism puts before them
+COMPILED = "_orig_mod"  # prefix of names in a model that torch.compile wraps
+PARALLEL = "module"  # prefix of names in a model that data parallelism wraps
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -26,37 +26,41 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def plain(name: str) -> str:
-    """A weight's name as it was before any part of the model was compiled."""
+    """A weight's name without the prefixes of `torch.compile`."""
     return ".".join(part for part in name.split(".") if part != COMPILED)
 
 
 def named_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters of `model` by plain name, tied ones under each of theirs."""
+    """The parameters of `model` by plain name; a tied one is listed under each of its names."""
     return {plain(name): weight for name, weight in unwrapped(model).named_parameters(remove_duplicate=False)}
 
 
 def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: str) -> MaskSet:
-    """The same masks under the plain names of `weights`.
+    """The masks under the plain names of `weights`.
+
+    Args:
+        owner: what the weights belong to, for errors.
 
     Raises:
         MaskError: if the masks remove nothing, or a name or a shape does not fit.
     """
-    found = {}
+    fitting = {}
     for name, kept in mask.items():
-        fit = plain(name)
-        fit = fit if fit in weights else fit.removeprefix(f"{PARALLEL}.")
-        if fit not in weights:
+        weight = plain(name)
+        weight = weight if weight in weights else weight.removeprefix(f"{PARALLEL}.")
+        if weight not in weights:
             raise MaskError(
                 f"mask of {name!r} has no counterpart in {owner}; its names look like "
                 f"{', '.join(map(repr, [*weights][:2])) or 'nothing'}; rename the masks, "
-                "or draw them from the very model that is trained"
+                "or draw them from the model that is trained"
             )
-        if kept.shape != weights[fit].shape:
+        if kept.shape != weights[weight].shape:
             raise MaskError(
-                f"mask of {name!r} has shape {tuple(kept.shape)}, but in {owner} it is {tuple(weights[fit].shape)}"
+                f"mask of {name!r} has shape {tuple(kept.shape)}, but in {owner} it is {tuple(weights[weight].shape)}; "
+                "draw the masks from the model that is trained"
             )
-        found[fit] = kept
-    masks = MaskSet(found)
+        fitting[weight] = kept
+    masks = MaskSet(fitting)
     if masks.kept == masks.size:
         raise MaskError(
             f"the mask set removes none of {masks.size:,} weights in {len(masks)} tensors: {owner} would stay dense; "
@@ -66,7 +70,7 @@ def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: st
 
 
 def leftovers(mask: MaskSet, weights: Mapping[str, Tensor]) -> dict[str, int]:
-    """By name, how many weights that `mask` removes are not zero; names with none are left out."""
+    """The number of weights that `mask` removes but that are not zero, by name; names with none are left out."""
     with torch.no_grad():
         counts = {
             name: int((weights[name].ne(0) & ~kept.to(weights[name].device)).sum()) for name, kept in mask.items()

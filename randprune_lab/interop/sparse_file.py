@@ -1,11 +1,11 @@
-"""Sparse files: of a masked weight only the mask and the kept values are stored, in a valid safetensors file.
+"""Sparse files: safetensors files that store only the mask and the kept values of a masked weight.
 
-    NAME           a weight that no mask removes anything of, as it is
+    NAME           a weight without a mask, unchanged
     NAME:kept      the kept values of a masked weight, in the order of its flattened entries
-    NAME:mask      bytes of its mask: the gaps between kept weights, Huffman-coded (see `files/mask_file.py`)
+    NAME:mask      the bytes of its mask: the gaps between kept weights, Huffman-coded (see `masks/mask_file.py`)
 
-The file's metadata say the shapes of masked weights (`shapes`), which names are one tied weight (`tied`), and the
-SHA-256 of these two and of all stored tensors (`sha256`).
+The metadata contain the shapes of the masked weights (`shapes`), the names that share one tied weight (`tied`), and
+the SHA-256 of these two and of all stored tensors (`sha256`).
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import FileError, MaskError
 from randprune_lab.files import atomic_path, reading
-from randprune_lab.files.mask_file import decode_mask, encode_mask
 from randprune_lab.interop.names import matched, plain, unwrapped
+from randprune_lab.masks.mask_file import decode_mask, encode_mask
 from randprune_lab.masks.mask_set import MaskSet
 
 FORMAT = "randprune-sparse-1"
 KEPT, MASK = ":kept", ":mask"
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""Integers as wide as a weight: through them every bit of it is seen and kept, whatever it means."""
+"""Integer types as wide as a weight: as an integer it keeps every bit, also those of NaN and negative zero."""
 
 
 class SparseModel(NamedTuple):
-    """What a sparse file holds: all weights by name, dense and bit for bit, and the masks of those that were pruned."""
+    """The content of a sparse file: all weights by name, dense and unchanged to the bit, and the masks."""
 
     weights: dict[str, Tensor]
     mask: MaskSet
 
 
 def save_sparse(model: nn.Module | Mapping[str, Tensor], mask: Mapping[str, Tensor], path: str | Path) -> None:
-    """Write the weights of a pruned model, of masked ones only the mask and what it keeps.
+    """Write the weights of a pruned model; for a masked weight, only the mask and the kept values.
 
     An existing file is replaced whole or not at all.
 
@@ -65,7 +65,7 @@ def save_sparse(model: nn.Module | Mapping[str, Tensor], mask: Mapping[str, Tens
             stored[name + KEPT] = _kept(name, weight, kept)
             stored[name + MASK] = torch.from_numpy(encode_mask(kept).copy())
         elif name not in tied:
-            stored[name] = weight.clone()  # what shares memory in another way is written by itself
+            stored[name] = weight.clone()  # weights that share memory in another way are stored separately
     shapes = {name: list(kept.shape) for name, kept in masks.items()}
     metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "tied": json.dumps(tied)}
     metadata["sha256"] = _sha256(stored, metadata)
@@ -76,7 +76,8 @@ def save_sparse(model: nn.Module | Mapping[str, Tensor], mask: Mapping[str, Tens
 def load_sparse(path: str | Path) -> SparseModel:
     """Read what `save_sparse` wrote, on the CPU: `model.load_state_dict(load_sparse(path).weights)`.
 
-    Raises `FileError` if the file is missing, damaged, or something else.
+    Raises:
+        FileError: if the file is missing, damaged, or not a sparse file.
     """
     from safetensors import safe_open
 
@@ -84,7 +85,10 @@ def load_sparse(path: str | Path) -> SparseModel:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise FileError(f"{path} is no sparse file (format {metadata.get('format')!r}, not {FORMAT!r})")
+                raise FileError(
+                    f"{path} is not a sparse file: its format must be {FORMAT!r}, got {metadata.get('format')!r}; "
+                    "write it with save_sparse"
+                )
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if _sha256(stored, metadata) != metadata["sha256"]:
             raise FileError(f"sparse file {path} is damaged: its bits don't match its SHA-256; write it again")
@@ -95,30 +99,30 @@ def load_sparse(path: str | Path) -> SparseModel:
 
 
 def _weights(model: nn.Module | Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """All weights by plain name, and what to call their owner."""
+    """All weights by plain name, and the name of their owner for errors."""
     if isinstance(model, nn.Module):
         model = unwrapped(model)
-        found, owner = model.state_dict(), type(model).__name__
+        weights, owner = model.state_dict(), type(model).__name__
     else:
-        found, owner = dict(model), "the state dict"
-    for name, weight in found.items():
+        weights, owner = dict(model), "the state dict"
+    for name, weight in weights.items():
         if not isinstance(weight, Tensor):
             raise MaskError(
-                f"{name!r} in {owner} is no tensor but a {type(weight).__name__}, which a safetensors file cannot "
-                "hold; leave it out: save_sparse takes a dict of tensors too"
+                f"{name!r} in {owner} must be a tensor to be stored in a safetensors file, got a "
+                f"{type(weight).__name__}; leave it out: save_sparse also takes a dict of tensors"
             )
-    return {plain(name): weight for name, weight in found.items()}, owner
+    return {plain(name): weight for name, weight in weights.items()}, owner
 
 
 def _tied(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, str]:
-    """Of names that are one and the same weight, all but the one that is stored, with that one: a masked one if any."""
+    """The names of tied weights that are not stored, each with the name that is: a masked one if there is any."""
     stored: dict[object, str] = {}
     tied = {}
     for name in sorted(weights, key=lambda name: name not in masks):
         weight = weights[name]
-        place = (weight.device, weight.data_ptr(), weight.dtype, weight.shape, weight.stride())
-        if weight.numel() and stored.setdefault(place, name) != name and name not in masks:
-            tied[name] = stored[place]
+        memory = (weight.device, weight.data_ptr(), weight.dtype, weight.shape, weight.stride())
+        if weight.numel() and stored.setdefault(memory, name) != name and name not in masks:
+            tied[name] = stored[memory]
     return tied
 
 
@@ -126,8 +130,8 @@ def _kept(name: str, weight: Shaped[Tensor, "*shape"], kept: Bool[Tensor, "*shap
     bits = weight.view(BITS[weight.element_size()])
     if wrong := int(bits[~kept].count_nonzero()):
         raise MaskError(
-            f"{wrong:,} weights of {name!r} that the mask removes are not zero (or negative zeros) and would be lost; "
-            "zero them first: mask.apply_(model)"
+            f"{wrong:,} weights of {name!r} that the mask removes are not zero (or are negative zeros) and would be "
+            "lost; zero them first: mask.apply_(model)"
         )
     return bits[kept].view(weight.dtype)
 

@@ -15,7 +15,7 @@ from randprune_lab.masks.scope import prunable
 
 
 class MaskedWeight(nn.Module):
-    """A parametrization: the weight where the mask keeps it, zero elsewhere. The mask is a buffer."""
+    """A parametrization: the weight where the mask keeps it, and zero elsewhere. The mask is a buffer."""
 
     kept: Tensor
 
@@ -27,23 +27,25 @@ class MaskedWeight(nn.Module):
         return weight.masked_fill(~self.kept, 0.0)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """What is assigned to the weight becomes the original; the mask stays in force."""
+        """An assigned weight becomes the original weight; the mask remains."""
         return weight
 
 
 def to_torch_prune(model: nn.Module, mask: Mapping[str, Tensor]) -> None:
     """Put masks on `model` as `torch.nn.utils.prune` does: `weight` becomes `weight_orig` and `weight_mask`.
 
-    Raises `MaskError`, and changes nothing, if the masks don't fit, or a weight is shared by two modules.
+    Raises:
+        MaskError: if the masks do not fit, or two modules share a weight; the model is not changed.
     """
     for module, attribute, kept in _places(model, mask):
         prune.custom_from_mask(module, attribute, kept)
 
 
 def from_torch_prune(model: nn.Module) -> MaskSet:
-    """The masks that `torch.nn.utils.prune` put on `model`, by the names that the weights had before.
+    """The masks that `torch.nn.utils.prune` put on `model`, by the original names of the weights.
 
-    Raises `ScopeError` if there are none.
+    Raises:
+        ScopeError: if there are none.
     """
     masks = {}
     for name, module in unwrapped(model).named_modules():
@@ -55,30 +57,37 @@ def from_torch_prune(model: nn.Module) -> MaskSet:
 def to_parametrize(model: nn.Module, mask: Mapping[str, Tensor]) -> None:
     """Put masks on `model` as parametrizations (`torch.nn.utils.parametrize`), each a `MaskedWeight`.
 
-    Raises `MaskError`, and changes nothing, if the masks don't fit, or a weight is shared by two modules.
+    Raises:
+        MaskError: if the masks do not fit, or two modules share a weight; the model is not changed.
     """
     for module, attribute, kept in _places(model, mask):
         parametrize.register_parametrization(module, attribute, MaskedWeight(kept))
 
 
 def from_parametrize(model: nn.Module) -> MaskSet:
-    """The masks that `to_parametrize` put on `model`, by the names that the weights had before.
+    """The masks that `to_parametrize` put on `model`, by the original names of the weights.
 
-    Raises `ScopeError` if there are none.
+    Raises:
+        ScopeError: if there are none.
     """
     masks = {}
     for name, module in unwrapped(model).named_modules():
         for attribute in _parametrized(module):
-            found = [part.kept for part in _parametrizations(module)[attribute] if isinstance(part, MaskedWeight)]
-            masks[_join(name, attribute)] = torch.stack(found).all(0)
+            layers = [part.kept for part in _parametrizations(module)[attribute] if isinstance(part, MaskedWeight)]
+            masks[_join(name, attribute)] = torch.stack(layers).all(0)
     return _some(masks, model, "to_parametrize")
 
 
 def make_permanent(model: nn.Module) -> MaskSet:
-    """Take off what `to_torch_prune` and `to_parametrize` put on: plain weights under their own names, zeros inside.
+    """Remove what `to_torch_prune` and `to_parametrize` added: pruned weights become plain ones with zeros.
 
-    Gives the masks. Unlike `prune.remove`, it leaves no negative zeros, which are no zero bits in a file.
-    Raises `ScopeError` if there is nothing to take off.
+    Unlike `prune.remove`, it leaves no negative zeros, whose bits are not all zero in a file.
+
+    Returns:
+        The masks.
+
+    Raises:
+        ScopeError: if there is nothing to remove.
     """
     inner = unwrapped(model)
     masks: dict[str, Tensor] = {}
@@ -89,19 +98,19 @@ def make_permanent(model: nn.Module) -> MaskSet:
         for attribute in _parametrized(module):
             masks[_join(name, attribute)] = getattr(module, attribute) != 0
             parametrize.remove_parametrizations(module, attribute)
-    found = _some(masks, model, "torch.nn.utils.prune or to_parametrize")
-    found.apply_(inner)
-    return found
+    removed = _some(masks, model, "torch.nn.utils.prune or to_parametrize")
+    removed.apply_(inner)
+    return removed
 
 
 def mask_from_zeros(
     model: nn.Module | Mapping[str, Tensor], include: Sequence[str] | None = None, exclude: Sequence[str] = ()
 ) -> MaskSet:
-    """The masks that a model's own zeros tell: kept is what is not zero, in every prunable weight.
+    """The masks that a model's zeros define: in every prunable weight, entries that are not zero are kept.
 
     Args:
         model: a model, or its weights by name.
-        include, exclude: shell patterns for the names of weights to look at, as for `MaskSampler`.
+        include, exclude: shell patterns for the names of weights to read, as for `MaskSampler`.
 
     Raises:
         ScopeError: if a pattern matches nothing, or no prunable weight is zero.
@@ -110,8 +119,8 @@ def mask_from_zeros(
     masks = MaskSet({name: weight.detach().ne(0) for name, weight in scope.items()})
     if masks.kept == masks.size:
         raise ScopeError(
-            f"none of {masks.size:,} weights in {len(masks)} tensors is zero, such as in {next(iter(masks))!r}: "
-            "nothing was pruned there; say where zeros are with include=[...]"
+            f"none of {masks.size:,} weights in {len(masks)} tensors, such as {next(iter(masks))!r}, is zero, so "
+            "nothing was pruned there; name the tensors with zeros with include=[...]"
         )
     return masks
 
@@ -120,7 +129,11 @@ def mask_from_zeros(
 
 
 def _places(model: nn.Module, mask: Mapping[str, Tensor]) -> list[tuple[nn.Module, str, Tensor]]:
-    """Module, attribute and mask of each weight. Raises `MaskError` before anything is changed."""
+    """Module, attribute and mask of each weight.
+
+    Raises:
+        MaskError: if the masks do not fit, or two modules share a weight.
+    """
     inner, weights = unwrapped(model), named_weights(model)
     fitting = matched(mask, weights, type(inner).__name__)
     uses: dict[int, list[str]] = {}
@@ -129,8 +142,8 @@ def _places(model: nn.Module, mask: Mapping[str, Tensor]) -> list[tuple[nn.Modul
     for name in fitting:
         if len(tied := uses[id(weights[name])]) > 1:
             raise MaskError(
-                f"{' and '.join(map(repr, tied))} are one weight; PyTorch would untie them and prune {name!r} alone: "
-                "leave it dense, or use MaskCallback, which keeps them tied"
+                f"{' and '.join(map(repr, tied))} are one tied weight, and PyTorch would untie them and prune only "
+                f"{name!r}; leave it dense, or use MaskCallback, which keeps them tied"
             )
     owners = {
         id(weight): (module, attribute)
@@ -148,14 +161,14 @@ def _pruned(module: nn.Module) -> list[str]:
 
 def _parametrized(module: nn.Module) -> list[str]:
     """Attributes of `module` that a `MaskedWeight` masks."""
-    found = _parametrizations(module).items()
-    return [name for name, parts in found if any(isinstance(part, MaskedWeight) for part in parts)]
+    attributes = _parametrizations(module).items()
+    return [name for name, parts in attributes if any(isinstance(part, MaskedWeight) for part in parts)]
 
 
 def _parametrizations(module: nn.Module) -> dict[str, Iterable[nn.Module]]:
-    if not isinstance(found := getattr(module, "parametrizations", None), nn.ModuleDict):
+    if not isinstance(attributes := getattr(module, "parametrizations", None), nn.ModuleDict):
         return {}
-    return {name: parts for name, parts in found.items() if isinstance(parts, parametrize.ParametrizationList)}
+    return {name: parts for name, parts in attributes.items() if isinstance(parts, parametrize.ParametrizationList)}
 
 
 def _join(module: str, attribute: str) -> str:
@@ -165,7 +178,7 @@ def _join(module: str, attribute: str) -> str:
 def _some(masks: dict[str, Tensor], model: nn.Module, source: str) -> MaskSet:
     if not masks:
         raise ScopeError(
-            f"{type(unwrapped(model)).__name__} holds no masks of {source}; if its weights have zeros, "
-            "mask_from_zeros reads these"
+            f"{type(unwrapped(model)).__name__} has no masks of {source}; if its weights have zeros, "
+            "read the masks with mask_from_zeros"
         )
     return MaskSet(masks)

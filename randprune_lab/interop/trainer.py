@@ -1,4 +1,4 @@
-"""Masks that hold in `transformers.Trainer`, and in loops of one's own."""
+"""Enforcing masks in `transformers.Trainer` and in your own training loop."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from randprune_lab.masks.mask_set import MaskSet
 log = logging.getLogger("randprune_lab")
 
 RECORD = "randprune_lab.mask"
-"""Under this name a checkpoint's `trainer_state.json` says which mask was enforced."""
+"""The name in a checkpoint's `trainer_state.json` under which the enforced mask is recorded."""
 
 
 class MaskCallback(TrainerCallback):
     """Keeps the removed weights of a model at exactly zero while it is trained.
 
-    In a Trainer, `Trainer(..., callbacks=[MaskCallback(mask)])` zeroes them before the first step, after every step of
-    the optimizer, and at the end. In a loop of one's own, also with `accelerate`, give the model, and call `enforce`
-    after every `optimizer.step()`. Names are matched through `torch.compile` and data parallelism.
+    In a Trainer, `Trainer(..., callbacks=[MaskCallback(mask)])` zeroes them before the first step, after every
+    optimizer step, and at the end. In your own loop, also with `accelerate`, give the model, and call `enforce` after
+    every `optimizer.step()`. Names match even if `torch.compile` or data parallelism wraps the model.
 
     Args:
         mask: masks by parameter name, True = kept.
-        model: only for a loop of one's own: what is trained, once it is on its device.
+        model: only for your own loop: the model to train, already on its device.
 
     Raises:
         MaskError: if the masks remove nothing, or a name or a shape does not fit the model; if a checkpoint to resume
@@ -42,15 +42,19 @@ class MaskCallback(TrainerCallback):
             self._attach(model)
 
     def enforce(self) -> None:
-        """Set the removed weights to zero. Raises `MaskError` if no model is known yet."""
+        """Set the removed weights to zero.
+
+        Raises:
+            MaskError: if no model is known yet.
+        """
         if self._zero is None:
-            raise MaskError("no model to enforce the mask on; give it: MaskCallback(mask, model)")
+            raise MaskError("there is no model yet to enforce the mask on; give one: MaskCallback(mask, model)")
         self._zero()
 
     # --- what the Trainer calls ---
 
     def on_init_end(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
-        """Complain before anything is trained. A Trainer with `model_init` may have no model yet."""
+        """Check the mask before anything is trained. A Trainer with `model_init` may have no model yet."""
         if model is not None:
             self._fitting(model)
 
@@ -64,7 +68,7 @@ class MaskCallback(TrainerCallback):
         self.enforce()
 
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
-        """The best checkpoint may have been loaded since the last step."""
+        """Enforce the mask again: the best checkpoint may have been loaded since the last step."""
         self._attach(model)
 
     # --- parts ---
@@ -74,7 +78,7 @@ class MaskCallback(TrainerCallback):
         names = {plain(name): name for name, _ in inner.named_parameters(remove_duplicate=False)}
         self._zero = MaskSet({names[name]: kept for name, kept in masks.items()}).enforcer(inner)
         self._zero()
-        log.info("%d tensors are held at a sparsity of %.2f %%", len(masks), 100 * masks.sparsity)
+        log.info("the mask is enforced on %d tensors, sparsity %.2f %%", len(masks), 100 * masks.sparsity)
 
     def _fitting(self, model: nn.Module) -> MaskSet:
         return matched(self.mask, named_weights(model), type(unwrapped(model)).__name__)

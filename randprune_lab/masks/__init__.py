@@ -1,1 +1,47 @@
-"""Masks as mathematics: rules, inclusion curves, sampling, mask sets. No training, no model zoo."""
+"""Masks as mathematics: rules, inclusion curves, sampling, mask sets. No training, no models.
+
+Read the files in this order; each builds on those before it:
+
+1. `reference`: the published procedure, slow and simple. All faster code is tested against it.
+2. `curve`: from weights to scores, a histogram, and an inclusion curve.
+3. `rules`: each rule is one curve. `check` has the laws that a rule of your own must obey.
+4. `scope`: which weights of a model are pruned, and how many each tensor keeps.
+5. `plan`: what all candidates of a group have in common.
+6. `counter_rng` and `pareto`: how one candidate is drawn, with exactly k weights kept.
+7. `sampler`: `MaskSampler`, which brings these together.
+
+Around them: `mask_set` and `mask_file` (masks in memory and on disk), `recipe` (a mask's name), `structured` (blocks,
+and N:M sparsity).
+"""
+
+from randprune_lab.masks.check import check_rule
+from randprune_lab.masks.curve import Histogram, InclusionCurve
+from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.recipe import Recipe
+from randprune_lab.masks.reference import published_mask
+from randprune_lab.masks.rules import RULES, GumbelTopK, Magnitude, Rule, Uniform, Voting, make_rule
+from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.masks.scope import keep_counts, prunable
+from randprune_lab.masks.structured import block_scores, draw_n_of_m, spread_blocks
+
+__all__ = [
+    "RULES",
+    "GumbelTopK",
+    "Histogram",
+    "InclusionCurve",
+    "Magnitude",
+    "MaskSampler",
+    "MaskSet",
+    "Recipe",
+    "Rule",
+    "Uniform",
+    "Voting",
+    "block_scores",
+    "check_rule",
+    "draw_n_of_m",
+    "keep_counts",
+    "make_rule",
+    "prunable",
+    "published_mask",
+    "spread_blocks",
+]

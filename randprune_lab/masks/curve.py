@@ -12,10 +12,13 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int, Int64
+from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
 MANTISSA_BITS = 10
+
+DECIDED = 2**-25
+"""An inclusion probability closer than this to 0 or 1 is rounded to it when a mask is drawn."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Bucketing:
         return pattern
 
     def score(self, buckets: Int64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
-        """A score that stands for each bucket: its middle, or the one value that it holds."""
+        """A score that represents each bucket: its middle, or the only value in it."""
         low, high = buckets << self.shift, ((buckets + 1) << self.shift) - 1
         return self._decode(low) / 2 + self._decode(high) / 2
 
@@ -68,7 +71,7 @@ BUCKETINGS = {
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many weights of a group fall into each bucket; zero weights are counted apart.
+    """The number of weights of a group in each bucket; zero weights are counted separately.
 
     `buckets`, `scores` and `counts` have one entry for each bucket that holds a non-zero weight, in
     ascending order of score.
@@ -88,7 +91,7 @@ class Histogram:
 
     @classmethod
     def from_scores(cls, scores: Float64[np.ndarray, " n"]) -> Histogram:
-        """From scores themselves, one bucket for each distinct score: for teaching and small examples."""
+        """From the scores themselves, one bucket for each distinct score: for teaching and small examples."""
         values, counts = np.unique(np.asarray(scores, dtype=np.float64), return_counts=True)
         zeros = int(counts[values == 0].sum())
         nonzero = values > 0
@@ -105,11 +108,11 @@ class Histogram:
 
 @dataclass(frozen=True)
 class InclusionCurve:
-    """The chance of each weight to be kept, as a function of its score.
+    """The inclusion probability of each weight, as a function of its score.
 
-    `inclusion[b]` is the chance that a weight in bucket b of `histogram` is kept; over all weights these
-    chances sum to `k`. Zero weights are never kept. `deterministic` marks a rule without randomness: inside
-    the bucket where the step falls, the k-th weight itself is the border.
+    `inclusion[b]` is the probability that a weight in bucket b of `histogram` is kept; over all weights these
+    probabilities sum to `k`. Zero weights are never kept. `deterministic` marks a rule without randomness: inside
+    the bucket of the step, the k-th largest score itself is the threshold.
     """
 
     histogram: Histogram
@@ -119,10 +122,16 @@ class InclusionCurve:
 
     @cached_property
     def magnitude(self) -> Float64[np.ndarray, " b"]:
-        """The share of each bucket that is among the k largest scores: 0, 1, and a fraction at the border."""
+        """The fraction of each bucket that is among the k largest scores: 0, 1, or between at the threshold."""
         counts = self.histogram.counts
         above = counts[::-1].cumsum()[::-1] - counts
         return np.clip((self.k - above) / counts, 0.0, 1.0)
+
+    @cached_property
+    def undecided(self) -> Bool[np.ndarray, " b"]:
+        """Which buckets have weights whose inclusion probability is neither 0 nor 1, as it is rounded for a draw."""
+        inside = (self.inclusion > DECIDED) & (self.inclusion < 1 - DECIDED)
+        return inside & (not self.deterministic)
 
     def expected_hamming(self, counts: Int64[np.ndarray, " b"] | None = None) -> float:
         """Expected number of weights in which two independent candidates differ, `Σ 2 q (1 - q)`.

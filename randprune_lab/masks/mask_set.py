@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from randprune_lab.errors import FileError, MaskError
-from randprune_lab.files.mask_file import read_masks, write_masks
+from randprune_lab.masks.mask_file import read_masks, write_masks
 
 
 class MaskSet(Mapping[str, Tensor]):

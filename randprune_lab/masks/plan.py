@@ -1,9 +1,9 @@
-"""What all candidates of a pruning group share: its histogram, its curve, and the weights that chance decides.
+"""What all candidates of a pruning group share: its histogram, its curve, and which of its weights are undecided.
 
-A plan sorts the weights into three by their inclusion probability q: never kept (q = 0), always kept (q = 1), and the
-*band* between, a few per cent. All weights begin on the likelier side, which makes the *base* mask; a band weight
-changes sides with chance min(q, 1 - q). That chance is an integer, the same on every device, and a weight whose chance
-rounds to none is out of the band.
+A plan sorts the weights into three kinds by their inclusion probability q: never kept (q = 0), always kept (q = 1), and
+*undecided* (between, a few per cent). All weights begin on the likelier side, which makes the *base* mask; an undecided
+weight flips with probability min(q, 1 - q). That probability is an integer, the same on every device; a weight whose
+flip probability rounds to 0 is not undecided.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ COUNT_CHUNK = 2**22
 """Weights counted at a time: large, since every count fills a whole histogram."""
 
 CERTAIN = 2**25
-"""Probability 1 on the grid of chances, which are even numbers; lots are odd ones, so none equals a chance."""
+"""Probability 1 as an integer. Probabilities are even, the random numbers compared with them odd: none are equal."""
 
 
 @dataclass(frozen=True)
-class Band:
-    """The weights of one tensor that chance decides, in the order of their flat `position`.
+class Undecided:
+    """The undecided weights of one tensor, in the order of their flat `position`.
 
-    A weight changes sides with chance `abs(chance) / CERTAIN`; the sign tells to which side: positive chances add the
-    weight to the base mask, negative ones remove it.
+    A weight flips with probability `abs(flip) / CERTAIN`. A positive `flip` adds the weight to the base mask, a
+    negative one removes it.
     """
 
     tensor: str
     position: Int[Tensor, " n"]  # int32 where that is enough
-    chance: Int32[Tensor, " n"]
+    flip: Int32[Tensor, " n"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One pruning group: its curve, each tensor's weights in the curve's buckets, and what chance has to decide.
+    """One pruning group: its curve, the number of each tensor's weights in the curve's buckets, and what is undecided.
 
     The base mask keeps `missing` weights fewer than the curve's k (more, if negative).
     """
 
     curve: InclusionCurve
     counts: dict[str, Int64[np.ndarray, " b"]]
-    bands: list[Band]
+    undecided: list[Undecided]
     missing: int
 
 
@@ -78,25 +78,25 @@ def make_plan(
         )
     curve = rule.curve(histogram, k)
     q = _grid(curve)
-    bands = [
+    undecided = [
         _split(tensor, weight, bucketing, histogram.buckets, q, base[tensor]) for tensor, weight in weights.items()
     ]
     missing = k - int(histogram.counts[q > CERTAIN // 2].sum())
     if rule.deterministic:
-        _settle(bands, missing, weights, base)
-        bands, missing = [], 0
+        _decide_threshold(undecided, missing, weights, base)
+        undecided, missing = [], 0
     counts = {tensor: dense[histogram.buckets] for tensor, dense in found.items()}
-    return Plan(curve, counts, bands, missing)
+    return Plan(curve, counts, undecided, missing)
 
 
 def nonzero(mask: Bool[Tensor, " n"] | Bool[np.ndarray, " n"]) -> Int64[Tensor, " m"]:
-    """The indices of the true entries; on the CPU by NumPy, which is several times as fast at it."""
+    """The indices of the true entries; on the CPU by NumPy, which is several times faster."""
     array = as_array(mask) if isinstance(mask, Tensor) else mask
     return torch.from_numpy(np.flatnonzero(array)) if isinstance(array, np.ndarray) else array.nonzero().flatten()
 
 
 def as_array(tensor: Shaped[Tensor, "*s"]) -> Shaped[Tensor, "*s"] | Shaped[np.ndarray, "*s"]:
-    """The tensor; on the CPU the same memory as an array of NumPy, which compares several times as fast."""
+    """The tensor; on the CPU the same memory as a NumPy array, which compares several times faster."""
     return tensor.numpy() if tensor.device.type == "cpu" else tensor
 
 
@@ -124,17 +124,17 @@ def _count(name: str, weight: Float[Tensor, "..."], bucketing: Bucketing) -> Int
         more[: len(counts)] += counts
         counts = more
     if broken := int(counts[bucketing.infinity :].sum()):
-        raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; mend the model before pruning")
+        raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
     return counts.cpu().numpy()
 
 
 def _grid(curve: InclusionCurve) -> Int32[np.ndarray, " b"]:
-    """q of every bucket on the grid of chances."""
+    """q of every bucket as an even integer, in units of 1 / `CERTAIN`."""
     counts = curve.histogram.counts
     q = 2 * np.round(curve.inclusion * (CERTAIN // 2)).astype(np.int32)
     if not counts[q == CERTAIN].sum() <= curve.k <= counts[q > 0].sum():  # what is rounded away is needed to reach k
-        chance = (curve.inclusion > 0) & (curve.inclusion < 1)
-        q[chance] = np.clip(q[chance], 2, CERTAIN - 2)
+        open_ = (curve.inclusion > 0) & (curve.inclusion < 1)
+        q[open_] = np.clip(q[open_], 2, CERTAIN - 2)
     return q
 
 
@@ -145,36 +145,38 @@ def _split(
     buckets: Int64[np.ndarray, " b"],
     q: Int32[np.ndarray, " b"],
     base: Bool[Tensor, " n"],
-) -> Band:
-    """Fill the base mask and gather the band. q ascends, so two buckets bound the band."""
+) -> Undecided:
+    """Fill the base mask and gather the undecided weights. q ascends, so two buckets bound them."""
     flat, keep = weight.reshape(-1), as_array(base)
     low, even, high = np.searchsorted(q, [1, CERTAIN // 2 + 1, CERTAIN])
     edges = np.append(buckets, buckets[-1] + 1 if len(buckets) else 1)[[low, even, high]]
-    least_open, least_likely, least_kept = (edges << bucketing.shift).tolist()
+    least_undecided, least_likely, least_kept = (edges << bucketing.shift).tolist()
     table = np.zeros(edges[2] - edges[0], dtype=np.int32)
     table[buckets[low:even] - edges[0]] = q[low:even]
     table[buckets[even:high] - edges[0]] = q[even:high] - CERTAIN
-    chances = torch.from_numpy(table).to(weight.device)
+    flips = torch.from_numpy(table).to(weight.device)
 
     narrow = torch.int32 if flat.numel() < 2**31 else torch.int64
-    position, chance = [torch.zeros(0, dtype=narrow, device=weight.device)], [chances[:0]]
+    position, flip = [torch.zeros(0, dtype=narrow, device=weight.device)], [flips[:0]]
     for start in range(0, flat.numel(), CHUNK):
         chunk = flat[start : start + CHUNK]
         pattern = as_array(bucketing.pattern(chunk))
         keep[start : start + CHUNK] = pattern >= least_likely
         if len(table):
-            where = nonzero((pattern >= least_open) ^ (pattern >= least_kept))
+            where = nonzero((pattern >= least_undecided) ^ (pattern >= least_kept))
             position.append((where + start).to(narrow))
-            chance.append(chances[(bucketing.bucket(chunk[where]) - int(edges[0])).long()])
-    return Band(name, torch.cat(position), torch.cat(chance))
+            flip.append(flips[(bucketing.bucket(chunk[where]) - int(edges[0])).long()])
+    return Undecided(name, torch.cat(position), torch.cat(flip))
 
 
-def _settle(bands: list[Band], missing: int, weights: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> None:
-    """Decide the border of a rule without randomness: the largest scores, equal ones by tensor and index."""
-    places = [band.position.long() for band in bands]
-    border = [scores(weights[band.tensor].reshape(-1)[place]) for band, place in zip(bands, places, strict=True)]
-    room = missing + sum(int((band.chance < 0).sum()) for band in bands)
-    keep = torch.zeros(sum(map(len, border)), dtype=torch.bool, device=border[0].device)
-    keep[torch.sort(torch.cat(border), descending=True, stable=True).indices[:room]] = True
-    for band, place, part in zip(bands, places, keep.split([*map(len, places)]), strict=True):
-        base[band.tensor][place] = part
+def _decide_threshold(
+    undecided: list[Undecided], missing: int, weights: Mapping[str, Tensor], base: Mapping[str, Tensor]
+) -> None:
+    """Decide a deterministic rule's threshold bucket: the largest scores, equal ones by tensor and index."""
+    places = [part.position.long() for part in undecided]
+    near = [scores(weights[part.tensor].reshape(-1)[place]) for part, place in zip(undecided, places, strict=True)]
+    room = missing + sum(int((part.flip < 0).sum()) for part in undecided)
+    keep = torch.zeros(sum(map(len, near)), dtype=torch.bool, device=near[0].device)
+    keep[torch.sort(torch.cat(near), descending=True, stable=True).indices[:room]] = True
+    for part, place, kept in zip(undecided, places, keep.split([*map(len, places)]), strict=True):
+        base[part.tensor][place] = kept

@@ -1,8 +1,9 @@
-"""A recipe names one candidate: some hundred bytes, from which whoever has the weights rebuilds the mask."""
+"""A recipe names one candidate: a few hundred bytes from which anyone with the weights rebuilds the mask."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,21 +11,24 @@ from typing import Any
 from randprune_lab.errors import FileError
 from randprune_lab.files import write_json
 from randprune_lab.masks.rules import Rule, make_rule
-from randprune_lab.masks.scope import Grouping
+from randprune_lab.masks.scope import Allocation
+
+FORMAT = 2
+"""The number of the format that is written and read."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a mask depends on besides the weights, and a fingerprint of what the weights contribute."""
+    """Everything that a mask depends on except the weights, and a fingerprint of what the weights contribute."""
 
     rule: dict[str, Any]
     sparsity: float
-    group: Grouping | dict[str, int]
+    allocation: Allocation | dict[str, int]
     seed: int
     candidate: int
     include: list[str] | None
     exclude: list[str]
-    literal_below: int
+    reference_below: int
     fingerprint: str
 
     def make_rule(self) -> Rule:
@@ -32,11 +36,18 @@ class Recipe:
         return make_rule(settings.pop("rule"), **settings)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"format": FORMAT, **asdict(self)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        return cls(**values)
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """The recipe that `to_dict` gave. Raises `FileError` if it is of another format."""
+        settings = dict(values)
+        if "fingerprint" in settings and (found := settings.pop("format", 1)) != FORMAT:
+            raise FileError(
+                f"the recipe has format {found}, and this version of randprune_lab reads format {FORMAT}; "
+                "draw the mask again, or use the version that wrote it"
+            )
+        return cls(**settings)
 
     def save(self, path: str | Path) -> None:
         """Write the recipe as JSON."""
@@ -47,6 +58,8 @@ class Recipe:
         """Read what `save` wrote. Raises `FileError` if the file is missing or damaged."""
         try:
             return cls.from_dict(json.loads(Path(path).read_text("utf-8")))
+        except FileError as error:
+            raise FileError(f"cannot read recipe {path}: {error}") from None
         except OSError as error:
             raise FileError(f"cannot read recipe {path}: {error.strerror or error}") from error
         except (ValueError, TypeError) as error:

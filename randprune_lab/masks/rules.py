@@ -1,14 +1,17 @@
 """Mask rules: distributions over the masks that keep k weights of a group.
 
-A rule is its inclusion curve. `Magnitude` is the step, `Uniform` the constant; everything else lies between.
-The curves are limits for large groups; `MaskSampler` runs the literal procedure on small ones.
+A rule is its inclusion curve. `Magnitude` is the step, `Uniform` the constant; everything else is between them.
+The curves are limits for large groups; `MaskSampler` runs the reference procedure on small ones.
+
+A class that derives from `Rule` and has a name is registered by it: searches and recipes find it by that name.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, ClassVar
 
@@ -16,19 +19,37 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.special import betainc, rel_entr
 
-from randprune_lab.errors import ConfigError, check_range, unknown_name
+from randprune_lab.errors import check_range
 from randprune_lab.masks.curve import Histogram, InclusionCurve
+from randprune_lab.registry import Registry, setting
+
+RULES: Registry[Rule] = Registry("rule")
+"""All rules by name; a rule that is defined joins them."""
 
 
+@dataclass(frozen=True)
 class Rule(ABC):
-    """A distribution over masks. Rules are frozen dataclasses: equal settings are equal rules."""
+    """A distribution over masks. Rules are frozen dataclasses: equal settings are equal rules.
+
+    >>> @dataclass(frozen=True)
+    ... class Halfway(Rule):
+    ...     name: ClassVar[str] = "halfway"
+    ...     def inclusion(self, histogram, k):
+    ...         return (Magnitude().inclusion(histogram, k) + Uniform().inclusion(histogram, k)) / 2
+    >>> make_rule("halfway")
+    Halfway()
+    """
 
     name: ClassVar[str]
     deterministic: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        RULES.add(cls)
+
     @abstractmethod
     def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:
-        """The chance of being kept in each bucket of `histogram`, where 0 < k < `histogram.nonzero`."""
+        """The inclusion probability in each bucket of `histogram`, where 0 < k < `histogram.nonzero`."""
 
     def curve(self, histogram: Histogram, k: int) -> InclusionCurve:
         """The inclusion curve of keeping k of the weights in `histogram`, 0 ≤ k ≤ `histogram.nonzero`."""
@@ -39,16 +60,16 @@ class Rule(ABC):
         return InclusionCurve(histogram, q, k, self.deterministic)
 
     def votes(self, n: int, k: int) -> Votes | None:
-        """How the literal procedure draws k of n weights, or None where the curve is exact at any size."""
+        """How the reference procedure draws k of n weights, or None where the curve is exact at any size."""
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        return {"rule": self.name, **asdict(self)}  # type: ignore[call-overload]
+        return {"rule": self.name, **asdict(self)}
 
 
 @dataclass(frozen=True)
 class Votes:
-    """`rounds` successive samples with chances proportional to `score ** power`; the most votes are kept."""
+    """`rounds` successive samples with probabilities proportional to `score ** power`; the most votes are kept."""
 
     rounds: int
     power: float
@@ -56,7 +77,7 @@ class Votes:
 
 @dataclass(frozen=True)
 class Magnitude(Rule):
-    """Keep the k largest magnitudes; equal magnitudes go by the lower index. Without randomness.
+    """Keep the k largest scores. Equal scores go by the lower index; nothing is random.
 
     >>> Magnitude().deterministic
     True
@@ -71,7 +92,7 @@ class Magnitude(Rule):
 
 @dataclass(frozen=True)
 class Uniform(Rule):
-    """Keep any k of the non-zero weights, all subsets alike: random pruning that ignores the weights."""
+    """Keep k of the non-zero weights at random, all subsets equally likely."""
 
     name: ClassVar[str] = "uniform"
 
@@ -81,14 +102,14 @@ class Uniform(Rule):
 
 @dataclass(frozen=True)
 class GumbelTopK(Rule):
-    """Successive sampling without replacement with chances proportional to `score ** (1 / temperature)`.
+    """Sample k weights one after the other, with probabilities proportional to `score ** (1 / temperature)`.
 
-    The same law as `torch.multinomial(p, k, replacement=False)` and as the k largest of
+    The same distribution as `torch.multinomial(p, k, replacement=False)` and as the k largest of
     `log(score) / temperature + Gumbel noise` (Kool et al. 2019). A temperature near 0 is `Magnitude`, a large
     one `Uniform`.
     """
 
-    temperature: float = 0.2
+    temperature: float = setting(0.2, "randomness: near 0 the magnitude mask, large a uniformly random one")
     name: ClassVar[str] = "gumbel"
 
     def __post_init__(self) -> None:
@@ -103,15 +124,15 @@ class GumbelTopK(Rule):
 
 @dataclass(frozen=True)
 class Voting(Rule):
-    """The published rule: many successive samples of k weights vote, and the k most voted are kept.
+    """Let many samples of k weights vote, and keep the k weights with the most votes: the published rule.
 
-    Of a group of N weights, `T = max(1, int((N - k) * sampling_ratio))` samples are drawn with chances
+    In a group of N weights, `T = max(1, int((N - k) * sampling_ratio))` samples are drawn with probabilities
     proportional to `score ** power`; ties among votes are broken at random. A larger sampling ratio means less
     randomness. (Li, Gao, Lei and Xu, Findings of EMNLP 2023, arXiv 2310.13183.)
     """
 
-    sampling_ratio: float = 1e-4
-    power: float = 5.0
+    sampling_ratio: float = setting(1e-4, "rounds of voting for each weight removed; larger is less random")
+    power: float = setting(5.0, "how strongly large scores are preferred: probabilities are score ** power")
     name: ClassVar[str] = "voting"
 
     def __post_init__(self) -> None:
@@ -135,22 +156,28 @@ class Voting(Rule):
 COARSE = 2048
 """Buckets on which the race time is found first; a step or two on all of them then make it exact."""
 
-RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Magnitude, Uniform, GumbelTopK, Voting)}
-
 
 def make_rule(name: str, **settings: Any) -> Rule:
-    """The rule of that name, as a command line or a recorded run says it.
+    """The rule of that name, as a command line or a recorded run gives it.
 
     >>> make_rule("voting", sampling_ratio=3e-4)
     Voting(sampling_ratio=0.0003, power=5.0)
     """
-    if name not in RULES:
-        raise unknown_name("rule", name, RULES)
-    rule = RULES[name]
-    known = [field.name for field in fields(rule)]  # type: ignore[arg-type]
-    if extra := sorted(set(settings) - set(known)):
-        raise ConfigError(f"rule {name!r} has no setting {extra[0]!r}; it has: {', '.join(known) or 'none'}")
-    return rule(**settings)
+    return RULES.make(name, settings)
+
+
+def describe_rule(recorded: Mapping[str, Any]) -> str:
+    """What `Rule.to_dict` recorded, in words.
+
+    >>> describe_rule(Voting().to_dict())
+    'voting, sampling ratio 0.0001, power 5'
+    """
+    settings = [f"{name.replace('_', ' ')} {_plain(value)}" for name, value in recorded.items() if name != "rule"]
+    return ", ".join([str(recorded["rule"]), *settings])
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def successive_inclusion(
@@ -173,7 +200,7 @@ def successive_inclusion(
 
 
 def arrived(log_z: Float64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
-    """`1 - exp(-z)`: the chance that an arrival at rate p has happened by time t, with z = p t."""
+    """`1 - exp(-z)`: the probability that an arrival at rate p has happened by time t, with z = p t."""
     return -np.expm1(-np.exp(np.minimum(log_z, 700.0)))
 
 
@@ -204,9 +231,9 @@ def _race_time(
 def majority_inclusion(
     pi: Float64[np.ndarray, " b"], counts: Int64[np.ndarray, " b"], rounds: int, k: int
 ) -> Float64[np.ndarray, " b"]:
-    """Chance to be among the k most voted, where votes are binomial: `P(V > v) + f P(V = v)`.
+    """Probability to be among the k most voted, where votes are binomial: `P(V > v) + f P(V = v)`.
 
-    v is the number of votes at the border, `sum P(V > v) <= k <= sum P(V >= v)`, and f the share of the
+    v is the number of votes at the threshold, `sum P(V > v) <= k <= sum P(V >= v)`, and f the fraction of the
     weights with v votes for which there is room.
     """
     above = counts[::-1].cumsum()[::-1] - counts
@@ -231,18 +258,18 @@ def majority_inclusion(
 
 
 def votes_above(v: int, rounds: int, pi: Float64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
-    """`P(V > v)` for `V ~ Binomial(rounds, pi)`, pi ascending; computed only where a Chernoff bound leaves it open."""
+    """`P(V > v)` for `V ~ Binomial(rounds, pi)`, pi ascending; computed only where a Chernoff bound does not decide."""
     if v < 0 or v >= rounds:
         return np.full_like(pi, float(v < 0))
     x = (v + 0.5) / rounds
 
-    def settled(i: int) -> bool:
-        chance = pi[i]
-        return bool(rounds * (rel_entr(x, chance) + rel_entr(1 - x, 1 - chance)) > 40.0)
+    def certain(i: int) -> bool:
+        p = pi[i]
+        return bool(rounds * (rel_entr(x, p) + rel_entr(1 - x, 1 - p)) > 40.0)
 
     middle = int(np.searchsorted(pi, x))
-    low = bisect_left(range(middle), True, key=lambda i: not settled(i))
-    high = bisect_left(range(len(pi)), True, lo=middle, key=settled)
+    low = bisect_left(range(middle), True, key=lambda i: not certain(i))
+    high = bisect_left(range(len(pi)), True, lo=middle, key=certain)
     tail = (np.arange(len(pi)) >= middle).astype(np.float64)
     tail[low:high] = betainc(v + 1.0, float(rounds - v), pi[low:high])  # exact also where bdtrc is not
     return tail

@@ -1,6 +1,6 @@
 """MaskSampler: plan once, then draw candidate after candidate, each with exactly k weights.
 
-What candidates share is in `plan.py`, what is drawn for each of them in `lottery.py`.
+What all candidates share is in `plan.py`; what is drawn for each of them is in `pareto.py`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
-from randprune_lab.errors import ConfigError, MaskError
-from randprune_lab.masks import literal
+from randprune_lab.errors import MaskError, check_count
 from randprune_lab.masks.curve import InclusionCurve
-from randprune_lab.masks.lottery import Lottery
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.pareto import ParetoSampler
 from randprune_lab.masks.plan import Plan, make_plan, scores
 from randprune_lab.masks.recipe import Recipe
+from randprune_lab.masks.reference import vote
 from randprune_lab.masks.rules import Rule, Votes
-from randprune_lab.masks.scope import Grouping, keep_counts, prunable
+from randprune_lab.masks.scope import Allocation, keep_counts, prunable
 
-LITERAL_BELOW = 4096
-"""Groups of fewer weights are drawn by the literal procedure: there the inclusion curve is a poor limit."""
+REFERENCE_BELOW = 4096
+"""Smaller groups are drawn by the reference procedure: for them the inclusion curve is inaccurate."""
 
-LITERAL_WORK = 2**24
-"""Random numbers that the literal procedure may take for a group. With more votes the mask is all but settled."""
+REFERENCE_WORK = 2**24
+"""Random numbers that the reference procedure may use for a group. With more votes the mask is almost certain."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Ballot:
-    """A small group, drawn by the literal procedure."""
+class SmallGroup:
+    """A group that is drawn by the reference procedure."""
 
     tensors: list[str]
     scores: Float64[np.ndarray, " n"]  # of the tensors, one after the other
@@ -53,16 +53,17 @@ class Ballot:
 class MaskSampler:
     """Draws masks for a model: `sampler.draw(candidate)` is a pure function of weights, settings and candidate.
 
-    The weights are read at construction; training the model afterwards changes no mask.
+    The weights are read once, at construction; training the model afterwards changes no mask.
 
     Args:
         target: a model, or a dict of weight tensors by name.
         rule: the distribution over masks, such as `Voting(sampling_ratio=1e-4)`.
-        sparsity: share of the weights to remove, in [0, 1). Each group keeps exactly `N - round(sparsity * N)`.
-        seed: together with the candidate number and the tensor's name it makes all random numbers.
-        group: `"tensor"` prunes each tensor by itself, `"global"` all together; `"erk"` and a dict see `keep_counts`.
+        sparsity: fraction of the weights to remove, in [0, 1). Each group keeps exactly `N - round(sparsity * N)`.
+        seed: all random numbers are a function of it, the candidate number and the tensor's name.
+        allocation: how many weights each tensor keeps: `"layerwise"` (each tensor has the sparsity), `"global"` (one
+            threshold for all), `"erk"`, or a dict of counts; see `keep_counts`.
         include, exclude: patterns that choose the weights, see `prunable`.
-        literal_below: groups of fewer weights are drawn by the literal procedure.
+        reference_below: groups with fewer weights are drawn by the reference procedure.
 
     Raises:
         ConfigError: if a setting is out of range.
@@ -81,17 +82,17 @@ class MaskSampler:
         sparsity: float,
         *,
         seed: int = 0,
-        group: Grouping | Mapping[str, int] = "tensor",
+        allocation: Allocation | Mapping[str, int] = "layerwise",
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
-        literal_below: int = LITERAL_BELOW,
+        reference_below: int = REFERENCE_BELOW,
     ):
-        _check_integer("seed", seed)
+        _check_number("seed", seed)
         weights = {name: tensor.detach() for name, tensor in prunable(target, include, exclude).items()}
-        self.rule, self.sparsity, self.seed, self.group = rule, sparsity, seed, group
-        self.include, self.exclude, self.literal_below = include, exclude, literal_below
+        self.rule, self.sparsity, self.seed, self.allocation = rule, sparsity, seed, allocation
+        self.include, self.exclude, self.reference_below = include, exclude, reference_below
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        self._keep = keep_counts(self.shapes, sparsity, group)
+        self._keep = keep_counts(self.shapes, sparsity, allocation)
         self._base = {
             name: torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
             for name, weight in weights.items()
@@ -99,22 +100,22 @@ class MaskSampler:
         self.curves: dict[str, InclusionCurve] = {}
         """The inclusion curve of each group: a tensor's name, or `"global"`."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}
-        self._ballots: dict[str, Ballot] = {}
-        open_: defaultdict[torch.device, list[Plan]] = defaultdict(list)
+        self._small_groups: dict[str, SmallGroup] = {}
+        large: defaultdict[torch.device, list[Plan]] = defaultdict(list)
         for name, k in self._keep.items():
-            part = weights if self.group == "global" else {name: weights[name]}
+            part = weights if allocation == "global" else {name: weights[name]}
             plan = make_plan(name, part, self.rule, k, self._base)
             self.curves[name], self._counts[name] = plan.curve, plan.counts
-            if not any(len(band.chance) for band in plan.bands):
+            if not any(len(part.flip) for part in plan.undecided):
                 continue
             histogram = plan.curve.histogram
             votes = self.rule.votes(histogram.size, k)
-            if votes and histogram.size < self.literal_below and votes.rounds * histogram.size <= LITERAL_WORK:
+            if votes and histogram.size < self.reference_below and votes.rounds * histogram.size <= REFERENCE_WORK:
                 every = torch.cat([*map(scores, part.values())]).cpu().numpy()
-                self._ballots[name] = Ballot([*part], every, votes)
+                self._small_groups[name] = SmallGroup([*part], every, votes)
             else:
-                open_[plan.bands[0].chance.device].append(plan)
-        self._lotteries = [Lottery(plans, self.seed) for plans in open_.values()]
+                large[plan.undecided[0].flip.device].append(plan)
+        self._pareto_samplers = [ParetoSampler(plans, self.seed) for plans in large.values()]
 
     @cached_property
     def size(self) -> int:
@@ -123,50 +124,58 @@ class MaskSampler:
 
     @property
     def kept(self) -> int:
-        """Number of weights that every candidate keeps in all."""
+        """Number of weights that every candidate keeps."""
         return sum(self._keep.values())
 
+    @property
+    def undecided(self) -> int:
+        """Number of weights that some candidates keep and others remove."""
+        return sum(int(curve.histogram.counts[curve.undecided].sum()) for curve in self.curves.values())
+
     def expected_hamming(self) -> Expected:
-        """Expected Hamming distance of two candidates in closed form, in weights; a limit for large groups."""
+        """Expected Hamming distance between two candidates, in weights: a closed form, accurate for large groups."""
         return self._expected(InclusionCurve.expected_hamming)
 
     def expected_distance_to_magnitude(self) -> Expected:
-        """Expected Hamming distance of a candidate to the magnitude mask, likewise."""
+        """Expected Hamming distance between a candidate and the magnitude mask, in weights: a closed form as well."""
         return self._expected(InclusionCurve.expected_distance_to_magnitude)
 
     @torch.no_grad()
     def draw(self, candidate: int) -> MaskSet:
         """Draw one candidate: masks for all tensors, on the device of the weights."""
-        _check_integer("candidate", candidate)
+        _check_number("candidate", candidate)
         flat = {name: base.clone() for name, base in self._base.items()}
-        for lottery in self._lotteries:
-            lottery.draw(candidate, flat)
-        for name in self._ballots:
-            self._draw_by_vote(name, candidate, flat)
+        for large in self._pareto_samplers:
+            large.draw(candidate, flat)
+        for name in self._small_groups:
+            self._draw_small(name, candidate, flat)
         return MaskSet({name: flat[name].view(shape) for name, shape in self.shapes.items()})
 
     def recipe(self, candidate: int) -> Recipe:
-        """What names a candidate: enough for `from_recipe` to rebuild its mask from the same weights."""
-        _check_integer("candidate", candidate)
+        """The recipe of a candidate: with the same weights, `from_recipe` rebuilds its mask."""
+        _check_number("candidate", candidate)
         return Recipe(
             rule=self.rule.to_dict(),
             sparsity=float(self.sparsity),
-            group=dict(self.group) if isinstance(self.group, Mapping) else self.group,
+            allocation=dict(self.allocation) if isinstance(self.allocation, Mapping) else self.allocation,
             seed=int(self.seed),
             candidate=int(candidate),
             include=None if self.include is None else list(self.include),
             exclude=list(self.exclude),
-            literal_below=self.literal_below,
+            reference_below=self.reference_below,
             fingerprint=self.fingerprint,
         )
 
     @classmethod
     def from_recipe(cls, target: nn.Module | Mapping[str, Tensor], recipe: Recipe) -> MaskSampler:
-        """The sampler that a recipe was made by: `.draw(recipe.candidate)` is the mask.
+        """The sampler that made a recipe: its `.draw(recipe.candidate)` is the mask.
 
-        Raises `MaskError`, with both fingerprints, if `target` has other weights.
+        Raises:
+            MaskError: if `target` has other weights; the message has both fingerprints.
         """
-        settings = {name: getattr(recipe, name) for name in ("seed", "group", "include", "exclude", "literal_below")}
+        settings = {
+            name: getattr(recipe, name) for name in ("seed", "allocation", "include", "exclude", "reference_below")
+        }
         sampler = cls(target, recipe.make_rule(), recipe.sparsity, **settings)
         if sampler.fingerprint != recipe.fingerprint:
             raise MaskError(
@@ -177,21 +186,21 @@ class MaskSampler:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all that the weights contribute to a draw: equal fingerprints, equal masks."""
+        """Hash of everything that the weights contribute to a draw: equal fingerprints mean equal masks."""
         digest = hashlib.blake2b(digest_size=16)
         for name, shape in self.shapes.items():
             digest.update(f"{name} {shape}\n".encode())
-        bands = [part for lottery in self._lotteries for part in (lottery.position, lottery.chance)]
-        for part in (*self._base.values(), *bands):
+        undecided = [part for large in self._pareto_samplers for part in (large.position, large.flip)]
+        for part in (*self._base.values(), *undecided):
             digest.update(part.cpu().numpy().data)
-        for ballot in self._ballots.values():
-            digest.update(ballot.scores.data)
+        for small in self._small_groups.values():
+            digest.update(small.scores.data)
         return digest.hexdigest()
 
-    def _draw_by_vote(self, name: str, candidate: int, flat: dict[str, Tensor]) -> None:
-        ballot, k = self._ballots[name], self._keep[name]
-        kept = literal.vote(ballot.scores, k, ballot.votes, seed=self.seed, candidate=candidate, group=name)
-        masks = [flat[tensor] for tensor in ballot.tensors]
+    def _draw_small(self, name: str, candidate: int, flat: dict[str, Tensor]) -> None:
+        small, k = self._small_groups[name], self._keep[name]
+        kept = vote(small.scores, k, small.votes, seed=self.seed, candidate=candidate, group=name)
+        masks = [flat[tensor] for tensor in small.tensors]
         for mask, part in zip(masks, torch.from_numpy(kept).split([*map(len, masks)]), strict=True):
             mask.copy_(part)
 
@@ -204,6 +213,5 @@ class MaskSampler:
         return Expected(sum(per_tensor.values()), per_tensor)
 
 
-def _check_integer(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 2**63:
-        raise ConfigError(f"{name} must be an integer from 0 to 2**63 - 1, got {value!r}")
+def _check_number(name: str, value: int) -> None:
+    check_count(name, value, low=0, high=2**63 - 1)

@@ -6,15 +6,15 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, ScopeError, check_range, listed, no_match
 
-Grouping = Literal["tensor", "global", "erk"]
-GROUPINGS: tuple[Grouping, ...] = ("tensor", "global", "erk")
+Allocation = Literal["layerwise", "global", "erk"]
+ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
 
 
 def prunable(
@@ -89,33 +89,42 @@ def _warn_of_stacks(model: nn.Module, spared: set[str]) -> None:
 
 
 def keep_counts(
-    shapes: Mapping[str, Sequence[int]], sparsity: float, grouping: Grouping | Mapping[str, int]
+    shapes: Mapping[str, Sequence[int]], sparsity: float, allocation: Allocation | Mapping[str, int]
 ) -> dict[str, int]:
-    """Weights to keep, `N - round(sparsity * N)` of each group, by tensor (or `"global"`).
+    """The number of weights to keep, by tensor (or under `"global"`): `N - round(sparsity * N)` of each group.
 
-    Groups: `"tensor"`, each tensor by itself; `"global"`, one group named `"global"` for all; `"erk"`, each
-    tensor by itself with density proportional to `sum(shape) / prod(shape)` (Erdős-Rényi kernel, Evci et
-    al. 2020), which spares small tensors, and the same total as `"global"`; a dict, these counts by tensor, likewise.
+    Args:
+        allocation: `"layerwise"`: each tensor is a group. `"global"`: all tensors are one group, named `"global"`, with
+            one threshold. `"erk"`: each tensor has a density proportional to `sum(shape) / prod(shape)` (Erdős-Rényi
+            kernel, Evci et al. 2020), so that small tensors keep more; the total is that of `"global"`. A dict: the
+            number of weights that each tensor keeps, with the same total.
+
+    Raises:
+        ConfigError: if the sparsity is not in [0, 1), there is no such allocation, or the counts do not fit.
     """
     check_range("sparsity", sparsity, low=0, high=1, high_open=True)
     sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
-    if grouping == "tensor":
+    if allocation == "layerwise":
         return {name: keep_count(size, sparsity) for name, size in sizes.items()}
     total = keep_count(sum(sizes.values()), sparsity)
-    if grouping == "global":
+    if allocation == "global":
         return {"global": total}
-    if grouping == "erk":
+    if allocation == "erk":
         return _erk(shapes, sizes, total)
-    if not isinstance(grouping, Mapping):
-        raise ConfigError(f"group must be one of {', '.join(GROUPINGS)}, or a dict of counts, got {grouping!r}")
-    fits = grouping.keys() == sizes.keys() and all(0 <= grouping[name] <= sizes[name] for name in sizes)
-    if not fits or sum(grouping.values()) != total:
-        raise ConfigError(f"counts must say how many weights of each of {listed(sizes)} are kept, {total} in all")
-    return dict(grouping)
+    if not isinstance(allocation, Mapping):
+        raise ConfigError(
+            f"allocation must be one of {', '.join(ALLOCATIONS)}, or a dict of counts, got {allocation!r}"
+        )
+    fits = allocation.keys() == sizes.keys() and all(0 <= allocation[name] <= sizes[name] for name in sizes)
+    if not fits or sum(allocation.values()) != total:
+        raise ConfigError(
+            f"counts must have the number of weights to keep for each of {listed(sizes)}, {total} in total"
+        )
+    return dict(allocation)
 
 
 def keep_count(size: int, sparsity: float) -> int:
-    """Weights that remain of `size`; as many are removed as `torch.nn.utils.prune` would remove."""
+    """The number of weights to keep of `size`: `torch.nn.utils.prune` removes the same number."""
     return size - round(sparsity * size)
 
 

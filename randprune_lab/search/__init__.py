@@ -1,1 +1,43 @@
-"""Candidates: early evaluation, selection, the iterative schedule, and the run folder that records it all."""
+"""The search: candidates, early evaluation, selection, level by level, recorded in a run folder."""
+
+from randprune_lab.search.config import EXECUTORS, PRESETS, RunConfig
+from randprune_lab.search.executors import Executor, InProcess, OnDask, make_executor
+from randprune_lab.search.folder import read_config, read_journal
+from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal, redraw
+from randprune_lab.search.run import Search
+from randprune_lab.search.selection import Evaluation, Selection
+from randprune_lab.search.strategies import (
+    STRATEGIES,
+    PairedRace,
+    Screened,
+    Strategy,
+    SuccessiveHalving,
+    TrainAll,
+    make_strategy,
+)
+
+__all__ = [
+    "EXECUTORS",
+    "PRESETS",
+    "STRATEGIES",
+    "Evaluation",
+    "Executor",
+    "InProcess",
+    "LearnedAllocation",
+    "LearnedInclusion",
+    "OnDask",
+    "PairedRace",
+    "Proposal",
+    "RunConfig",
+    "Screened",
+    "Search",
+    "Selection",
+    "Strategy",
+    "SuccessiveHalving",
+    "TrainAll",
+    "make_executor",
+    "make_strategy",
+    "read_config",
+    "read_journal",
+    "redraw",
+]

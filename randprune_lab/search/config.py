@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import partial
+from itertools import cycle, islice
 from typing import Any, Literal, get_args
 
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
 from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
-from randprune_lab.masks.scope import GROUPINGS, Grouping
-from randprune_lab.search.drawing import Drawing, LearnedAllocation, LearnedWeights
+from randprune_lab.masks.scope import ALLOCATIONS, Allocation
+from randprune_lab.registry import Registry, settings_of
+from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal
 from randprune_lab.search.selection import Score
 from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make_strategy
+from randprune_lab.search.units import DENSE
+from randprune_lab.tasks.custom_data import CustomData, LabelKind
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
-from randprune_lab.tasks.own_data import LabelKind, OwnData
-from randprune_lab.training.activations import CALIBRATION, activation_scores
 from randprune_lab.training.config import Distillation, TrainingConfig
 from randprune_lab.training.data import Encoded
+from randprune_lab.training.wanda import CALIBRATION, wanda_scores
 
-Criterion = Literal["magnitude", "activation"]
-Learn = Literal["nothing", "allocation", "weights"]
-Protocol = Literal["held-out", "published"]
+Criterion = Literal["magnitude", "wanda"]
+Learn = Literal["nothing", "allocation", "inclusion"]
+Protocol = Literal["held-out", "select-on-test"]
+BASELINES: dict[str, Rule] = {"imp": Magnitude(), "uniform": Uniform()}
+"""The rules of the methods that a run may do beside its own, by name."""
 
 EXECUTORS = ("in-process", "dask")
 
-OWN_DATA = ("data", "report_data", "text_columns", "label_column", "label_kind")
-"""The settings that describe data of one's own."""
+CUSTOM_DATA = ("data", "test_data", "text_columns", "label_column", "label_kind")
+"""The settings that describe custom data."""
 GENERATED = ("difficulty", "label_noise", "data_seed")
 """The settings that describe generated data."""
-DENSE = (
-    *("task", "glue_dir", *OWN_DATA, *GENERATED, "max_length", "train_size", "selection_size", "report_size"),
+DENSE_SETTINGS = (
+    *("task", "glue_dir", *CUSTOM_DATA, *GENERATED, "max_length", "train_size", "validation_size", "test_size"),
     *("model", "layers", "dense_epochs", "dense_learning_rate", "batch_size", "evaluate_every", "seed"),
 )
 """The settings that the data and the dense model depend on."""
@@ -42,7 +47,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "task": "mini-sst2",
         "model": "tiny",
         "train_size": 1280,
-        "selection_size": 400,
+        "validation_size": 400,
         "sampling_ratios": (1.8e-3, 3.6e-3, 2.9e-3, 1.1e-2),
         "dense_epochs": 12,
         "dense_learning_rate": 1e-3,
@@ -52,117 +57,214 @@ PRESETS: dict[str, dict[str, Any]] = {
         "evaluate_every": 20,
     },
 }
-"""Settings that go together, by name: a beginning, on which single settings can be put."""
+"""Settings that go together, by name; single settings can be given on top of them."""
+
+_NAMES: dict[str, Sequence[str] | Registry[Any]] = {
+    "rule": RULES,
+    "criterion": get_args(Criterion),
+    "allocation": ALLOCATIONS,
+    "early_strategy": STRATEGIES,
+    "learn": get_args(Learn),
+    "protocol": get_args(Protocol),
+}
+"""What some settings may be."""
+
+_OPTIONS: dict[str, dict[str, str]] = {
+    "voting": {"sampling_ratio": "sampling_ratios", "power": "power"},
+    "gumbel": {"temperature": "temperature"},
+    "halving": {"budget": "early_budget"},
+    "race": {"error_rate": "race_error_rate"},
+}
+"""The settings of rules and strategies that have an option of their own, and that option."""
+
+DATA, MODEL, MASKS, EARLY, TRAINING, DISTILLATION, EVALUATION = GROUPS = (
+    *("Data", "Model", "Masks", "Early evaluation", "Training", "Distillation", "Evaluation"),
+)
+"""Headings for the settings."""
 
 
-def _option(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def _option(group: str, default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help, "group": group})
+
+
+def _settings(group: str, help: str) -> Any:
+    return field(default_factory=dict, metadata={"help": help, "group": group})
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """Everything that decides the result of a run, and nothing else."""
 
-    task: str = _option("rotten_tomatoes", "what is learned; `randprune tasks` lists them")
-    glue_dir: str | None = _option(None, "folder with GLUE's TSV files; without it GLUE tasks come from the hub")
+    task: str = _option(DATA, "rotten_tomatoes", "task to train on; `randprune tasks` lists them")
+    glue_dir: str | None = _option(DATA, None, "folder with GLUE's TSV files; without it GLUE tasks come from the hub")
     data: str | None = _option(
-        None, "data of one's own instead of a task: a CSV, TSV, JSONL or Parquet file, or a folder saved by datasets"
+        DATA, None, "custom data instead of a task: a CSV, TSV, JSONL or Parquet file, or a folder saved by datasets"
     )
-    report_data: str | None = _option(None, "its report set, likewise; without it, held out of the data")
-    text_columns: tuple[str, ...] = _option(("text",), "the columns of its texts, one or two")
-    label_column: str = _option("label", "the column of its labels")
-    label_kind: LabelKind = _option("class", "class: the labels are classes; score: they are numbers (regression)")
-    difficulty: int = _option(1, "of mini-GLUE: how hard the sentences are, 0 to 2")
-    label_noise: float = _option(0.0, "of mini-GLUE: share of the train labels that are wrong")
-    data_seed: int = _option(0, "of mini-GLUE: seed of the generated rows")
-    max_length: int | None = _option(None, "tokens of an input, the rest is cut off; without it, the task's length")
-    train_size: int | None = _option(None, "use only so many training examples; of mini-GLUE any number can be had")
-    selection_size: int | None = _option(None, "use only so many examples of the selection split")
-    report_size: int | None = _option(None, "use only so many examples of each report set")
-    model: str = _option("minilm", "what is pruned: `randprune models`, a hub id or a local folder")
-    layers: int | None = _option(None, "keep only the model's first layers")
+    test_data: str | None = _option(
+        DATA, None, "test set for custom data, in the same formats; without it, a fifth of the data is held out"
+    )
+    text_columns: tuple[str, ...] = _option(DATA, ("text",), "columns of the texts in custom data, one or two")
+    label_column: str = _option(DATA, "label", "column of the labels in custom data")
+    label_kind: LabelKind = _option(
+        DATA, "class", "kind of the labels in custom data: class, or score (numbers; regression)"
+    )
+    difficulty: int = _option(DATA, 1, "difficulty of a mini-GLUE task, 0 to 2")
+    label_noise: float = _option(DATA, 0.0, "fraction of wrong train labels in a mini-GLUE task")
+    data_seed: int = _option(DATA, 0, "seed of the generated examples of a mini-GLUE task")
+    max_length: int | None = _option(
+        DATA, None, "maximum length of an input in tokens; without it, the maximum length set for the task"
+    )
+    train_size: int | None = _option(
+        DATA, None, "number of training examples (mini-GLUE can generate any number); without it, all"
+    )
+    validation_size: int | None = _option(DATA, None, "number of validation examples; without it, all")
+    test_size: int | None = _option(DATA, None, "number of examples of each test set; without it, all")
+    model: str = _option(MODEL, "minilm", "model to prune: a name from `randprune models`, a hub id or a local folder")
+    layers: int | None = _option(MODEL, None, "number of the model's layers to use, from the first; without it, all")
     include: tuple[str, ...] = _option(
-        (), "patterns of the weights to prune, such as '*.attention.*.weight'; without it, every matrix in the blocks"
+        MASKS,
+        (),
+        "name patterns of the weights to prune, such as '*.attention.*.weight'; without it, every matrix in the blocks",
     )
-    exclude: tuple[str, ...] = _option((), "patterns of weights to leave dense after all")
-    levels: tuple[float, ...] = _option((0.54, 0.83, 0.92, 0.9375), "sparsities, pruned to one after the other")
-    rule: str = _option("voting", "mask rule of the candidates: voting, gumbel, uniform, magnitude")
+    exclude: tuple[str, ...] = _option(MASKS, (), "name patterns of weights that stay dense")
+    levels: tuple[float, ...] = _option(
+        MASKS,
+        (0.54, 0.83, 0.92, 0.9375),
+        "sparsity of each level, in increasing order (0.9375: 16 times fewer weights)",
+    )
+    rule: str = _option(
+        MASKS,
+        "voting",
+        "mask rule of the candidates: voting (the published one), gumbel, uniform, magnitude, or one of your own",
+    )
+    rule_settings: Mapping[str, Any] = _settings(
+        MASKS,
+        "settings of a mask rule of your own; a setting with several values gives candidate after candidate "
+        "the next value",
+    )
     criterion: Criterion = _option(
-        "magnitude", "what rules go by: magnitude, or activation (magnitude times the norm of what it is multiplied by)"
+        MASKS,
+        "magnitude",
+        "importance score of a weight: magnitude (|weight|), or wanda (|weight| times the norm of its input)",
     )
     sampling_ratios: tuple[float, ...] = _option(
-        (5e-5, 1e-4, 8e-5, 3e-4), "sampling ratios of the voting rule; candidates take them in turn"
+        MASKS,
+        (5e-5, 1e-4, 8e-5, 3e-4),
+        "sampling ratios of the voting rule, larger is less random; candidates use them cyclically",
     )
-    power: float = _option(5.0, "power of the voting rule")
-    temperature: float = _option(0.2, "temperature of the gumbel rule")
-    group: Grouping = _option("tensor", "what is pruned to the same sparsity: tensor, global, erk")
-    candidates: int = _option(8, "masks drawn and evaluated early at each level")
-    screen: int | None = _option(None, "draw so many masks, and let the best untrained ones be the candidates")
-    early_strategy: str = _option("published", "how candidates are evaluated early: published, halving, race")
-    early_score: Score = _option("metric", "what a candidate is judged by: metric (the task's) or log-loss")
-    early_budget: float = _option(1 / 3, "of halving: steps to spend, as a share of those of all candidates")
-    race_error_rate: float = _option(0.05, "of race: chance that the best candidate is dropped on the way")
+    power: float = _option(
+        MASKS, 5.0, "power of the voting rule: weights are sampled with probability proportional to score ** power"
+    )
+    temperature: float = _option(MASKS, 0.2, "temperature of the gumbel rule; larger is more random")
+    allocation: Allocation = _option(
+        MASKS,
+        "layerwise",
+        "how sparsity is divided among the matrices: layerwise (each the same), global (one "
+        "threshold for all), erk (small matrices keep more)",
+    )
+    candidates: int = _option(EARLY, 8, "number of masks that are evaluated early at each level")
+    screen: int | None = _option(
+        EARLY, None, "number of masks to draw and score without training; the best become the candidates"
+    )
+    early_strategy: str = _option(
+        EARLY,
+        "full",
+        "how candidates are compared: full (each gets the whole early evaluation), halving (the worse "
+        "half is dropped again and again), race (a candidate is dropped when it is significantly worse), or a strategy "
+        "of your own",
+    )
+    early_settings: Mapping[str, Any] = _settings(EARLY, "settings of an early-evaluation strategy of your own")
+    early_score: Score = _option(
+        EARLY, "metric", "score that compares candidates: metric (the task's metric) or log-loss"
+    )
+    early_budget: float = _option(
+        EARLY, 1 / 3, "step budget of the halving strategy, as a fraction of the steps that full would take"
+    )
+    race_error_rate: float = _option(
+        EARLY, 0.05, "probability that the race strategy drops the best candidate, at most"
+    )
+    early_epochs: int = _option(EARLY, 1, "number of epochs of an early evaluation")
+    early_rate: float = _option(EARLY, 4.0, "learning rate of an early evaluation, as a multiple of --learning-rate")
+    early_last: int = _option(EARLY, 10, "an early score is the mean of the last N evaluations")
     learn: Learn = _option(
-        "nothing", "what candidates learn from those before: nothing, allocation (of weights to tensors), weights"
+        EARLY,
+        "nothing",
+        "what later candidates adapt to the best earlier ones: nothing, allocation (how many weights "
+        "each matrix keeps), inclusion (each weight's probability to be kept)",
     )
-    generations: int = _option(1, "the candidates come in so many generations, each of which may learn")
-    learn_rate: float = _option(0.5, "how much of what a generation taught replaces what was held before, 0 to 1")
-    allocation_spread: float = _option(0.5, "of learning the allocation: spread of its log-odds at the beginning")
+    generations: int = _option(
+        EARLY, 1, "number of groups that a level's candidates come in; with --learn, each learns from those before"
+    )
+    learn_rate: float = _option(EARLY, 0.5, "update rate of what is learned after a generation, 0 (none) to 1 (all)")
+    allocation_spread: float = _option(
+        EARLY,
+        0.5,
+        "with --learn allocation: standard deviation of the log-odds of keeping a weight, between matrices, "
+        "in the first generation",
+    )
     noise_seeds: int = _option(
-        0, "train the first masks of a level early again with so many other seeds, to split a score into mask and seed"
+        EARLY,
+        0,
+        "number of other training seeds to train a level's first masks with again, which shows how much of "
+        "an early score is due to the mask",
     )
-    early_epochs: int = _option(1, "epochs of an early evaluation")
-    early_rate: float = _option(4.0, "learning rate of an early evaluation, as a multiple of the normal one")
-    early_last: int = _option(10, "an early score is the mean of so many last evaluations")
-    evaluate_every: int = _option(50, "training steps between two evaluations")
-    baselines: tuple[str, ...] = _option(("imp", "uniform"), "also prune by these, with one mask a level: imp, uniform")
-    dense_epochs: int = _option(2, "epochs of the dense fine-tuning before any pruning")
-    dense_learning_rate: float = _option(1e-4, "its learning rate")
-    epochs: int = _option(2, "epochs of training at each level, with the chosen mask (published: 10)")
-    learning_rate: float = _option(5e-5, "its learning rate")
-    batch_size: int = _option(32, "examples a step (published: 64)")
-    distill_labels: float = _option(0.0, "weight of the true labels in the loss of a pruned model")
-    distill_logits: float = _option(1.0, "weight of the dense model's softened answers in it")
-    distill_attention: float = _option(0.0, "weight of its attention maps in it")
-    distill_hidden: float = _option(0.0, "weight of its hidden states in it")
-    distill_temperature: float = _option(1.0, "temperature that softens the dense model's answers")
+    dense_epochs: int = _option(TRAINING, 2, "number of epochs of fine-tuning before any pruning")
+    dense_learning_rate: float = _option(TRAINING, 1e-4, "learning rate of the fine-tuning before any pruning")
+    epochs: int = _option(TRAINING, 2, "number of epochs with the chosen mask at each level (the paper: 10)")
+    learning_rate: float = _option(TRAINING, 5e-5, "learning rate with the chosen mask")
+    batch_size: int = _option(TRAINING, 32, "number of examples in a training step (the paper: 64)")
+    seed: int = _option(TRAINING, 0, "seed of masks, batches, dropout and the classification head")
+    distill_labels: float = _option(DISTILLATION, 0.0, "weight of the true labels in the loss of a pruned model")
+    distill_logits: float = _option(DISTILLATION, 1.0, "weight of the dense model's softened predictions in the loss")
+    distill_attention: float = _option(DISTILLATION, 0.0, "weight of the dense model's attention maps in the loss")
+    distill_hidden: float = _option(DISTILLATION, 0.0, "weight of the dense model's hidden states in the loss")
+    distill_temperature: float = _option(DISTILLATION, 1.0, "temperature that softens the dense model's predictions")
+    evaluate_every: int = _option(EVALUATION, 50, "number of training steps between two evaluations")
+    baselines: tuple[str, ...] = _option(
+        EVALUATION,
+        ("imp", "uniform"),
+        "other methods to run for comparison, with one mask a level: imp (iterative "
+        "magnitude pruning without rewinding), uniform (random masks)",
+    )
     protocol: Protocol = _option(
-        "held-out", "held-out: the report split is looked at once, at the end; published: it also selects"
+        EVALUATION,
+        "held-out",
+        "who chooses: held-out (the validation set; the test set is used once, at the end), or "
+        "select-on-test (the test set chooses at the last level, as published)",
     )
-    seed: int = _option(0, "seed of masks, batches, dropout and the classification head")
+    method: str = _option(EVALUATION, "search", "name of this run's method in its records and tables")
 
     def __post_init__(self) -> None:
         if not self.levels:
-            raise ConfigError("levels must name at least one sparsity")
+            raise ConfigError("levels must have at least one sparsity, got none")
         for level in self.levels:
             check_range("sparsity", level, low=0, high=1, high_open=True)
         if list(self.levels) != sorted(set(self.levels)):
-            raise ConfigError(f"levels must rise, got {' '.join(f'{level:g}' for level in self.levels)}")
+            raise ConfigError(f"levels must be increasing, got {' '.join(f'{level:g}' for level in self.levels)}")
         for name in ("include", "exclude"):
             _check_patterns(name, getattr(self, name))
-        if self.rule not in RULES:
-            raise unknown_name("rule", self.rule, RULES)
-        if self.group not in GROUPINGS:
-            raise ConfigError(f"group must be one of {', '.join(GROUPINGS)}, got {self.group!r}")
-        if self.criterion not in get_args(Criterion):
-            raise ConfigError(f"criterion must be one of {', '.join(get_args(Criterion))}, got {self.criterion!r}")
-        if self.protocol not in ("held-out", "published"):
-            raise ConfigError(f"protocol must be held-out or published, got {self.protocol!r}")
-        if self.early_strategy not in STRATEGIES or self.early_strategy == Screened.name:
-            raise unknown_name("early_strategy", self.early_strategy, [n for n in STRATEGIES if n != Screened.name])
+        for name, known in _NAMES.items():
+            if (value := getattr(self, name)) not in known:
+                raise known.unknown(value) if isinstance(known, Registry) else unknown_name(name, str(value), known)
+        if self.early_strategy == Screened.name:
+            raise ConfigError(
+                f"early_strategy {Screened.name!r} is what screen (--screen) chooses; give screen instead"
+            )
         if self.screen is not None:
             check_count("screen", self.screen)
             if self.screen < self.candidates:
-                raise ConfigError(f"screen must be at least {self.candidates}, the candidates, got {self.screen}")
+                raise ConfigError(
+                    f"screen must be at least the number of candidates, {self.candidates}, got {self.screen}"
+                )
         if not self.sampling_ratios:
-            raise ConfigError("sampling_ratios must name at least one ratio")
+            raise ConfigError("sampling_ratios must have at least one ratio, got none")
         self._check_learning()
-        for name in ("candidates", "early_last", "max_length", "train_size", "selection_size", "report_size", "layers"):
+        for name in ("candidates", "early_last", "max_length", "train_size", "validation_size", "test_size", "layers"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         check_range("early_rate", self.early_rate, low=0, low_open=True)
-        check_count("seed", self.seed, low=0)
-        check_range("seed", self.seed, low=0, high=2**62)
+        check_count("seed", self.seed, low=0, high=2**62)
+        check_method_name(self.method)
         self._check_data()
         (
             self.methods(),
@@ -172,10 +274,11 @@ class RunConfig:
         )  # check the rest
 
     def _check_learning(self) -> None:
-        if self.learn not in get_args(Learn):
-            raise ConfigError(f"learn must be one of {', '.join(get_args(Learn))}, got {self.learn!r}")
-        if self.learn == "allocation" and self.group != "tensor":
-            raise ConfigError(f"what learns the allocation sets it itself; leave group out, got {self.group!r}")
+        if self.learn == "allocation" and self.allocation != "layerwise":
+            raise ConfigError(
+                f"learn='allocation' chooses the number of weights that each tensor keeps; leave allocation out, "
+                f"got {self.allocation!r}"
+            )
         check_count("generations", self.generations)
         check_count("noise_seeds", self.noise_seeds, low=0)
         if self.noise_seeds == 1:
@@ -189,37 +292,37 @@ class RunConfig:
                 raise ConfigError(f"{name} must be a multiple of the {self.generations} generations, got {size}")
 
     def _check_data(self) -> None:
-        """Data of one's own exclude what belongs to a task, and the other way round."""
+        """Custom data exclude what belongs to a task, and the other way round."""
         excluded: tuple[str, ...] = ("task", "glue_dir")
         if self.data is None:
-            excluded = OWN_DATA[1:]
-        defaults = {field.name: field.default for field in fields(self)}
+            excluded = CUSTOM_DATA[1:]
+        defaults = {each.name: default_of(each) for each in fields(self)}
         for name in excluded:
             value = getattr(self, name)
             if value != defaults[name] and self.data is None:
-                raise ConfigError(f"{name} {value!r} describes data of one's own; give data too, or leave {name} out")
+                raise ConfigError(f"{name} {value!r} describes custom data; give data too, or leave {name} out")
             if value != defaults[name]:
                 raise ConfigError(f"{name} {value!r} and data {self.data!r} exclude each other; leave one of them out")
         for name in GENERATED if self.task not in GENERATORS else ():
             if (value := getattr(self, name)) != defaults[name]:
                 raise ConfigError(f"{name} {value!r} is for the tasks of mini-GLUE; leave it out, or choose one")
-        _ = self.own_data, self.mini_glue, self.strategy()  # check the rest
+        _ = self.custom_data, self.mini_glue, self.strategy()  # check the rest
 
     @property
     def mini_glue(self) -> MiniGlue | None:
         """The rows to generate, where the task is one of mini-GLUE."""
         if self.task not in GENERATORS:
             return None
-        sizes = {"train": self.train_size, "selection": self.selection_size}
+        sizes = {"train": self.train_size, "validation": self.validation_size}
         given = {role: size for role, size in sizes.items() if size is not None}
         return MiniGlue(self.task, self.difficulty, self.label_noise, self.data_seed, **given)
 
     @property
-    def own_data(self) -> OwnData | None:
-        """The data of one's own that take the place of a task."""
+    def custom_data(self) -> CustomData | None:
+        """The data that replace a task."""
         if self.data is None:
             return None
-        return OwnData(self.data, self.text_columns, self.label_column, self.label_kind, self.report_data)
+        return CustomData(self.data, self.text_columns, self.label_column, self.label_kind, self.test_data)
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -237,52 +340,63 @@ class RunConfig:
         )
 
     def methods(self) -> list[Method]:
-        """The randomized search and its baselines."""
-        settings: dict[str, list[dict[str, float]]] = {
-            "voting": [{"sampling_ratio": ratio, "power": self.power} for ratio in self.sampling_ratios],
-            "gumbel": [{"temperature": self.temperature}],
-        }
-        rules = tuple(make_rule(self.rule, **setting) for setting in settings.get(self.rule, [{}]))
-        known = {"imp": Magnitude(), "uniform": Uniform()}
+        """The search and its baselines."""
         for name in self.baselines:
-            if name not in known:
-                raise unknown_name("baseline", name, known)
-        if len(set(self.baselines)) < len(self.baselines):
-            raise ConfigError(f"baselines must differ, got {' '.join(self.baselines)}")
+            if name not in BASELINES:
+                raise unknown_name("baseline", name, BASELINES)
+        names = [self.method, *self.baselines]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"method and baselines must have different names, got {' '.join(names)}")
+        settings = self._own_settings(self.rule, self.rule_settings, "rule_settings")
+        rules = tuple(make_rule(self.rule, **each) for each in _cycled(settings))
         return [
-            Method("randomized", rules, self.screen or self.candidates),
-            *(Method(name, (known[name],), 1) for name in self.baselines),
+            Method(self.method, rules, self.screen or self.candidates),
+            *(Method(name, (BASELINES[name],), 1) for name in self.baselines),
         ]
 
     def strategy(self) -> Strategy:
-        """How the candidates of a generation are judged."""
-        own: dict[str, dict[str, Any]] = {
-            "halving": {"budget": self.early_budget},
-            "race": {"error_rate": self.race_error_rate},
-        }
-        settings = {"score": self.early_score, "last": self.early_last, **own.get(self.early_strategy, {})}
+        """How the candidates of a generation are compared."""
+        scored = {"score": self.early_score, "last": self.early_last}
+        known = settings_of(STRATEGIES[self.early_strategy])
+        settings = {name: value for name, value in scored.items() if name in known}
+        settings |= self._own_settings(self.early_strategy, self.early_settings, "early_settings")
         strategy = make_strategy(self.early_strategy, **settings)
         return Screened(keep=self.candidates // self.generations, then=strategy) if self.screen else strategy
 
-    def drawing(self, method: Method, level: int, seed: int, train: Encoded | None = None) -> Drawing:
-        """Where the masks of a method at a level come from; the levels count from 1.
+    def _own_settings(self, name: str, given: Mapping[str, Any], field_name: str) -> dict[str, Any]:
+        """The settings of a rule or strategy: those with an option of their own, and the given ones."""
+        options = _OPTIONS.get(name, {})
+        for setting in given:
+            if setting in options:
+                raise ConfigError(
+                    f"{field_name} has {setting!r}, which is a setting of its own: give {options[setting]}"
+                )
+        return {setting: getattr(self, option) for setting, option in options.items()} | dict(given)
+
+    def proposal(self, method: Method, level: int, seed: int, train: Encoded | None = None) -> Proposal:
+        """The distribution that a method's masks at a level are drawn from; levels count from 1.
 
         Args:
-            train: what is trained on; only criterion activation needs it.
+            train: the train set; only criterion wanda needs it.
         """
-        group, size = self.group, max(1, method.candidates // self.generations)
-        made: Callable[..., Drawing] = Drawing
+        size = max(1, method.candidates // self.generations)
+        made: Callable[..., Proposal] = Proposal
         if method.candidates > 1 and self.learn == "allocation":
             made = partial(LearnedAllocation, spread=self.allocation_spread)
-        elif method.candidates > 1 and self.learn == "weights":
-            made = LearnedWeights
+        elif method.candidates > 1 and self.learn == "inclusion":
+            made = LearnedInclusion
         scores = None
-        if self.criterion == "activation":
+        if self.criterion == "wanda":
             if train is None:
-                raise ConfigError("criterion activation needs the train split, to run the model on")
-            scores = partial(activation_scores, data=train.first(CALIBRATION), **self.scope)
+                raise ConfigError("criterion wanda needs the train set, to run the model on")
+            scores = partial(wanda_scores, data=train.first(CALIBRATION), **self.scope)
         settings: dict[str, Any] = {"rate": self.learn_rate, "scores": scores, **self.scope}
-        return made(method.rules, self.levels[level - 1], seed, group, size, **settings)
+        return made(method.rules, self.levels[level - 1], seed, self.allocation, size, **settings)
+
+    @property
+    def classes(self) -> tuple[type[Any], ...]:
+        """The classes of the rule and the strategy."""
+        return RULES[self.rule], STRATEGIES[self.early_strategy]
 
     def dense_training(self) -> TrainingConfig:
         return self._training(
@@ -318,14 +432,50 @@ class RunConfig:
         return cls(**PRESETS[name] | settings)
 
     def to_dict(self) -> dict[str, Any]:
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """The settings as plain JSON."""
+        return {key: _listed(value) for key, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> RunConfig:
-        settings: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-        }
-        return cls(**settings)
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """The settings that `to_dict` gave."""
+        return cls(**{key: _tupled(value) for key, value in values.items()})
+
+
+def default_of(setting: Any) -> Any:
+    """The default of a field of `RunConfig`."""
+    return setting.default if setting.default_factory is MISSING else setting.default_factory()
+
+
+def check_method_name(name: str) -> None:
+    """Raise `ConfigError` unless a method may be called so: in the names of units, files and columns."""
+    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or name == DENSE:
+        raise ConfigError(f"the name of a method must be letters, digits, - and _, and not {DENSE!r}, got {name!r}")
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _listed(each) for key, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _tupled(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tupled(each) for key, each in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _cycled(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One dict of settings for each value of those that have several; the shorter ones are repeated.
+
+    >>> _cycled({"a": (1, 2), "b": 3})
+    [{'a': 1, 'b': 3}, {'a': 2, 'b': 3}]
+    """
+    values = {name: [*value] if isinstance(value, tuple | list) else [value] for name, value in settings.items()}
+    if empty := [name for name, each in values.items() if not each]:
+        raise ConfigError(f"{empty[0]} must have at least one value, got none")
+    rounds = max(map(len, values.values()), default=1)
+    columns = {name: list(islice(cycle(each), rounds)) for name, each in values.items()}
+    return [{name: column[number] for name, column in columns.items()} for number in range(rounds)]
 
 
 def _check_patterns(name: str, patterns: Sequence[str]) -> None:
@@ -335,11 +485,8 @@ def _check_patterns(name: str, patterns: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to find the mask of a level: candidates that take `rules` in turn; one candidate needs no selection."""
+    """A way to find the mask of a level: candidates that use `rules` cyclically; one candidate needs no selection."""
 
     name: str
     rules: tuple[Rule, ...]
     candidates: int
-
-    def rule(self, candidate: int) -> Rule:
-        return self.rules[candidate % len(self.rules)]

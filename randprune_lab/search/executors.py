@@ -1,4 +1,4 @@
-"""Where candidates are evaluated: in this process, or on a Dask cluster. The results are the same bits."""
+"""Executors evaluate candidates, in this process or on a Dask cluster. The results are the same bits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 
 from randprune_lab.errors import ConfigError, RunError
 from randprune_lab.machine import cores
-from randprune_lab.search.candidates import CandidateState, Level
+from randprune_lab.plugins import loaded_plugins
 from randprune_lab.search.config import EXECUTORS
+from randprune_lab.search.level import CandidateState, Level
 from randprune_lab.search.selection import Evaluation
 
 if TYPE_CHECKING:
@@ -19,25 +20,26 @@ if TYPE_CHECKING:
 
 
 class Job(NamedTuple):
-    """Train a candidate until so many steps are done in all."""
+    """Train a candidate until it has had `steps` training steps."""
 
     candidate: int
     steps: int
 
 
 class Executor(AbstractContextManager["Executor"]):
-    """Evaluates candidates of a level. What it remembers of them only saves work: it may forget at any time."""
+    """Evaluates candidates of a level. The states that it remembers only save work: it may forget them at any time."""
 
     def evaluate(self, level: Level, jobs: Sequence[Job], progress: bool = False) -> Iterator[Evaluation]:
-        """The jobs' results as they come, in any order.
+        """Evaluate candidates, and yield each result when it is ready, in any order.
 
-        Raises `RunError` if the workers are lost; what was yielded before is good.
+        Raises:
+            RunError: if the workers are lost. The results that were yielded before are valid.
         """
         raise NotImplementedError
 
 
 class InProcess(Executor):
-    """One candidate after the other, here."""
+    """Evaluates one candidate after the other, in this process."""
 
     def __init__(self) -> None:
         self._level: Level | None = None
@@ -58,17 +60,23 @@ class InProcess(Executor):
 
 
 class OnDask(Executor):
-    """Candidates spread over a Dask cluster: a level travels to each worker once, a candidate is a number.
+    """Evaluates candidates on a Dask cluster. Each worker gets a level once; a job is only a few numbers.
 
-    Where a candidate's training stopped stays on the worker that did it. When a worker is lost, Dask does again what
-    was lost with it, and nothing else.
+    The state of a stopped training stays on the worker that did it. When a worker is lost, Dask repeats only the work
+    that was lost with it.
 
     Args:
-        address: a scheduler's, such as `tcp://10.0.0.1:8786`; without one, a cluster of processes on this machine.
-        workers: processes of that cluster; by default as many as have cores for their threads. They share one GPU: for
-            several, start workers with dask-cuda, which gives each its own, and name the scheduler's address.
-        threads: threads of each worker in PyTorch. Their number can change a sum's last bits.
-        timeout: seconds to wait for the scheduler.
+        address: the address of a scheduler, such as `tcp://10.0.0.1:8786`; without it, a cluster of processes is
+            started on this machine.
+        workers: the number of processes of that cluster; by default, the number of cores divided by `threads`. They
+            share one GPU. To use several GPUs, start the workers with dask-cuda, which assigns one to each, and give
+            the scheduler's address.
+        threads: the number of PyTorch threads of each worker. It can change the last bits of a sum.
+        timeout: the number of seconds to wait for the scheduler.
+
+    Raises:
+        ConfigError: if dask.distributed is not installed.
+        RunError: if no scheduler answers at the address.
     """
 
     def __init__(
@@ -93,8 +101,10 @@ class OnDask(Executor):
         except (OSError, ValueError) as error:
             raise RunError(
                 f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`, "
-                "or leave --address out for workers on this machine"
+                "or leave --address out to use workers on this machine"
             ) from error
+        for plugin in loaded_plugins():
+            self.client.upload_file(str(plugin.path))  # also to workers that join later
         self._level: Level | None = None
         self._sent: Future | None = None
         self._states: dict[int, Future] = {}
@@ -117,7 +127,7 @@ class OnDask(Executor):
             futures = [self._submit(job, before.get(job.candidate)) for job in jobs]
             for future in as_completed(futures, loop=self.client.loop):
                 evaluation = future.result()
-                future.release()  # a result that is here need not be computed again if its worker is lost
+                future.release()  # so that the result is not computed again if its worker is lost
                 yield evaluation
         except _lost() as error:
             raise RunError(
@@ -125,7 +135,7 @@ class OnDask(Executor):
             ) from error
 
     def _submit(self, job: Job, state: Future | None) -> Future:
-        assert self._level is not None, "a level was sent"
+        assert self._level is not None, "evaluate() sends the level first"
         work = (self._sent, job.candidate, state, job.steps, self.threads)
         if not 0 < job.steps < self._level.total_steps:
             return self.client.submit(_finish, *work, pure=False)
@@ -135,17 +145,25 @@ class OnDask(Executor):
 
 
 def make_executor(name: str, *, address: str | None = None, workers: int | None = None) -> Executor:
-    """The executor of that name, as the command line says it."""
+    """The executor of a name.
+
+    Args:
+        name: "in-process" or "dask", as on the command line.
+        address, workers: see `OnDask`.
+
+    Raises:
+        ConfigError: if the name is unknown, or `address` or `workers` is given without "dask".
+    """
     if name == "dask":
         return OnDask(address, workers)
     if name != "in-process":
         raise ConfigError(f"executor must be one of {', '.join(EXECUTORS)}, got {name!r}")
     if address is not None or workers is not None:
-        raise ConfigError("address and workers belong to the executor 'dask'; choose it, or leave them out")
+        raise ConfigError("address and workers are settings of the executor 'dask'; choose it, or leave them out")
     return InProcess()
 
 
-# --- what workers do ---
+# --- the functions that workers run ---
 
 
 def _advance(
@@ -156,7 +174,7 @@ def _advance(
 
 
 def _finish(level: Level, candidate: int, state: CandidateState | None, steps: int, threads: int) -> Evaluation:
-    """Without a state, which nobody will ask for."""
+    """Return no state, because the candidate is not trained further."""
     return _advance(level, candidate, state, steps, threads)[0]
 
 

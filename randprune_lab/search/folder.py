@@ -27,16 +27,32 @@ from torch import Tensor
 
 from randprune_lab.errors import FileError, LockedError, RunError
 from randprune_lab.files import atomic_path, write_json
-from randprune_lab.search.config import DENSE, RunConfig
+from randprune_lab.plugins import loaded_plugins, plugins_of
+from randprune_lab.search.config import DENSE_SETTINGS, RunConfig
+from randprune_lab.search.units import DATA, DENSE, Units
 
 LOCK = ".lock"
-Units = dict[str, dict[str, Any]]
+FORMAT = 2
+"""The number of the format of a run folder."""
 
 
 def read_config(path: Path) -> RunConfig:
-    """The configuration of the run in a folder. Raises `RunError` if there is none."""
+    """The configuration of the run in a folder.
+
+    Raises:
+        RunError: if there is none, it is of another format, or it used a plugin that is not loaded.
+        FileError: if it is damaged.
+    """
     try:
-        return RunConfig.from_dict(json.loads((path / "config.json").read_text("utf-8")))
+        values = json.loads((path / "config.json").read_text("utf-8"))
+        version, plugins = values.pop("format", 1), values.pop("plugins", [])
+        if version != FORMAT:
+            raise RunError(
+                f"{path} is a run of format {version}, and this version of randprune_lab reads format {FORMAT}; start "
+                "the run again in another folder, or use the version that wrote it"
+            )
+        _check_plugins(path, plugins)
+        return RunConfig.from_dict(values)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(
             f"{path} holds no run: it has no config.json; start one with `randprune run --out {path}`"
@@ -119,7 +135,8 @@ class RunFolder:
             _empty(path)
         elif used:
             _check_same(read_config(path), config, path)
-        write_json(path / "config.json", config.to_dict())
+        plugins = [plugin.to_dict() for plugin in plugins_of(*config.classes)]
+        write_json(path / "config.json", {"format": FORMAT, "plugins": plugins, **config.to_dict()})
         write_json(path / "environment.json", environment())
         units = read_journal(path)
         _cut_torn_line(path / "journal.jsonl")
@@ -151,7 +168,7 @@ class RunFolder:
         self.units[name] = result
 
     def forget(self, name: str) -> None:
-        """Have a unit of work done again when it is wanted next; it gives the same."""
+        """Forget a unit, so that it is recomputed, with the same result."""
         self.units.pop(name, None)
 
     def save_weights(self, name: str, weights: Mapping[str, Tensor]) -> None:
@@ -180,7 +197,7 @@ class RunFolder:
         return self.path / "checkpoints" / f"{name}.safetensors"
 
     def mask_path(self, name: str) -> Path:
-        return self.path / "masks" / f"{name}.safetensors"
+        return mask_path(self.path, name)
 
     def save_predictions(self, name: str, logits: np.ndarray, labels: np.ndarray) -> None:
         """Write what a model answered for each example of a split, and what was right."""
@@ -195,24 +212,29 @@ class RunFolder:
 
 
 def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
-    """Have the dense model of another run, as if it had been trained here. Does nothing if there is one already.
+    """Copy the dense model of another run. Does nothing if this run has one already.
 
     Raises `RunError` if it was trained with other settings, or not yet.
     """
     other = read_config(source)
-    for name in DENSE:
+    for name in DENSE_SETTINGS:
         old, new = getattr(other, name), getattr(config, name)
         if old != new:
             raise RunError(f"the dense model of {source} is another one: its {name} is {old!r}, here it is {new!r}")
     units = read_journal(source)
-    if "dense" not in units:
+    if DENSE not in units:
         raise RunError(f"{source} has no dense model yet; finish it first, with --resume")
-    if "dense" in folder.units:
+    if DENSE in folder.units:
         return
-    with atomic_path(folder.checkpoint("dense")) as temporary:
+    with atomic_path(folder.checkpoint(DENSE)) as temporary:
         shutil.copyfile(source / "checkpoints" / "dense.safetensors", temporary)
-    folder.unit("data", lambda: units["data"])
-    folder.add("dense", units["dense"])
+    folder.unit(DATA, lambda: units[DATA])
+    folder.add(DENSE, units[DENSE])
+
+
+def mask_path(path: Path, name: str) -> Path:
+    """The file of the mask that a run trained `name` with."""
+    return path / "masks" / f"{name}.safetensors"
 
 
 def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -259,6 +281,20 @@ def environment() -> dict[str, Any]:
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": {package: installed(package) for package in packages},
     }
+
+
+def _check_plugins(path: Path, recorded: list[dict[str, str]]) -> None:
+    """Raise `RunError` unless the plugins of a run are loaded, unchanged."""
+    loaded = {plugin.path.name: plugin.sha256 for plugin in loaded_plugins()}
+    for plugin in recorded:
+        name, sha256 = plugin["file"], plugin["sha256"]
+        if name not in loaded:
+            raise RunError(f"{path} used the plugin {name} (SHA-256 {sha256[:12]}); give it with --plugin {name}")
+        if loaded[name] != sha256:
+            raise RunError(
+                f"{path} used the plugin {name} with SHA-256 {sha256[:12]}, and the one given has {loaded[name][:12]}; "
+                "give the file as it was, or choose another folder"
+            )
 
 
 def _check_same(recorded: RunConfig, asked: RunConfig, path: Path) -> None:

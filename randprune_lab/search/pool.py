@@ -1,4 +1,4 @@
-"""The pool of a level: candidates' evaluations, done once, written down, and read back."""
+"""The pool of a level: evaluates its candidates, each once, and records the results."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from randprune_lab.errors import FileError
-from randprune_lab.search.candidates import Level
 from randprune_lab.search.executors import Executor, Job
 from randprune_lab.search.folder import RunFolder, load_arrays
+from randprune_lab.search.level import Level
 from randprune_lab.search.selection import Evaluation
+from randprune_lab.search.units import candidate_unit, file_name
 
 log = logging.getLogger("randprune_lab")
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What a strategy asks for candidates' evaluations. Those that the run folder has are not computed again."""
+    """Evaluates candidates for a strategy. Evaluations that are in the run folder are read, not computed again."""
 
     level: Level
     folder: RunFolder
@@ -26,7 +27,14 @@ class Pool:
     progress: bool = False
 
     def evaluate(self, pairs: Sequence[tuple[int, int]]) -> list[Evaluation]:
-        """Train candidates until they have so many steps, of (candidate, steps); results in this order."""
+        """Train candidates up to some number of steps.
+
+        Args:
+            pairs: the candidate and its number of steps, for each evaluation.
+
+        Returns:
+            The evaluations in the order of the pairs.
+        """
         jobs = [Job(*pair) for pair in pairs]
         todo = [job for job in jobs if not self._recorded(job)]
         for evaluation in self.executor.evaluate(self.level, todo, self.progress) if todo else ():
@@ -34,10 +42,10 @@ class Pool:
         return [self._read(job) for job in jobs]
 
     def _unit(self, job: Job) -> str:
-        return f"{self.level.name}/candidate-{job.candidate}/steps-{job.steps}"
+        return candidate_unit(self.level.name, job.candidate, job.steps)
 
     def _recorded(self, job: Job) -> bool:
-        """Whether a job's result can be read; one that was damaged is computed again."""
+        """Whether the result of a job can be read; a damaged one is computed again."""
         if self._unit(job) not in self.folder.units:
             return False
         try:
@@ -49,14 +57,14 @@ class Pool:
 
     def _write(self, evaluation: Evaluation) -> None:
         name = self._unit(Job(evaluation.candidate, evaluation.steps))
-        assert evaluation.logits is not None, "a level's evaluations have their logits"
+        assert evaluation.logits is not None, "evaluations of a level have logits"
         arrays = {"examples": evaluation.examples, "logits": evaluation.logits, "labels": self.level.scoring.labels}
-        self.folder.save_arrays(name.replace("/", "-"), arrays)
-        where, metric = self.level.name, evaluation.metric[-1]
-        log.info("%s: candidate %d scores %.4f after %d steps", where, evaluation.candidate, metric, evaluation.steps)
-        self.folder.add(name, self._plain(evaluation))
+        self.folder.save_arrays(file_name(name), arrays)
+        level, metric = self.level.name, evaluation.metric[-1]
+        log.info("%s: candidate %d scores %.4f after %d steps", level, evaluation.candidate, metric, evaluation.steps)
+        self.folder.add(name, self._to_dict(evaluation))
 
-    def _plain(self, evaluation: Evaluation) -> dict[str, Any]:
+    def _to_dict(self, evaluation: Evaluation) -> dict[str, Any]:
         return {
             "candidate": evaluation.candidate,
             "steps": evaluation.steps,
@@ -68,7 +76,7 @@ class Pool:
 
     def _read(self, job: Job) -> Evaluation:
         name = self._unit(job)
-        unit, arrays = self.folder.units[name], load_arrays(self.folder.path, name.replace("/", "-"))
+        unit, arrays = self.folder.units[name], load_arrays(self.folder.path, file_name(name))
         return Evaluation(
             candidate=job.candidate,
             steps=unit["steps"],

@@ -12,12 +12,13 @@ import torch
 
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.masks.scope import prunable
-from randprune_lab.models import load_model
-from randprune_lab.search.candidates import Level, Weights, derived_seed
+from randprune_lab.models.load import load_model
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, check_usable, take_dense, weights_sha256
 from randprune_lab.search.generations import Generations
+from randprune_lab.search.level import Level, Weights, derived_seed
+from randprune_lab.search.units import DATA, DENSE, MODEL, file_name, level_unit, score_unit
 from randprune_lab.search.winner import winning_mask, winning_weights
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.spec import suffixed
@@ -72,27 +73,29 @@ class Search:
     def __init__(self, config: RunConfig, progress: bool, executor: Executor | None = None):
         self.config, self.progress, self.executor = config, progress, executor or InProcess()
         self.splits = load_splits(
-            config.own_data or config.mini_glue or config.task, glue_dir=config.glue_dir, train_size=config.train_size
+            config.custom_data or config.mini_glue or config.task,
+            glue_dir=config.glue_dir,
+            train_size=config.train_size,
         )
         self.task = self.splits.task
         self.model, self.tokenizer = self._load()
         prunable(self.model, **config.scope)  # a pattern that matches nothing is found before all work
         self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.train = self.encode(self.splits.train)
-        self.selection = self.encode(_first(self.splits.selection, "selection", config.selection_size))
-        reports = self.splits.reports.items()
-        self.reports = {name: self.encode(_first(rows, "report", config.report_size)) for name, rows in reports}
+        self.validation = self.encode(_first(self.splits.validation, "validation", config.validation_size))
+        tests = self.splits.tests.items()
+        self.tests = {name: self.encode(_first(rows, "test", config.test_size)) for name, rows in tests}
 
     def run(self, folder: RunFolder) -> None:
         """Do every unit of work that is not done yet, in order."""
         self.folder = folder
         self._check_data()
         self._forget_damaged()
-        for name in ["dense", *self._levels]:
+        for name in [DENSE, *self._levels]:
             self._make(name)
-        for name in ["dense", *self._levels]:
-            self.folder.unit(f"report/{name}", partial(self._report, name))
-        self.folder.unit("model", self._save_model)
+        for name in [DENSE, *self._levels]:
+            self.folder.unit(score_unit(name), partial(self._test, name))
+        self.folder.unit(MODEL, self._save_model)
 
     def encode(self, rows: Any) -> Encoded:
         """Rows as this run's model reads them. Raises `ConfigError` if they do not suit it."""
@@ -120,11 +123,11 @@ class Search:
             self.model,
             self.train,
             self.config.dense_training(),
-            evaluate=SplitScore(self.task, self.selection),
-            progress=self._title("dense"),
+            evaluate=SplitScore(self.task, self.validation),
+            progress=self._title(DENSE),
         )
-        log.info("dense: %s %.4f on the selection split", self.task.primary_metric, history.scores[history.best])
-        return self._save_trained("dense", history)
+        log.info("dense: %s %.4f on the validation set", self.task.primary_metric, history.scores[history.best])
+        return self._save_trained(DENSE, history)
 
     def _level(self, name: str) -> dict[str, Any]:
         """Find the mask of a level and train with it."""
@@ -137,9 +140,9 @@ class Search:
             self.model,
             self._weights(start),
             self.train,
-            self._selection_split(number),
+            self._scoring(number),
             self.teacher,
-            self.config.drawing(method, number, derived_seed(self.config.seed, "mask", number), self.train),
+            self.config.proposal(method, number, derived_seed(self.config.seed, "mask", number), self.train),
         )
         winner = 0
         if method.candidates > 1:
@@ -170,23 +173,23 @@ class Search:
 
     def _save_model(self) -> dict[str, Any]:
         """Write the last winner as `save_pretrained` does."""
-        name = f"randomized-level-{len(self.config.levels)}"
+        name = level_unit(self.config.method, len(self.config.levels))
         self.model.load_state_dict(self._weights(name))
         self.model.save_pretrained(self.folder.path / "model")
         self.tokenizer.save_pretrained(self.folder.path / "model")
         return {"path": "model", "weights": name}
 
-    def _report(self, name: str) -> dict[str, Any]:
-        """Score trained weights on the report split, and on further ones; their metrics end in their names."""
+    def _test(self, name: str) -> dict[str, Any]:
+        """Score trained weights on the test set, and on further ones; their metrics end in their names."""
         self.model.load_state_dict(self._weights(name))
         metrics: dict[str, float] = {}
-        for report_set, rows in self.reports.items():
+        for test_set, rows in self.tests.items():
             logits = predict(self.model, rows)
-            self.folder.save_predictions(suffixed(f"report-{name}", report_set, "-"), logits, rows.labels)
+            self.folder.save_predictions(file_name(score_unit(name), test_set), logits, rows.labels)
             found = score(self.task, logits, rows)
-            metrics |= {suffixed(metric, report_set): value for metric, value in found.items()}
+            metrics |= {suffixed(metric, test_set): value for metric, value in found.items()}
         log.info(
-            "%s on the report split: %s",
+            "%s on the test set: %s",
             name,
             ", ".join(f"{key} {value:.4f}" for key, value in metrics.items()),
         )
@@ -220,38 +223,38 @@ class Search:
     def teacher(self) -> Teacher:
         """The dense model, trained."""
         model = self.fresh_model()
-        model.load_state_dict(self._weights("dense"))
+        model.load_state_dict(self._weights(DENSE))
         return Teacher(model, self.train)
 
-    def _selection_split(self, level: int) -> Encoded:
-        """What decides at a level; the published protocol decides the last level on the data that it reports."""
-        published = self.config.protocol == "published" and level == len(self.config.levels)
-        return self.reports[""] if published else self.selection
+    def _scoring(self, level: int) -> Encoded:
+        """The rows that decide at a level: with the protocol select-on-test, at the last level the test set."""
+        on_test = self.config.protocol == "select-on-test" and level == len(self.config.levels)
+        return self.tests[""] if on_test else self.validation
 
     @cached_property
     def _levels(self) -> dict[str, tuple[Method, int, str]]:
         """All that is trained after the dense model, in order: the method, its level, and what this starts from."""
         found: dict[str, tuple[Method, int, str]] = {}
         for method in self.config.methods():
-            start = "dense"
+            start = DENSE
             for number in range(1, len(self.config.levels) + 1):
-                name = f"{method.name}-level-{number}"
+                name = level_unit(method.name, number)
                 found[name] = method, number, start
                 start = name
         return found
 
     def _make(self, name: str) -> None:
         """Have trained weights in the folder."""
-        self.folder.unit(name, self._dense if name == "dense" else partial(self._level, name))
+        self.folder.unit(name, self._dense if name == DENSE else partial(self._level, name))
 
     def _forget_damaged(self) -> None:
         """Have what is damaged of a finished run's winner made again; it is what is handed on."""
         units = {**self.folder.units}
-        if "model" not in units or units["model"]["weights"] not in units:
+        if MODEL not in units or units[MODEL]["weights"] not in units:
             return
         checks: dict[str, Callable[[], object]] = {
-            units["model"]["weights"]: lambda: winning_mask(self.folder.path, units),
-            "model": lambda: winning_weights(self.folder.path, units, self.task),
+            units[MODEL]["weights"]: lambda: winning_mask(self.folder.path, units),
+            MODEL: lambda: winning_weights(self.folder.path, units, self.task),
         }
         for name, check in checks.items():
             try:
@@ -282,12 +285,12 @@ class Search:
             "identical_leaks": splits.identical_leaks,
             "found": dict(splits.found),
             "train": len(self.train),
-            "selection": len(self.selection),
-            **{suffixed("report", report_set): len(rows) for report_set, rows in self.reports.items()},
+            "validation": len(self.validation),
+            **{suffixed("test", test_set): len(rows) for test_set, rows in self.tests.items()},
             "labels": splits.label_counts(),
             "task": self.task.to_dict(),
         }
-        recorded = self.folder.unit("data", lambda: found)
+        recorded = self.folder.unit(DATA, lambda: found)
         if recorded["fingerprint"] != splits.fingerprint:
             raise RunError(
                 f"cannot resume {self.folder.path}: the data from {splits.source} has changed "
@@ -303,5 +306,5 @@ def _first(split: Any, role: str, size: int | None) -> Any:
     if size is None:
         return split
     if size > len(split):
-        raise ConfigError(f"{role}_size must be at most {len(split)}, the rows of the {role} split, got {size}")
+        raise ConfigError(f"{role}_size must be at most {len(split)}, the rows of the {role} set, got {size}")
     return split.select(range(size))

@@ -1,4 +1,4 @@
-"""What a race among candidates is made of: evaluations that come in, rounds that were run, and who won."""
+"""The data of a race among candidates: its evaluations, its rounds, and the selection."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ Score = Literal["metric", "log-loss"]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What is known of a candidate after `steps` training steps; 0 steps: masked, not trained.
+    """The evaluations of a candidate during its first `steps` training steps.
 
     Args:
-        at: the training steps after which it was evaluated, rising; (0,) of a candidate that was not trained.
-        metric: the task metric at each of them, higher is better.
-        examples: log-likelihood of the right answer for each selection example at each of them (of a regression:
-            minus the squared error). All candidates of a level share the examples, in one order.
-        logits: what it answered at the last of them; None where that was not kept.
+        candidate: the number of the candidate.
+        steps: the number of training steps so far; 0 if the candidate is masked but not trained.
+        at: the training steps after which it was evaluated, in increasing order; (0,) if it is not trained.
+        metric: the task metric at each evaluation; higher is better.
+        examples: the log-likelihood of the right answer to each validation example at each evaluation; in regression,
+            minus the squared error. All candidates of a level have the same examples in the same order.
+        logits: the logits at the last evaluation; None if they were not kept.
     """
 
     candidate: int
@@ -34,24 +36,29 @@ class Evaluation:
     logits: Float32[np.ndarray, "n labels"] | None = None
 
     def score(self, score: Score, last: int) -> float:
-        """Mean of the last evaluations, or of all if there are fewer; higher is better."""
+        """The mean over the last evaluations, or over all if there are fewer; higher is better.
+
+        Args:
+            score: "metric" for the task metric, "log-loss" for the mean log-likelihood of the right answers.
+            last: the number of evaluations in the mean.
+        """
         return float(np.mean(self.metric[-last:]) if score == "metric" else self.by_example(last).mean())
 
     def by_example(self, last: int) -> Float64[np.ndarray, " n"]:
-        """Mean log-likelihood of each selection example over the last evaluations."""
+        """The mean log-likelihood of each validation example over the last evaluations."""
         return self.examples[-last:].mean(axis=0)
 
 
 Evaluate = Callable[[Sequence[tuple[int, int]]], Sequence[Evaluation]]
-"""Trains candidates until they have so many steps, given as (candidate, steps), and gives their evaluations.
+"""Trains candidates up to a number of steps, given as (candidate, steps), and returns their evaluations.
 
-A candidate that was trained before goes on from there: only the difference is spent. Requests of one call do not
-depend on each other; the answers may come in any order."""
+A candidate that was trained before continues from there: only the difference is spent. The requests of one call do not
+depend on each other. The evaluations may come in any order."""
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A candidate that is trained no further, and why."""
+    """A dropped candidate, and the reason."""
 
     candidate: int
     why: str
@@ -59,7 +66,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Round:
-    """All candidates still racing were trained until `steps`; some were dropped then."""
+    """One round of a race: all remaining candidates were trained up to `steps`, then some were dropped."""
 
     steps: int
     candidates: tuple[int, ...]
@@ -68,7 +75,7 @@ class Round:
 
     @property
     def ranking(self) -> list[int]:
-        """Best first, those dropped after all others; the lowest number first of equals."""
+        """The candidates, best first: the dropped ones come last, and equal ones by their number."""
         dropped = {drop.candidate for drop in self.dropped}
         order = [
             (candidate in dropped, -score if math.isfinite(score) else math.inf, candidate)
@@ -79,7 +86,12 @@ class Round:
 
 @dataclass(frozen=True)
 class Selection:
-    """How a race went. `evaluations` counts the passes over the selection examples."""
+    """The course and the result of a race.
+
+    Args:
+        rounds: the rounds in their order.
+        evaluations: the number of passes over the validation examples.
+    """
 
     rounds: tuple[Round, ...]
     evaluations: int
@@ -90,18 +102,18 @@ class Selection:
 
     @property
     def ranking(self) -> list[int]:
-        """All candidates: who stayed longer comes first, and in the same round who scored higher."""
+        """All candidates: those that stayed longer come first; in the same round, those with the higher score."""
         return list(dict.fromkeys(candidate for round in reversed(self.rounds) for candidate in round.ranking))
 
     @property
     def steps(self) -> int:
-        """Training steps spent on all candidates."""
+        """The number of training steps of all candidates together."""
         before = [0, *(round.steps for round in self.rounds)]
         return sum((round.steps - old) * len(round.candidates) for round, old in zip(self.rounds, before, strict=False))
 
     @property
     def scores(self) -> dict[int, float]:
-        """The last score of every candidate; comparable only between those of the same round."""
+        """The last score of each candidate. Only scores of the same round can be compared."""
         return {
             candidate: score
             for round in self.rounds
@@ -109,6 +121,6 @@ class Selection:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as it comes back from a journal."""
-        found = {"winner": self.winner, "steps": self.steps, "ranking": self.ranking, **asdict(self)}
-        return json.loads(json.dumps(found))
+        """The selection as plain JSON, as the journal of a run has it."""
+        values = {"winner": self.winner, "steps": self.steps, "ranking": self.ranking, **asdict(self)}
+        return json.loads(json.dumps(values))

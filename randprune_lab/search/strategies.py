@@ -16,9 +16,10 @@ from typing import Any, ClassVar, get_args
 
 import numpy as np
 
-from randprune_lab.errors import ConfigError, RunError, check_range, unknown_name
-from randprune_lab.search.paired_test import worse
+from randprune_lab.errors import ConfigError, RunError, check_range
+from randprune_lab.registry import Registry
 from randprune_lab.search.selection import Drop, Evaluate, Evaluation, Round, Score, Selection
+from randprune_lab.stats.paired_test import worse
 
 Dropping = Callable[[list[Evaluation]], list[Drop]]
 """Says who trains no further, of evaluations sorted by score, best first."""
@@ -34,10 +35,27 @@ class Stage:
     drop: Dropping
 
 
+STRATEGIES: Registry[Strategy] = Registry("strategy")
+"""All strategies by name; a strategy that is defined joins them."""
+
+
+@dataclass(frozen=True)
 class Strategy(ABC):
-    """A way to find the best of some candidates. Strategies are frozen dataclasses: equal settings are equal."""
+    """A way to find the best of some candidates. Strategies are frozen dataclasses: equal settings are equal.
+
+    A class that derives from `Strategy` and has a name is registered by it: searches find it by that name.
+    """
 
     name: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        STRATEGIES.add(cls)
+
+    @property
+    def steps_fraction(self) -> float:
+        """The steps it takes at most, as a fraction of training all candidates to the end."""
+        return 1.0
 
     @abstractmethod
     def stages(self, candidates: int, total_steps: int, every: int) -> list[Stage]:
@@ -81,14 +99,14 @@ class Strategy(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Name and settings, as `make_strategy` takes them."""
-        settings = {setting.name: getattr(self, setting.name) for setting in fields(self)}  # type: ignore[arg-type]
+        settings = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         plain = {key: value.to_dict() if isinstance(value, Strategy) else value for key, value in settings.items()}
         return {"strategy": self.name, **plain}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published(Strategy):
-    """All candidates are trained to the end (Li, Gao, Lei and Xu, Findings of EMNLP 2023, arXiv 2310.13183).
+class ScoredStrategy(Strategy):
+    """A strategy that goes by one score throughout.
 
     Args:
         score: what a candidate is judged by: the task metric, or the mean log-likelihood of the right answers.
@@ -97,21 +115,27 @@ class Published(Strategy):
 
     score: Score = "metric"
     last: int = 10
-    name: ClassVar[str] = "published"
 
     def __post_init__(self) -> None:
         _check_score(self.score)
         check_range("last", self.last, low=1)
-
-    def stages(self, candidates: int, total_steps: int, every: int) -> list[Stage]:
-        return [self._stage(total_steps, _best(1))]
 
     def _stage(self, steps: int, drop: Dropping) -> Stage:
         return Stage(steps, self.score, self.last, drop)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuccessiveHalving(Published):
+class TrainAll(ScoredStrategy):
+    """All candidates are trained to the end (Li, Gao, Lei and Xu, Findings of EMNLP 2023, arXiv 2310.13183)."""
+
+    name: ClassVar[str] = "full"
+
+    def stages(self, candidates: int, total_steps: int, every: int) -> list[Stage]:
+        return [self._stage(total_steps, _best(1))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuccessiveHalving(ScoredStrategy):
     """The best 1 / eta go on, round by round, each round with the same share of the budget.
 
     (Karnin, Koren and Somekh 2013; Jamieson and Talwalkar 2016.) Steps that a round leaves over, because it stops
@@ -131,6 +155,10 @@ class SuccessiveHalving(Published):
         super().__post_init__()
         check_range("eta", self.eta, low=2)
         check_range("budget", self.budget, low=0, low_open=True, high=1)
+
+    @property
+    def steps_fraction(self) -> float:
+        return self.budget
 
     def stages(self, candidates: int, total_steps: int, every: int) -> list[Stage]:
         for eta in itertools.count(self.eta):
@@ -163,8 +191,8 @@ class SuccessiveHalving(Published):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairedRace(Published):
-    """A candidate is dropped when a paired test on the shared selection examples says that another is better.
+class PairedRace(ScoredStrategy):
+    """A candidate is dropped when a paired test on the shared validation examples says that another is better.
 
     The chance that any candidate is dropped at a look at which, over the population of examples, it is the best of
     all is at most `error_rate`: so one that is best at every look stays to the end with a chance of at least
@@ -210,7 +238,7 @@ class Screened(Strategy):
     """
 
     keep: int = 16
-    then: Strategy = field(default_factory=Published)
+    then: Strategy = field(default_factory=TrainAll)
     score: Score = "log-loss"
     name: ClassVar[str] = "screened"
 
@@ -224,26 +252,15 @@ class Screened(Strategy):
         return [Stage(0, self.score, 1, _best(self.keep)), *self.then.stages(self.keep, total_steps, every)]
 
 
-STRATEGIES: dict[str, type[Strategy]] = {
-    strategy.name: strategy for strategy in (Published, SuccessiveHalving, PairedRace, Screened)
-}
-
-
 def make_strategy(strategy: str, **settings: Any) -> Strategy:
     """The strategy of that name, as a command line or a recorded run says it; `then` may be a dictionary.
 
     >>> make_strategy("halving", budget=0.25)
     SuccessiveHalving(score='metric', last=10, eta=2, budget=0.25)
     """
-    if strategy not in STRATEGIES:
-        raise unknown_name("strategy", strategy, STRATEGIES)
-    made = STRATEGIES[strategy]
-    known = [setting.name for setting in fields(made)]  # type: ignore[arg-type]
-    if extra := sorted(set(settings) - set(known)):
-        raise ConfigError(f"strategy {strategy!r} has no setting {extra[0]!r}; it has: {', '.join(known)}")
     if isinstance(settings.get("then"), Mapping):
         settings["then"] = make_strategy(**settings["then"])
-    return made(**settings)
+    return STRATEGIES.make(strategy, settings)
 
 
 def _check_score(score: str) -> None:

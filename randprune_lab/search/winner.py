@@ -1,4 +1,4 @@
-"""The winner of a finished run, read back and held against what the run recorded of it."""
+"""The winner of a finished run: reads its mask and weights, and checks them against the record."""
 
 from __future__ import annotations
 
@@ -8,34 +8,41 @@ from torch import Tensor
 
 from randprune_lab.errors import FileError
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.models import load_model
-from randprune_lab.search.folder import Units, weights_sha256
+from randprune_lab.models.load import load_model
+from randprune_lab.search.folder import mask_path, weights_sha256
+from randprune_lab.search.units import MODEL, Units
 from randprune_lab.tasks.spec import Task
 
 
 def winning_mask(path: Path, units: Units) -> MaskSet:
-    """The mask of the winner. Raises `FileError` if it cannot be read or is another one than was recorded."""
-    name = units["model"]["weights"]
-    file = path / "masks" / f"{name}.safetensors"
+    """The mask of the winner.
+
+    Raises:
+        FileError: if it cannot be read, or differs from the recorded mask.
+    """
+    name = units[MODEL]["weights"]
+    file = mask_path(path, name)
     mask = MaskSet.load(file)
     _check(f"mask file {file}", mask.sha256, units[name]["mask_sha256"])
     return mask
 
 
 def winning_weights(path: Path, units: Units, task: Task) -> dict[str, Tensor]:
-    """The weights that whoever loads the folder of the winner gets, by the names of a `state_dict`.
+    """The weights of the winner, as a model that is loaded from its folder has them in its `state_dict`.
 
-    They are loaded as a model: on disk some architectures have other names, or tied weights once only.
+    They are read by loading the model, because the file of some architectures has other names, or stores tied weights
+    only once.
 
-    Raises `FileError` if they cannot be loaded, or are others than were recorded.
+    Raises:
+        FileError: if they cannot be loaded, or differ from the recorded weights.
     """
-    folder = path / units["model"]["path"]
+    folder = path / units[MODEL]["path"]
     model, _ = load_model(str(folder), task=task)
     weights = model.state_dict()
-    _check(f"the model in {folder}", weights_sha256(weights), units[units["model"]["weights"]]["weights_sha256"])
+    _check(f"the model in {folder}", weights_sha256(weights), units[units[MODEL]["weights"]]["weights_sha256"])
     return weights
 
 
-def _check(what: str, found: str, recorded: str) -> None:
-    if found != recorded:
-        raise FileError(f"{what} is not what the run recorded: its SHA-256 is {found}, expected {recorded}")
+def _check(what: str, sha256: str, recorded: str) -> None:
+    if sha256 != recorded:
+        raise FileError(f"{what} is not what the run recorded: its SHA-256 is {sha256}, expected {recorded}")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from randprune_lab.errors import ConfigError, FileError, unknown_name
-from randprune_lab.search.config import RunConfig
+from randprune_lab.search.config import RunConfig, check_method_name
 
 SHIPPED = Path(__file__).parent
 CONTROLS = "controls"
 """The first unit of every task and seed: the dense model, and what can be had without masks worth the name."""
-OWN = ("task", "seed", "baselines")
-"""Settings that the grid makes, or that it has no use for: what a run has as baselines are methods here."""
+OWN = ("task", "seed", "baselines", "method")
+"""Settings that the grid makes, or does not use: what are a run's baselines are methods here."""
+FORMAT = 2
+"""The number of the format of `study.json`."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class StudyConfig:
         methods: the settings of each method by its name, on top of those.
         task_settings: settings of single tasks, on top of all others.
         baseline: the method that the others are compared with.
+        contrasts: named differences between two methods, the first minus the second, for tables and figures.
     """
 
     tasks: tuple[str, ...]
@@ -36,6 +40,7 @@ class StudyConfig:
     settings: Mapping[str, Any] = field(default_factory=dict)
     task_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     baseline: str = "imp"
+    contrasts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("tasks", "seeds", "methods"):
@@ -45,10 +50,15 @@ class StudyConfig:
         if CONTROLS in self.methods:
             raise ConfigError(f"a method cannot be called {CONTROLS!r}, as the first unit of every task is")
         for name in self.methods:
-            if not name.replace("-", "").replace("_", "").isalnum():
-                raise ConfigError(f"the name of a method must be letters, digits, - and _, got {name!r}")
+            check_method_name(name)
         if self.baseline not in self.methods:
             raise unknown_name("method as baseline", self.baseline, self.methods)
+        for pair in self.contrasts.values():
+            for name in pair:
+                if name not in self.methods:
+                    raise unknown_name("method in contrasts", name, self.methods)
+            if len(pair) != 2:
+                raise ConfigError(f"a contrast must be two methods, the first minus the second, got {list(pair)}")
         for task in self.task_settings:
             if task not in self.tasks:
                 raise unknown_name("task in task_settings", task, self.tasks)
@@ -65,18 +75,19 @@ class StudyConfig:
     def run_config(self, method: str, task: str, seed: int) -> RunConfig:
         """The settings of one run; of the controls, those of the magnitude mask at the last level, at once."""
         own = self.methods.get(method, {})
-        known = {"task": task, "seed": seed, "baselines": ()}
+        known = {"task": task, "seed": seed, "baselines": (), "method": method}
         settings = _tuples({**self.settings, **own, **self.task_settings.get(task, {}), **known})
         if method == CONTROLS:
             settings |= {"rule": "magnitude", "candidates": 1, "levels": self.levels[-1:]}
         return RunConfig(**settings)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """The study as plain JSON."""
+        return {"format": FORMAT, **asdict(self)}
 
     @classmethod
     def from_dict(cls, values: Any, source: str | Path) -> StudyConfig:
-        """What a YAML or JSON file says; raises `ConfigError` that names the file if it is no study."""
+        """The study that a YAML or JSON file has; raises `ConfigError` that names the file if it has none."""
         known = [each.name for each in fields(cls)]
         if not isinstance(values, dict):
             raise ConfigError(f"{source} is not a study: it must be a mapping with {', '.join(known)}")
@@ -86,7 +97,29 @@ class StudyConfig:
         if missing := [name for name in ("tasks", "seeds", "methods") if not values.get(name)]:
             raise ConfigError(f"{source} lacks {' and '.join(missing)}")
         methods = {name: settings or {} for name, settings in values["methods"].items()}
-        return cls(**{**values, "methods": methods, "tasks": tuple(values["tasks"]), "seeds": tuple(values["seeds"])})
+        contrasts = {name: tuple(pair) for name, pair in (values.get("contrasts") or {}).items()}
+        lists = {name: tuple(values[name]) for name in ("tasks", "seeds")}
+        return cls(**{**values, **lists, "methods": methods, "contrasts": contrasts})
+
+    @classmethod
+    def load_json(cls, path: Path) -> StudyConfig:
+        """The study of a `study.json`.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            FileError: if it is damaged, or of another format.
+        """
+        text = path.read_text("utf-8")
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise FileError(f"{path} is damaged: {error}") from error
+        if isinstance(values, dict) and (found := values.pop("format", 1)) != FORMAT:
+            raise FileError(
+                f"{path} has format {found}, and this version of randprune_lab reads format {FORMAT}; start the study "
+                "again in another folder, or use the version that wrote it"
+            )
+        return cls.from_dict(values, path)
 
     @classmethod
     def load(cls, name: str | Path, **settings: Any) -> StudyConfig:
@@ -101,12 +134,13 @@ class StudyConfig:
         """
         import yaml
 
-        path = SHIPPED / f"{name}.yaml" if str(name) in shipped() else Path(name)
+        path = SHIPPED / f"{name}.yaml" if str(name) in built_in_studies() else Path(name)
         try:
             values = yaml.safe_load(path.read_text("utf-8"))
         except OSError as error:
             raise FileError(
-                f"cannot read study {path}: {error.strerror}; give a YAML file, or one of {', '.join(shipped())}"
+                f"cannot read study {path}: {error.strerror}; "
+                f"give a YAML file, or one of {', '.join(built_in_studies())}"
             ) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise FileError(f"study {path} is no YAML: {' '.join(str(error).split())}") from error
@@ -115,7 +149,7 @@ class StudyConfig:
         return cls.from_dict(values, path)
 
 
-def shipped() -> list[str]:
+def built_in_studies() -> list[str]:
     """Names of the studies that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 

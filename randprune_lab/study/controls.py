@@ -16,50 +16,50 @@ from randprune_lab.training.scoring import SplitScore, predict, score
 
 BARE = "without-encoder"
 BARE_RATES = (1.0, 3.0, 10.0)
-"""Multiples of the dense learning rate for the model without its encoder; the best on the selection split is taken."""
+"""Multiples of the dense learning rate for the model without its encoder; the best on the validation set is taken."""
 
 
 def measure_controls(search: Search) -> tuple[dict[str, float], np.ndarray]:
-    """Scores on the report set of what needs no encoder, and the logits of the last of these.
+    """Scores on the test set of what needs no encoder, and the logits of the last of these.
 
-    `majority`: the commonest label, or the mean score; `words`: the better, on the selection split, of two linear
+    `majority`: the commonest label, or the mean score; `words`: the better, on the validation set, of two linear
     models of which words are there; `without-encoder`: the model without its blocks, trained as the dense one is, at
     the best of some learning rates.
     """
     task, splits = search.task, search.splits
-    rows = len(search.reports[""])
-    report = splits.report.select(range(rows))
-    words = [linear_words(task, splits.train, splits.selection, report, compared=each) for each in (False, True)]
+    rows = len(search.tests[""])
+    test = splits.test.select(range(rows))
+    words = [linear_words(task, splits.train, splits.validation, test, compared=each) for each in (False, True)]
     logits = _bare(search)
     return {
-        "majority": majority(task, splits.train, report),
+        "majority": majority(task, splits.train, test),
         "words": max(words)[1],
-        BARE: score(task, logits, search.reports[""])[task.primary_metric],
+        BARE: score(task, logits, search.tests[""])[task.primary_metric],
     }, logits
 
 
-def majority(task: Task, train: Any, report: Any) -> float:
+def majority(task: Task, train: Any, test: Any) -> float:
     """The first metric of always giving the commonest label of the train set, or the mean score."""
     labels = np.asarray(train["label"])
     answer = labels.mean() if task.regression else np.bincount(labels).argmax()
-    return _score(task, np.full(len(report), answer), report)
+    return _score(task, np.full(len(test), answer), test)
 
 
-def linear_words(task: Task, train: Any, selection: Any, report: Any, *, compared: bool) -> tuple[float, float]:
-    """A linear model of which words are there, in which text: its first metric on the selection and the report set.
+def linear_words(task: Task, train: Any, validation: Any, test: Any, *, compared: bool) -> tuple[float, float]:
+    """A linear model of which words are there, in which text: its first metric on the selection and the test set.
 
     Args:
         compared: it also sees which words are in both texts, and which in one alone.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
 
-    features = _features(task, (train, selection, report), compared)
+    features = _features(task, (train, validation, test), compared)
     model = Ridge() if task.regression else LogisticRegression(max_iter=2000)
     model.fit(features[0], train["label"])
-    on_selection, on_report = (
-        _score(task, model.predict(seen), rows) for seen, rows in zip(features[1:], (selection, report), strict=True)
+    on_validation, on_test = (
+        _score(task, model.predict(seen), rows) for seen, rows in zip(features[1:], (validation, test), strict=True)
     )
-    return on_selection, on_report
+    return on_validation, on_test
 
 
 def without_blocks(model: nn.Module) -> nn.Module:
@@ -81,11 +81,11 @@ def _bare(search: Search) -> np.ndarray:
             bare,
             search.train,
             replace(config, learning_rate=rate * config.learning_rate),
-            evaluate=SplitScore(search.task, search.selection),
+            evaluate=SplitScore(search.task, search.validation),
         )
         trained.append((max(history.scores), -number, bare))
     _, _, best = max(trained, key=lambda each: each[:2])
-    return predict(best, search.reports[""])
+    return predict(best, search.tests[""])
 
 
 def _features(task: Task, parts: tuple[Any, ...], compared: bool) -> list[Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from randprune_lab.errors import FileError, RunError
+from randprune_lab.errors import RunError
 from randprune_lab.files import write_json
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import in_use, read_journal
+from randprune_lab.search.units import MODEL, levels_done
 from randprune_lab.study.config import CONTROLS, StudyConfig
 
 FILE = "study.json"
@@ -84,11 +84,9 @@ class Grid:
         """The study in a folder. Raises `RunError` if there is none."""
         file = Path(path) / FILE
         try:
-            return cls(StudyConfig.from_dict(json.loads(file.read_text("utf-8")), file), Path(path), recorded)
+            return cls(StudyConfig.load_json(file), Path(path), recorded)
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{path} holds no study: it has no {FILE}; start one with `randprune study`") from None
-        except ValueError as error:
-            raise FileError(f"{file} is damaged: {error}") from error
 
     @cached_property
     def units(self) -> list[Unit]:
@@ -116,8 +114,8 @@ class Grid:
 
     def progress(self, unit: Unit) -> Progress:
         config, done = self.run_config(unit), self.journal(unit)
-        levels = sum(f"randomized-level-{number}" in done for number in range(1, len(config.levels) + 1))
-        last = CONTROLS if unit.method == CONTROLS else "model"
+        levels = levels_done(done, config.method)
+        last = CONTROLS if unit.method == CONTROLS else MODEL
         state: State = "waiting"
         if last in done:
             state = "done"
@@ -145,15 +143,13 @@ def planned_steps(config: RunConfig, rows: int) -> int:
     """Training steps of all levels of a run with so many train rows, at most; the dense model is not counted."""
     batches = -(-rows // config.batch_size)
     early = config.candidates * config.early_epochs * batches if config.candidates > 1 else 0
-    if config.early_strategy == "halving":
-        early = int(early * config.early_budget)
-    return len(config.levels) * (early + config.epochs * batches)
+    return len(config.levels) * (int(early * config.strategy().steps_fraction) + config.epochs * batches)
 
 
 def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
     """Raise `RunError` if a study lacks what it had, or has it otherwise."""
     old, new = recorded.to_dict(), asked.to_dict()
-    for name in old:
+    for name in old.keys() - {"contrasts"}:
         if isinstance(old[name], tuple):
             same = new[name][: len(old[name])] == old[name]
         elif name == "methods":

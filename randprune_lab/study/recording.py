@@ -1,27 +1,26 @@
 """What a study leaves to be handed on: a small folder without texts and weights, which grows from sitting to sitting.
 
 It has `study.json`, the tables `results.csv` and `controls.csv`, and of each task and seed a file
-`TASK-seed-S.safetensors` that `analysis.recorded_runs` reads.
+`TASK-seed-S.safetensors` that `analysis.task_records` reads.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from randprune_lab.analysis.record import RunRecord
-from randprune_lab.analysis.recorded_runs import RecordedRuns
 from randprune_lab.analysis.results import ENDS
-from randprune_lab.errors import FileError
+from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.files import write_json
+from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
 from randprune_lab.study.grid import FILE, Grid, Unit, check_grown
-from randprune_lab.study.table import ROW, in_order, study_controls, study_results, with_counts, write_csv
+from randprune_lab.study.table import ROW, in_order, study_controls, study_results, with_included, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,14 +42,14 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
     results, controls, written = study_results(grid), study_controls(grid), []
     for (task, seed), records in places.items():
         written.append(folder / f"{task}-seed-{seed}.safetensors")
-        runs = RecordedRuns.of(records)
+        runs = TaskRecord.of(records)
         if written[-1].is_file():
-            runs = _joined(runs, RecordedRuns.load(written[-1]))
+            runs = _joined(runs, TaskRecord.load(written[-1]))
         runs.save(written[-1])
     write_json(folder / FILE, _without_paths(grid.config).to_dict())
     # The tables come last: what they have counts as done.
-    results = _with_gains(_added(folder / "results.csv", results), folder, grid.config.baseline)
-    controls = with_counts(_added(folder / "controls.csv", controls), grid.config)
+    results = _with_differences(_added(folder / "results.csv", results), folder, grid.config.baseline)
+    controls = with_included(_added(folder / "controls.csv", controls), grid.config)
     for name, table in (("controls", controls), ("results", results)):
         written.append(write_csv(in_order(table, grid.config), folder / f"{name}.csv"))
     return written
@@ -64,17 +63,15 @@ def recorded_units(folder: str | Path) -> frozenset[Unit]:
     if not path.is_file():
         return frozenset()
     rows = pd.read_csv(path)
-    return frozenset(Unit(row.method, row.task, int(row.seed)) for row in rows.itertuples() if row.method != "dense")
+    return frozenset(Unit(row.method, row.task, int(row.seed)) for row in rows.itertuples() if row.method != DENSE)
 
 
 def check_recorded(config: StudyConfig, folder: Path) -> None:
     """Raise `RunError` if a folder has the results of another study, `FileError` if it is damaged."""
     try:
-        had = StudyConfig.from_dict(json.loads((folder / FILE).read_text("utf-8")), folder / FILE)
+        had = StudyConfig.load_json(folder / FILE)
     except FileNotFoundError:
         return
-    except ValueError as error:
-        raise FileError(f"{folder / FILE} is damaged: {error}") from error
     check_grown(had, _without_paths(config), folder)
 
 
@@ -84,7 +81,7 @@ def _without_paths(config: StudyConfig) -> StudyConfig:
     return dataclasses.replace(config, settings=settings)
 
 
-def _joined(new: RecordedRuns, had: RecordedRuns) -> RecordedRuns:
+def _joined(new: TaskRecord, had: TaskRecord) -> TaskRecord:
     if not np.array_equal(had.dense, new.dense):
         log.warning(
             "%s seed %d: the dense model answers otherwise than the one recorded, as happens on another machine",
@@ -104,12 +101,12 @@ def _added(path: Path, new: pd.DataFrame) -> pd.DataFrame:
     return both.drop_duplicates(keys)
 
 
-def _with_gains(table: pd.DataFrame, folder: Path, baseline: str) -> pd.DataFrame:
+def _with_differences(table: pd.DataFrame, folder: Path, baseline: str) -> pd.DataFrame:
     """Differences of methods to a baseline that was recorded at another time."""
     has = {(row.task, row.seed) for row in table[table.method == baseline].itertuples()}
-    lacking = table[table.gain.isna() & (table.method != "dense")]
+    lacking = table[table.difference.isna() & (table.method != DENSE)]
     for index, row in lacking[[place in has for place in zip(lacking.task, lacking.seed, strict=True)]].iterrows():
-        runs = RecordedRuns.load(folder / f"{row.task}-seed-{row.seed}.safetensors")
+        runs = TaskRecord.load(folder / f"{row.task}-seed-{row.seed}.safetensors")
         found = runs.difference(row.method, baseline, row.sparsity)
-        table.loc[index, [f"gain{end}" for end in ENDS]] = [found.estimate, found.low, found.high]
+        table.loc[index, [f"difference{end}" for end in ENDS]] = [found.estimate, found.low, found.high]
     return table

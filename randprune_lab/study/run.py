@@ -15,9 +15,11 @@ from pathlib import Path
 
 from randprune_lab.errors import ConfigError, LockedError, RandpruneError, check_count
 from randprune_lab.machine import cores
+from randprune_lab.plugins import load_plugin, loaded_plugins
 from randprune_lab.search.executors import Executor
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.run import Search, run
+from randprune_lab.search.units import file_name, score_unit
 from randprune_lab.study.config import CONTROLS, StudyConfig
 from randprune_lab.study.controls import BARE, measure_controls
 from randprune_lab.study.grid import Grid, Unit
@@ -63,16 +65,19 @@ def run_study(
     if jobs == 1:
         return _work(grid, executor)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin) as pool:
+    plugins = [plugin.path for plugin in loaded_plugins()]
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, initargs=(plugins,)) as pool:
         failed = pool.map(_work, [grid] * jobs)
         return sorted({unit for each in failed for unit in each})
 
 
-def _begin() -> None:
-    """A process of a study speaks as its parent does, and does not go on without it."""
+def _begin(plugins: list[Path]) -> None:
+    """Log like the parent process, know its plugins, and exit with it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
+    for plugin in plugins:
+        load_plugin(plugin)
 
 
 def _end_with_parent() -> None:
@@ -137,5 +142,5 @@ def _controls(grid: Grid, unit: Unit) -> None:
         if CONTROLS in folder.units:
             return
         found, logits = measure_controls(search)
-        folder.save_predictions(f"report-{BARE}", logits, search.reports[""].labels)
+        folder.save_predictions(file_name(score_unit(BARE)), logits, search.tests[""].labels)
         folder.add(CONTROLS, found)

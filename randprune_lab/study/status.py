@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from randprune_lab.search.config import RunConfig
+from randprune_lab.search.units import DATA
 from randprune_lab.study.config import CONTROLS
 from randprune_lab.study.grid import Grid, Unit, planned_steps
 
@@ -70,7 +71,7 @@ def seconds_left(grid: Grid) -> float | None:
 
 def _rows(grid: Grid, unit: Unit) -> int:
     """The train rows of a unit: what was found, or else what was asked for."""
-    data: dict[str, Any] = grid.journal(grid.controls_of(unit)).get("data", {})
+    data: dict[str, Any] = grid.journal(grid.controls_of(unit)).get(DATA, {})
     return int(data.get("train", grid.run_config(unit).train_size or RunConfig.train_size or 1))
 
 

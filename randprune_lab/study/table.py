@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from randprune_lab.analysis.record import RunRecord
 from randprune_lab.analysis.results import results_table
+from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import RunError
 from randprune_lab.files import atomic_path
+from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
 from randprune_lab.study.controls import BARE
 from randprune_lab.study.grid import Grid
@@ -54,10 +55,10 @@ def study_results(grid: Grid) -> pd.DataFrame:
 def study_controls(grid: Grid) -> pd.DataFrame:
     """A row for each task and seed whose controls are finished.
 
-    Columns: task, seed, metric; majority, words, without-encoder (see `study.controls`), dense and magnitude, the
-    magnitude mask at the last level at once: scores on the report set; encoder, the dense score less that without
-    encoder, with its paired 95 % interval; and counts: whether masks can be told apart here, that is, whether the
-    interval lies above zero with the study's first seed.
+    Columns: task, seed, metric; majority, words, without-encoder (see `study.controls`), dense, and magnitude (the
+    magnitude mask of the last level, in one step): scores on the test set; encoder: the dense score minus that without
+    encoder, with its paired 95 % interval; and included: whether the mask matters on this task, that is, whether that
+    interval is above zero with the study's first seed.
     """
     import pandas as pd
 
@@ -66,35 +67,35 @@ def study_controls(grid: Grid) -> pd.DataFrame:
         if unit.method != CONTROLS:
             continue
         record = RunRecord.load(grid.folder(unit))
-        gain = record.difference("dense", BARE)
+        encoder = record.difference(DENSE, BARE)
         rows.append(
             {
                 "task": unit.task,
                 "seed": unit.seed,
                 "metric": record.task.primary_metric,
                 **record.units[CONTROLS],
-                "dense": record.score("dense").estimate,
-                "magnitude": record.score("randomized-level-1").estimate,
-                "encoder": gain.estimate,
-                "encoder_low": gain.low,
-                "encoder_high": gain.high,
+                "dense": record.score(DENSE).estimate,
+                "magnitude": record.score(record.last).estimate,
+                "encoder": encoder.estimate,
+                "encoder_low": encoder.low,
+                "encoder_high": encoder.high,
             }
         )
     table = pd.DataFrame(rows)
     if table.empty:
         raise RunError(f"no controls of {grid.path} are finished yet; go on with --resume")
-    return with_counts(table, grid.config)
+    return with_included(table, grid.config)
 
 
-def with_counts(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
-    """The table of controls with the column `counts`, as the study's first seed decides it for all."""
+def with_included(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
+    """The table of controls with the column `included`, which the study's first seed decides for all seeds."""
     first = table[table.seed == config.seeds[0]]
-    return table.assign(counts=table.task.isin(first.task[first.encoder_low > 0]))
+    return table.assign(included=table.task.isin(first.task[first.encoder_low > 0]))
 
 
 def in_order(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
     """Tasks and methods in the order in which the study names them."""
-    places = {"task": list(config.tasks), "method": ["dense", *config.methods]}
+    places = {"task": list(config.tasks), "method": [DENSE, *config.methods]}
 
     def key(column: pd.Series) -> pd.Series:
         return column.map(places[column.name].index) if column.name in places else column

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from randprune_lab.analysis.record import RunRecord
+from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import RunError
 from randprune_lab.masks.scope import prunable
-from randprune_lab.models import quiet
+from randprune_lab.models.load import quiet
 from randprune_lab.search.config import RunConfig
 from randprune_lab.study.config import CONTROLS
 from randprune_lab.study.grid import Grid
@@ -23,7 +23,7 @@ BATCH = 50
 
 
 def verify_winners(grid: Grid) -> pd.DataFrame:
-    """Load the last winner of every finished unit by transformers and score it on the raw report examples.
+    """Load the last winner of every finished unit by transformers and score it on the raw test examples.
 
     Columns: method, task, seed; sparsity as asked for, zeros as counted among the weights of the saved file that could
     be pruned; recorded and again, the score of the task's first metric. Raises `RunError` if nothing is finished.
@@ -40,7 +40,7 @@ def verify_winners(grid: Grid) -> pd.DataFrame:
         model, tokenizer = _plain(str(folder / "model"))
         scope = [weights[name] for name in prunable(model, **config.scope)]
         task = record.task
-        columns, labels = _report(config)
+        columns, labels = _test_set(config)
         texts = [columns[field] for field in task.text_fields]
         answers = _answers(model, tokenizer, texts, config.max_length or task.max_length)
         predictions = answers[:, 0] if task.regression else answers.argmax(axis=1)
@@ -49,7 +49,7 @@ def verify_winners(grid: Grid) -> pd.DataFrame:
                 **unit._asdict(),
                 "sparsity": config.levels[-1],
                 "zeros": sum(int((one == 0).sum()) for one in scope) / sum(one.size for one in scope),
-                "recorded": record.score(f"randomized-level-{len(config.levels)}").estimate,
+                "recorded": record.score(record.last).estimate,
                 "again": compute_metrics(task, predictions, labels)[task.primary_metric],
             }
         )
@@ -67,17 +67,17 @@ def _saved(path: Any) -> dict[str, np.ndarray]:
 def _plain(folder: str) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    import randprune_lab.mean_pooled_bert  # noqa: F401  an architecture that transformers does not have
+    import randprune_lab.models.mean_pooled_bert  # noqa: F401  an architecture that transformers does not have
 
     with quiet():
         model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
     return model.eval(), AutoTokenizer.from_pretrained(folder)
 
 
-def _report(config: RunConfig) -> tuple[dict[str, list[Any]], list[Any]]:
-    data = config.own_data or config.mini_glue or config.task
-    report = load_splits(data, glue_dir=config.glue_dir, train_size=config.train_size).report
-    rows = report.select(range(config.report_size or len(report)))
+def _test_set(config: RunConfig) -> tuple[dict[str, list[Any]], list[Any]]:
+    data = config.custom_data or config.mini_glue or config.task
+    test = load_splits(data, glue_dir=config.glue_dir, train_size=config.train_size).test
+    rows = test.select(range(config.test_size or len(test)))
     return rows.to_dict(), list(rows["label"])
 
 

@@ -1,4 +1,4 @@
-"""What every source gives: labelled rows of a task, divided as the source divides them."""
+"""What every source returns: labelled rows of a task, in the splits of the source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from randprune_lab.tasks.tables import Record
 
 
 class Row(NamedTuple):
-    """One example: a text for each of the task's text fields, and the label's id or, in regression, the score."""
+    """One example: a text for each of the task's text fields, and the label id or, in regression, the score."""
 
     texts: tuple[str, ...]
     label: int | float
@@ -21,25 +21,30 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """The rows of a source as it divides them."""
+    """The rows of a source, in its splits."""
 
     source: str
     train: list[Row]
-    report: list[Row] | None  # None where the source has no report set of its own
-    further_reports: Mapping[str, list[Row]] = field(default_factory=dict)  # by the task's names for them
-    found: Mapping[str, int] = field(default_factory=dict)  # rows of each split by the source's name for it
-    selection: list[Row] | None = None  # given only by a source that gives all roles itself: they are taken as they are
+    test: list[Row] | None  # None if the source has no test set
+    further_tests: Mapping[str, list[Row]] = field(default_factory=dict)  # by their names in the task
+    found: Mapping[str, int] = field(default_factory=dict)  # number of rows in each split of the source
+    validation: list[Row] | None = None  # only from a source with a split for each of the three roles
 
 
 def unused(split: str) -> str:
-    """What `Corpus.found` calls a split that is not looked at, such as a test set without labels."""
+    """The name in `Corpus.found` of a split that is not read, such as a test set without labels."""
     return f"{split} (not used)"
 
 
 def make_rows(task: Task, name: str, records: Iterable[Record]) -> list[Row]:
-    """Rows of a source called `name`, from the texts and then the label of each; a class is an id there, or a name.
+    """The rows of a source from its records.
 
-    Raises `DataError` that names the place of a text or a label that cannot be understood.
+    Args:
+        name: what errors call the source.
+        records: for each row its place, its texts, and its label: the id or the name of a class, or a score.
+
+    Raises:
+        DataError: if there are no rows, or a text or a label cannot be parsed; the message names its place.
     """
     label: Callable[[str, Any], float] = _score_reader(task) if task.regression else _class_reader(task)
     rows = []
@@ -47,15 +52,15 @@ def make_rows(task: Task, name: str, records: Iterable[Record]) -> list[Row]:
         check_texts(place, task.text_fields, texts)
         rows.append(Row(tuple(texts), label(place, value)))
     if not rows:
-        raise DataError(f"{name} holds no rows of task {task.name!r}; get it again")
+        raise DataError(f"{name} contains no rows of task {task.name!r}; download it again")
     return rows
 
 
 def check_texts(place: str, columns: Sequence[str], texts: Sequence[Any], *, allow_empty: bool = True) -> None:
-    """Raise `DataError` unless there is a text in every column."""
+    """Raise `DataError` unless every column has a text, which may be empty if `allow_empty`."""
     for column, text in zip(columns, texts, strict=True):
         if not isinstance(text, str) or not (allow_empty or text.strip()):
-            raise DataError(f"{place}: no text in column {column!r}, but {text!r}")
+            raise DataError(f"{place}: column {column!r} must have a text, got {text!r}; add it, or remove the row")
 
 
 def _class_reader(task: Task) -> Callable[[str, Any], int]:

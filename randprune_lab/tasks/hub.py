@@ -16,7 +16,11 @@ HUB_ID = "nyu-mll/glue"
 
 
 def read_hub(task: Task, hub_id: str) -> Corpus:
-    """The train and validation splits of a task; the test splits, whose labels are all -1, are not looked at."""
+    """The train and validation splits of a task; the test splits, whose labels are all -1, are not read.
+
+    Raises:
+        DataError: if the data set cannot be loaded, lacks a split or a column, or a row cannot be parsed.
+    """
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
@@ -25,23 +29,26 @@ def read_hub(task: Task, hub_id: str) -> Corpus:
     except (OSError, ValueError, DatasetsError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise DataError(
-            f"cannot load {task.name!r} of data set {hub_id!r}: {reason}. Load it once with network (it is cached "
-            "then; with HF_HUB_OFFLINE=1 the network is not even tried), or give a folder of GLUE's TSV files with "
-            "--glue-dir (glue_dir=...); task 'rotten_tomatoes' works offline, and so do data of your own (--data)"
+            f"cannot load {task.name!r} of data set {hub_id!r}: {reason}. Load it once with network access (it is then "
+            "cached; with HF_HUB_OFFLINE=1 only the cache is used), or give a folder of GLUE's TSV files with "
+            "--glue-dir (glue_dir=...); task 'rotten_tomatoes' and your own data (--data) work offline"
         ) from error
     source = f"data set {hub_id}, {task.name}"
-    report = "validation_matched" if task.further_reports else "validation"
-    further = {name: _rows(task, splits, f"validation_{name}", source) for name in task.further_reports}
-    used = ("train", report, *(f"validation_{name}" for name in task.further_reports))
+    test = "validation_matched" if task.further_tests else "validation"
+    further = {name: _rows(task, splits, f"validation_{name}", source) for name in task.further_tests}
+    used = ("train", test, *(f"validation_{name}" for name in task.further_tests))
     found = {name if name in used else unused(name): len(split) for name, split in splits.items()}
-    return Corpus(source, _rows(task, splits, "train", source), _rows(task, splits, report, source), further, found)
+    return Corpus(source, _rows(task, splits, "train", source), _rows(task, splits, test, source), further, found)
 
 
 def _rows(task: Task, splits: datasets.DatasetDict, split: str, source: str) -> list[Row]:
     place = f"{source}, {split}"
     columns = [*task.text_fields, "label"]
     if split not in splits:
-        raise DataError(f"{source} has no split {split!r}; its splits are {', '.join(map(repr, splits))}")
+        raise DataError(
+            f"{source} has no split {split!r}; its splits are {', '.join(map(repr, splits))}; "
+            "give a data set with GLUE's splits"
+        )
     check_columns(place, columns, splits[split].column_names)
     table = splits[split].select_columns(columns)[:]
     fields = zip(*(table[column] for column in columns), strict=True)

@@ -1,4 +1,4 @@
-"""What `randprune tasks` lists."""
+"""The list of tasks that `randprune tasks` prints."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from randprune_lab.errors import RandpruneError
+from randprune_lab.tasks.custom_data import CustomData
 from randprune_lab.tasks.hub import HUB_ID
-from randprune_lab.tasks.own_data import OwnData
 from randprune_lab.tasks.spec import TASKS, Task
 from randprune_lab.tasks.splits import Splits, load_splits
 
 
-def task_rows(glue_dir: str | Path | None = None, *, own: OwnData | None = None) -> list[dict[str, Any]]:
-    """A row for each task: what it is, and how many rows each role has or why its data cannot be had.
+def task_rows(glue_dir: str | Path | None = None, *, custom: CustomData | None = None) -> list[dict[str, Any]]:
+    """One row for each task: its settings, and the number of rows in each role or why its data are not available.
 
-    The hub is not asked: without `glue_dir`, GLUE's tasks have no counts.
+    The hub is not contacted: without `glue_dir`, GLUE's tasks have no counts.
 
     Args:
-        own: describe these data instead; what is wrong with them is raised.
+        glue_dir: a folder of GLUE's TSV files.
+        custom: custom data to describe instead of the tasks.
+
+    Raises:
+        DataError: if `custom` cannot be read.
     """
-    if own is not None:
-        splits = load_splits(own)
+    if custom is not None:
+        splits = load_splits(custom)
         return [_about(splits.task) | _contents(splits)]
-    return [_about(task) | _found(task, glue_dir) for task in TASKS.values()]
+    return [_about(task) | _contents_or_reason(task, glue_dir) for task in TASKS.values()]
 
 
 def _about(task: Task) -> dict[str, Any]:
@@ -38,9 +42,9 @@ def _about(task: Task) -> dict[str, Any]:
     }
 
 
-def _found(task: Task, glue_dir: str | Path | None) -> dict[str, Any]:
+def _contents_or_reason(task: Task, glue_dir: str | Path | None) -> dict[str, Any]:
     if task.glue and glue_dir is None:
-        return _unavailable(f"needs --glue-dir; a run without it asks the hub ({HUB_ID})")
+        return _unavailable(f"needs --glue-dir; without it, a run loads the data from the hub ({HUB_ID})")
     try:
         return _contents(load_splits(task.name, glue_dir=glue_dir if task.glue else None))
     except RandpruneError as error:

@@ -1,8 +1,8 @@
-"""Offline metrics: the figures of scikit-learn and SciPy behind the interface of `evaluate`.
+"""Offline metrics: computed by scikit-learn and SciPy, with the interface of `evaluate`.
 
-Where an answer is the same for every row, the textbook formulas of some divide zero by zero. Here they are 0 then:
-F1 and Matthews as in scikit-learn, and both correlations too, for which SciPy gives NaN. A constant answer knows
-nothing, and so it ranks below every answer that knows something.
+If all predictions or all references are the same, some textbook formulas divide zero by zero. Here the result is 0:
+for F1 and Matthews as in scikit-learn, and for both correlations, where SciPy returns NaN. So a constant prediction,
+which carries no information, ranks below every prediction with a positive score.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ def compute_metrics(task: Task, predictions: ArrayLike, references: ArrayLike) -
 
     Args:
         predictions: a label id or, in regression, a score for each row; a list, an array or a tensor.
-        references: the true ones.
+        references: the true label ids or scores.
 
     Raises:
-        DataError: if these are not ids or finite scores, not equally many, or none.
+        DataError: if these are not label ids or finite scores, their numbers differ, or there are none.
     """
-    read = _scores if task.regression else _ids
-    predicted, true = read("predictions", predictions), read("references", references)
+    check = _scores if task.regression else _ids
+    predicted, true = check("predictions", predictions), check("references", references)
     if len(predicted) != len(true) or len(true) == 0:
         raise DataError(
             f"task {task.name!r}: {len(predicted)} predictions for {len(true)} references; "
-            "give one for each, and at least one"
+            "give one prediction for each reference, and at least one"
         )
     return {name: METRICS[name](predicted, true) for name in task.metrics}
 
 
 def make_metric(task: Task) -> evaluate.Metric:
-    """An `evaluate.Metric` of the task's metrics that needs neither the hub nor a cache on disk."""
+    """An `evaluate.Metric` with the task's metrics; it needs neither the hub nor a cache on disk."""
     import datasets
     import evaluate
 
@@ -61,10 +61,10 @@ def make_metric(task: Task) -> evaluate.Metric:
             )
 
         def _compute(self, predictions: list[float], references: list[float]) -> dict[str, float]:
-            arrays = np.asarray(predictions), np.asarray(references)  # their own format "numpy" is of 32 bits
+            arrays = np.asarray(predictions), np.asarray(references)  # their own format "numpy" has 32 bits
             return {name: METRICS[name](*arrays) for name in task.metrics}
 
-    # The folder is made when the metric is, whether it is used or not; the seed is read from numpy otherwise.
+    # `evaluate` makes the folder even if nothing uses it. Without a seed it reads numpy's global random state.
     with TemporaryDirectory() as folder:
         return TaskMetric(cache_dir=folder, keep_in_memory=True, seed=0)
 
@@ -73,8 +73,8 @@ def _ids(name: str, values: ArrayLike) -> Ids:
     ids = np.asarray(values)
     if ids.ndim != 1 or not (np.issubdtype(ids.dtype, np.integer) or ids.size == 0):
         raise DataError(
-            f"{name} must be label ids, one integer a row, got {ids.dtype} of shape {ids.shape}; "
-            "of logits take argmax(axis=1)"
+            f"{name} must be label ids, one integer per row, got {ids.dtype} of shape {ids.shape}; "
+            "for logits, give argmax(axis=1)"
         )
     return ids.astype(np.int64)
 
@@ -83,18 +83,18 @@ def _scores(name: str, values: ArrayLike) -> Scores:
     scores = np.asarray(values)
     if scores.ndim != 1 or not (np.issubdtype(scores.dtype, np.number) or scores.size == 0):
         raise DataError(
-            f"{name} must be scores, one number a row, got {scores.dtype} of shape {scores.shape}; "
-            "of logits take [:, 0]"
+            f"{name} must be scores, one number per row, got {scores.dtype} of shape {scores.shape}; "
+            "for logits, give [:, 0]"
         )
     if not np.isfinite(scores).all():
         raise DataError(
             f"{name} must be finite, but {np.count_nonzero(~np.isfinite(scores))} of {len(scores)} are not; "
-            "if a model gave them, its training diverged: lower the learning rate"
+            "if a model predicted them, its training diverged: lower the learning rate"
         )
     return scores.astype(np.float64)
 
 
-# --- from two arrays, the answers and the truth, to a figure ---
+# --- one metric from predictions and references ---
 
 
 def _accuracy(predictions: Ids, references: Ids) -> float:
@@ -102,14 +102,14 @@ def _accuracy(predictions: Ids, references: Ids) -> float:
 
 
 def _f1(predictions: Ids, references: Ids) -> float:
-    """Of the label with id 1."""
+    """F1 of the label with id 1."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(references, predictions, zero_division=0.0))
 
 
 def _macro_f1(predictions: Ids, references: Ids) -> float:
-    """The mean over all labels that are true or predicted somewhere."""
+    """The mean F1 over all labels that occur in the predictions or the references."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(references, predictions, average="macro", zero_division=0.0))
@@ -126,7 +126,7 @@ def _pearson(predictions: Scores, references: Scores) -> float:
 
     if _constant(predictions, references):
         return 0.0
-    with warnings.catch_warnings():  # of scores that hardly differ
+    with warnings.catch_warnings():  # SciPy warns if scores hardly differ
         warnings.simplefilter("ignore")
         return _finite(pearsonr(predictions, references).statistic)
 
@@ -141,9 +141,9 @@ def _constant(*arrays: Any) -> bool:
     return any((array == array[0]).all() for array in arrays)
 
 
-def _finite(figure: Any) -> float:
-    """Scores that differ by less than a float can square count as constant."""
-    return float(figure) if np.isfinite(figure) else 0.0
+def _finite(correlation: Any) -> float:
+    """0 for NaN: scores whose squared differences are below the smallest float count as constant."""
+    return float(correlation) if np.isfinite(correlation) else 0.0
 
 
 METRICS: dict[str, Callable[[Any, Any], float]] = {

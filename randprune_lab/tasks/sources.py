@@ -1,4 +1,4 @@
-"""Where a task's data come from. A source is anything that gives a `Corpus`."""
+"""Where a task's data come from. A source is a function that returns a `Corpus`."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from randprune_lab.tasks.corpus import Corpus
 from randprune_lab.tasks.glue_folder import read_glue_folder
 from randprune_lab.tasks.hub import HUB_ID, read_hub
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue, generate
-from randprune_lab.tasks.package import read_package
+from randprune_lab.tasks.movie_reviews import read_package
 from randprune_lab.tasks.spec import Task
 
 OFFLINE: dict[str, Callable[[Task], Corpus]] = {
     "rotten_tomatoes": read_package,
     **dict.fromkeys(GENERATORS, lambda task: generate(MiniGlue(task.name))),
 }
-"""Tasks that have a source of their own, which needs neither a folder nor a network."""
+"""Tasks whose source needs neither a folder nor a network."""
 
 
 def read_corpus(task: Task, *, glue_dir: str | Path | None = None, hub_id: str = HUB_ID) -> Corpus:
-    """All labelled rows of a task: from its own source, else from `glue_dir`, else from the hub.
+    """All labelled rows of a task: from its offline source, else from `glue_dir`, else from the hub.
 
     Args:
-        glue_dir: a folder that holds GLUE's TSV files in GLUE's own layout, such as `SST-2/train.tsv`.
+        glue_dir: a folder of GLUE's TSV files in their original layout, such as `SST-2/train.tsv`.
         hub_id: a data set on the hub, or a local folder in the same layout.
 
     Raises:
-        ConfigError: if `glue_dir` is given for a task that is not one of GLUE's.
-        DataError: if the data cannot be had, or a row cannot be understood.
+        ConfigError: if `glue_dir` is given for a task that is not a GLUE task.
+        DataError: if the data are not available, or a row cannot be parsed.
     """
     if task.glue is None:
         if glue_dir is not None:
-            raise ConfigError(f"task {task.name!r} is not one of GLUE's; leave glue_dir (--glue-dir) out")
+            raise ConfigError(f"task {task.name!r} is not a GLUE task; remove glue_dir (--glue-dir)")
         return OFFLINE[task.name](task)
     if glue_dir is not None:
         return read_glue_folder(task, Path(glue_dir))

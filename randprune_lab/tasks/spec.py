@@ -1,4 +1,4 @@
-"""The table of tasks: what is learned, into which labels or scores, how it is judged, where its data stand."""
+"""The table of tasks: their texts, labels or scores, metrics, and where their data are."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from randprune_lab.errors import unknown_name
 
 @dataclass(frozen=True)
 class GlueFiles:
-    """Where a task stands in a folder of GLUE's TSV files."""
+    """Where a task's data are in a folder of GLUE's TSV files."""
 
     folder: str
     columns: tuple[str, ...]  # the texts, then the label
-    report: str = "dev.tsv"
-    further_reports: tuple[str, ...] = ()  # in the order of the task's
-    header: tuple[str, ...] | None = None  # the columns' names, where the files do not begin with them
-    torn_rows: bool = (
-        False  # line breaks inside texts tore rows of the official files: leave these out, as the hub does
-    )
+    test: str = "dev.tsv"
+    further_tests: tuple[str, ...] = ()  # in the order of `Task.further_tests`
+    header: tuple[str, ...] | None = None  # names of all columns, if the files have no header line
+    torn_rows: bool = False  # skip rows that line breaks inside texts have split, as the hub does
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task of one or two sentences: to classify them, or to give them a score (regression).
+    """A task on one or two texts: to classify them, or to predict a score (regression).
 
     >>> get_task("mrpc").text_fields
     ('sentence1', 'sentence2')
@@ -35,13 +33,13 @@ class Task:
 
     name: str
     description: str
-    text_fields: tuple[str, ...]  # columns of the splits, and of the hub's data set
+    text_fields: tuple[str, ...]  # columns of the splits and of the data set on the hub
     labels: tuple[str, ...]  # in the order of their ids; none in regression
-    metrics: tuple[str, ...]  # the first one is what scores and selections go by
+    metrics: tuple[str, ...]  # the first is the primary one: it scores models and selects masks
     max_length: int  # in tokens, of the whole input
     score_range: tuple[float, float] | None = None  # in regression: the lowest and the highest score
-    further_reports: tuple[str, ...] = ()  # report sets besides the first: reported, never selected on
-    glue: GlueFiles | None = None  # in GLUE's folders; on the hub its configuration has the task's name
+    further_tests: tuple[str, ...] = ()  # test sets besides the first: reported, never used to select
+    glue: GlueFiles | None = None  # its files; on the hub, its configuration has the task's name
 
     @property
     def regression(self) -> bool:
@@ -49,7 +47,7 @@ class Task:
 
     @property
     def num_labels(self) -> int:
-        """Outputs of the classification head: one a label, or the score alone."""
+        """Number of outputs of the model's head: one for each label; 1 in regression, the score."""
         return 1 if self.regression else len(self.labels)
 
     @property
@@ -57,30 +55,31 @@ class Task:
         return self.metrics[0]
 
     @property
-    def report_sets(self) -> tuple[str, ...]:
-        """All report sets; the first has no name of its own."""
-        return ("", *self.further_reports)
+    def test_sets(self) -> tuple[str, ...]:
+        """The names of all test sets; the first one's is empty."""
+        return ("", *self.further_tests)
 
     def to_dict(self) -> dict[str, Any]:
-        """What a run records of its task; where the data stood is recorded as their source."""
+        """The task as a run records it: without `glue`, because the source of the data is recorded separately."""
         values = {name: value for name, value in asdict(self).items() if name != "glue"}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Task:
+        """The task from what `to_dict` returned."""
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
         return cls(**fields)
 
 
-def suffixed(name: str, report_set: str, mark: str = "_") -> str:
-    """The name of something in one of the report sets; in the first it is `name` itself.
+def suffixed(name: str, test_set: str, mark: str = "_") -> str:
+    """`name` with a suffix for one of the test sets; the first one has none.
 
     >>> suffixed("accuracy", "mismatched"), suffixed("accuracy", "")
     ('accuracy_mismatched', 'accuracy')
     """
-    return f"{name}{mark}{report_set}" if report_set else name
+    return f"{name}{mark}{test_set}" if test_set else name
 
 
 _TABLE = (
@@ -112,7 +111,7 @@ _TABLE = (
     ),
     Task(
         name="mrpc",
-        description="Do two sentences of the news say the same? (GLUE)",
+        description="Do two news sentences mean the same? (GLUE)",
         text_fields=("sentence1", "sentence2"),
         labels=("not_equivalent", "equivalent"),
         metrics=("accuracy", "f1"),
@@ -131,7 +130,7 @@ _TABLE = (
     ),
     Task(
         name="qqp",
-        description="Do two questions ask the same? (GLUE)",
+        description="Do two questions ask the same thing? (GLUE)",
         text_fields=("question1", "question2"),
         labels=("not_duplicate", "duplicate"),
         metrics=("accuracy", "f1"),
@@ -145,17 +144,17 @@ _TABLE = (
         labels=("entailment", "neutral", "contradiction"),
         metrics=("accuracy",),
         max_length=128,
-        further_reports=("mismatched",),
+        further_tests=("mismatched",),
         glue=GlueFiles(
             "MNLI",
             ("sentence1", "sentence2", "gold_label"),
-            report="dev_matched.tsv",
-            further_reports=("dev_mismatched.tsv",),
+            test="dev_matched.tsv",
+            further_tests=("dev_mismatched.tsv",),
         ),
     ),
     Task(
         name="qnli",
-        description="Does a sentence hold the answer to a question? (GLUE)",
+        description="Does a sentence contain the answer to a question? (GLUE)",
         text_fields=("question", "sentence"),
         labels=("entailment", "not_entailment"),
         metrics=("accuracy",),
@@ -173,15 +172,15 @@ _TABLE = (
     ),
 )
 
-_MINI = {  # generated tasks in the likeness of GLUE's: the same fields, labels and metrics
+_MINI = {  # generated tasks modelled on GLUE's: the same fields, labels and metrics
     "cola": "Is a sentence well formed?",
     "sst2": "Does a sentence praise or blame?",
-    "mrpc": "Do two sentences say the same?",
+    "mrpc": "Do two sentences mean the same?",
     "stsb": "In how many of five parts do two sentences agree?",
-    "qqp": "Do two questions ask the same?",
+    "qqp": "Do two questions ask the same thing?",
     "mnli": "Does a hypothesis about all, some or none follow from a premise, contradict it, or neither?",
-    "qnli": "Does a sentence hold the answer to a question?",
-    "rte": "Does a sentence that says less follow from a text?",
+    "qnli": "Does a sentence contain the answer to a question?",
+    "rte": "Does a less specific sentence follow from a text?",
 }
 
 
@@ -196,7 +195,11 @@ TASKS: dict[str, Task] = {task.name: task for task in (*_TABLE, *_MINI_TABLE)}
 
 
 def get_task(name: str) -> Task:
-    """The task of that name; raises `UnknownNameError` with the nearest names if there is none."""
+    """The task with this name.
+
+    Raises:
+        UnknownNameError: if there is none; the message suggests the nearest names.
+    """
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     return TASKS[name]

@@ -1,4 +1,4 @@
-"""Who sees which rows: train, selection and report, disjoint by text and the same on every machine."""
+"""Splitting rows into train, validation and test: disjoint by text, and the same on every machine."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ import numpy as np
 
 from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.tasks.corpus import Corpus, Row
+from randprune_lab.tasks.custom_data import CustomData, read_custom_data
 from randprune_lab.tasks.hub import HUB_ID
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue, generate
-from randprune_lab.tasks.own_data import OwnData, read_own_data
 from randprune_lab.tasks.sources import read_corpus
 from randprune_lab.tasks.spec import Task, get_task, suffixed
 
 if TYPE_CHECKING:
     import datasets
 
-REPORT_ROWS = 1530  # where the source has no report set of its own: at most these, at most a fifth
-SELECTION_ROWS = 1000  # at most these; at most a tenth of an official train set
-SCORE_BINS = 10  # scores are stratified by the tenth of all train rows that they fall into
+TEST_ROWS = 1530  # limit of a test set that is held out, which has at most a fifth of the rows
+VALIDATION_ROWS = 1000  # limit of a validation set, which has at most a tenth of the rows, or a fifth if test has too
+SCORE_BINS = 10  # scores are stratified by deciles of the train rows
 
-Group = list[Row]  # the rows of one text: they stay together
+Group = list[Row]  # the rows with one text: they stay together
 Stratum = Callable[[Row], int]
 
 
@@ -37,38 +37,38 @@ Stratum = Callable[[Row], int]
 class Splits:
     """The rows of a task in their three roles, each with the task's text fields and a `label`: an id or a score.
 
-    Fit weights on `train`, choose among masks on `selection`, and look at `report` and `further_reports` once,
-    at the end. Every prefix of each has its labels' shares; scores count by bins.
+    Train on `train`, choose masks on `validation`, and use `test` and `further_tests` once, at the end. Every prefix
+    of a split has the label proportions of the whole split; scores are binned for this.
     """
 
     task: Task
     source: str
     train: datasets.Dataset
-    selection: datasets.Dataset
-    report: datasets.Dataset
-    dropped_leaks: int  # official train rows left out because their text (see `text_key`) stands in a report set
-    identical_leaks: int = 0  # how many of these are the same to the letter
-    further_reports: Mapping[str, datasets.Dataset] = field(default_factory=dict)  # in the order of the task's
-    found: Mapping[str, int] = field(default_factory=dict)  # rows of each split by the source's name for it
+    validation: datasets.Dataset
+    test: datasets.Dataset
+    dropped_leaks: int  # official train rows left out because their text (see `text_key`) is also in a test set
+    identical_leaks: int = 0  # number of these whose text is identical, character by character
+    further_tests: Mapping[str, datasets.Dataset] = field(default_factory=dict)  # in the order of `Task.further_tests`
+    found: Mapping[str, int] = field(default_factory=dict)  # number of rows in each split of the source
 
     @property
     def roles(self) -> dict[str, datasets.Dataset]:
-        """All rows by role; further report sets are called `report_NAME`."""
-        further = {suffixed("report", name): rows for name, rows in self.further_reports.items()}
-        return {"train": self.train, "selection": self.selection, "report": self.report, **further}
+        """All rows by role; further test sets are called `test_NAME`."""
+        further = {suffixed("test", name): rows for name, rows in self.further_tests.items()}
+        return {"train": self.train, "validation": self.validation, "test": self.test, **further}
 
     @property
-    def reports(self) -> dict[str, datasets.Dataset]:
-        """The report sets by the names that `Task.report_sets` has for them."""
-        return {"": self.report, **self.further_reports}
+    def tests(self) -> dict[str, datasets.Dataset]:
+        """The test sets by their names in `Task.test_sets`."""
+        return {"": self.test, **self.further_tests}
 
     def label_counts(self) -> dict[str, dict[str, float]]:
-        """Rows of each label by role; in regression the lowest, the mean and the highest score."""
+        """The number of rows with each label, by role; in regression the lowest, mean and highest score."""
         if self.task.regression:
             scores = {role: np.asarray(rows["label"], dtype=np.float64) for role, rows in self.roles.items()}
             return {
-                role: {"lowest": float(each.min()), "mean": round(float(each.mean()), 4), "highest": float(each.max())}
-                for role, each in scores.items()
+                role: {"lowest": float(part.min()), "mean": round(float(part.mean()), 4), "highest": float(part.max())}
+                for role, part in scores.items()
             }
         counts = {role: Counter(rows["label"]) for role, rows in self.roles.items()}
         return {
@@ -84,37 +84,37 @@ class Splits:
 
 
 def load_splits(
-    task: str | OwnData | MiniGlue,
+    task: str | CustomData | MiniGlue,
     *,
     glue_dir: str | Path | None = None,
     hub_id: str = HUB_ID,
     train_size: int | None = None,
 ) -> Splits:
-    """The splits of a task, or of data of one's own, which define a task, or of a generated task made to measure.
+    """The splits of a task, of custom data, or of a generated task with other settings.
 
-    Roles depend on the texts alone: not on a seed, nor on the order of the source.
-
-    GLUE's official dev set is the report set (MNLI: the matched one; the mismatched one is a further report
-    set); selection is held out of the train set.
+    The role of a row depends on the texts alone, not on a seed or the order of the source. GLUE's official dev set is
+    the test set (MNLI: the matched one; the mismatched one is a further test set), and the validation set is held out
+    of the train set.
 
     Args:
+        task: the name of a task, custom data, or the settings of a generated task.
         glue_dir: a folder of GLUE's TSV files to read instead of the hub.
         hub_id: a data set on the hub, or a local folder in the same layout.
-        train_size: rows of the train set to use, by default all; a smaller set is part of every larger one. Of a
-            generated task there can be more than by default.
+        train_size: number of train rows to use, all by default; a smaller train set is part of every larger one. For
+            a generated task it may exceed the default number.
 
     Raises:
         UnknownNameError: if there is no such task.
-        ConfigError: if `train_size` is below the number of labels or above the rows there are.
-        DataError: if the data cannot be had, or a row cannot be understood.
+        ConfigError: if `train_size` is below the number of labels or above the number of available rows.
+        DataError: if the data are not available, or a row cannot be parsed.
     """
     if glue_dir is not None and not isinstance(task, str):
-        name = task.data if isinstance(task, OwnData) else f"task {task.task!r}"
-        raise ConfigError(f"{name} is no GLUE task; leave glue_dir (--glue-dir) out")
+        name = task.data if isinstance(task, CustomData) else f"task {task.task!r}"
+        raise ConfigError(f"{name} is not a GLUE task; remove glue_dir (--glue-dir)")
     if task in GENERATORS and train_size is not None:
         task = MiniGlue(str(task), train=train_size)
-    if isinstance(task, OwnData):
-        spec, corpus = read_own_data(task)
+    if isinstance(task, CustomData):
+        spec, corpus = read_custom_data(task)
     elif isinstance(task, MiniGlue):
         spec, corpus = get_task(task.task), generate(task)
     else:
@@ -124,7 +124,15 @@ def load_splits(
 
 
 def split_corpus(task: Task, corpus: Corpus, *, train_size: int | None = None) -> Splits:
-    """The rows of a corpus in their roles; raises `ConfigError` and `DataError` as `load_splits` does."""
+    """The rows of a corpus in their three roles.
+
+    Args:
+        train_size: number of train rows to use, all by default.
+
+    Raises:
+        ConfigError: if `train_size` is below the number of labels or above the number of available rows.
+        DataError: if all train rows have the same label, or there are too few rows for three roles.
+    """
     if len({row.label for row in corpus.train}) < 2:
         raise DataError(
             f"{corpus.source}: all {len(corpus.train)} train rows have the label {_label_name(task, corpus.train[0])}, "
@@ -134,18 +142,18 @@ def split_corpus(task: Task, corpus: Corpus, *, train_size: int | None = None) -
     size = len(roles.train) if train_size is None else train_size
     if not task.num_labels <= size <= len(roles.train):
         raise ConfigError(
-            f"train_size must be from {task.num_labels} (one row a label) to {len(roles.train)} (the rows of "
+            f"train_size must be from {task.num_labels} (one row per label) to {len(roles.train)} (the rows of "
             f"task {task.name!r}), got {size}"
         )
     return Splits(
         task=task,
         source=corpus.source,
         train=_dataset(task, roles.train[:size]),
-        selection=_dataset(task, roles.selection),
-        report=_dataset(task, roles.report),
+        validation=_dataset(task, roles.validation),
+        test=_dataset(task, roles.test),
         dropped_leaks=roles.dropped_leaks,
         identical_leaks=roles.identical_leaks,
-        further_reports={name: _dataset(task, rows) for name, rows in roles.further_reports.items()},
+        further_tests={name: _dataset(task, rows) for name, rows in roles.further_tests.items()},
         found=corpus.found,
     )
 
@@ -156,49 +164,53 @@ def _label_name(task: Task, row: Row) -> str:
 
 class Roles(NamedTuple):
     train: list[Row]
-    selection: list[Row]
-    report: list[Row]
-    further_reports: dict[str, list[Row]]
+    validation: list[Row]
+    test: list[Row]
+    further_tests: dict[str, list[Row]]
     dropped_leaks: int
     identical_leaks: int
 
 
 def assign_roles(corpus: Corpus) -> Roles:
-    """Give every row of a corpus its role; rows of the same text (see `text_key`) get the same one.
+    """Assign a role to every row of a corpus; rows with the same text (see `text_key`) get the same role.
 
-    Raises `DataError` if there are too few rows for three roles.
+    Raises:
+        DataError: if there are too few rows for three roles.
     """
-    if corpus.selection is not None and corpus.report is not None:
-        return Roles(corpus.train, corpus.selection, corpus.report, dict(corpus.further_reports), 0, 0)
+    if corpus.validation is not None and corpus.test is not None:
+        return Roles(corpus.train, corpus.validation, corpus.test, dict(corpus.further_tests), 0, 0)
     pool = _groups(corpus.train)
     size = len(corpus.train)
     stratum = _stratum(corpus.train)
     leaks: list[Row] = []
-    reported = [row for rows in (corpus.report or [], *corpus.further_reports.values()) for row in rows]
-    texts = {row.texts for row in reported}
-    if corpus.report is None:
-        report, pool = _hold_out(pool, min(REPORT_ROWS, size // 5), stratum)
-        selection, train = _hold_out(pool, min(SELECTION_ROWS, size // 5), stratum)
+    test_rows = [row for rows in (corpus.test or [], *corpus.further_tests.values()) for row in rows]
+    texts = {row.texts for row in test_rows}
+    if corpus.test is None:
+        test, pool = _hold_out(pool, min(TEST_ROWS, size // 5), stratum)
+        validation, train = _hold_out(pool, min(VALIDATION_ROWS, size // 5), stratum)
     else:
-        report = _groups(corpus.report)
-        keys = {text_key(row) for row in reported}
+        test = _groups(corpus.test)
+        keys = {text_key(row) for row in test_rows}
         leaks = [row for group in pool if text_key(group[0]) in keys for row in group]
         pool = [group for group in pool if text_key(group[0]) not in keys]
-        selection, train = _hold_out(pool, min(SELECTION_ROWS, size // 10), stratum)
-    if not (train and selection and report):
-        raise DataError(f"{corpus.source} has too few rows for train, selection and report: {size}; get it whole")
+        validation, train = _hold_out(pool, min(VALIDATION_ROWS, size // 10), stratum)
+    if not (train and validation and test):
+        raise DataError(
+            f"{corpus.source} has too few rows for train, validation and test: {size}; "
+            "use the complete data, or add rows"
+        )
     return Roles(
         _in_order(train, stratum),
-        _in_order(selection, stratum),
-        _in_order(report, stratum),
-        {name: _in_order(_groups(rows), stratum) for name, rows in corpus.further_reports.items()},
+        _in_order(validation, stratum),
+        _in_order(test, stratum),
+        {name: _in_order(_groups(rows), stratum) for name, rows in corpus.further_tests.items()},
         len(leaks),
         sum(row.texts in texts for row in leaks),
     )
 
 
 def text_key(row: Row) -> str:
-    """What makes two rows the same text: their words, whatever the case, the punctuation and the field order.
+    """The words of a row, the same for rows that differ only in case, punctuation or the order of the fields.
 
     >>> text_key(Row(("So it is.", "Is it?"), 1))
     'is it | so it is'
@@ -207,7 +219,7 @@ def text_key(row: Row) -> str:
 
 
 def _stratum(rows: list[Row]) -> Stratum:
-    """What is spread evenly over all roles: a label by its id, a score by the quantile that it falls into."""
+    """The strata that are spread evenly over all roles: a label's id, or a score's quantile bin."""
     scores = [row.label for row in rows]
     if not any(isinstance(score, float) for score in scores):
         return lambda row: int(row.label)
@@ -216,7 +228,7 @@ def _stratum(rows: list[Row]) -> Stratum:
 
 
 def _groups(rows: Iterable[Row]) -> list[Group]:
-    """Rows by text, in an order that looks random but hangs on the texts alone: that of their hashes."""
+    """Rows grouped by text, in the order of the texts' hashes: it looks random but depends on the texts alone."""
     groups = defaultdict(list)
     for row in rows:
         groups[text_key(row)].append(row)
@@ -225,7 +237,7 @@ def _groups(rows: Iterable[Row]) -> list[Group]:
 
 
 def _hold_out(groups: list[Group], size: int, stratum: Stratum) -> tuple[list[Group], list[Group]]:
-    """The first groups that make up `size` rows with the labels' shares, and the others."""
+    """The first groups that add up to `size` rows with the label proportions of all rows, and the other groups."""
     counts = Counter(stratum(row) for group in groups for row in group)
     room = Counter(_label_sequence(counts)[:size])
     held: list[Group] = []
@@ -241,7 +253,7 @@ def _hold_out(groups: list[Group], size: int, stratum: Stratum) -> tuple[list[Gr
 
 
 def _in_order(groups: list[Group], stratum: Stratum) -> list[Row]:
-    """The groups' rows, in order within each label, such that every prefix has the labels' shares."""
+    """The rows of the groups, in order within each label, such that every prefix has the label proportions."""
     rows: dict[int, list[Row]] = defaultdict(list)
     for group in groups:
         for row in group:
@@ -252,7 +264,7 @@ def _in_order(groups: list[Group], stratum: Stratum) -> list[Row]:
 
 
 def _label_sequence(counts: Mapping[int, int]) -> list[int]:
-    """Each label as often as `counts` says, spread evenly: Webster's apportionment, which is nested."""
+    """Each label `counts[label]` times, spread evenly: every prefix is an apportionment by Webster's method."""
     places = [((i + 0.5) / count, label) for label, count in counts.items() for i in range(count)]
     return [label for _, label in sorted(places)]
 

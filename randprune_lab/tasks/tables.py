@@ -11,36 +11,46 @@ from typing import Any
 
 from randprune_lab.errors import ColumnError, DataError
 
-Record = tuple[str, tuple[Any, ...]]  # the place that an error names; a value for each column
+Record = tuple[str, tuple[Any, ...]]  # the place, for errors, and a value for each column
 Fields = tuple[int, list[str]]  # line number from 1, fields
 
 
 def read_tsv(
     path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None, torn: list[str] | None = None
 ) -> Iterator[Record]:
-    """The named columns of every row of a TSV file, which begins with their names unless `header` gives them.
+    """The chosen columns of every row of a TSV file.
 
-    Quotes mean nothing: GLUE's files hold unbalanced ones. A byte order mark is skipped.
+    Quotes have no special meaning: GLUE's files contain unbalanced ones. A byte order mark is skipped.
 
     Args:
-        torn: where to put the places of rows with too few fields; without it, such a row is an error.
+        columns: names of the columns to read.
+        header: names of all columns, if the file has no header line.
+        torn: a list that collects the places of rows with too few fields; without it, such a row is an error.
 
     Raises:
-        DataError: if the file is missing, not UTF-8 or lacks a column, or a row has too few or many fields.
+        DataError: if the file is missing, not UTF-8 or lacks a column, or a row has too few or too many fields.
     """
-    # Neither csv nor splitlines: both end lines at characters that stand inside sentences.
+    # Neither csv nor splitlines: both end lines at characters that occur inside sentences.
     lines = _read_text(path).removesuffix("\n").split("\n")
     records = ((number, line.removesuffix("\r").split("\t")) for number, line in enumerate(lines, start=1))
     return _pick(path, records, columns, header, torn)
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[Record]:
-    """The named columns of every row of a quoted CSV file with a header; raises like `read_tsv`."""
+    """The chosen columns of every row of a quoted CSV file with a header.
+
+    Raises:
+        DataError: if the file is missing, damaged, not UTF-8 or lacks a column, or a row has another number of fields.
+    """
     return _pick(path, _csv_records(path), columns)
 
 
 def read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[Record]:
-    """The named columns of a file with one JSON object a line; a value may be missing: None. Raises like `read_tsv`."""
+    """The chosen columns of a file with one JSON object per line; a missing value is None.
+
+    Raises:
+        DataError: if the file is missing or not UTF-8, a line is not a JSON object, or a column is in no line.
+    """
     known: set[str] = set()
     records = []
     for number, line in enumerate(_read_text(path).removesuffix("\n").split("\n"), start=1):
@@ -48,9 +58,9 @@ def read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[Record]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise DataError(f"{place}: not JSON ({error}); write one object a line") from None
+            raise DataError(f"{place}: not JSON ({error}); write one object per line") from None
         if not isinstance(row, dict):
-            raise DataError(f"{place}: not a JSON object but {type(row).__name__}; write one object a line")
+            raise DataError(f"{place}: not a JSON object but {type(row).__name__}; write one object per line")
         known |= row.keys()
         records.append((place, tuple(row.get(column) for column in columns)))
     check_columns(str(path), columns, sorted(known))
@@ -58,7 +68,11 @@ def read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[Record]:
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Record]:
-    """The named columns of a Parquet file; raises like `read_tsv`."""
+    """The chosen columns of every row of a Parquet file.
+
+    Raises:
+        DataError: if the file is missing, damaged or lacks a column.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -68,13 +82,13 @@ def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Record]:
     except FileNotFoundError:
         raise _no_file(path) from None
     except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"cannot read {path}: not a Parquet file, or a damaged one ({error})") from None
+        raise DataError(f"cannot read {path}: not a Parquet file, or a damaged one ({error}); write it again") from None
     values = zip(*(table[column].to_pylist() for column in columns), strict=True)
     return ((f"{path}, row {number}", row) for number, row in enumerate(values))
 
 
 def parquet_classes(path: Path, column: str) -> list[str] | None:
-    """The names of a column's classes, where `datasets` wrote the file and knew them."""
+    """The class names of a column, if `datasets` stored them in the file."""
     import pyarrow.parquet
     from datasets import Features
 
@@ -82,12 +96,12 @@ def parquet_classes(path: Path, column: str) -> list[str] | None:
     return getattr(feature, "names", None)
 
 
-def check_columns(place: str, columns: Iterable[str], found: Sequence[str]) -> None:
-    """Raise `ColumnError` unless every column is among those found, once."""
+def check_columns(place: str, columns: Iterable[str], available: Sequence[str]) -> None:
+    """Raise `ColumnError` unless every column is available exactly once."""
     for column in columns:
-        if found.count(column) != 1:
-            trouble = f"has {found.count(column)} columns" if column in found else "has no column"
-            raise ColumnError(f"{place} {trouble} {column!r}; its columns are {', '.join(map(repr, found))}")
+        if available.count(column) != 1:
+            trouble = f"has {available.count(column)} columns" if column in available else "has no column"
+            raise ColumnError(f"{place} {trouble} {column!r}; its columns are {', '.join(map(repr, available))}")
 
 
 def _csv_records(path: Path) -> Iterator[Fields]:
@@ -99,7 +113,7 @@ def _csv_records(path: Path) -> Iterator[Fields]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"{path}, line {line}: not a CSV row ({error}); a quote inside a quoted text is written twice"
+            f"{path}, line {line}: not a CSV row ({error}); write a quote inside a quoted text twice"
         ) from None
 
 
@@ -136,6 +150,6 @@ def _pick(
         if len(fields) < len(header) and torn is not None:
             torn.append(place)
         elif len(fields) != len(header):
-            raise DataError(f"{place}: {len(fields)} fields, but the header has {len(header)}")
+            raise DataError(f"{place}: {len(fields)} fields, but the header has {len(header)}; fix the line")
         else:
             yield place, tuple(fields[index] for index in indices)

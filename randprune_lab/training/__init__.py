@@ -1,1 +1,25 @@
-"""One model, one mask, one task: fine-tuning, distillation, scoring."""
+"""Training one model on one task, with or without a mask; evaluation; scores that need the model's activations."""
+
+from randprune_lab.training.config import Distillation, TrainingConfig
+from randprune_lab.training.data import Encoded, encode
+from randprune_lab.training.distillation import Teacher
+from randprune_lab.training.loop import History, Training, train
+from randprune_lab.training.scoring import SplitScore, answers, log_likelihood, predict, score
+from randprune_lab.training.wanda import wanda_scores
+
+__all__ = [
+    "Distillation",
+    "Encoded",
+    "History",
+    "SplitScore",
+    "Teacher",
+    "Training",
+    "TrainingConfig",
+    "answers",
+    "encode",
+    "log_likelihood",
+    "predict",
+    "score",
+    "train",
+    "wanda_scores",
+]

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from randprune_lab.errors import ConfigError, check_count, check_range
-
-Decay = Literal["linear", "constant"]
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """How the dense teacher's answers enter the loss. Each number weighs one term; 0 leaves it out.
+    """Weights of the loss terms, most of which compare the student with the dense teacher; 0 removes a term.
 
-    `labels`: cross-entropy with the true labels. `logits`: cross-entropy with the teacher's softened
-    probabilities. `attention` and `hidden`: mean squared difference of all attention maps and of all hidden
-    states (Jiao et al. 2020); they run the teacher at every step, `logits` only once for the whole data set.
-    In regression, `labels` and `logits` are mean squared differences of scores, and no temperature softens them.
+    In regression, `labels` and `logits` are mean squared differences of scores, and the temperature has no effect.
+
+    Args:
+        labels: weight of the cross-entropy with the true labels.
+        logits: weight of the cross-entropy with the teacher's softened probabilities; the teacher runs once for the
+            whole data set.
+        attention: weight of the mean squared difference of all attention maps; the teacher runs at every step.
+        hidden: weight of the mean squared difference of all hidden states; the teacher runs at every step.
+        temperature: divides the logits of both models before the softmax.
+
+    Raises:
+        ConfigError: if a weight is negative, all are 0, or the temperature is not positive.
+
+    Source: Jiao et al. 2020 for `attention` and `hidden`.
     """
 
     labels: float = 0.0
@@ -31,7 +38,9 @@ class Distillation:
             check_range(f"distillation {name}", getattr(self, name), low=0)
         check_range("distillation temperature", self.temperature, low=0, low_open=True)
         if self.labels + self.logits + self.attention + self.hidden == 0:
-            raise ConfigError("distillation leaves no loss: give labels, logits, attention or hidden a weight")
+            raise ConfigError(
+                "distillation has no loss: labels, logits, attention and hidden are all 0; set one of them above 0"
+            )
 
     @property
     def needs_teacher_states(self) -> bool:
@@ -40,17 +49,20 @@ class Distillation:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Settings of one training with AdamW."""
+    """Settings of one training with AdamW.
+
+    Raises:
+        ConfigError: if a setting is out of range.
+    """
 
     epochs: int = 2
     learning_rate: float = 5e-5
     batch_size: int = 32
-    decay: Decay = "linear"
-    warmup: float = 0.1  # share of the steps
+    warmup: float = 0.1  # fraction of the steps
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     evaluate_every: int = 50  # steps; the last step is always evaluated
-    keep_best: bool = False  # end with the weights that scored best, not with the last
+    keep_best: bool = False  # end with the weights of the best score instead of the last
     seed: int = 0
     distillation: Distillation = field(default_factory=Distillation)
 
@@ -59,5 +71,3 @@ class TrainingConfig:
             check_count(name, getattr(self, name))
         check_range("learning_rate", self.learning_rate, low=0, low_open=True)
         check_range("warmup", self.warmup, low=0, high=1)
-        if self.decay not in ("linear", "constant"):
-            raise ConfigError(f"decay must be 'linear' or 'constant', got {self.decay!r}")

@@ -14,36 +14,35 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 MEGABATCH = 50
-"""Batches that are sorted by length together: more pads less, fewer shuffle better."""
-
+"""Number of batches that are sorted by length together: more need less padding, fewer shuffle better."""
 
 Ids = Int64[np.ndarray, " m"]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One split, tokenized: what the model takes, end to end, of row after row, without padding."""
+    """One tokenized split: the model's inputs for all rows, concatenated without padding."""
 
-    inputs: dict[str, Ids]  # token ids, and what goes with them
-    lengths: Int64[np.ndarray, " n"]  # tokens of each row
+    inputs: dict[str, Ids]  # token ids, and the other inputs of the model
+    lengths: Int64[np.ndarray, " n"]  # number of tokens of each row
     labels: Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]  # label ids or scores
-    padding: dict[str, int]  # for each input the value that stands where a row is shorter than others of its batch
-    left: bool = False  # whether padding goes before the row
+    padding: dict[str, int]  # for each input, the value that fills up shorter rows of a batch
+    left: bool = False  # whether the padding is before the row
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     @cached_property
     def starts(self) -> Int64[np.ndarray, " n"]:
-        """Where each row begins."""
+        """The position of each row's first token."""
         return np.cumsum(self.lengths) - self.lengths
 
     def share(self, token: int | None) -> float:
-        """The share of all tokens that are this one."""
+        """The fraction of all tokens that are `token`; 0 for None."""
         return float(np.mean(self.inputs["input_ids"] == token)) if token is not None else 0.0
 
     def first(self, rows: int) -> Encoded:
-        """The first rows."""
+        """The split of the first `rows` rows."""
         tokens = int(self.lengths[:rows].sum())
         return replace(
             self,
@@ -53,9 +52,9 @@ class Encoded:
         )
 
     def batch(self, rows: Sequence[int]) -> dict[str, Tensor]:
-        """The given rows, padded to the longest: what the model takes, and `labels` and `rows`.
+        """The given rows, padded to the longest: the model's inputs, `labels` and `rows`.
 
-        Like the tokenizer's own `pad`, but a hundred times as fast: small models would wait for it.
+        Equal to the tokenizer's own `pad`, but a hundred times faster: a small model would wait for it.
         """
         chosen = np.asarray(rows)
         lengths = self.lengths[chosen, None]
@@ -75,7 +74,13 @@ class Encoded:
 
 
 def encode(dataset: Any, text_fields: Sequence[str], tokenizer: Any, max_length: int) -> Encoded:
-    """Tokenize a split that has the columns `text_fields` (one sentence or a pair) and `label`, whole or fractional."""
+    """Tokenize a split.
+
+    Args:
+        dataset: its columns are `text_fields` and `label`: whole numbers are label ids, others are scores.
+        text_fields: the names of one or two columns with texts.
+        max_length: maximum number of tokens of a row; longer ones are truncated.
+    """
     texts = [list(dataset[name]) for name in text_fields]
     encoded = tokenizer(*texts, truncation=True, max_length=max_length)
     labels = np.asarray(dataset["label"])
@@ -93,7 +98,7 @@ def encode(dataset: Any, text_fields: Sequence[str], tokenizer: Any, max_length:
 def training_batches(
     lengths: Int64[np.ndarray, " n"], batch_size: int, seed: int, epoch: int
 ) -> list[Int64[np.ndarray, " b"]]:
-    """One epoch's batches of row numbers, a pure function of its arguments: all candidates see the same.
+    """One epoch's batches of row numbers: a pure function of the arguments, so that all candidates see the same ones.
 
     Rows are shuffled, sorted by length within groups of `MEGABATCH` batches, and the batches shuffled again.
     """
@@ -106,6 +111,6 @@ def training_batches(
 
 
 def scoring_batches(lengths: Int64[np.ndarray, " n"], batch_size: int) -> Iterator[Int64[np.ndarray, " b"]]:
-    """Batches for a forward pass over everything, longest first: little padding, and memory is spent at once."""
+    """Batches for a forward pass over all rows, longest first: little padding, and the first needs the most memory."""
     order = np.argsort(-lengths, kind="stable")
     yield from np.split(order, range(batch_size, len(order), batch_size))

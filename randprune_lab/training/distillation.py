@@ -16,7 +16,7 @@ from randprune_lab.training.scoring import predict
 
 
 class Teacher:
-    """The dense model whose answers a student learns. Its logits are computed once, for the whole training set."""
+    """The dense model that a student learns from. Its logits are computed once, for the whole train set."""
 
     def __init__(self, model: nn.Module, train: Encoded):
         self.model = model.requires_grad_(False).eval()
@@ -26,37 +26,37 @@ class Teacher:
 def loss(
     student: nn.Module, batch: dict[str, Tensor], teacher: Teacher | None, settings: Distillation
 ) -> Float[Tensor, ""]:
-    """The training loss of one batch: with the labels alone where there is no teacher."""
+    """The training loss of one batch; without a teacher, the loss with the labels."""
     inputs = {key: value for key, value in batch.items() if key not in ("labels", "rows")}
     states = {}
     if teacher is not None and settings.needs_teacher_states:
         states = {"output_attentions": settings.attention > 0, "output_hidden_states": settings.hidden > 0}
-    answer = student(**inputs, **states)
+    output = student(**inputs, **states)
     if teacher is None:
-        return label_loss(answer.logits, batch["labels"])
-    total = answer.logits.new_zeros(())
+        return label_loss(output.logits, batch["labels"])
+    total = output.logits.new_zeros(())
     if settings.labels:
-        total = total + settings.labels * label_loss(answer.logits, batch["labels"])
+        total = total + settings.labels * label_loss(output.logits, batch["labels"])
     if settings.logits:
-        target = torch.from_numpy(teacher.logits[batch["rows"].cpu().numpy()]).to(answer.logits)
+        target = torch.from_numpy(teacher.logits[batch["rows"].cpu().numpy()]).to(output.logits)
         if batch["labels"].is_floating_point():
-            total = total + settings.logits * F.mse_loss(answer.logits, target)
+            total = total + settings.logits * F.mse_loss(output.logits, target)
         else:
-            total = total + settings.logits * soft_cross_entropy(answer.logits, target, settings.temperature)
+            total = total + settings.logits * soft_cross_entropy(output.logits, target, settings.temperature)
     if states:
         with torch.no_grad():
-            wanted = teacher.model(**inputs, **states)
+            target_output = teacher.model(**inputs, **states)
         if settings.attention:
-            total = total + settings.attention * _mean_squares(answer.attentions, wanted.attentions)
+            total = total + settings.attention * _mean_squares(output.attentions, target_output.attentions)
         if settings.hidden:
-            total = total + settings.hidden * _mean_squares(answer.hidden_states, wanted.hidden_states)
+            total = total + settings.hidden * _mean_squares(output.hidden_states, target_output.hidden_states)
     return total
 
 
 def label_loss(
     logits: Float[Tensor, "b labels"], labels: Int64[Tensor, " b"] | Float32[Tensor, " b"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy with label ids; mean squared error of scores, which are logits of width 1."""
+    """Cross-entropy with label ids, or mean squared error of scores, whose logits have width 1."""
     if labels.is_floating_point():
         return F.mse_loss(logits.squeeze(1), labels)
     return F.cross_entropy(logits, labels)
@@ -65,13 +65,16 @@ def label_loss(
 def soft_cross_entropy(
     student: Float[Tensor, "b labels"], teacher: Float[Tensor, "b labels"], temperature: float
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of softened probabilities, scaled by temperature² as in Hinton et al. 2015."""
+    """Cross-entropy of softened probabilities, scaled by temperature².
+
+    Source: Hinton et al. 2015.
+    """
     target = F.softmax(teacher / temperature, dim=-1)
     return F.cross_entropy(student / temperature, target) * temperature**2
 
 
 def use_eager_attention(*models: nn.Module) -> None:
-    """Fused attention kernels return no attention maps; switch to the implementation that does."""
+    """Switch to the attention implementation that returns attention maps; fused kernels do not."""
     for model in models:
         model.set_attn_implementation("eager")  # type: ignore[operator]
 

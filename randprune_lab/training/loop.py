@@ -1,4 +1,4 @@
-"""The training loop: short, seeded, on `accelerate`, with the mask enforced after every step."""
+"""The training loop: short, seeded, with `accelerate`, and with the mask enforced after every step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Evaluate = Callable[[nn.Module], float]
 
 @dataclass
 class History:
-    """What happened in a training: scores by step, and the mean loss since the evaluation before."""
+    """The evaluations of a training: their steps, their scores, and the mean loss since the previous evaluation."""
 
     steps: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -29,13 +29,13 @@ class History:
 
     @property
     def best(self) -> int:
-        """The position of the best score; the earliest of equals."""
+        """The position of the best score; the earliest if several are equal."""
         return max(range(len(self.scores)), key=self.scores.__getitem__)
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that a stopped training needs to go on, besides what it was made of."""
+    """Everything that a stopped training needs to continue, besides the arguments of `Training`."""
 
     step: int
     weights: dict[str, Tensor]
@@ -46,11 +46,11 @@ class TrainingState:
 
 
 class Training:
-    """A training of `model`, in place, that can be stopped after any step and go on elsewhere to the same bits.
+    """A training of `model`, in place, that can stop after any step and continue elsewhere to the same bits.
 
     Weights that `mask` removes are zero at the start and after every step. The result is a pure function of the
-    model's weights, the data, the mask, the teacher and the configuration: batches, and the dropout of every step, come
-    from `config.seed`, and the global random state is left as it was.
+    model's weights, the data, the mask, the teacher and the configuration: the batches, and the dropout of every step,
+    come from `config.seed`. The global random state is not changed.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class Training:
             use_eager_attention(model, teacher.model)
             teacher.model.to(self.accelerator.device)
         prepared, self.optimizer = self.accelerator.prepare(model, optimizer)
-        # What another training in this process told accelerate to compile is no setting of this one.
+        # Another training of this process may have set accelerate to compile; here the model is not compiled.
         self.model = getattr(prepared, "_orig_mod", prepared)
-        self._learned = [part for part in self.model.parameters() if part.requires_grad]  # to find them takes time
+        self._learned = [weight for weight in self.model.parameters() if weight.requires_grad]  # once, it takes time
         self.enforce = mask.enforcer(self.accelerator.unwrap_model(self.model)) if mask else _nothing
         self.enforce()
         self.step = 0
@@ -85,12 +85,13 @@ class Training:
         self._best: dict[str, Tensor] | None = None
 
     def run(self, evaluate: Evaluate, *, until: int | None = None, progress: str | None = None) -> None:
-        """Train until that many steps are done in all, or to the end.
+        """Train until step `until`, or to the end.
 
         Args:
-            evaluate: gives the score of the model, higher is better; called every `config.evaluate_every` steps, and
+            evaluate: returns the score of a model, higher is better; called every `config.evaluate_every` steps, and
                 after the last.
-            progress: title of a progress bar, or None for none.
+            until: number of steps, counted from the start of the training.
+            progress: title of a progress bar; None: no bar.
         """
         from tqdm.auto import tqdm
 
@@ -106,12 +107,12 @@ class Training:
                     bar.set_postfix(score=f"{self.history.scores[-1]:.3f}")
 
     def keep_best(self) -> None:
-        """Give the model the weights that scored best, if the configuration says so."""
+        """Load the weights of the best score into the model, if the configuration says so."""
         if self._best is not None:
             self.model.load_state_dict(self._best)
 
     def state(self) -> TrainingState:
-        """A copy of all that changes."""
+        """A copy of everything that changes during training."""
         return TrainingState(
             self.step,
             _copy(self.model.state_dict()),
@@ -122,7 +123,7 @@ class Training:
         )
 
     def restore(self, state: TrainingState) -> None:
-        """Go on where `state` was taken."""
+        """Continue from a state."""
         self.step, self.history = state.step, copy.deepcopy(state.history)
         self._since, self._best = [*state.since], state.best
         self.model.load_state_dict(state.weights)
@@ -159,7 +160,11 @@ def train(
     teacher: Teacher | None = None,
     progress: str | None = None,
 ) -> History:
-    """Do a whole `Training` at once."""
+    """Run a whole `Training`; the arguments are those of `Training` and of its `run`.
+
+    Returns:
+        The history of the training; the model is trained in place.
+    """
     training = Training(model, data, config, mask=mask, teacher=teacher)
     training.run(evaluate, progress=progress)
     training.keep_best()
@@ -171,28 +176,28 @@ def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _mixed(seed: int, step: int) -> int:
-    """A seed for every step, so that a training that was stopped goes on with the same dropout."""
+    """A seed for every step, so that a stopped training continues with the same dropout."""
     return (seed * 0x9E3779B97F4A7C15 + step) % 2**63
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Matrices decay; biases and norms don't."""
+    """Two groups: matrices, with weight decay, and biases and norms, without."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def _schedule(config: TrainingConfig, total: int) -> Callable[[int], float]:
-    """Factor of the learning rate at each step from 0: linear warm-up to 1, then linear decay to 0, or constant."""
+    """The factor of the learning rate at each step, counted from 0: linear warm-up to 1, then linear decay to 0."""
     warmup = max(1, round(config.warmup * total))
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
-        return 1.0 if config.decay == "constant" else max(0.0, (total - step) / max(1, total - warmup))
+        return max(0.0, (total - step) / max(1, total - warmup))
 
     return factor
 
 
 def _nothing() -> None:
-    """No mask to enforce."""
+    """Enforce no mask."""

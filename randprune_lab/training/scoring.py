@@ -1,6 +1,8 @@
-"""What a model answers, and how good that is."""
+"""Predictions of a model, and their scores."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,40 +24,39 @@ def predict(model: nn.Module, split: Encoded, batch_size: int = 64) -> Float32[n
     for rows in scoring_batches(split.lengths, batch_size):
         batch = {key: value.to(device) for key, value in split.batch(rows.tolist()).items()}
         del batch["rows"], batch["labels"]
-        answers = model(**batch).logits.float().cpu().numpy()
+        outputs = model(**batch).logits.float().cpu().numpy()
         if logits is None:
-            logits = np.empty((len(split), answers.shape[1]), dtype=np.float32)
-        logits[rows] = answers
+            logits = np.empty((len(split), outputs.shape[1]), dtype=np.float32)
+        logits[rows] = outputs
     model.train(was_training)
     assert logits is not None, "a split has at least one row"
     return logits
 
 
 def answers(task: Task, logits: Float32[np.ndarray, "n labels"]) -> Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]:
-    """What logits say: the label ids, or the scores."""
+    """The predictions of logits: label ids, or scores in regression."""
     return logits[:, 0] if task.regression else logits.argmax(axis=1)
 
 
 def score(task: Task, logits: Float32[np.ndarray, "n labels"], split: Encoded) -> dict[str, float]:
-    """The task's metrics of these logits; the first is the primary one."""
+    """The task's metrics of these logits, the primary one first."""
     return compute_metrics(task, answers(task, logits), split.labels)
 
 
 def log_likelihood(task: Task, logits: Float32[np.ndarray, "n labels"], split: Encoded) -> Float64[np.ndarray, " n"]:
-    """Log-probability of the right label of each row or, in regression, minus the squared error: higher is better."""
+    """Log-probability of each row's true label; in regression, minus the squared error. Higher is better."""
     if task.regression:
         return -np.square(logits[:, 0].astype(np.float64) - split.labels)
     wide = logits.astype(np.float64)
     return wide[np.arange(len(split)), split.labels] - logsumexp(wide, axis=1)
 
 
+@dataclass(frozen=True)
 class SplitScore:
-    """Scores a model on one split by the task's primary metric, and keeps what it answered last."""
+    """A function that scores a model on one split by the task's primary metric."""
 
-    def __init__(self, task: Task, split: Encoded):
-        self.task, self.split = task, split
-        self.logits = np.zeros((0, 0), dtype=np.float32)
+    task: Task
+    split: Encoded
 
     def __call__(self, model: nn.Module) -> float:
-        self.logits = predict(model, self.split)
-        return score(self.task, self.logits, self.split)[self.task.primary_metric]
+        return score(self.task, predict(model, self.split), self.split)[self.task.primary_metric]

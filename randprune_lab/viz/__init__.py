@@ -1,1 +1,16 @@
-"""Figures and widgets, drawn from curves and recorded runs."""
+"""Figures and explorers, drawn from curves and recorded runs."""
+
+from randprune_lab.viz import figures, widgets
+from randprune_lab.viz.panel import Panel, Shown
+from randprune_lab.viz.widgets import choice, explore, sampling_ratio_slider, sparsity_slider
+
+__all__ = [
+    "Panel",
+    "Shown",
+    "choice",
+    "explore",
+    "figures",
+    "sampling_ratio_slider",
+    "sparsity_slider",
+    "widgets",
+]

@@ -13,13 +13,14 @@ from typing import Any, ClassVar
 import ipywidgets
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.confidence import confidence
-from randprune_lab.analysis.intervals import Interval, rank_correlation
-from randprune_lab.analysis.record import RunRecord
-from randprune_lab.analysis.results import gains, over_seeds
-from randprune_lab.analysis.shipped import recorded_results, trained_pools
-from randprune_lab.analysis.trained_pool import TrainedPool
+from randprune_lab.analysis.pool_record import PoolRecord
+from randprune_lab.analysis.results import differences, over_seeds
+from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.analysis.shipped import pool_records, recorded_results
 from randprune_lab.errors import RandpruneError, RunError
+from randprune_lab.search.units import DENSE
+from randprune_lab.stats.confidence import assess_choice
+from randprune_lab.stats.intervals import Interval, rank_correlation
 from randprune_lab.viz import figures
 from randprune_lab.viz.panel import Panel, Shown, control, table, warning
 
@@ -52,7 +53,7 @@ class Source(ABC):
 class PoolSource(Source):
     """A pool of candidates that were all trained to the end, after so many training steps."""
 
-    pool: TrainedPool
+    pool: PoolRecord
     axis: ClassVar[str] = "training steps"
 
     @property
@@ -67,7 +68,7 @@ class PoolSource(Source):
     def show(self, position: int) -> Shown:
         pool, upto = self.pool, self.pool.at.index(position) + 1
         examples = pool.examples[:, max(0, upto - LAST) : upto].mean(axis=1)
-        sure = confidence(examples, resamples=500)
+        sure = assess_choice(examples, resamples=500)
         place = 1 + int((pool.final > pool.final[sure.winner]).sum())
         rank = rank_correlation(examples.mean(axis=1), pool.final)
         rows = [
@@ -98,13 +99,15 @@ class ResultsSource(Source):
 
     def show(self, position: float) -> Shown:
         own = self.results[(self.results.task == self.task) & (self.results.sparsity == position)]
-        found = gains(self.results, position)
+        found = differences(self.results, position)
         rows = [
-            (method, _interval(over_seeds(each, "score")), _interval(found.get(str(method), {}).get(self.task)))
+            (method, _interval(over_seeds(each, "score")), _points(found.get(str(method), {}).get(self.task)))
             for method, each in own.groupby("method", sort=False)
         ]
-        pictures = [figures.scores_by_level(self.results, self.task), figures.gains_by_task(found, position)]
-        return Shown(pictures, table(rows, ("method", f"{own.metric.iloc[0]} [95 %]", "less IMP, paired [95 %]")))
+        pictures = [figures.scores_by_level(self.results, self.task), figures.differences_by_task(found, position)]
+        return Shown(
+            pictures, table(rows, ("method", f"{own.metric.iloc[0]} [95 %]", "difference from IMP (points) [95 %]"))
+        )
 
 
 @dataclass(eq=False)
@@ -124,35 +127,36 @@ class RunSource(Source):
 
     def show(self, position: int) -> Shown:
         record, pictures, missing = self.record, list[Figure](), ""
-        if record.candidates(position):
+        level = record.level(position)
+        if level.candidates:
             pictures.append(figures.early_scores(record, position))
-        if (sure := record.confidence(position)) is not None:
-            pictures.append(figures.chance_of_best(sure, [str(number) for number in self._racing(position)]))
+        if level.confidence is not None:
+            pictures.append(figures.chance_of_best(level.confidence, [str(number) for number in level.finalists]))
         if record.finished:
             pictures.append(figures.accuracy_by_sparsity(record))
         else:
             missing = warning(f"This run is not finished; go on with: randprune run --resume --out {record.path}")
-        return Shown(pictures, missing + table(self._rows(position), ("method", self._metric, "search less it [95 %]")))
+        return Shown(
+            pictures,
+            missing
+            + table(self._rows(position), ("method", self._metric, f"{record.config.method} minus it (points) [95 %]")),
+        )
 
     @property
     def _metric(self) -> str:
         return f"{self.record.task.primary_metric} [95 %]"
 
-    def _racing(self, level: int) -> list[int]:
-        """The candidates of the last round in which more than one were left, as `RunRecord.confidence` has them."""
-        rounds = self.record.units[f"randomized-level-{level}/selection"]["rounds"]
-        return [each["candidates"] for each in rounds if len(each["candidates"]) > 1][-1]
-
     def _rows(self, level: int) -> list[tuple[Any, ...]]:
         record, rows = self.record, list[tuple[Any, ...]]()
-        for method in ("dense", *record.methods):
-            name = method if method == "dense" else f"{method}-level-{level}"
-            if f"report/{name}" not in record.units:
-                rows.append((method, "not reported yet", ""))
+        ours = record.level(level).name
+        names = {DENSE: DENSE} | {method: record.level(level, method).name for method in record.methods}
+        for method, name in names.items():
+            if name not in record.scored:
+                rows.append((method, "no test score yet", ""))
                 continue
-            compared = method not in ("dense", "randomized") and f"report/randomized-level-{level}" in record.units
-            less = record.difference(f"randomized-level-{level}", name) if compared else None
-            rows.append((method, _interval(record.score(name)), _interval(less)))
+            compared = name not in (DENSE, ours) and ours in record.scored
+            difference = record.difference(ours, name) if compared else None
+            rows.append((method, _interval(record.score(name)), _points(difference)))
         return rows
 
 
@@ -174,7 +178,7 @@ class Sources:
     def _shipped(self) -> Sequence[Source]:
         try:
             table = recorded_results()
-            return [*map(PoolSource, trained_pools()), *(ResultsSource(table, task) for task in table.task.unique())]
+            return [*map(PoolSource, pool_records()), *(ResultsSource(table, task) for task in table.task.unique())]
         except RandpruneError as error:
             self.problems.append(str(error))
             return []
@@ -236,3 +240,10 @@ def _interval(found: Interval | None) -> str:
     if found is None or found.estimate != found.estimate:
         return ""
     return f"{found.estimate:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _points(found: Interval | None) -> str:
+    """A difference in points; nothing where nothing was compared."""
+    if found is None or found.estimate != found.estimate:
+        return ""
+    return f"{100 * found.estimate:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"

@@ -1,16 +1,21 @@
-"""One look for every figure: colours that mean the same everywhere and that colour-blind readers can tell apart."""
+"""One look for every figure: colours that mean the same everywhere, and that colour-blind readers can distinguish."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from randprune_lab.stats.intervals import Interval
+
 COLOURS = {  # Okabe and Ito (2008)
-    "randomized": "#0072B2",
+    "search": "#0072B2",
     "voting": "#0072B2",
     "imp": "#D55E00",
     "magnitude": "#D55E00",
@@ -18,14 +23,26 @@ COLOURS = {  # Okabe and Ito (2008)
     "gumbel": "#CC79A7",
     "dense": "#595959",
     # Methods of studies: lighter where less is done than by the method of the same hue.
-    "one-candidate": "#56B4E9",
+    "one-mask": "#56B4E9",
     "imp-short": "#E69F00",
     "allocation": "#CC79A7",
-    "activation": "#000000",
-    "random-long": "#003D5C",
+    "wanda": "#000000",
+    "one-mask-long": "#003D5C",
     "imp-short-4e-3": "#F0D48A",
 }
-LABELS = {"randomized": "randomized", "imp": "IMP", "uniform": "uniform random", "dense": "dense"}
+LABELS = {
+    "search": "search",
+    "imp": "IMP",
+    "uniform": "uniform random",
+    "dense": "dense",
+    "imp-short": "IMP, winner's steps",
+    "imp-short-4e-3": "IMP, winner's steps, rate 4e-3",
+    "one-mask": "one random mask",
+    "one-mask-long": "one random mask, IMP's steps",
+    "allocation": "random allocations",
+    "wanda": "Wanda score",
+}
+"""What legends call the methods."""
 RAMP = ("#9ECAE1", "#4292C6", "#08519C", "#08306B")  # from more to less randomness
 QUIET = "#9A9A9A"
 
@@ -45,6 +62,49 @@ def new_figure(width: float = 7.0, height: float = 3.6, **subplots: Any) -> tupl
     for axis in axes.flat if hasattr(axes, "flat") else [axes]:
         sns.despine(ax=axis)
     return figure, axes
+
+
+def method_colour(method: str) -> str:
+    """The colour of a method; those without one of their own have that of the search."""
+    variants = dict.fromkeys(("random allocation", "learned allocation"), COLOURS["allocation"])
+    return variants.get(method) or COLOURS.get(method, COLOURS["search"])
+
+
+def errorbars(
+    axis: Axes,
+    places: Sequence[float] | np.ndarray,
+    intervals: Sequence[Interval],
+    *,
+    scale: float = 1.0,
+    horizontal: bool = False,
+    **look: Any,
+) -> None:
+    """Draw estimates with their intervals; an infinite interval is left out, its estimate is not.
+
+    Args:
+        scale: factor for all numbers; 100 makes points of fractions.
+        horizontal: put the intervals along the x axis, and `places` on the y axis.
+        look: as matplotlib's `errorbar` takes it.
+    """
+    middle = scale * np.array([each.estimate for each in intervals])
+    ends = scale * np.array([[each.low, each.high] for each in intervals]).reshape(-1, 2).T
+    arms = np.nan_to_num(np.abs(ends - middle), posinf=0.0)
+    look = {"fmt": "o", "capsize": 3, **look}
+    if horizontal:
+        axis.errorbar(middle, places, xerr=arms, **look)
+    else:
+        axis.errorbar(places, middle, yerr=arms, **look)
+
+
+def short_name(tensor: str) -> str:
+    """A tensor's name as an axis can hold it: the layer's number, and the words that distinguish its tensors.
+
+    >>> short_name("bert.encoder.layer.0.attention.self.query.weight")
+    '0 attention query'
+    """
+    words = tensor.removesuffix(".weight").split(".")
+    layer = next((place for place, word in enumerate(words) if word.isdigit()), 0)
+    return " ".join(word for word in words[layer:] if word not in ("self", "dense"))
 
 
 def fix_layout(figure: Figure, **margins: float) -> None:

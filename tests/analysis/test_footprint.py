@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.analysis import footprint
-from randprune_lab.analysis.footprint import PACKED, break_even, product_times, storage
+from randprune_lab.analysis.footprint import PACKED, break_even, measure_products, measure_storage
 from randprune_lab.errors import ConfigError, FileError
 
 
 @pytest.fixture(scope="module")
-def winner(finished) -> tuple[Path, rl.MaskSet]:
-    return finished / "model", rl.MaskSet.load(finished / "masks" / "randomized-level-2.safetensors")
+def winner(finished) -> tuple[Path, rp.MaskSet]:
+    return finished / "model", rp.MaskSet.load(finished / "masks" / "search-level-2.safetensors")
 
 
-def sizes(folder: Path, mask: rl.MaskSet) -> dict[str, int]:
-    return {row["form"]: row["bytes"] for row in storage(folder, mask)}
+def sizes(folder: Path, mask: rp.MaskSet) -> dict[str, int]:
+    return {row["form"]: row["bytes"] for row in measure_storage(folder, mask)}
 
 
 def test_packed_is_the_masks_and_four_bytes_for_each_weight_that_stays(winner, tmp_path):
@@ -45,30 +45,30 @@ def test_zeros_make_a_compressed_file_smaller_but_not_the_file(winner, finished,
 
 def test_a_folder_without_weights_is_refused(tmp_path):
     with pytest.raises(FileError, match=r"holds no \.safetensors file"):
-        storage(tmp_path, rl.MaskSet({}))
+        measure_storage(tmp_path, rp.MaskSet({}))
 
 
 def test_both_forms_multiply_the_same_matrix_with_exactly_so_many_weights(monkeypatch):
     seen = []
     monkeypatch.setattr(footprint, "_seconds", lambda matrix, inputs, repeats: seen.append((matrix, inputs)) or 1.0)
     matrix = torch.randn(20, 30, generator=torch.Generator().manual_seed(0))
-    rows = product_times(matrix, (0.5, 0.9), columns=7)
+    rows = measure_products(matrix, (0.5, 0.9), columns=7)
     assert [row["sparsity"] for row in rows] == [0.5, 0.9]
     for (dense, inputs), (sparse, _), kept in zip(seen[::2], seen[1::2], (300, 60), strict=True):
         assert sparse.layout == torch.sparse_csr and torch.equal(sparse.to_dense(), dense)
         assert inputs.shape == (30, 7)
-        assert torch.equal(dense != 0, rl.MaskSampler({"w": matrix}, rl.Magnitude(), 1 - kept / 600).draw(0)["w"])
+        assert torch.equal(dense != 0, rp.MaskSampler({"w": matrix}, rp.Magnitude(), 1 - kept / 600).draw(0)["w"])
 
 
 def test_times_are_positive_seconds():
-    rows = product_times(torch.randn(16, 16, generator=torch.Generator().manual_seed(0)), (0.5,), repeats=2)
+    rows = measure_products(torch.randn(16, 16, generator=torch.Generator().manual_seed(0)), (0.5,), repeats=2)
     assert set(rows[0]) == {"sparsity", "dense", "csr"} and 0 < rows[0]["dense"] < 60 and 0 < rows[0]["csr"] < 60
 
 
 @pytest.mark.parametrize("wrong", [{"sparsities": (1.0,)}, {"sparsities": (0.5,), "repeats": 0}])
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigError):
-        product_times(torch.ones(4, 4), **wrong)
+        measure_products(torch.ones(4, 4), **wrong)
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,21 @@ import shutil
 import pytest
 import torch
 
-import randprune_lab as rl
-from randprune_lab.analysis.levels import gain_of_levels, level_masks, revived, share_kept, training_steps
+import randprune_lab as rp
+from randprune_lab.analysis.levels import difference_of_levels, level_masks, overlap_fraction, revived, training_steps
 from randprune_lab.errors import FileError, MaskError, RunError
 
 
-def mask(*bits: int) -> rl.MaskSet:
-    return rl.MaskSet({"w": torch.tensor(bits, dtype=torch.bool)})
+def mask(*bits: int) -> rp.MaskSet:
+    return rp.MaskSet({"w": torch.tensor(bits, dtype=torch.bool)})
 
 
 @pytest.fixture(scope="module")
-def record(finished) -> rl.RunRecord:
-    return rl.RunRecord.load(finished)
+def record(finished) -> rp.RunRecord:
+    return rp.RunRecord.load(finished)
 
 
-def without(record: rl.RunRecord, unit: str) -> rl.RunRecord:
+def without(record: rp.RunRecord, unit: str) -> rp.RunRecord:
     """The same run before it came so far."""
     return dataclasses.replace(record, units={name: value for name, value in record.units.items() if name != unit})
 
@@ -51,7 +51,7 @@ def test_masks_of_a_run_that_has_not_come_so_far_are_refused(record, tmp_path):
     copy = shutil.copytree(record.path, tmp_path / "copy")
     (copy / "masks" / "imp-level-1.safetensors").unlink()
     with pytest.raises(FileError, match="imp-level-1"):
-        level_masks(rl.RunRecord.load(copy))
+        level_masks(rp.RunRecord.load(copy))
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_masks_of_a_run_that_has_not_come_so_far_are_refused(record, tmp_path):
     [((1, 1, 0, 0), (1, 1, 0, 0), 1.0), ((1, 1, 0, 0), (0, 1, 1, 1), 0.5), ((1, 0, 0, 0), (0, 1, 1, 1), 0.0)],
 )
 def test_overlap_is_the_share_of_what_the_first_keeps(one, other, share):
-    assert share_kept(mask(*one), mask(*other)) == share
+    assert overlap_fraction(mask(*one), mask(*other)) == share
 
 
 def test_a_mask_that_keeps_nothing_lies_within_any_other():
-    assert share_kept(mask(0, 0), mask(0, 1)) == 1.0
+    assert overlap_fraction(mask(0, 0), mask(0, 1)) == 1.0
 
 
 def test_overlap_of_other_shapes_is_refused():
     with pytest.raises(MaskError, match="shape"):
-        share_kept(mask(1, 0), mask(1, 0, 0))
+        overlap_fraction(mask(1, 0), mask(1, 0, 0))
 
 
 def test_what_comes_back_is_a_share_of_what_the_later_level_keeps():
@@ -84,10 +84,10 @@ def test_every_step_of_the_journal_is_counted_once(record):
     rows = training_steps(record)
     assert [(row["method"], row["level"]) for row in rows] == [(m, n) for m in record.methods for n in (1, 2)]
     counted = sum(row["candidates"] + row["winner"] for row in rows)
-    candidates = [each["steps"] for level in (1, 2) for each in record.candidates(level)]
+    candidates = [each["steps"] for level in (1, 2) for each in record.level(level).candidates]
     trained = [record.units[name]["total_steps"] for name in record.trained if name != "dense"]
     assert counted == sum(candidates) + sum(trained)
-    assert all(row["candidates"] == 0 for row in rows if row["method"] != "randomized")
+    assert all(row["candidates"] == 0 for row in rows if row["method"] != "search")
     assert len({row["winner"] for row in rows}) == 1, "the winner of each method trains equally long"
 
 
@@ -100,20 +100,20 @@ def test_steps_of_a_run_that_has_not_come_so_far_are_refused(record):
 
 
 def test_a_run_gains_nothing_over_itself(record):
-    gain = gain_of_levels(record, record, "imp")
+    gain = difference_of_levels(record, record, "imp")
     assert (gain.estimate, gain.low, gain.high) == (0, 0, 0)
 
 
 def test_the_gain_is_that_of_the_last_levels(record):
     shorter = dataclasses.replace(record, config=dataclasses.replace(record.config, levels=record.config.levels[:1]))
     ours, theirs = record.score("imp-level-2").estimate, record.score("imp-level-1").estimate
-    assert gain_of_levels(record, shorter, "imp").estimate == pytest.approx(ours - theirs)
-    assert gain_of_levels(shorter, record, "imp").estimate == pytest.approx(theirs - ours)
+    assert difference_of_levels(record, shorter, "imp").estimate == pytest.approx(ours - theirs)
+    assert difference_of_levels(shorter, record, "imp").estimate == pytest.approx(theirs - ours)
 
 
-def test_runs_on_other_examples_are_not_compared(record, two_reports):
-    with pytest.raises(RunError, match="not reported on the same examples"):
-        gain_of_levels(record, rl.RunRecord.load(two_reports), "imp")
+def test_runs_on_other_examples_are_not_compared(record, two_tests):
+    with pytest.raises(RunError, match="not scored on the same test examples"):
+        difference_of_levels(record, rp.RunRecord.load(two_tests), "imp")
     data = {**record.units["data"], "fingerprint": "another"}
     with pytest.raises(RunError, match="give both runs the same data"):
-        gain_of_levels(record, dataclasses.replace(record, units={**record.units, "data": data}), "imp")
+        difference_of_levels(record, dataclasses.replace(record, units={**record.units, "data": data}), "imp")

@@ -7,13 +7,13 @@ import pytest
 
 from randprune_lab.analysis.replay import Replay, regret
 from randprune_lab.errors import ConfigError
-from randprune_lab.search.strategies import PairedRace, Published, Screened, SuccessiveHalving
+from randprune_lab.search.strategies import PairedRace, Screened, SuccessiveHalving, TrainAll
 
 AT = tuple(range(0, 41, 4))
 CANDIDATES, N = 8, 120
 STRATEGIES = [
-    Published(),
-    Published(score="log-loss"),
+    TrainAll(),
+    TrainAll(score="log-loss"),
     SuccessiveHalving(budget=0.5),
     PairedRace(),
     Screened(keep=3),
@@ -82,7 +82,7 @@ def test_candidates_that_do_not_differ_gain_nothing_over_the_mean():
     million. Repetitions over all candidates would share one winner; so each draws its own few."""
     pool, _ = recording(spread=0.0)
     truth = np.random.default_rng(1).normal(size=(40, CANDIDATES))
-    gains = np.array([regret(Published(), pool, t, candidates=4, repetitions=50).gained.mean() for t in truth])
+    gains = np.array([regret(TrainAll(), pool, t, candidates=4, repetitions=50).gained.mean() for t in truth])
     assert abs(gains.mean()) <= 4.9 * gains.std(ddof=1) / np.sqrt(len(gains))
 
 
@@ -90,24 +90,24 @@ def test_ties_favour_no_candidate():
     """All answers are equal: each is chosen about as often; a count of less than 60 of 800 has a chance of 1e-5."""
     examples = np.zeros((CANDIDATES, 1, 5))
     pool = Replay((10,), examples, lambda rows: examples.mean(axis=2))
-    found = regret(Published(), pool, np.arange(CANDIDATES, dtype=float), repetitions=800)
+    found = regret(TrainAll(), pool, np.arange(CANDIDATES, dtype=float), repetitions=800)
     assert np.bincount(found.lost.astype(int), minlength=CANDIDATES).min() >= 60
 
 
 def test_the_same_seed_draws_the_same_pools_for_every_strategy():
     pool, truth = recording()
-    one, other = (regret(Published(), pool, truth, candidates=4, examples=50, repetitions=20) for _ in range(2))
+    one, other = (regret(TrainAll(), pool, truth, candidates=4, examples=50, repetitions=20) for _ in range(2))
     assert (one.lost == other.lost).all()
     halving = regret(SuccessiveHalving(), pool, truth, candidates=4, examples=50, repetitions=20)
     assert halving.lost + halving.gained == pytest.approx(one.lost + one.gained)  # best less mean of the same pools
     assert (halving.steps < one.steps).all()
-    fresh = regret(Published(), pool, truth, candidates=4, examples=50, repetitions=20, seed=1)
+    fresh = regret(TrainAll(), pool, truth, candidates=4, examples=50, repetitions=20, seed=1)
     assert (fresh.gained != one.gained).any()
 
 
 def test_a_summary_is_the_mean_and_where_most_lie():
     pool, truth = recording()
-    found = regret(Published(), pool, truth, candidates=3, examples=20, repetitions=200)
+    found = regret(TrainAll(), pool, truth, candidates=3, examples=20, repetitions=200)
     summary = found.summary()
     assert summary.keys() == {"lost", "gained", "steps", "share", "evaluations"}
     assert summary["lost"].estimate == pytest.approx(found.lost.mean())
@@ -126,4 +126,4 @@ def test_a_summary_is_the_mean_and_where_most_lie():
 def test_more_than_was_recorded_cannot_be_drawn(settings, message):
     pool, truth = recording()
     with pytest.raises(ConfigError, match=message):
-        regret(Published(), pool, **{"truth": truth, **settings})
+        regret(TrainAll(), pool, **{"truth": truth, **settings})

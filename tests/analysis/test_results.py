@@ -10,56 +10,57 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.analysis.levels import training_steps
 from randprune_lab.analysis.results import (
-    GAIN,
-    PARTS,
-    answer,
     contrast,
-    contrasts,
-    gains,
+    contrast_means,
+    contrast_table,
+    differences,
+    method_name,
     ranks,
     results_table,
-    search_name,
-    split_of_gain,
+    summary_table,
 )
 from randprune_lab.cli import main
 from randprune_lab.errors import RunError
+from randprune_lab.study import StudyConfig
+
+CONTRASTS = StudyConfig.load("laptop-gain").contrasts
 
 
 @pytest.fixture(scope="module")
-def alone(config, tmp_path_factory) -> rl.RunRecord:
+def alone(config, tmp_path_factory) -> rp.RunRecord:
     """The same search by allocation, without a baseline of its own."""
     asked = dataclasses.replace(config, learn="allocation", baselines=(), levels=(0.5,))
-    return rl.RunRecord.load(rl.run(asked, tmp_path_factory.mktemp("alone") / "run", progress=False))
+    return rp.RunRecord.load(rp.run(asked, tmp_path_factory.mktemp("alone") / "run", progress=False))
 
 
-def test_scores_gains_and_steps_are_those_of_the_run(finished):
-    record = rl.RunRecord.load(finished)
+def test_scores_differences_and_steps_are_those_of_the_run(finished):
+    record = rp.RunRecord.load(finished)
     table = results_table([record]).set_index(["method", "sparsity"])
     assert len(table) == 1 + 3 * 2
-    for method, name in (("published", "randomized"), ("imp", "imp"), ("uniform", "uniform")):
+    for method in ("search", "imp", "uniform"):
         spent = 0
-        for step in (each for each in training_steps(record) if each["method"] == name):
+        for step in (each for each in training_steps(record) if each["method"] == method):
             row = table.loc[method, step["sparsity"]]
             spent += step["candidates"] + step["winner"]
-            score = record.score(f"{name}-level-{step['level']}")
+            score = record.score(f"{method}-level-{step['level']}")
             assert (row.score, row.score_low, row.score_high) == (score.estimate, score.low, score.high)
             assert row.steps == spent
-            gain = record.difference(f"{name}-level-{step['level']}", f"imp-level-{step['level']}")
-            assert (row.gain, row.gain_low, row.gain_high) == (gain.estimate, gain.low, gain.high)
+            found = record.difference(f"{method}-level-{step['level']}", f"imp-level-{step['level']}")
+            assert (row.difference, row.difference_low, row.difference_high) == (found.estimate, found.low, found.high)
     assert table.loc["dense", 0.0].score == record.score("dense").estimate
-    assert (table.loc["imp"].gain == 0).all()
+    assert (table.loc["imp"].difference == 0).all()
 
 
 def test_a_run_without_imp_is_held_against_that_of_another_run(finished, alone):
-    table = results_table([alone, rl.RunRecord.load(finished)])
+    table = results_table([alone, rp.RunRecord.load(finished)])
     row = table[(table.method == "random allocation") & (table.sparsity == 0.5)].iloc[0]
     imp = table[(table.method == "imp") & (table.sparsity == 0.5)].iloc[0]
-    assert row.gain == pytest.approx(row.score - imp.score)
+    assert row.difference == pytest.approx(row.score - imp.score)
     assert not table.duplicated(["task", "seed", "method", "sparsity"]).any()
-    assert results_table([alone]).gain.isna().all()
+    assert results_table([alone]).difference.isna().all()
 
 
 def test_runs_on_other_examples_are_not_compared(finished, alone, tmp_path):
@@ -67,8 +68,8 @@ def test_runs_on_other_examples_are_not_compared(finished, alone, tmp_path):
     journal = copy / "journal.jsonl"
     fingerprint = alone.units["data"]["fingerprint"]
     journal.write_text(journal.read_text().replace(fingerprint, "0" * len(fingerprint)))
-    with pytest.raises(RunError, match="not reported on the same examples"):
-        results_table([rl.RunRecord.load(copy), rl.RunRecord.load(finished)])
+    with pytest.raises(RunError, match="not scored on the same test examples"):
+        results_table([rp.RunRecord.load(copy), rp.RunRecord.load(finished)])
 
 
 def test_an_unfinished_run_is_refused(finished, tmp_path):
@@ -76,38 +77,38 @@ def test_an_unfinished_run_is_refused(finished, tmp_path):
     lines = (copy / "journal.jsonl").read_text().splitlines(keepends=True)
     (copy / "journal.jsonl").write_text("".join(lines[:-1]))
     with pytest.raises(RunError, match="not finished; go on with --resume"):
-        results_table([rl.RunRecord.load(copy)])
+        results_table([rp.RunRecord.load(copy)])
 
 
 def test_the_command_writes_the_table(finished, tmp_path, capsys):
     out = tmp_path / "results.csv"
     assert main(["results", str(finished), "--out", str(out)]) == 0
-    written, table = pd.read_csv(out), results_table([rl.RunRecord.load(finished)])
+    written, table = pd.read_csv(out), results_table([rp.RunRecord.load(finished)])
     pd.testing.assert_frame_equal(written, table, check_exact=False, atol=1e-6, check_dtype=False)
     assert f"7 rows: {out}" in capsys.readouterr().out
 
 
 MADE_UP = pd.DataFrame(
     [
-        {"task": task, "seed": seed, "method": method, "sparsity": 0.9, "score": score, "gain": gain}
+        {"task": task, "seed": seed, "method": method, "sparsity": 0.9, "score": score, "difference": difference}
         for task, seed, scores in (("a", 0, (0.8, 0.7)), ("a", 1, (0.9, 0.7)), ("b", 0, (0.5, 0.5)))
-        for method, score, gain in (("published", scores[0], scores[0] - scores[1]), ("imp", scores[1], 0.0))
+        for method, score, difference in (("search", scores[0], scores[0] - scores[1]), ("imp", scores[1], 0.0))
     ]
-).assign(gain_low=lambda t: t.gain - 0.1, gain_high=lambda t: t.gain + 0.1)
+).assign(difference_low=lambda t: t.difference - 0.1, difference_high=lambda t: t.difference + 0.1)
 
 
-def test_gains_are_means_over_seeds_and_then_over_tasks():
-    found = gains(MADE_UP, 0.9)
-    assert set(found) == {"published"} and list(found["published"]) == ["a", "b", "all tasks"]
-    assert found["published"]["a"].estimate == pytest.approx(0.15)
-    one = found["published"]["b"]
+def test_differences_are_means_over_seeds_and_then_over_tasks():
+    found = differences(MADE_UP, 0.9)
+    assert set(found) == {"search"} and list(found["search"]) == ["a", "b", "all tasks"]
+    assert found["search"]["a"].estimate == pytest.approx(0.15)
+    one = found["search"]["b"]
     assert (one.low, one.high) == pytest.approx((-0.1, 0.1))  # over examples, where there is one seed
-    assert found["published"]["all tasks"].estimate == pytest.approx(0.075)
+    assert found["search"]["all tasks"].estimate == pytest.approx(0.075)
 
 
 def test_ranks_share_ties():
     found = ranks(MADE_UP, 0.9)
-    assert found["published"].estimate == pytest.approx((1 + 1 + 1.5) / 3)
+    assert found["search"].estimate == pytest.approx((1 + 1 + 1.5) / 3)
     assert found["imp"].estimate == pytest.approx((2 + 2 + 1.5) / 3)
 
 
@@ -116,29 +117,30 @@ def test_a_method_that_lacks_a_task_or_seed_is_not_ranked():
     assert ranks(pd.concat([MADE_UP, pd.DataFrame([lacking])]), 0.9) == ranks(MADE_UP, 0.9)
 
 
-def test_the_answer_is_told_in_points_of_the_metric_and_in_steps_of_imp():
-    steps = MADE_UP.method.map({"published": 30, "imp": 120}) * (1 + MADE_UP.seed)
-    found = answer(MADE_UP.assign(steps=steps), [0.9])
-    assert list(found.index) == ["published", "imp"] and list(found.seeds) == [1, 1]  # task b has one seed
-    assert list(found.steps) == ["0.25", "1.00"]
-    assert list(found["less IMP at 90 %"]) == ["+7.5 [-87.8, +102.8]", ""]
+def test_the_summary_is_in_points_of_the_metric_and_in_steps_of_imp():
+    steps = MADE_UP.method.map({"search": 30, "imp": 120}) * (1 + MADE_UP.seed)
+    found = summary_table(MADE_UP.assign(steps=steps), [0.9])
+    assert list(found.index) == ["search", "imp"] and list(found.seeds) == [1, 1]  # task b has one seed
+    assert list(found["steps (IMP = 1)"]) == ["0.25", "1.00"]
+    assert list(found["difference from IMP at 90 % (points)"]) == ["+7.5 [-87.8, +102.8]", ""]
     assert list(found["rank at 90 %"]) == ["1.2", "1.8"]
     without_b = MADE_UP[(MADE_UP.method == "imp") | (MADE_UP.task == "a")].assign(steps=steps)
-    assert list(answer(without_b, [0.9]).seeds) == [0, 1]
+    assert list(summary_table(without_b, [0.9]).seeds) == [0, 1]
 
 
-def test_searches_are_named_by_what_sets_them_apart():
+def test_searches_are_named_by_how_they_differ():
     names = [
-        search_name(rl.RunConfig(**settings))
+        method_name(rp.RunConfig(**settings))
         for settings in (
             {},
             {"early_strategy": "race"},
             {"learn": "allocation"},
             {"learn": "allocation", "generations": 2},
-            {"learn": "weights", "generations": 2},
+            {"learn": "inclusion", "generations": 2},
+            {"method": "mine", "early_strategy": "race"},
         )
     ]
-    assert names == ["published", "race", "random allocation", "learned allocation", "learned weights"]
+    assert names == ["search", "search, race", "random allocation", "learned allocation", "learned inclusion", "mine"]
 
 
 def scores(pairs, sparsities=(0.9,)):
@@ -152,21 +154,22 @@ def scores(pairs, sparsities=(0.9,)):
 
 
 def test_contrasts_of_pairs_are_those_of_each_pair():
-    table = pd.DataFrame(scores(GAIN.values(), (0.99, 0.9)))
-    found = contrasts(table, GAIN)
-    keys = list(zip(found.part, found.sparsity, found.task, strict=True))
-    assert keys == list(itertools.product(GAIN, (0.9, 0.99), (*"abc", "all tasks")))
-    for part, sparsity in itertools.product(GAIN, (0.9, 0.99)):
-        own = found[(found.part == part) & (found.sparsity == sparsity)]
-        each = contrast(table, *GAIN[part], sparsity).values()
+    table = pd.DataFrame(scores(CONTRASTS.values(), (0.99, 0.9)))
+    found = contrast_table(table, CONTRASTS)
+    keys = list(zip(found.contrast, found.sparsity, found.task, strict=True))
+    assert keys == list(itertools.product(CONTRASTS, (0.9, 0.99), (*"abc", "all tasks")))
+    for part, sparsity in itertools.product(CONTRASTS, (0.9, 0.99)):
+        own = found[(found.contrast == part) & (found.sparsity == sparsity)]
+        each = contrast(table, *CONTRASTS[part], sparsity).values()
         assert own[["estimate", "low", "high"]].to_numpy().tolist() == [[i.estimate, i.low, i.high] for i in each]
     some = table[table.method != "random-brief"]
-    assert set(GAIN) - set(contrasts(some, GAIN).part) == {"one random mask, 1 epoch"}
+    assert set(CONTRASTS) - set(contrast_table(some, CONTRASTS).contrast) == {"one random mask, 1 epoch"}
 
 
-def test_the_parts_of_a_gain_add_up():
-    rows = scores(PARTS.values())
-    randomness, _, selection, steps, whole = split_of_gain(pd.DataFrame(rows), 0.9).values()
+def test_the_components_of_a_difference_add_up():
+    contrasts = StudyConfig.load("laptop").contrasts
+    rows = scores(contrasts.values())
+    randomness, _, selection, steps, whole = contrast_means(pd.DataFrame(rows), contrasts, 0.9).values()
     assert whole.estimate == pytest.approx(randomness.estimate + selection.estimate - steps.estimate)
-    some = [row for row in rows if row["method"] != "one-candidate"]
-    assert list(split_of_gain(pd.DataFrame(some), 0.9)) == list(PARTS)[3:]
+    some = [row for row in rows if row["method"] != "one-mask"]
+    assert list(contrast_means(pd.DataFrame(some), contrasts, 0.9)) == list(contrasts)[3:]

@@ -3,23 +3,23 @@
 import itertools
 
 import pytest
-from made_up import pool
+from support.made_up import pool
 
 from randprune_lab.analysis.results import seed_by_seed
 from randprune_lab.analysis.shipped import (
     data_folder,
+    pool_records,
     recorded_controls,
     recorded_results,
-    recorded_runs,
     reference_results,
-    trained_pools,
+    task_records,
 )
 from randprune_lab.errors import FileError
 from randprune_lab.study import StudyConfig
 
 
 def test_recorded_pools_ship_and_are_sorted():
-    pools = trained_pools()
+    pools = pool_records()
     keys = [(one.task, one.seed, one.candidates_from != "voting", one.sparsity) for one in pools]
     assert keys == sorted(keys) and len(set(keys)) == len(keys) >= 6
 
@@ -31,9 +31,9 @@ def test_reference_results_have_their_sources():
 
 def test_another_folder_of_pools_can_be_named(tmp_path):
     pool().save(tmp_path / "one.safetensors")
-    assert [one.task for one in trained_pools(tmp_path)] == ["mini-sst2"]
-    with pytest.raises(FileError, match="no trained pools"):
-        trained_pools(tmp_path / "none")
+    assert [one.task for one in pool_records(tmp_path)] == ["mini-sst2"]
+    with pytest.raises(FileError, match="no pool records"):
+        pool_records(tmp_path / "none")
 
 
 def test_the_variable_says_where_data_is_and_is_believed(tmp_path, monkeypatch):
@@ -56,40 +56,42 @@ def test_recorded_results_are_those_of_the_study_that_ships(folder):
     table, study = recorded_results(folder), StudyConfig.load(STUDIES[folder.name])
     levels = table[table.sparsity > 0].groupby(["task", "seed", "method"]).sparsity.agg(tuple)
     assert set(levels) == {study.levels} and set(table.task) == set(study.tasks)
-    assert {"imp", "published", "dense"} <= set(table.method) <= {"dense", *study.methods}
-    assert (table.gain[table.method == "imp"] == 0).all()
+    assert {"imp", "search", "dense"} <= set(table.method) <= {"dense", *study.methods}
+    assert (table.difference[table.method == "imp"] == 0).all()
 
 
 def test_every_recorded_score_and_difference_follows_from_recorded_answers(folder):
     table = recorded_results(folder)
     rows = table[table.sparsity > 0].set_index(["task", "seed", "method", "sparsity"])
-    runs = recorded_runs(folder)
+    runs = task_records(folder)
     assert sum(len(run.methods) * len(run.levels) for run in runs) == len(rows)
     for run in runs:
         for method, sparsity in itertools.product(run.methods, (run.levels[0], run.levels[-1])):
             row = rows.loc[run.task, run.seed, method, sparsity]
             assert row.score == pytest.approx(run.score(method, sparsity).estimate, abs=1e-6)
-            assert row.gain == pytest.approx(run.difference(method, "imp", sparsity).estimate, abs=1e-6)
+            assert row.difference == pytest.approx(run.difference(method, "imp", sparsity).estimate, abs=1e-6)
 
 
 def test_differences_seed_by_seed_are_those_of_each_run_that_has_the_methods():
-    runs = recorded_runs(data_folder() / "recorded" / "gain")
-    found = seed_by_seed(runs, "published", ["imp", "imp-4e-3"], 0.998)
-    able = [run for run in runs if {"published", "imp", "imp-4e-3"} <= set(run.methods)]
+    runs = task_records(data_folder() / "recorded" / "gain")
+    found = seed_by_seed(runs, "search", ["imp", "imp-4e-3"], 0.998)
+    able = [run for run in runs if {"search", "imp", "imp-4e-3"} <= set(run.methods)]
     assert list(found.index) == [(run.task, run.seed) for run in able] and len(able) >= 2
     for run in able:
-        estimate = 100 * (run.score("published", 0.998).estimate - run.score("imp-4e-3", 0.998).estimate)
-        assert found.loc[(run.task, run.seed), "less imp-4e-3"].startswith(f"{estimate:+.1f} [")
-    assert seed_by_seed(runs, "published", ["none such"], 0.998).empty
+        estimate = 100 * (run.score("search", 0.998).estimate - run.score("imp-4e-3", 0.998).estimate)
+        assert found.loc[(run.task, run.seed), "minus imp-4e-3 (points)"].startswith(f"{estimate:+.1f} [")
+    assert seed_by_seed(runs, "search", ["none such"], 0.998).empty
 
 
-def test_controls_say_which_tasks_count(folder):
+def test_controls_say_which_tasks_are_included(folder):
     controls = recorded_controls(folder)
     first = controls[controls.seed == controls.seed.min()]
-    assert (first.counts == (first.encoder_low > 0)).all() and set(controls.task) == set(recorded_results(folder).task)
+    assert (first.included == (first.encoder_low > 0)).all() and set(controls.task) == set(
+        recorded_results(folder).task
+    )
 
 
-def test_a_study_of_ones_own_can_be_named_and_is_missed(tmp_path):
-    for read in (recorded_results, recorded_controls, recorded_runs):
+def test_a_study_of_your_own_can_be_named_and_is_missed(tmp_path):
+    for read in (recorded_results, recorded_controls, task_records):
         with pytest.raises(FileError, match="randprune study --record"):
             read(tmp_path)

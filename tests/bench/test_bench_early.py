@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from randprune_lab.analysis import judging
 from randprune_lab.bench import early, pools
 from randprune_lab.cli import main
 from randprune_lab.search.config import PRESETS
@@ -11,9 +12,9 @@ from randprune_lab.search.config import PRESETS
 
 @pytest.fixture
 def small(monkeypatch):
-    sizes = {"train_size": 64, "selection_size": 40, "dense_epochs": 1, "epochs": 1, "batch_size": 4}
+    sizes = {"train_size": 64, "validation_size": 40, "dense_epochs": 1, "epochs": 1, "batch_size": 4}
     monkeypatch.setitem(PRESETS, "lesson", PRESETS["lesson"] | sizes)
-    for module in (pools, early):
+    for module in (pools, judging):
         for name, value in {"CANDIDATES": 4, "DRAWN": 3}.items():
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, value)
@@ -21,9 +22,9 @@ def small(monkeypatch):
     monkeypatch.setattr(pools, "SPARSITIES", (0.9,))
     monkeypatch.setattr(pools, "NOISE_MASKS", 2)
     monkeypatch.setattr(pools, "NOISE_SEEDS", 2)
-    monkeypatch.setattr(pools, "REPORT", 100)
+    monkeypatch.setattr(pools, "TEST", 100)
     monkeypatch.setattr(early, "SEEDS", (0,))
-    monkeypatch.setattr(early, "REPETITIONS", 50)
+    monkeypatch.setattr(judging, "REPETITIONS", 50)
     monkeypatch.setattr(pools, "LEARNERS", {name: how | {"generations": 2} for name, how in pools.LEARNERS.items()})
 
 
@@ -35,18 +36,18 @@ def test_strategies_are_judged_on_candidates_that_were_all_trained_and_none_twic
     assert {pool["seed"] for pool in found["pools"]} == set(early.SEEDS)
     for kind in pools.KINDS:
         rows = {row["strategy"]: row for row in found["strategies"] if row["candidates from"] == kind}
-        assert set(rows) == set(early.STRATEGIES)
+        assert set(rows) == set(judging.COMPARED)
         for row in rows.values():
             # What is lost to the best and what is won over the mean make up the same whole for every strategy.
-            whole = rows["published"]["lost"]["estimate"] + rows["published"]["gained"]["estimate"]
+            whole = rows["full"]["lost"]["estimate"] + rows["full"]["gained"]["estimate"]
             assert row["lost"]["estimate"] + row["gained"]["estimate"] == pytest.approx(whole, abs=1e-9)
             assert row["lost"]["estimate"] >= 0
-        assert rows["published"]["share"]["estimate"] == 1
-        assert rows["screened to 1 untrained"]["share"]["estimate"] == 0
+        assert rows["full"]["share"]["estimate"] == 1
+        assert rows["pre-filtered to 1"]["share"]["estimate"] == 0
         assert 0 < rows["halving, 1/3 of the steps"]["share"]["estimate"] <= 1 / 3
-    assert {row["search"] for row in found["learning"]} >= {"learned allocation, winner", "learned weights, winner"}
+    assert {row["search"] for row in found["learning"]} >= {"learned allocation, winner", "learned inclusion, winner"}
     assert all(row["searches"] == len(early.SEEDS) for row in found["learning"])
-    assert "points won over any one" in printed
+    assert "gain over a random one" in printed
 
     def never(*_):
         raise AssertionError("trained again")

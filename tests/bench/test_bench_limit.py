@@ -1,4 +1,4 @@
-"""The closed forms against the literal procedure, by group size."""
+"""The closed forms against the reference procedure, by group size."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What readers read: every Markdown page, and the Markdown of every lesson."""
+"""The documentation as tests see it: every Markdown page, and the Markdown cells of every lesson."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ def text(path: Path) -> str:
 
 
 def blocks(path: Path, language: str) -> list[str]:
+    """The code blocks of a page in a language; "" finds those without one."""
     return [block for named, block in BLOCK.findall(text(path)) if named == language]
 
 
 def prose(path: Path) -> str:
-    """A page without its blocks of code."""
+    """The text of a page without its code blocks."""
     return BLOCK.sub("", text(path))
 
 
 def name(path: Path) -> str:
+    """The path from the root of the repository."""
     return path.relative_to(ROOT).as_posix()
 
 
 def table_rows(path: Path, head: list[str]) -> list[list[str]]:
-    """The rows, cell by cell, of the table of a page that has this head."""
+    """The cells of each row of the table with this head, on a page."""
     lines = [
         [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else None
         for line in text(path).splitlines()

@@ -1,4 +1,4 @@
-"""Commands that the documentation shows are ones that there are, with options and values that they take."""
+"""The commands in the documentation exist, and they accept the options and values shown."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PARSER = build_parser()
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 ENDS = {"do", "done", "#", "|", ">", "&&", ";"}
-OF_OTHERS = {"--no-deps", "--no-build", "--debug"}  # of pip and repo2docker
+OTHERS = {"--no-deps", "--no-build", "--debug"}  # options of pip and repo2docker
 
 
 def commands(path: Path, program: str) -> list[list[str]]:
-    """Every call of a program on a page, as words, in blocks and in running text."""
+    """Every call of a program on a page, as words; both in code blocks and in running text."""
     shown = [line for kind in ("", "bash", "sh") for block in blocks(path, kind) for line in joined(block)]
     shown += [line for line in joined(text(path)) if line.startswith("    ")]
     shown += [" ".join(span.split()) for span in SPAN.findall(text(path))]
@@ -32,13 +32,13 @@ def joined(block: str) -> list[str]:
 
 
 def words(line: str) -> list[str]:
-    # A list in a variable of the shell stands for the words in it: see levels in data/README.md.
+    # A shell variable is replaced by the words of a list: see levels in data/README.md.
     found = shlex.split(line.replace("$levels", "0.54 0.9"), comments=True)
     return found[: next((place for place, word in enumerate(found) if word in ENDS), None)]
 
 
 def wrong(call: list[str]) -> str | None:
-    """What the parser says against a call; that something required is left out is no fault of a sentence."""
+    """What is wrong with a call, or None. Required arguments may be missing, because a sentence may leave them out."""
     parser, rest = PARSER, [word for word in call[1:] if word != "--help"]
     while rest and (below := _commands(parser)) is not None:
         if rest[0].isupper():  # any command
@@ -57,11 +57,11 @@ def wrong(call: list[str]) -> str | None:
     parser.exit_on_error = False
     try:
         _, left = parser.parse_known_args(_with_values(parser, rest))
-    except SystemExit as end:  # with 0 after an option such as --version, which answers and ends
+    except SystemExit as end:  # with 0 after an option such as --version, which prints and exits
         return f"ends with {end.code}" if end.code else None
     except argparse.ArgumentError as error:
         return str(error)
-    return f"left over: {left}" if left else None
+    return f"not understood: {left}" if left else None
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser] | None:
@@ -69,7 +69,7 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
 
 
 def _with_values(parser: argparse.ArgumentParser, rest: list[str]) -> list[str]:
-    """An option that is named at the end of a call, without its value, gets one out of those it can have."""
+    """If a call ends with an option without its value, add one of the values that it accepts."""
     action = parser._option_string_actions.get(rest[-1]) if rest else None
     if action is None or action.nargs == 0:
         return rest
@@ -83,7 +83,7 @@ def test_calls_of_randprune_are_understood(page):
 
 @pytest.mark.parametrize("page", PAGES + LESSONS, ids=name)
 def test_options_in_running_text_exist(page):
-    known = {option for parser in _all(PARSER) for option in parser._option_string_actions} | OF_OTHERS
+    known = {option for parser in _all(PARSER) for option in parser._option_string_actions} | OTHERS
     named = {span.split()[0] for span in SPAN.findall(text(page)) if re.match(r"--[a-z]", span)}
     assert named - known == set()
 
@@ -99,7 +99,7 @@ def _all(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
 
 @pytest.mark.parametrize(
     "call",
-    ["randprune runn", "randprune run --levles 0.5", "randprune run --group none", "randprune bench mask",
+    ["randprune runn", "randprune run --levles 0.5", "randprune run --allocation none", "randprune bench mask",
      "randprune run --candidates many", "randprune exercises grade a b"],
 )  # fmt: skip
 def test_wrong_calls_are_noticed(call):

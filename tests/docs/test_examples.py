@@ -1,6 +1,6 @@
-"""Python that the documentation shows is run as it stands there: in pages here, in docstrings too.
+"""The Python examples in the documentation run unchanged: those in pages and those in docstrings.
 
-What needs an hour or a GPU is not shown as Python but as a command; the examples of the Trainer are run in
+Examples that need an hour or a GPU are shown as commands, not as Python. The examples of the Trainer run in
 `tests/interop/test_documented.py`, which has a model for them.
 """
 
@@ -14,10 +14,10 @@ import pytest
 import torch
 from docs.pages import PAGES, ROOT, blocks, name
 
-import randprune_lab as rl
+import randprune_lab as rp
 
-HERE = {"README.md": 1, "docs/mini-glue.md": 1, "docs/tasks.md": 1}  # how many blocks, from the first
-ELSEWHERE = {"README.md": 1, "docs/your-training.md": 5}
+HERE = {"README.md": 1, "docs/mini-glue.md": 1, "docs/tasks.md": 1}  # the number of blocks to run, from the first
+ELSEWHERE = {"README.md": 1, "docs/your-training.md": 5}  # run by other tests
 
 WITH_EXAMPLES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -40,15 +40,15 @@ def test_examples_run_one_after_the_other(page, pairs_dir, tmp_path, monkeypatch
     shutil.copytree(pairs_dir, "glue")
     rows = [f"t{row},{'good' if row % 2 else 'bad'} film {row},{row % 5}" for row in range(120)]
     (tmp_path / "reviews.csv").write_text("\n".join(["title,review,stars", *rows]))
-    found: dict[str, object] = {}
+    names: dict[str, object] = {}
     for example in blocks(ROOT / page, "python")[: HERE[page]]:
-        exec(example, found)
+        exec(example, names)
     if page == "README.md":
-        assert rl.MaskSet.load("mask.safetensors") == found["mask"]
+        assert rp.MaskSet.load("mask.safetensors") == names["mask"]
 
 
 @pytest.mark.parametrize("module", WITH_EXAMPLES)
-def test_docstrings_say_what_comes_out(module):
-    at_hand = {"torch": torch} | {name: getattr(rl, name) for name in rl.__all__}
-    failed, tried = doctest.testmod(importlib.import_module(module), extraglobs=at_hand)
+def test_examples_in_docstrings_give_what_they_show(module):
+    available = {"torch": torch} | {name: getattr(rp, name) for name in rp.__all__}
+    failed, tried = doctest.testmod(importlib.import_module(module), extraglobs=available)
     assert tried and not failed

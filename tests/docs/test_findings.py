@@ -1,87 +1,328 @@
-"""What the pages say that the studies found is what is recorded of them."""
+"""What the pages say that the studies found is what the record has."""
 
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from dataclasses import astuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pytest
 from docs.pages import ROOT, table_rows, text
+from scipy.stats import t
 
-from randprune_lab.analysis.intervals import Interval
-from randprune_lab.analysis.results import ALL, GAIN, answer, contrast, contrasts, gains, seed_by_seed, split_of_gain
-from randprune_lab.analysis.shipped import data_folder, recorded_controls, recorded_results, recorded_runs
+from randprune_lab.analysis import (
+    contrast,
+    contrast_means,
+    contrast_table,
+    data_folder,
+    differences,
+    recorded_contrasts,
+    recorded_controls,
+    recorded_results,
+    seed_by_seed,
+    summary_table,
+    task_records,
+)
+from randprune_lab.analysis.results import ALL
+from randprune_lab.stats.intervals import Interval, mean_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 README, STUDY, TEACHING = ROOT / "README.md", ROOT / "docs" / "study.md", ROOT / "docs" / "teaching.md"
-LOOKED = "seed == 0 and task in ('stsb', 'qnli')"
-"""Of the studies that looked for a gain, the rows that the guesses were made from."""
+RECORDED = data_folder() / "recorded"
+EXPLORED = "seed == 0 and task in ('stsb', 'qnli')"
+"""The rows of the studies `gain` and `small` that the hypotheses were made from."""
+
+LAPTOP = (
+    ("search", "imp"),
+    ("search", "imp-short-4e-3"),
+    ("imp-short-4e-3", "imp-short"),
+    ("imp-short", "imp"),
+    ("one-mask", "imp-short-4e-3"),
+    ("search", "one-mask"),
+    ("wanda", "imp-short"),
+)
+"""The differences that the table of the study `laptop` shows, the first method minus the second."""
+
+
+# --- laptop ---
 
 
 def test_the_table_of_the_study_is_that_of_its_record():
-    controls, table = recorded_controls(), recorded_results()
-    found = answer(table[table.task.isin(controls.task[controls.counts])])
+    found = summary_table(included())
     rows = [[f"`{method}`", *map(str, row)] for method, row in zip(found.index, found.to_numpy(), strict=True)]
     written = table_rows(README, ["method", *found.columns])
     assert [[name.partition(":")[0], *rest] for name, *rest in written] == rows
 
 
-def test_what_is_said_of_the_published_search_over_more_tasks_is_that_of_the_record():
-    controls, table = recorded_controls(), recorded_results()
-    counted = set(controls.task[controls.counts])
+def test_what_is_said_of_the_search_over_more_tasks_is_that_of_the_record():
+    table, four = recorded_results(), set(included().task)
     for sparsity, page in itertools.product((0.9375, 0.99), (README, STUDY)):
-        for tasks in (set(table.task), counted | {"qqp"})[: 1 if page == README else 2]:
-            assert points(gains(table[table.task.isin(tasks)], sparsity)["published"][ALL]) in text(page)
+        for tasks in (set(table.task), four | {"qqp"})[: 1 if page == README else 2]:
+            assert points(differences(table[table.task.isin(tasks)], sparsity)["search"][ALL]) in said(page)
 
 
-def test_what_is_said_of_the_parts_over_all_tasks_is_that_of_the_record():
-    parts = list(split_of_gain(recorded_results(), 0.99).values())
-    said = f"randomness at the same rate {points(parts[1])}, selection {points(parts[2])}."
-    assert said in " ".join(text(STUDY).split())
+def test_what_is_said_of_the_components_over_all_tasks_is_that_of_the_record():
+    means = contrast_means(recorded_results(), recorded_contrasts(), 0.99)
+    equal_rate, selection = means["random mask, at equal learning rate"], means["selection among 8 candidates"]
+    assert (
+        "over all eight tasks at 99 %, a random mask instead of the magnitude mask, at equal learning rate, makes a "
+        f"difference of {points(equal_rate)} points, and selection one of {points(selection)}."
+    ) in said(STUDY)
+
+
+def test_the_included_tasks_and_what_the_encoder_does_for_the_others_are_those_of_the_record():
+    controls, page = recorded_controls(), said(STUDY)
+    assert set(included().task) == {"stsb", "qnli", "mrpc", "mnli"}
+    assert "the included tasks are STS-B, QNLI, MRPC and MNLI" in page
+    gain = {task: points(mean_interval(rows.encoder.tolist())) for task, rows in controls.groupby("task")}
+    assert (
+        f"dense minus without encoder is {gain['qqp']} points on QQP, {gain['sst2']} on SST-2, {gain['rte']} on RTE "
+        f"and {gain['cola']} on CoLA."
+    ) in page
+    assert "QQP just fails the rule with seed 0, and would pass it with either of the other seeds" in page
+    assert (controls[controls.task == "qqp"].set_index("seed").encoder_low > 0).tolist() == [False, True, True]
+    dense = controls.query("task == 'stsb' and seed == 0").dense.item()
+    assert f"`tiny-distilled`, which was distilled to compare sentences, reaches {100 * dense:.0f})" in page
+
+
+def test_the_differences_of_laptop_are_those_of_the_record():
+    table, study = included(), settings_of("study")
+    low = [level for level in levels_of(table) if level <= 0.9375]
+    wanted = [
+        [
+            f"`{first}` minus `{second}`",
+            ", ".join(learning_rate(study, method) for method in (first, second)),
+            ", ".join(str(epochs(study, method)) for method in (first, second)),
+            points(contrast(over_levels(table, low), first, second, 0.0)[ALL]),
+            *(points(contrast(table, first, second, sparsity)[ALL]) for sparsity in (0.9375, 0.99)),
+        ]
+        for first, second in LAPTOP
+    ]
+    head = ["difference", "learning rates", "epochs a level", "mean of 54 to 93.75 % (points)"]
+    assert table_rows(STUDY, [*head, "at 93.75 % (points)", "at 99 % (points)"]) == wanted
+
+
+@pytest.mark.parametrize("sparsity", [None, 0.9375, 0.99])
+def test_the_first_difference_of_laptop_is_the_sum_of_the_next_three(sparsity):
+    table = included() if sparsity else over_levels(included(), [0.54, 0.83, 0.92, 0.9375])
+    whole, *parts = (contrast(table, *pair, sparsity or 0.0)[ALL].estimate for pair in LAPTOP[:4])
+    assert sum(parts) == pytest.approx(whole)
+
+
+def test_what_is_said_below_the_table_of_laptop_is_that_of_the_record():
+    table, page = recorded_results(), said(STUDY)
+    four, whole = over_levels(included(), levels_of(table)), over_levels(table, levels_of(table))
+    random, random_of_all, wanda = (
+        points(contrast(means, *pair, 0.0)[ALL])
+        for means, pair in ((four, LAPTOP[4]), (whole, LAPTOP[4]), (whole, LAPTOP[6]))
+    )
+    assert f"over all six levels is {random} points, and {random_of_all} over all eight tasks." in page
+    assert f"`wanda` minus `imp-short` is {wanda} points, the mean over all six levels and all eight tasks." in page
+    search, rate = (contrast(included(), *pair, 0.9375)[ALL] for pair in (LAPTOP[0], LAPTOP[2]))
+    behind = "{:.1f} [{:.1f}, {:.1f}]".format(*(-100 * end for end in (rate.estimate, rate.high, rate.low)))
+    assert (
+        f"the search is {-100 * search.estimate:.1f} points behind IMP, and a magnitude mask at the search's rate is "
+        f"{behind} behind the same mask at IMP's rate."
+    ) in page
+
+
+def test_the_intervals_over_the_seeds_of_laptop_are_those_of_the_record():
+    scores = included().pivot(index=["sparsity", "task", "seed"], columns="method", values="score")
+    search, selection = (scores["search"] - scores[other] for other in ("imp", "one-mask"))
+    at_16, at_100 = ends(within_tasks(search[0.9375])), ends(within_tasks(search[0.99]))
+    assert f"For `search` minus `imp` it is {at_16} at 93.75 % and {at_100} at 99 %." in said(STUDY)
+    selected = points(contrast(included(), "search", "one-mask", 0.9375)[ALL]).split()[0]
+    assert (
+        f"For `search` minus `one-mask` at 93.75 % it is {ends(within_tasks(selection[0.9375]))}, "
+        f"so the {selected} in the table is no evidence"
+    ) in said(STUDY)
+
+
+# --- laptop-gain and laptop-small ---
+
+
+def test_the_differences_at_equal_rate_and_steps_are_those_of_the_record():
+    both = gain_and_small()
+    fresh = both.query("not explored")
+    study = settings_of("gain")
+    rows = [
+        [
+            f"`{first}` minus `{second}`, {which}",
+            ", ".join(learning_rate(study, method) for method in (first, second)),
+            *(points(contrast(table, first, second, sparsity)[ALL]) for sparsity in levels_of(both)),
+        ]
+        for first, second, which, table in (
+            ("search", "imp-4e-3", "all 15", both),
+            ("search", "imp-4e-3", "the 11 others", fresh),
+            ("search", "imp", "all 15", both),
+            ("imp-4e-3", "imp", "all 15", both),
+        )
+    ]
+    head = ["difference", "learning rates", *(f"at {percent(sparsity)} (points)" for sparsity in levels_of(both))]
+    assert table_rows(STUDY, head) == rows
+    assert [len(compared(table)) for table in (both, fresh)] == [15, 11]
+    assert {epochs(study, method) for method in ("search", "imp-4e-3", "imp")} == {11}
+    small = settings_of("small")
+    for method in ("search", "imp-4e-3", "imp"):
+        assert (learning_rate(small, method), epochs(small, method)) == (
+            learning_rate(study, method),
+            epochs(study, method),
+        )
 
 
 def test_where_a_gain_was_looked_for_the_points_are_those_of_the_record():
-    table = recorded_results(data_folder() / "recorded" / "gain")
-    found = contrasts(table.query(LOOKED), GAIN)
+    contrasts = recorded_contrasts(RECORDED / "gain")
+    found = contrast_table(recorded_results(RECORDED / "gain").query(EXPLORED), contrasts)
     tasks = found[found.task != ALL].assign(points=lambda rows: [f"{100 * each:+.1f}" for each in rows.estimate])
-    cells = tasks.groupby(["part", "sparsity"], sort=False).points.agg(", ".join).unstack()
-    assert table_rows(STUDY, ["looked at", *map(percent, cells)]) == [[part, *cells.loc[part]] for part in GAIN]
+    cells = tasks.groupby(["contrast", "sparsity"], sort=False).points.agg(", ".join).unstack()
+    head = ["explored: STS-B, QNLI with seed 0", "first method minus second"]
+    assert table_rows(STUDY, [*head, *(f"at {percent(sparsity)} (points)" for sparsity in cells)]) == [
+        [name, f"`{first}` minus `{second}`", *cells.loc[name]] for name, (first, second) in contrasts.items()
+    ]
+    assert list(dict.fromkeys(tasks.task)) == ["stsb", "qnli"]  # the order that the heading gives
 
 
-def test_what_became_of_the_guesses_is_that_of_the_record():
+def test_what_became_of_the_hypotheses_is_that_of_the_record():
     imps, looks, last = ["imp", "imp-4e-3"], [], []
     for name, layers in (("gain", "two layers"), ("small", "one layer")):
-        folder = data_folder() / "recorded" / name
-        looks.append(seed_by_seed(recorded_runs(folder), "published", imps, 0.998).add_prefix(f"{layers}, "))
-        fresh = recorded_results(folder).query(f"not ({LOOKED})")
-        last += [points(contrast(fresh, "published", imp, 0.998)[ALL]) for imp in imps]
+        looks.append(seed_by_seed(task_records(RECORDED / name), "search", imps, 0.998).add_prefix(f"{layers}, "))
+        fresh = recorded_results(RECORDED / name).query(f"not ({EXPLORED})")
+        last += [points(contrast(fresh, "search", imp, 0.998)[ALL]) for imp in imps]
     found = looks[0].join(looks[1], how="outer").fillna("")
     rows = {f"{task}, seed {seed}": list(row) for (task, seed), row in zip(found.index, found.to_numpy(), strict=True)}
-    written = table_rows(STUDY, ["at 99.8 %", *(f"{name.replace('less ', 'less `')}`" for name in found)])
-    assert [name for name, *_ in written][:2] == ["stsb, seed 0", "qnli, seed 0"]  # said to be those looked at
+    head = [re.sub(r"minus (\S+)", r"minus `\1`", name) for name in found]
+    written = table_rows(STUDY, ["`search` at 99.8 %", *head])
+    assert [name for name, *_ in written][:2] == ["stsb, seed 0", "qnli, seed 0"]  # said to be the explored ones
     assert {name: row for name, *row in written} == {**rows, "all tasks": last}
+    above = {
+        (name, layers)
+        for name, *row in written[2:-1]
+        for layers, cells in (("two", row[:2]), ("one", row[2:]))
+        if all("[+" in cell for cell in cells)
+    }
+    assert above == {("mnli, seed 1", "one")}  # said to be the only one
+    assert len(written) - 1 == 9  # "one row among nine"
+    assert all(cell.startswith("-") for name, *row in written[2:-1] if "stsb" in name for cell in row[1::2] if cell)
 
 
-def test_what_else_is_said_of_the_guesses_is_that_of_the_record():
-    folders = {name: data_folder() / "recorded" / name for name in ("gain", "small")}
-    table, page = recorded_results(folders["gain"]), " ".join(text(STUDY).split())
+def test_what_else_is_said_of_the_hypotheses_is_that_of_the_record():
+    table, page = recorded_results(RECORDED / "gain"), said(STUDY)
     scores = table[table.sparsity == 0.998].pivot(index=["task", "seed"], columns="method", values="score")
-    assert "scores {:.2f}, {:.2f} and {:.2f} with the three seeds".format(*scores.loc["stsb", "imp"]) in page
-    selection = 100 * (scores["published"] - scores["random-short"])
-    assert "({:+.1f}, {:+.1f}, {:+.1f} points)".format(*selection["stsb"]) in page
+    assert (
+        "scores {:.0f}, {:.0f} and {:.0f} points with the three seeds".format(*100 * scores.loc["stsb", "imp"]) in page
+    )
+    selection = 100 * (scores["search"] - scores["random-short"])
+    mean = mean_interval((selection["stsb"] / 100).tolist())
+    assert f"{three(selection['stsb'])} points, with mean {points(mean)} over seeds." in page
     others = selection.drop("stsb", level="task")
-    assert f"({others.min():+.1f} to {others.max():+.1f})" in page
+    assert f"is between {others.min():+.1f} and {others.max():+.1f} points" in page
+    magnitude = 100 * (scores["search"] - scores["magnitude-short"])["stsb"]
+    assert f"the same search makes {three(magnitude)} points." in page
     steps = 100 * (scores["imp-4e-3"] - scores["magnitude-short"])["stsb"]
-    assert "in the mean as much ({:+.1f}, {:+.1f}, {:+.1f})".format(*steps) in page
+    assert f"it gains {three(steps)} points, on average about as much as the selection" in page
     assert abs(steps.mean() - selection["stsb"].mean()) < 2
-    fresh = table.query(f"not ({LOOKED})")
-    assert f"four times the ratios {points(gains(fresh, 0.99)['ratios-times-4'][ALL])} over tasks" in page
-    small = seed_by_seed(recorded_runs(folders["small"]), "published", ["imp"], 0.99)
-    assert f"one layer on QNLI {small.loc[('qnli', 1)].item()}" in page
+    fresh = table.query(f"not ({EXPLORED})")
+    times_4 = points(differences(fresh, 0.99)["ratios-times-4"][ALL])
+    assert f"four times the ratios {times_4} points over tasks" in page
+    small = seed_by_seed(task_records(RECORDED / "small"), "search", ["imp"], 0.99)
+    assert f"one layer on QNLI {small.loc[('qnli', 1)].item()} with seed 1" in page
+    leads = (small.loc[("qnli", 0)].item(), at_the_last_level("small", "imp").loc[("stsb", 0)].item())
+    at_99, at_the_end = (lead.split()[0] for lead in leads)
+    assert f"({at_the_end} points with seed 0) *and at 99 % on QNLI* ({at_99})" in page
+    assert f"The largest lead, {at_the_end} points, is absent against `imp-4e-3`" in page
+    assert "-" in at_the_last_level("small", "imp-4e-3").loc[("stsb", 0)].item().split()[0]
+    mnli = [
+        points(contrast(recorded_results(RECORDED / "small"), "search", imp, 0.998)["mnli"])
+        for imp in ("imp", "imp-4e-3")
+    ]
+    assert f"over three seeds the difference is {mnli[0]} points from `imp` and {mnli[1]} from `imp-4e-3`" in page
 
 
 def test_the_interval_that_teachers_are_told_of_is_that_of_the_record():
-    found = seed_by_seed(recorded_runs(data_folder() / "recorded" / "small"), "published", ["imp"], 0.998)
-    first, second = found.loc["stsb"].squeeze(axis=1)[:2]
-    assert f"{first.replace('[+', '[').replace(', +', ', ')} points, and {second} with the next seed" in text(TEACHING)
+    first, second = at_the_last_level("small", "imp").loc["stsb"].squeeze(axis=1)[:2]
+    assert f"{first.replace('[+', '[').replace(', +', ', ')} points, and {second} with the next seed" in said(TEACHING)
+
+
+# --- the record ---
+
+
+def included() -> pd.DataFrame:
+    """The results of `laptop` on the included tasks."""
+    controls, table = recorded_controls(), recorded_results()
+    return table[table.task.isin(controls.task[controls.included])]
+
+
+def gain_and_small() -> pd.DataFrame:
+    """The results of `laptop-gain` and `laptop-small`, as if each model size were other seeds."""
+    import pandas as pd
+
+    tables = [recorded_results(RECORDED / name) for name in ("gain", "small")]
+    marked = [
+        table.assign(explored=table.eval(EXPLORED), seed=table.seed + 10 * number)
+        for number, table in enumerate(tables)
+    ]
+    return pd.concat(marked, ignore_index=True)
+
+
+def compared(table: pd.DataFrame) -> pd.Index:
+    """The tasks and seeds that have the search and both IMPs."""
+    scores = table[table.sparsity == 0.998].pivot(index=["task", "seed"], columns="method", values="score")
+    return scores[["search", "imp", "imp-4e-3"]].dropna().index
+
+
+def at_the_last_level(study: str, other: str) -> pd.DataFrame:
+    return seed_by_seed(task_records(RECORDED / study), "search", [other], 0.998)
+
+
+def over_levels(table: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
+    """The mean score of each task, seed and method over some levels, as one level that is called 0."""
+    part = table[table.sparsity.isin(levels)]
+    means = part.groupby(["task", "seed", "method"], sort=False).score
+    assert set(means.size()) == {len(levels)}
+    return means.mean().reset_index().assign(sparsity=0.0)
+
+
+def levels_of(table: pd.DataFrame) -> list[float]:
+    return sorted(table.sparsity[table.sparsity > 0].unique())
+
+
+def within_tasks(values: pd.Series) -> Interval:
+    """The mean over tasks of one value a seed, with the interval of these tasks: its noise is that of their seeds."""
+    tasks = values.dropna().groupby(level="task")
+    sizes, freedom = tasks.size(), int((tasks.size() - 1).sum())
+    variance = float((tasks.var(ddof=1) * (sizes - 1)).sum()) / freedom
+    arm = t.ppf(0.975, freedom) * np.sqrt(variance * (1 / sizes).sum()) / len(sizes)
+    mean = float(tasks.mean().mean())
+    return Interval(mean, mean - arm, mean + arm)
+
+
+def settings_of(study: str) -> dict[str, Any]:
+    return json.loads((RECORDED / study / "study.json").read_text("utf-8"))
+
+
+def learning_rate(study: dict[str, Any], method: str) -> str:
+    rate = {**study["settings"], **study["methods"][method]}["learning_rate"]
+    return f"{rate:.0e}".replace("e-0", "e-")
+
+
+def epochs(study: dict[str, Any], method: str) -> int:
+    """Epochs of a level: those of the winner, and one for each candidate that has a rival."""
+    settings = {**study["settings"], **study["methods"][method]}
+    candidates = settings["candidates"]
+    return settings["epochs"] + (candidates if candidates > 1 else 0)
+
+
+# --- how it is written ---
+
+
+def said(page: Path) -> str:
+    return " ".join(text(page).split())
 
 
 def percent(sparsity: float) -> str:
@@ -90,3 +331,11 @@ def percent(sparsity: float) -> str:
 
 def points(difference: Interval) -> str:
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * each for each in astuple(difference)))
+
+
+def ends(difference: Interval) -> str:
+    return points(difference).partition(" ")[2]
+
+
+def three(values: pd.Series) -> str:
+    return ", ".join(f"{value:+.1f}" for value in values)

@@ -1,4 +1,4 @@
-"""What the site relies on, as far as that can be told without building it (`make docs` does)."""
+"""What the site relies on, as far as it can be checked without building it (`make docs` builds it)."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs.pages import PAGES, ROOT, name, text
+from docs.pages import PAGES, ROOT, name, table_rows, text
 
-import randprune_lab as rl
+import randprune_lab as rp
 
 REFERENCE = ROOT / "docs" / "reference"
 DOCUMENTED = set(re.findall(r"automodule:: (\S+)", "".join(text(page) for page in REFERENCE.glob("*.md"))))
 PACKAGES = (
     "masks",
+    "stats",
     "tasks",
+    "models",
+    "training",
+    "interop",
     "search",
     "analysis",
     "viz",
     "viz.figures",
-    "interop",
     "study",
     "export",
     "report",
     "exercises",
+    "bench",
 )
 OFFERED = [
-    *[("randprune_lab", name) for name in rl.__all__],
+    *[("randprune_lab", name) for name in rp.__all__],
     *[(f"randprune_lab.{package}", name) for package in PACKAGES
       for name in getattr(importlib.import_module(f"randprune_lab.{package}"), "__all__", ())],
 ]  # fmt: skip
@@ -43,7 +47,7 @@ def check(monkeypatch):
 
 def test_every_name_of_the_package_is_in_the_reference():
     listed = set(re.findall(r"~(\S+)", text(REFERENCE / "index.md")))
-    offered = {getattr(rl, name) for name in rl.__all__}
+    offered = {getattr(rp, name) for name in rp.__all__}
     assert listed == {f"{one.__module__}.{one.__qualname__}" for one in offered}
 
 
@@ -52,6 +56,16 @@ def test_what_packages_offer_is_documented(package, public):
     one = getattr(importlib.import_module(package), public)
     module = getattr(one, "__module__", None)
     assert module is None or not module.startswith("randprune_lab") or module in DOCUMENTED
+
+
+def test_every_page_of_the_reference_is_in_its_table_of_contents():
+    listed = set(text(REFERENCE / "index.md").rpartition("```{toctree}")[2].split())
+    assert {page.stem for page in REFERENCE.glob("*.md")} - {"index"} <= listed
+
+
+def test_the_glossary_is_in_alphabetical_order():
+    terms = [term.lower() for term, _ in table_rows(ROOT / "docs" / "glossary.md", ["term", "meaning"])]
+    assert len(terms) > 30 and terms == sorted(terms)
 
 
 def test_documented_modules_exist():

@@ -61,8 +61,8 @@ MISTAKES = {
     " return a.mean() - b.mean(), ((a.var(ddof=1) + b.var(ddof=1)) / len(a)) ** 0.5",
     "average_rank": "def average_rank(scores):\n"
     " return dict(zip(scores, rankdata(-np.array(list(scores.values())), axis=0, method='min').mean(axis=1)))",
-    "surely_ahead": "def surely_ahead(gains, t):\n arm = t * np.std(gains) / len(gains) ** 0.5\n"
-    " return 'ahead' if np.mean(gains) > arm else 'behind' if np.mean(gains) < -arm else 'cannot tell'",
+    "conclusion": "def conclusion(found, t):\n arm = t * np.std(found) / len(found) ** 0.5\n"
+    " return 'better' if np.mean(found) > arm else 'worse' if np.mean(found) < -arm else 'cannot tell'",
     "spearman": "def spearman(early, final): return np.corrcoef(early.argsort(), final.argsort())[0, 1]",
     "log_likelihood": "def log_likelihood(logits, _): return torch.log_softmax(logits, 1).max(1).values.mean()",
     "mask_share": "def mask_share(scores):\n mask, seed = scores.mean(1).var(ddof=1), scores.var(1, ddof=1).mean()\n"
@@ -97,7 +97,7 @@ MISTAKES = {
     "step": "def step(weights, gradient, mask, rate): return weights * mask - rate * gradient",
     "race": "def race(w, e, k, power): return np.argsort(-np.abs(w)**power / e)[::-1][:k]",
     "chances": "def chances(p, k): return k * p / p.sum()",
-    "band": "def band(q, counts): return ((q > 1e-7) & (q < 1 - 1e-7)).mean()",
+    "undecided": "def undecided(q, counts): return ((q > 1e-7) & (q < 1 - 1e-7)).mean()",
     "pareto": "def pareto(u, q, k): return u < q",
     "jaccard": "def jaccard(one, other): return (one & other).sum() / one.sum()",
     "expected_share": "def expected_share(q, counts): return (counts * q * (1 - q)).sum() / (2*(counts*q).sum())",

@@ -14,17 +14,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, RunError
 
-WINNER = "randomized-level-2"
+WINNER = "search-level-2"
 
 
 @pytest.fixture(scope="module")
 def exported(finished, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("exported")
-    return {format: rl.export_run(finished, folder / format, format) for format in ("dense", "sparse")}
+    return {format: rp.export_run(finished, folder / format, format) for format in ("dense", "sparse")}
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def answer(model: torch.nn.Module) -> torch.Tensor:
         return model.eval()(input_ids=torch.arange(5, 17)[None]).logits
 
 
-def mask_of(run: Path) -> rl.MaskSet:
-    return rl.MaskSet.load(run / "masks" / f"{WINNER}.safetensors")
+def mask_of(run: Path) -> rp.MaskSet:
+    return rp.MaskSet.load(run / "masks" / f"{WINNER}.safetensors")
 
 
 # --- what is written ---
@@ -56,7 +56,7 @@ def test_dense_is_what_save_pretrained_wrote_with_the_masks(exported, finished, 
     assert {path.name for path in exported["dense"].iterdir()} == files | {"README.md", "mask.safetensors"}
     model = AutoModelForSequenceClassification.from_pretrained(exported["dense"])
     assert all(torch.equal(weight, trained[name]) for name, weight in model.state_dict().items())
-    assert rl.MaskSet.load(exported["dense"] / "mask.safetensors") == mask_of(finished)
+    assert rp.MaskSet.load(exported["dense"] / "mask.safetensors") == mask_of(finished)
     assert len(AutoTokenizer.from_pretrained(exported["dense"])) == model.config.vocab_size
 
 
@@ -64,7 +64,7 @@ def test_sparse_has_the_same_weights_bit_for_bit_and_no_dense_ones(exported, fin
     files = {path.name for path in exported["sparse"].iterdir()}
     assert [name for name in files if name.endswith("safetensors")] == ["model.sparse.safetensors"]
     assert {"README.md", "config.json", "tokenizer.json"} <= files
-    found = rl.load_sparse(exported["sparse"] / "model.sparse.safetensors")
+    found = rp.load_sparse(exported["sparse"] / "model.sparse.safetensors")
     assert found.mask == mask_of(finished) and found.weights.keys() == trained.keys()
     assert all(torch.equal(found.weights[name].view(torch.int32), trained[name].view(torch.int32)) for name in trained)
 
@@ -84,7 +84,7 @@ def test_the_card_says_how_to_load_and_that_works(exported, finished, format, mo
 
 @pytest.mark.parametrize("format", ["dense", "sparse"])
 def test_the_card_says_what_is_known(exported, finished, config, format):
-    card, record = (exported[format] / "README.md").read_text("utf-8"), rl.RunRecord.load(finished)
+    card, record = (exported[format] / "README.md").read_text("utf-8"), rp.RunRecord.load(finished)
     for name in ("dense", WINNER, "imp-level-2", "uniform-level-2"):
         assert str(record.score(name)) in card
     for name, kept in mask_of(finished).items():
@@ -104,13 +104,13 @@ def test_the_card_names_no_place_of_this_machine(exported, finished, config):
         assert Path(config.model).name in card
 
 
-@pytest.mark.parametrize(("run", "scores"), [("regression", 1), ("two_reports", 2)])
+@pytest.mark.parametrize(("run", "scores"), [("regression", 1), ("two_tests", 2)])
 def test_runs_of_other_kinds_can_be_handed_on(request, tmp_path, run, scores):
     folder = request.getfixturevalue(run)
-    out = rl.export_run(folder, tmp_path / "out", "sparse")
-    card, record = (out / "README.md").read_text("utf-8"), rl.RunRecord.load(folder)
-    (row,) = re.findall(r"\| \*\*randomized: this model\*\* \| (.*) \|", card)
-    assert row.split(" | ") == [str(record.score("randomized-level-1", each)) for each in record.task.report_sets]
+    out = rp.export_run(folder, tmp_path / "out", "sparse")
+    card, record = (out / "README.md").read_text("utf-8"), rp.RunRecord.load(folder)
+    (row,) = re.findall(r"\| \*\*search: this model\*\* \| (.*) \|", card)
+    assert row.split(" | ") == [str(record.score("search-level-1", each)) for each in record.task.test_sets]
     assert len(row.split(" | ")) == scores
 
 
@@ -130,7 +130,7 @@ def test_nothing_is_overwritten(exported, finished):
     before = {path: path.read_bytes() for path in exported["dense"].iterdir()}
     for out in (exported["dense"], exported["dense"] / "README.md"):
         with pytest.raises(FileError, match="exists already; choose another folder"):
-            rl.export_run(finished, out, "sparse")
+            rp.export_run(finished, out, "sparse")
     assert {path: path.read_bytes() for path in exported["dense"].iterdir()} == before
 
 
@@ -140,7 +140,7 @@ def test_what_goes_wrong_leaves_nothing_behind(finished, tmp_path, monkeypatch):
 
     monkeypatch.setattr("randprune_lab.export.folder.model_card", fails)
     with pytest.raises(FileError, match=r"cannot write .*: No space left on device"):
-        rl.export_run(finished, tmp_path / "out")
+        rp.export_run(finished, tmp_path / "out")
     assert not [*tmp_path.iterdir()]
 
 
@@ -148,33 +148,33 @@ def test_an_unfinished_run_is_refused(copied, tmp_path):
     journal = copied / "journal.jsonl"
     journal.write_text("".join(journal.read_text("utf-8").splitlines(keepends=True)[:-1]), "utf-8")
     with pytest.raises(RunError, match="is not finished; go on with: randprune run --resume"):
-        rl.export_run(copied, tmp_path / "out")
+        rp.export_run(copied, tmp_path / "out")
     with pytest.raises(RunError, match="holds no run"):
-        rl.export_run(tmp_path / "nothing", tmp_path / "out")
+        rp.export_run(tmp_path / "nothing", tmp_path / "out")
     with pytest.raises(ConfigError, match="format must be one of dense, sparse, got 'onnx'"):
-        rl.export_run(copied, tmp_path / "out", "onnx")
+        rp.export_run(copied, tmp_path / "out", "onnx")
 
 
 def test_damage_is_noticed(copied, tmp_path):
     mask_file, model = copied / "masks" / f"{WINNER}.safetensors", copied / "model" / "model.safetensors"
     right = mask_file.read_bytes()
     shutil.copy(copied / "masks" / "imp-level-2.safetensors", mask_file)
-    expected = rl.RunRecord.load(copied).units[WINNER]
+    expected = rp.RunRecord.load(copied).units[WINNER]
     with pytest.raises(FileError, match=f"mask file .* is not what the run .* {expected['mask_sha256']}; .* --resume"):
-        rl.export_run(copied, tmp_path / "out")
+        rp.export_run(copied, tmp_path / "out")
     mask_file.write_bytes(right)
     shutil.copy(copied / "checkpoints" / "dense.safetensors", model)
     message = (
         rf"the model in .* is not what the run recorded: its SHA-256 is \w{{64}}, expected {expected['weights_sha256']}"
     )
     with pytest.raises(FileError, match=message):
-        rl.export_run(copied, tmp_path / "out")
+        rp.export_run(copied, tmp_path / "out")
     model.write_bytes(model.read_bytes()[:-9])
     with pytest.raises(FileError, match=r"cannot load a model from folder .* nothing was exported"):
-        rl.export_run(copied, tmp_path / "out")
+        rp.export_run(copied, tmp_path / "out")
     model.unlink()
     with pytest.raises(FileError, match="cannot load a model from folder"):
-        rl.export_run(copied, tmp_path / "out")
+        rp.export_run(copied, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -185,18 +185,18 @@ def test_one_bit_of_a_kept_weight_is_noticed(copied, tmp_path):
     weights[name].view(torch.int32)[tuple(kept.nonzero()[0])] ^= 1
     save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(FileError, match="is not what the run recorded"):
-        rl.export_run(copied, tmp_path / "out")
+        rp.export_run(copied, tmp_path / "out")
 
 
 @pytest.mark.parametrize("file", [f"masks/{WINNER}.safetensors", "model/model.safetensors"])
 def test_what_export_names_resume_makes_again(finished, config, copied, tmp_path, file, caplog):
     (copied / file).write_bytes((copied / file).read_bytes()[:-9])
     with pytest.raises(FileError, match=r"make it again with: randprune run --resume --out '.*copy of a run'"):
-        rl.export_run(copied, tmp_path / "out")
-    rl.run(config, copied, resume=True, progress=False)
+        rp.export_run(copied, tmp_path / "out")
+    rp.run(config, copied, resume=True, progress=False)
     assert caplog.text.count("it is made again") == 1
-    assert rl.RunRecord.load(copied).summary() | {"run": 0} == rl.RunRecord.load(finished).summary() | {"run": 0}
-    exported = rl.export_run(copied, tmp_path / "out") / "model.safetensors"
+    assert rp.RunRecord.load(copied).summary() | {"run": 0} == rp.RunRecord.load(finished).summary() | {"run": 0}
+    exported = rp.export_run(copied, tmp_path / "out") / "model.safetensors"
     assert exported.read_bytes() == (finished / "model" / "model.safetensors").read_bytes()
 
 
@@ -210,10 +210,10 @@ print(type(model).__name__, *model.eval()(input_ids=torch.arange(5, 17)[None]).l
 
 
 def test_a_mean_pooled_model_says_how_plain_transformers_loads_it(tmp_path):
-    lesson = rl.RunConfig.preset("lesson", train_size=64, selection_size=40, levels=(0.5,), candidates=1)
+    lesson = rp.RunConfig.preset("lesson", train_size=64, validation_size=40, levels=(0.5,), candidates=1)
     short = dataclasses.replace(lesson, dense_epochs=1, epochs=1, baselines=(), exclude=("*.query.weight",))
-    run = rl.run(short, tmp_path / "run", progress=False)
-    card = (rl.export_run(run, tmp_path / "dense") / "README.md").read_text("utf-8")
+    run = rp.run(short, tmp_path / "run", progress=False)
+    card = (rp.export_run(run, tmp_path / "dense") / "README.md").read_text("utf-8")
     assert "runs code of a folder only if you\nsay so" in card and "\n| all but | `*.query.weight` |" in card
     ours, plain = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     assert "trust_remote_code" not in ours and "randprune_lab" not in plain
@@ -222,10 +222,10 @@ def test_a_mean_pooled_model_says_how_plain_transformers_loads_it(tmp_path):
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     kind, *logits = done.stdout.split()
-    model, _ = rl.load_model(str(run / "model"), task=2)
+    model, _ = rp.load_model(str(run / "model"), num_labels=2)
     assert kind == "MeanPooledBertForSequenceClassification"
     assert torch.equal(torch.tensor([float(one) for one in logits]), answer(model)[0])
-    sparse = (rl.export_run(run, tmp_path / "sparse", "sparse") / "README.md").read_text("utf-8")
+    sparse = (rp.export_run(run, tmp_path / "sparse", "sparse") / "README.md").read_text("utf-8")
     assert "trust_remote_code" not in sparse
 
 
@@ -245,29 +245,29 @@ def watch(event, arguments):
     if event == "pickle.find_class":
         unpickled.append(arguments)
 
-import randprune_lab as rl
-from randprune_lab.analysis.shipped import recorded_results, reference_results, trained_pools
+import randprune_lab as rp
+from randprune_lab.analysis.shipped import recorded_results, reference_results, pool_records
 from randprune_lab.cli import main
 sys.addaudithook(watch)
 
 run, out = Path(sys.argv[1]), Path(sys.argv[2])
-lesson = "run --preset lesson --train-size 64 --selection-size 40 --levels 0.9 --candidates 2 --dense-epochs 1"
+lesson = "run --preset lesson --train-size 64 --validation-size 40 --levels 0.9 --candidates 2 --dense-epochs 1"
 assert main([*lesson.split(), "--out", str(out / "lesson")]) == 0
 assert main([*lesson.split(), "--out", str(out / "lesson"), "--resume"]) == 0
-trained_pools(), recorded_results(), reference_results()
-rl.load_model("minilm", task=2, layers=1)
-rl.load_splits("rotten_tomatoes", train_size=64)
+pool_records(), recorded_results(), reference_results()
+rp.load_model("minilm", num_labels=2, layers=1)
+rp.load_splits("rotten_tomatoes", train_size=64)
 assert main(["show", str(run)]) == 0
 assert main(["models"]) == 0
 assert main(["export", str(run), "--format", "sparse", "--out", str(out / "sparse")]) == 0
 assert main(["export", str(run), "--out", str(out / "dense")]) == 0
-rl.load_sparse(out / "sparse" / "model.sparse.safetensors")
-model, tokenizer = rl.load_model(str(out / "dense"), task=2)
-rl.load_model("tiny", task=2)
-rl.load_splits("mini-sst2", train_size=64)
-rl.mask_from_zeros(model).save(out / "mask")
-rl.MaskSet.load(out / "mask").apply_(model)
-rl.MaskCallback(rl.MaskSet.load(out / "mask"), model)
+rp.load_sparse(out / "sparse" / "model.sparse.safetensors")
+model, tokenizer = rp.load_model(str(out / "dense"), num_labels=2)
+rp.load_model("tiny", num_labels=2)
+rp.load_splits("mini-sst2", train_size=64)
+rp.mask_from_zeros(model).save(out / "mask")
+rp.MaskSet.load(out / "mask").apply_(model)
+rp.MaskCallback(rp.MaskSet.load(out / "mask"), model)
 assert not unpickled, unpickled
 assert not asked, asked
 import pickle, socket

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-import randprune_lab as rl
+import randprune_lab as rp
 
 
 @pytest.fixture
 def model(tiny_model) -> torch.nn.Module:
-    return rl.load_model(tiny_model, task=2)[0]
+    return rp.load_model(tiny_model, num_labels=2)[0]
 
 
 @pytest.fixture
-def mask(model) -> rl.MaskSet:
-    return rl.MaskSampler(model, rl.Uniform(), sparsity=0.9, seed=1).draw(candidate=0)
+def mask(model) -> rp.MaskSet:
+    return rp.MaskSampler(model, rp.Uniform(), sparsity=0.9, seed=1).draw(candidate=0)
 
 
 @pytest.fixture

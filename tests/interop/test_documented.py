@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import Trainer, TrainingArguments
 
-import randprune_lab as rl
+import randprune_lab as rp
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ def test_examples_run_one_after_the_other(place, model, mask, rows, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     settings = {"max_steps": 2, "save_strategy": "no", "report_to": "none", "disable_tqdm": True, "use_cpu": True}
     found = {
-        "rl": rl,
+        "rp": rp,
         "Trainer": Trainer,
         "model": model,
         "mask": mask,

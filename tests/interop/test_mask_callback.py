@@ -12,14 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.errors import MaskError
 
 
 class Watch(TrainerCallback):
     """Comes after the mask's callback, and counts at every turn the removed weights that are not zero."""
 
-    def __init__(self, mask: rl.MaskSet):
+    def __init__(self, mask: rp.MaskSet):
         self.mask, self.steps, self.wrong = mask, 0, 0
 
     def on_step_begin(self, args, state, control, model=None, **others):
@@ -32,7 +32,7 @@ class Watch(TrainerCallback):
     on_evaluate = on_train_end = on_save = on_step_begin
 
 
-def wrong(model: nn.Module, mask: rl.MaskSet) -> int:
+def wrong(model: nn.Module, mask: rp.MaskSet) -> int:
     weights = dict(model.named_parameters())
     return sum(int(weights[name][~kept].count_nonzero()) for name, kept in mask.items())
 
@@ -48,7 +48,7 @@ def trainer(model, mask, rows, folder: Path, watch: TrainerCallback | None = Non
         "disable_tqdm": True,
         "use_cpu": True,
     }
-    callbacks = [rl.MaskCallback(mask), *([watch] if watch else [])]
+    callbacks = [rp.MaskCallback(mask), *([watch] if watch else [])]
     arguments = TrainingArguments(str(folder), **defaults | settings)
     return Trainer(model, arguments, train_dataset=rows, eval_dataset=rows, callbacks=callbacks)
 
@@ -80,7 +80,7 @@ def test_without_the_callback_they_would_come_back(model, mask, rows, tmp_path):
     """The test above can fail: zeroing once at the start does not hold."""
     mask.apply_(model)
     teacher = trainer(model, mask, rows, tmp_path)
-    teacher.pop_callback(rl.MaskCallback)
+    teacher.pop_callback(rp.MaskCallback)
     teacher.train()
     assert wrong(model, mask) > mask.size // 2
 
@@ -135,7 +135,7 @@ def stopped(model, mask, rows, tmp_path) -> Path:
 
 
 def fresh(tiny_model) -> nn.Module:
-    return rl.load_model(tiny_model, task=2)[0]
+    return rp.load_model(tiny_model, num_labels=2)[0]
 
 
 def test_a_resumed_training_keeps_the_mask(stopped, tiny_model, mask, rows, tmp_path):
@@ -154,10 +154,10 @@ def test_callback_states_may_be_restored_too(stopped, tiny_model, mask, rows, tm
 def test_a_checkpoint_of_another_mask_is_refused(stopped, tiny_model, mask, rows, tmp_path):
     """Also of one that keeps less, whose removed weights would silently come back to life."""
     model = fresh(tiny_model)
-    more = rl.MaskSet(
+    more = rp.MaskSet(
         {name: kept | (torch.arange(kept.numel()).reshape(kept.shape) % 7 == 0) for name, kept in mask.items()}
     )
-    for other in (rl.MaskSampler(model, rl.Uniform(), sparsity=0.9, seed=2).draw(0), more):
+    for other in (rp.MaskSampler(model, rp.Uniform(), sparsity=0.9, seed=2).draw(0), more):
         with pytest.raises(
             MaskError, match=r"step 2 was trained with another mask \(SHA-256 .{12}, not .{12}\); resume"
         ):
@@ -207,20 +207,20 @@ def test_a_mask_that_does_not_fit_is_an_error_before_anything_is_trained(model, 
     with pytest.raises(MaskError, match=message):
         trainer(model, change(mask), rows, tmp_path)
     with pytest.raises(MaskError, match=message):
-        rl.MaskCallback(change(mask), model)
+        rp.MaskCallback(change(mask), model)
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
 def test_a_callback_that_comes_late_still_complains_and_still_works(model, mask, rows, tmp_path):
     teacher = trainer(model, mask, rows, tmp_path)
-    teacher.add_callback(rl.MaskCallback({"none.weight": torch.zeros(1, dtype=torch.bool)}))
+    teacher.add_callback(rp.MaskCallback({"none.weight": torch.zeros(1, dtype=torch.bool)}))
     with pytest.raises(MaskError, match=r"'none\.weight' has no counterpart"):
         teacher.train()
 
 
 def test_without_a_model_there_is_nothing_to_enforce(mask):
     with pytest.raises(MaskError, match=r"MaskCallback\(mask, model\)"):
-        rl.MaskCallback(mask).enforce()
+        rp.MaskCallback(mask).enforce()
 
 
 # --- loops of one's own ---
@@ -232,7 +232,7 @@ def test_an_accelerate_loop_with_accumulation_keeps_the_mask(model, mask, rows):
     accelerator = Accelerator(gradient_accumulation_steps=3, cpu=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9, weight_decay=0.1)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
-    callback = rl.MaskCallback(mask, wrapped)
+    callback = rp.MaskCallback(mask, wrapped)
     assert wrong(model, mask) == 0
     for row in rows:
         with accelerator.accumulate(wrapped):
@@ -261,10 +261,10 @@ def test_wrapped_models_have_the_names_of_what_is_in_them(model, mask, wrap):
     """A mask fits them, whether it was drawn before or after they were wrapped."""
     weights = {name: model.get_parameter(name) for name in mask}
     wrapped = wrap(model)
-    for found in (mask, rl.MaskSampler(wrapped, rl.Magnitude(), sparsity=0.5, seed=0).draw(0)):
+    for found in (mask, rp.MaskSampler(wrapped, rp.Magnitude(), sparsity=0.5, seed=0).draw(0)):
         for weight in weights.values():
             nn.init.ones_(weight)
-        rl.MaskCallback(found, wrapped)
+        rp.MaskCallback(found, wrapped)
         assert sum(int(weight.sum()) for weight in weights.values()) == found.kept
 
 
@@ -284,7 +284,7 @@ def test_distributed_data_parallel_keeps_the_mask(model, mask, rows, tmp_path):
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
     try:
         wrapped = nn.parallel.DistributedDataParallel(model)
-        callback = rl.MaskCallback(mask, wrapped)
+        callback = rp.MaskCallback(mask, wrapped)
         optimizer = torch.optim.AdamW(wrapped.parameters(), lr=0.05)
         wrapped(input_ids=rows[0]["input_ids"][None], labels=rows[0]["labels"][None]).loss.backward()
         optimizer.step()
@@ -301,5 +301,5 @@ def test_tied_weights_are_masked_under_either_name():
     kept = torch.eye(4, dtype=torch.bool)
     for name in ("one.weight", "two.weight"):
         nn.init.ones_(model["one"].weight)
-        rl.MaskCallback({name: kept}, model)
+        rp.MaskCallback({name: kept}, model)
         assert torch.equal(model["one"].weight, torch.eye(4))

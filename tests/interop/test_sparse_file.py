@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.errors import FileError, MaskError
 
 FLOATS = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
@@ -21,11 +21,11 @@ FLOATS = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
 
 def pruned(
     size: int, sparsity: float, dtype: torch.dtype = torch.float32
-) -> tuple[dict[str, torch.Tensor], rl.MaskSet]:
+) -> tuple[dict[str, torch.Tensor], rp.MaskSet]:
     """Two weights with zeros, and a bias without."""
     generator = torch.Generator().manual_seed(0)
     weights = {f"{name}.weight": torch.randn(size, 2 * size, generator=generator).to(dtype) for name in ("one", "two")}
-    mask = rl.MaskSampler(weights, rl.Magnitude(), sparsity=sparsity, seed=0).draw(0)
+    mask = rp.MaskSampler(weights, rp.Magnitude(), sparsity=sparsity, seed=0).draw(0)
     for name, kept in mask.items():
         weights[name].masked_fill_(~kept, 0)
     return {**weights, "one.bias": torch.randn(size, generator=generator).to(dtype)}, mask
@@ -42,7 +42,7 @@ def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> b
     )
 
 
-def bound(mask: rl.MaskSet, dtype: torch.dtype) -> float:
+def bound(mask: rp.MaskSet, dtype: torch.dtype) -> float:
     """Bytes of the masks at their entropy, and of the kept values."""
     entropies = 0.0
     for kept in mask.values():
@@ -60,7 +60,7 @@ def test_a_file_takes_little_more_than_its_masks_and_kept_values(tmp_path, spars
     """All of the file, its header too, so at 99 % of small tensors more than the 15 % of the promise at 93.75 %."""
     weights, mask = pruned(256, sparsity, dtype)
     masked = {name: weights[name] for name in mask}
-    rl.save_sparse(masked, mask, tmp_path / "sparse.safetensors")
+    rp.save_sparse(masked, mask, tmp_path / "sparse.safetensors")
     size = (tmp_path / "sparse.safetensors").stat().st_size
     assert bound(mask, dtype) < size <= (1.15 if sparsity < 0.95 else 1.4) * bound(mask, dtype)
     assert size < sum(weight.nbytes for weight in masked.values())
@@ -73,17 +73,17 @@ def test_a_file_takes_little_more_than_its_masks_and_kept_values(tmp_path, spars
 @pytest.mark.parametrize("sparsity", [0.01, 0.54, 0.9375, 0.99])
 def test_every_bit_comes_back_and_the_mask_too(tmp_path, sparsity, dtype):
     weights, mask = pruned(40, sparsity, dtype)
-    rl.save_sparse(weights, mask, tmp_path / "a" / "sparse.safetensors")
-    found = rl.load_sparse(tmp_path / "a" / "sparse.safetensors")
+    rp.save_sparse(weights, mask, tmp_path / "a" / "sparse.safetensors")
+    found = rp.load_sparse(tmp_path / "a" / "sparse.safetensors")
     assert same(found.weights, weights) and found.mask == mask
 
 
 def test_kept_zeros_infinities_and_the_bits_of_nan_come_back(tmp_path):
     odd = torch.tensor([0, -(2**31), 0x7FC00001, 0x7F800001, -1, 0x7F800000, 1, 0], dtype=torch.int32)
     weights = {"w": odd.view(torch.float32)}
-    mask = rl.MaskSet({"w": torch.tensor([True] * 7 + [False])})
-    rl.save_sparse(weights, mask, tmp_path / "odd")
-    found = rl.load_sparse(tmp_path / "odd")
+    mask = rp.MaskSet({"w": torch.tensor([True] * 7 + [False])})
+    rp.save_sparse(weights, mask, tmp_path / "odd")
+    found = rp.load_sparse(tmp_path / "odd")
     assert torch.equal(found.weights["w"].view(torch.int32), odd) and found.mask == mask
 
 
@@ -97,27 +97,27 @@ def test_odd_shapes_come_back(tmp_path, shape, kept):
         "count": torch.tensor(7),
         "flag": torch.tensor(True),
     }
-    mask = rl.MaskSet({"odd": torch.full(shape, kept), "w": torch.eye(3, dtype=torch.bool)})
-    rl.save_sparse(weights, mask, tmp_path / "file")
-    found = rl.load_sparse(tmp_path / "file")
+    mask = rp.MaskSet({"odd": torch.full(shape, kept), "w": torch.eye(3, dtype=torch.bool)})
+    rp.save_sparse(weights, mask, tmp_path / "file")
+    found = rp.load_sparse(tmp_path / "file")
     assert same(found.weights, weights) and found.mask == mask
 
 
 def test_a_model_is_loaded_into_another(model, mask, tiny_model, tmp_path):
     mask.apply_(model)
-    rl.save_sparse(torch.compile(model, backend="eager"), mask, tmp_path / "file")
-    other = rl.load_model(tiny_model, task=2, seed=5)[0]
-    other.load_state_dict(rl.load_sparse(tmp_path / "file").weights)
+    rp.save_sparse(torch.compile(model, backend="eager"), mask, tmp_path / "file")
+    other = rp.load_model(tiny_model, num_labels=2, seed=5)[0]
+    other.load_state_dict(rp.load_sparse(tmp_path / "file").weights)
     assert same(dict(other.state_dict()), dict(model.state_dict()))
 
 
 def test_tied_weights_are_stored_once_and_come_back_tied(tmp_path):
     model = nn.ModuleDict({name: nn.Linear(64, 64, bias=False) for name in ("one", "two", "three", "four")})
     model["two"].weight, model["four"].weight = model["one"].weight, model["three"].weight
-    mask = rl.MaskSet({"two.weight": torch.eye(64, dtype=torch.bool)})
+    mask = rp.MaskSet({"two.weight": torch.eye(64, dtype=torch.bool)})
     mask.apply_(model)
-    rl.save_sparse(model, mask, tmp_path / "file")
-    weights = rl.load_sparse(tmp_path / "file").weights
+    rp.save_sparse(model, mask, tmp_path / "file")
+    weights = rp.load_sparse(tmp_path / "file").weights
     assert same(weights, dict(model.state_dict()))
     assert weights["one.weight"] is weights["two.weight"] and weights["three.weight"] is weights["four.weight"]
     assert (tmp_path / "file").stat().st_size < 1.1 * 64 * 64 * 4
@@ -126,8 +126,8 @@ def test_tied_weights_are_stored_once_and_come_back_tied(tmp_path):
 def test_slices_and_transposes_that_share_memory_are_stored_by_themselves(tmp_path):
     whole = torch.arange(16.0).reshape(4, 4)
     weights = {"whole": whole, "turned": whole.T, "row": whole[1], "w": torch.eye(2)}
-    rl.save_sparse(weights, rl.MaskSet({"w": torch.eye(2, dtype=torch.bool)}), tmp_path / "file")
-    assert same(rl.load_sparse(tmp_path / "file").weights, weights)
+    rp.save_sparse(weights, rp.MaskSet({"w": torch.eye(2, dtype=torch.bool)}), tmp_path / "file")
+    assert same(rp.load_sparse(tmp_path / "file").weights, weights)
 
 
 # --- other readers ---
@@ -140,7 +140,7 @@ def test_it_is_a_safetensors_file_that_a_few_lines_of_numpy_can_read(tmp_path):
     from safetensors.numpy import load_file
 
     weights, mask = pruned(30, 0.9)
-    rl.save_sparse(weights, mask, tmp_path / "file")
+    rp.save_sparse(weights, mask, tmp_path / "file")
     stored = load_file(tmp_path / "file")
     with safe_open(str(tmp_path / "file"), framework="numpy") as file:
         shapes = json.loads(file.metadata()["shapes"])
@@ -164,7 +164,7 @@ def test_weights_that_would_be_lost_are_an_error_and_no_file(tmp_path):
         with pytest.raises(
             MaskError, match=rf"64 weights of '{name}' that the mask removes are not zero.*mask\.apply_"
         ):
-            rl.save_sparse(weights, mask, tmp_path / "file")
+            rp.save_sparse(weights, mask, tmp_path / "file")
     assert not [*tmp_path.iterdir()]
 
 
@@ -180,26 +180,26 @@ def test_weights_that_would_be_lost_are_an_error_and_no_file(tmp_path):
 def test_masks_that_do_not_fit_are_an_error(tmp_path, change, message):
     weights, mask = pruned(8, 0.5)
     with pytest.raises(MaskError, match=message):
-        rl.save_sparse(weights, change(mask), tmp_path / "file")
+        rp.save_sparse(weights, change(mask), tmp_path / "file")
 
 
 def test_what_is_no_tensor_is_named(tmp_path):
     weights, mask = pruned(8, 0.5)
     with pytest.raises(MaskError, match="'extra' in the state dict is no tensor but a dict"):
-        rl.save_sparse({**weights, "extra": {}}, mask, tmp_path / "file")
+        rp.save_sparse({**weights, "extra": {}}, mask, tmp_path / "file")
 
 
 def test_a_changed_bit_anywhere_is_an_error(tmp_path):
     """In the header, kept values, weights without a mask, masks; also one that leaves a file of the right form."""
     weights, mask = pruned(16, 0.5)
-    rl.save_sparse(weights, mask, tmp_path / "file")
+    rp.save_sparse(weights, mask, tmp_path / "file")
     content = (tmp_path / "file").read_bytes()
     header = 8 + int.from_bytes(content[:8], "little")
     shape = content.index(b"[16, 32]") + 2  # the 6 becomes a 7
     for where in (10, shape, *range(header, len(content), 97)):
         (tmp_path / "file").write_bytes(content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :])
         with pytest.raises(FileError, match=r"is damaged|is no sparse file"):
-            rl.load_sparse(tmp_path / "file")
+            rp.load_sparse(tmp_path / "file")
 
 
 class Trap:
@@ -212,19 +212,19 @@ class Trap:
 def test_other_files_are_refused_and_a_pickle_is_not_opened(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileError, match="there is no sparse file at none"):
-        rl.load_sparse("none")
+        rp.load_sparse("none")
     save_file({"w": torch.eye(2)}, "plain.safetensors")
     with pytest.raises(
         FileError, match=r"plain\.safetensors is no sparse file \(format None, not 'randprune-sparse-1'\)"
     ):
-        rl.load_sparse("plain.safetensors")
+        rp.load_sparse("plain.safetensors")
     torch.save(Trap(), "model.pt")
     Path("model.pkl").write_bytes(pickle.dumps(Trap()))
     for name in ("model.pt", "model.pkl"):
         with pytest.raises(FileError, match="damaged"):
-            rl.load_sparse(name)
+            rp.load_sparse(name)
         with pytest.raises(FileError, match="damaged"):
-            rl.MaskSet.load(name)
+            rp.MaskSet.load(name)
     assert not Path("sprung").exists()
     pickle.loads(Path("model.pkl").read_bytes())
     assert Path("sprung").exists()  # the trap works

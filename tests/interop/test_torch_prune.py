@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize, prune
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.errors import MaskError, ScopeError
 
 TOOLS = {
-    "prune": (rl.to_torch_prune, rl.from_torch_prune),
-    "parametrize": (rl.to_parametrize, rl.from_parametrize),
+    "prune": (rp.to_torch_prune, rp.from_torch_prune),
+    "parametrize": (rp.to_parametrize, rp.from_parametrize),
 }
 
 
@@ -23,7 +23,7 @@ def answer(model: nn.Module) -> torch.Tensor:
         return model.eval()(input_ids=torch.arange(5, 17)[None]).logits
 
 
-def masked(model: nn.Module, mask: rl.MaskSet) -> nn.Module:
+def masked(model: nn.Module, mask: rp.MaskSet) -> nn.Module:
     """The model as the masks alone make it."""
     found = copy.deepcopy(model)
     mask.apply_(found)
@@ -50,7 +50,7 @@ def test_the_model_answers_as_a_masked_one_and_still_after_training(model, mask,
         model(input_ids=torch.arange(5, 17)[None], labels=torch.tensor([1])).loss.backward()
         optimizer.step()
     before = answer(model)
-    assert rl.make_permanent(model) == mask and torch.equal(answer(model), before)
+    assert rp.make_permanent(model) == mask and torch.equal(answer(model), before)
     assert all(not model.get_parameter(name)[~kept].any() for name, kept in mask.items())
 
 
@@ -58,7 +58,7 @@ def test_afterwards_the_weights_have_their_names_and_no_trace_is_left(model, mas
     expected = masked(model, mask).state_dict()
     kinds = [type(module) for module in model.modules()]
     tool[0](model, mask)
-    assert rl.make_permanent(model) == mask
+    assert rp.make_permanent(model) == mask
     found = model.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
@@ -70,8 +70,8 @@ def test_afterwards_the_weights_have_their_names_and_no_trace_is_left(model, mas
 
 def test_pytorchs_own_way_of_taking_them_off_leaves_the_same_names(model, mask):
     names, other = model.state_dict().keys(), copy.deepcopy(model)
-    rl.to_torch_prune(model, mask)
-    rl.to_parametrize(other, mask)
+    rp.to_torch_prune(model, mask)
+    rp.to_parametrize(other, mask)
     for name in mask:
         module, _, attribute = name.rpartition(".")
         prune.remove(model.get_submodule(module), attribute)
@@ -82,9 +82,9 @@ def test_pytorchs_own_way_of_taking_them_off_leaves_the_same_names(model, mask):
 def test_names_in_between_are_those_that_pytorch_gives(model, mask):
     name = next(iter(mask))
     other = copy.deepcopy(model)
-    rl.to_torch_prune(model, mask)
+    rp.to_torch_prune(model, mask)
     assert {f"{name}_orig", f"{name}_mask"} <= model.state_dict().keys()
-    rl.to_parametrize(other, mask)
+    rp.to_parametrize(other, mask)
     module, _, attribute = name.rpartition(".")
     assert f"{module}.parametrizations.{attribute}.original" in other.state_dict()
 
@@ -95,7 +95,7 @@ def test_masks_that_pytorch_made_are_read():
         prune.l1_unstructured(module, "weight", amount=0.4)
         prune.random_unstructured(module, "weight", amount=0.5)  # one on the other
         prune.l1_unstructured(module, "bias", amount=0.5)
-    mask = rl.from_torch_prune(model)
+    mask = rp.from_torch_prune(model)
     assert set(mask) == {"0.weight", "0.bias", "2.weight", "2.bias"}
     assert all(
         torch.equal(model[int(name[0])].get_buffer(f"{name[2:]}_mask").bool(), kept) for name, kept in mask.items()
@@ -106,15 +106,15 @@ def test_masks_that_pytorch_made_are_read():
 def test_other_parametrizations_and_assignments_are_left_alone():
     model = nn.Linear(4, 4, bias=False)
     nn.init.ones_(model.weight)
-    rl.to_parametrize(model, {"weight": torch.eye(4, dtype=torch.bool)})
+    rp.to_parametrize(model, {"weight": torch.eye(4, dtype=torch.bool)})
     model.weight = torch.full((4, 4), 3.0)
     assert torch.equal(model.weight, 3 * torch.eye(4))
     other = parametrize.register_parametrization(nn.Linear(4, 4), "weight", nn.Identity())
     with pytest.raises(ScopeError, match="Linear holds no masks of to_parametrize"):
-        rl.from_parametrize(other)
+        rp.from_parametrize(other)
 
 
-@pytest.mark.parametrize("put", [rl.to_torch_prune, rl.to_parametrize])
+@pytest.mark.parametrize("put", [rp.to_torch_prune, rp.to_parametrize])
 def test_a_misfit_changes_nothing(model, mask, put):
     names = [*model.state_dict()]
     for wrong in ({**mask, "none": mask[next(iter(mask))]}, {name: ~kept | kept for name, kept in mask.items()}):
@@ -123,7 +123,7 @@ def test_a_misfit_changes_nothing(model, mask, put):
     assert [*model.state_dict()] == names
 
 
-@pytest.mark.parametrize("put", [rl.to_torch_prune, rl.to_parametrize])
+@pytest.mark.parametrize("put", [rp.to_torch_prune, rp.to_parametrize])
 def test_a_weight_of_two_modules_is_refused(put):
     model = nn.ModuleDict({"one": nn.Linear(4, 4), "two": nn.Linear(4, 4)})
     model["two"].weight = model["one"].weight
@@ -138,14 +138,14 @@ def test_a_weight_of_two_modules_is_refused(put):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 def test_a_models_own_zeros_tell_the_mask(model, mask, dtype):
     masked_model = masked(model, mask).to(dtype)
-    assert rl.mask_from_zeros(masked_model) == mask
+    assert rp.mask_from_zeros(masked_model) == mask
     name = next(iter(mask))
-    assert [*rl.mask_from_zeros(masked_model, include=[name])] == [name]
-    assert rl.mask_from_zeros({name: masked_model.get_parameter(name)})[name].equal(mask[name])
+    assert [*rp.mask_from_zeros(masked_model, include=[name])] == [name]
+    assert rp.mask_from_zeros({name: masked_model.get_parameter(name)})[name].equal(mask[name])
 
 
 def test_negative_zeros_are_zeros_and_nan_is_not():
-    assert rl.mask_from_zeros({"w": torch.tensor([-0.0, 0.0, float("nan"), 1e-45])})["w"].tolist() == [
+    assert rp.mask_from_zeros({"w": torch.tensor([-0.0, 0.0, float("nan"), 1e-45])})["w"].tolist() == [
         False,
         False,
         True,
@@ -153,7 +153,7 @@ def test_negative_zeros_are_zeros_and_nan_is_not():
     ]
 
 
-@pytest.mark.parametrize("read", [rl.from_torch_prune, rl.from_parametrize, rl.make_permanent, rl.mask_from_zeros])
+@pytest.mark.parametrize("read", [rp.from_torch_prune, rp.from_parametrize, rp.make_permanent, rp.mask_from_zeros])
 def test_a_dense_model_has_no_mask_to_read(model, read):
     with pytest.raises(ScopeError):
         read(model)

@@ -1,4 +1,4 @@
-"""N:M sparsity: every m consecutive weights of a row are a group of their own, drawn by the literal procedure."""
+"""N:M sparsity: every m consecutive weights of a row are a group of their own, drawn by the reference procedure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from test_literal import check_law, successive_law
+from support.exact_laws import check_law, successive_law
 
 from randprune_lab.errors import ConfigError, ScopeError, WeightError
 from randprune_lab.masks.rules import GumbelTopK, Magnitude, Rule, Uniform, Voting
-from randprune_lab.structured import draw_n_of_m
+from randprune_lab.masks.structured import draw_n_of_m
 
 
 def weights(*shape: int) -> torch.Tensor:

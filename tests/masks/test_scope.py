@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from randprune_lab.errors import ConfigError, ScopeError
-from randprune_lab.masks.scope import GROUPINGS, Grouping, block_matrices, keep_count, keep_counts, prunable
+from randprune_lab.masks.scope import ALLOCATIONS, Allocation, block_matrices, keep_count, keep_counts, prunable
 
 law = settings(deadline=None, derandomize=True, max_examples=150)
 
@@ -224,9 +224,9 @@ def test_as_many_are_removed_as_torch_would_remove(n: int, sparsity: float) -> N
 
 @given(shapes=matrices, sparsity=sparsities)
 @law
-def test_each_grouping_keeps_its_share(shapes: dict[str, tuple[int, ...]], sparsity: float) -> None:
+def test_each_allocation_keeps_its_share(shapes: dict[str, tuple[int, ...]], sparsity: float) -> None:
     total = sum(map(size, shapes.values()))
-    assert keep_counts(shapes, sparsity, "tensor") == {n: keep_count(size(s), sparsity) for n, s in shapes.items()}
+    assert keep_counts(shapes, sparsity, "layerwise") == {n: keep_count(size(s), sparsity) for n, s in shapes.items()}
     assert keep_counts(shapes, sparsity, "global") == {"global": keep_count(total, sparsity)}
     erk = keep_counts(shapes, sparsity, "erk")
     assert list(erk) == list(shapes)
@@ -269,7 +269,7 @@ def test_erk_by_hand() -> None:
     assert keep_counts({"a": (10, 10), "b": (10, 100)}, 1 - 800 / 1100, "erk") == {"a": 100, "b": 700}
 
 
-@pytest.mark.parametrize("grouping", GROUPINGS)
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
 @pytest.mark.parametrize(
     "shapes",
     [
@@ -283,25 +283,27 @@ def test_erk_by_hand() -> None:
 )
 @pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.99])
 def test_scalars_and_empty_tensors_are_counted_like_others(
-    grouping: Grouping, shapes: dict[str, tuple[int, ...]], sparsity: float
+    allocation: Allocation, shapes: dict[str, tuple[int, ...]], sparsity: float
 ) -> None:
-    kept = keep_counts(shapes, sparsity, grouping)
-    if grouping != "tensor":
+    kept = keep_counts(shapes, sparsity, allocation)
+    if allocation != "layerwise":
         assert sum(kept.values()) == keep_count(sum(map(size, shapes.values())), sparsity)
-    if grouping != "global":
+    if allocation != "global":
         assert all(0 <= kept[name] <= size(shape) for name, shape in shapes.items())
 
 
-@pytest.mark.parametrize("grouping", GROUPINGS)
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
 @pytest.mark.parametrize("sparsity", [1.0, 1.2, -0.1, float("nan")])
-def test_sparsity_out_of_range(grouping: Grouping, sparsity: float) -> None:
+def test_sparsity_out_of_range(allocation: Allocation, sparsity: float) -> None:
     with pytest.raises(ConfigError) as caught:
-        keep_counts({"w": (2, 2)}, sparsity, grouping)
+        keep_counts({"w": (2, 2)}, sparsity, allocation)
     assert str(caught.value) == f"sparsity must be in [0, 1), got {sparsity}"
 
 
-def test_an_unknown_grouping() -> None:
-    with pytest.raises(ConfigError, match="group must be one of tensor, global, erk, or a dict of counts, got 'layer'"):
+def test_an_unknown_allocation() -> None:
+    with pytest.raises(
+        ConfigError, match="allocation must be one of layerwise, global, erk, or a dict of counts, got 'layer'"
+    ):
         keep_counts({"w": (2, 2)}, 0.5, "layer")  # type: ignore[arg-type]
 
 
@@ -314,5 +316,5 @@ def test_counts_of_ones_own_are_taken_as_they_are() -> None:
     "counts", [{"a": 100}, {"a": 40, "b": 70}, {"a": -10, "b": 110}, {"a": 40, "b": 60, "c": 0}, {"a": 110, "b": -10}]
 )
 def test_counts_that_do_not_fit_are_refused_with_the_total(counts: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="each of 'a', 'b' are kept, 100 in all"):
+    with pytest.raises(ConfigError, match="for each of 'a', 'b', 100 in total"):
         keep_counts({"a": (10, 10), "b": (10, 10)}, 0.5, counts)

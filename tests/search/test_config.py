@@ -3,40 +3,39 @@ import json
 
 import pytest
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.errors import ConfigError, UnknownNameError
-from randprune_lab.search.config import OWN_DATA
+from randprune_lab.search.config import CUSTOM_DATA
 
 
 def test_json_and_back():
     for config in (
-        rl.RunConfig(levels=(0.5, 0.75), candidates=3, layers=2, baselines=()),
-        rl.RunConfig(data="d.csv", text_columns=("a", "b"), label_column="y", label_kind="score"),
-        rl.RunConfig(include=("*.query.weight", "*.key.weight"), exclude=("*.0.*",)),
+        rp.RunConfig(levels=(0.5, 0.75), candidates=3, layers=2, baselines=()),
+        rp.RunConfig(data="d.csv", text_columns=("a", "b"), label_column="y", label_kind="score"),
+        rp.RunConfig(include=("*.query.weight", "*.key.weight"), exclude=("*.0.*",)),
     ):
-        assert rl.RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+        assert rp.RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-def test_a_configuration_written_before_there_were_data_of_ones_own_can_be_read():
-    old = {key: value for key, value in rl.RunConfig().to_dict().items() if key not in (*OWN_DATA, "max_length")}
-    assert rl.RunConfig.from_dict(old) == rl.RunConfig()
-
-
-def test_a_configuration_written_before_it_said_what_is_prunable_can_be_read():
-    old = {key: value for key, value in rl.RunConfig().to_dict().items() if key not in ("include", "exclude")}
-    assert rl.RunConfig.from_dict(old) == rl.RunConfig()
+def test_settings_that_are_left_out_have_their_defaults():
+    old = {
+        key: value
+        for key, value in rp.RunConfig().to_dict().items()
+        if key not in (*CUSTOM_DATA, "max_length", "include")
+    }
+    assert rp.RunConfig.from_dict(old) == rp.RunConfig()
 
 
 def test_imp_and_uniform_are_methods_like_the_search():
-    methods = {method.name: method for method in rl.RunConfig(candidates=6).methods()}
-    assert methods["imp"].rule(0) == rl.Magnitude() and methods["imp"].candidates == 1
-    assert methods["uniform"].rule(0) == rl.Uniform() and methods["uniform"].candidates == 1
-    ratios = [methods["randomized"].rule(c).sampling_ratio for c in range(6)]
-    assert ratios == [5e-5, 1e-4, 8e-5, 3e-4, 5e-5, 1e-4]
+    methods = {method.name: method for method in rp.RunConfig(candidates=6).methods()}
+    assert methods["imp"].rules == (rp.Magnitude(),) and methods["imp"].candidates == 1
+    assert methods["uniform"].rules == (rp.Uniform(),) and methods["uniform"].candidates == 1
+    assert [rule.sampling_ratio for rule in methods["search"].rules] == [5e-5, 1e-4, 8e-5, 3e-4]
+    assert methods["search"].candidates == 6
 
 
 def test_early_evaluation_raises_the_learning_rate():
-    config = rl.RunConfig(learning_rate=5e-5, early_rate=4.0)
+    config = rp.RunConfig(learning_rate=5e-5, early_rate=4.0)
     assert config.early_training(0).learning_rate == pytest.approx(2e-4)
     assert config.early_training(0).epochs == 1
 
@@ -46,32 +45,32 @@ def test_early_evaluation_raises_the_learning_rate():
     [
         ({"levels": (0.5, 1.2)}, r"sparsity must be in \[0, 1\), got 1.2"),
         ({"levels": ()}, "at least one sparsity"),
-        ({"levels": (0.9, 0.5)}, "levels must rise, got 0.9 0.5"),
-        ({"group": "layer"}, "group must be one of tensor, global, erk, got 'layer'"),
-        ({"protocol": "mine"}, "protocol must be held-out or published, got 'mine'"),
+        ({"levels": (0.9, 0.5)}, "levels must be increasing, got 0.9 0.5"),
+        ({"allocation": "layer"}, "unknown allocation 'layer'; did you mean 'layerwise'"),
+        ({"protocol": "mine"}, "unknown protocol 'mine'; known: held-out, select-on-test"),
         ({"include": "*.weight"}, r"include must be a tuple of patterns such as .*, got '\*\.weight'"),
         ({"exclude": ("*.weight", 3)}, r"exclude must be a tuple of patterns such as .*, got \('\*\.weight', 3\)"),
-        ({"candidates": 0}, r"candidates must be in \[1, inf\), got 0"),
+        ({"candidates": 0}, "candidates must be a whole number at least 1, got 0"),
         ({"sampling_ratios": ()}, "at least one ratio"),
         ({"sampling_ratios": (0.0,)}, "sampling_ratio must be in"),
         ({"learning_rate": -1.0}, "learning_rate must be in"),
-        ({"seed": -1}, "seed must be in"),
+        ({"seed": -1}, "seed must be a whole number from 0 to 4611686018427387904, got -1"),
         ({"epochs": 1.5}, "epochs must be a whole number, got 1.5"),
         ({"dense_epochs": True}, "epochs must be a whole number, got True"),
         ({"candidates": 2.0}, "candidates must be a whole number, got 2.0"),
         ({"train_size": "all"}, "train_size must be a whole number, got 'all'"),
-        ({"max_length": 0}, r"max_length must be in \[1, inf\), got 0"),
+        ({"max_length": 0}, "max_length must be a whole number at least 1, got 0"),
         ({"data": "d.csv", "task": "sst2"}, "task 'sst2' and data 'd.csv' exclude each other"),
         ({"data": "d.csv", "glue_dir": "glue"}, "glue_dir 'glue' and data 'd.csv' exclude each other"),
-        ({"label_column": "y"}, "label_column 'y' describes data of one's own; give data too, or leave"),
-        ({"report_data": "r.csv"}, "report_data 'r.csv' describes data of one's own"),
+        ({"label_column": "y"}, "label_column 'y' describes custom data; give data too, or leave"),
+        ({"test_data": "r.csv"}, "test_data 'r.csv' describes custom data"),
         ({"data": "d.csv", "text_columns": ()}, "text_columns must name one or two columns, got 0"),
         ({"data": "d.csv", "label_kind": "number"}, "label_kind must be class or score, got 'number'"),
     ],
 )
 def test_bad_settings_are_named_with_their_value(change, message):
     with pytest.raises(ConfigError, match=message):
-        rl.RunConfig(**change)
+        rp.RunConfig(**change)
 
 
 @pytest.mark.parametrize(
@@ -83,23 +82,23 @@ def test_bad_settings_are_named_with_their_value(change, message):
 )
 def test_unknown_names_come_with_the_nearest(change, message):
     with pytest.raises(UnknownNameError, match=message):
-        rl.RunConfig(**change)
+        rp.RunConfig(**change)
 
 
 def test_a_preset_is_a_beginning_on_which_settings_can_be_put():
-    lesson = rl.RunConfig.preset("lesson")
+    lesson = rp.RunConfig.preset("lesson")
     assert lesson.model == "tiny" and lesson.task.startswith("mini-")
-    assert rl.RunConfig.preset("lesson", task="mini-mnli", candidates=2) == dataclasses.replace(
+    assert rp.RunConfig.preset("lesson", task="mini-mnli", candidates=2) == dataclasses.replace(
         lesson, task="mini-mnli", candidates=2
     )
     with pytest.raises(UnknownNameError, match="unknown preset 'leson'; did you mean 'lesson'"):
-        rl.RunConfig.preset("leson")
+        rp.RunConfig.preset("leson")
 
 
 def test_settings_of_generated_data_are_for_generated_tasks():
-    config = rl.RunConfig(task="mini-rte", difficulty=2, label_noise=0.1, data_seed=5, train_size=300)
+    config = rp.RunConfig(task="mini-rte", difficulty=2, label_noise=0.1, data_seed=5, train_size=300)
     wanted = config.mini_glue
     assert (wanted.difficulty, wanted.label_noise, wanted.seed, wanted.train) == (2, 0.1, 5, 300)
-    assert rl.RunConfig(task="sst2").mini_glue is None
+    assert rp.RunConfig(task="sst2").mini_glue is None
     with pytest.raises(ConfigError, match="difficulty 2 is for the tasks of mini-GLUE"):
-        rl.RunConfig(task="sst2", difficulty=2)
+        rp.RunConfig(task="sst2", difficulty=2)

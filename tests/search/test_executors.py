@@ -17,10 +17,10 @@ import pytest
 import torch
 from dask.distributed import Client, LocalCluster
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.errors import ConfigError, RunError
-from randprune_lab.search.candidates import Level
 from randprune_lab.search.executors import InProcess, Job, OnDask, make_executor
+from randprune_lab.search.level import Level
 from randprune_lab.search.run import Search
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import this file
@@ -57,10 +57,10 @@ def cluster():
 @pytest.fixture
 def level(config, tmp_path):
     search = Search(config, progress=False)
-    drawing = config.drawing(config.methods()[0], 1, seed=7)
+    drawing = config.proposal(config.methods()[0], 1, seed=7)
     start = {name: tensor.clone() for name, tensor in search.model.state_dict().items()}
-    parts = (config, search.task, search.model, start, search.train, search.selection, None, drawing)
-    return Watched("randomized-level-1", 1, *parts, folder=str(tmp_path))
+    parts = (config, search.task, search.model, start, search.train, search.validation, None, drawing)
+    return Watched("search-level-1", 1, *parts, folder=str(tmp_path))
 
 
 def run(executor, level, *rounds):
@@ -119,8 +119,8 @@ def test_a_worker_killed_in_the_middle_costs_its_candidate_alone(level, cluster)
 
 def test_a_search_on_a_cluster_records_the_same_as_one_here(config, finished, cluster, tmp_path):
     with make_executor("dask", address=cluster.scheduler_address) as executor:
-        path = rl.run(config, tmp_path / "run", progress=False, executor=executor)
-    ours, theirs = (rl.RunRecord.load(each) for each in (path, finished))
+        path = rp.run(config, tmp_path / "run", progress=False, executor=executor)
+    ours, theirs = (rp.RunRecord.load(each) for each in (path, finished))
     assert ours.units == theirs.units
     assert ours.summary()["levels"] == theirs.summary()["levels"]
 
@@ -150,13 +150,13 @@ def test_a_scheduler_that_goes_away_is_a_clear_error_and_the_run_goes_on_elsewhe
                         killed = True
 
             executor.evaluate = kill_after_the_first_candidate
-            rl.run(config, tmp_path / "run", progress=False, executor=executor)
+            rp.run(config, tmp_path / "run", progress=False, executor=executor)
     finally:
         scheduler.kill()
-    units = rl.RunRecord.load(tmp_path / "run").units
+    units = rp.RunRecord.load(tmp_path / "run").units
     assert sum("candidate" in name for name in units) >= 1 and "model" not in units, journal
-    rl.run(config, tmp_path / "run", resume=True, progress=False)
-    assert rl.RunRecord.load(tmp_path / "run").units == rl.RunRecord.load(finished).units
+    rp.run(config, tmp_path / "run", resume=True, progress=False)
+    assert rp.RunRecord.load(tmp_path / "run").units == rp.RunRecord.load(finished).units
 
 
 def test_no_scheduler_at_an_address_is_said_with_the_remedy():

@@ -8,50 +8,50 @@ import shutil
 import numpy as np
 import pytest
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.analysis.text import describe_run
-from randprune_lab.analysis.variance import variance_split
 from randprune_lab.errors import ConfigError
-from randprune_lab.search.drawing import redraw
 from randprune_lab.search.executors import OnDask
 from randprune_lab.search.folder import read_journal
+from randprune_lab.search.proposals import redraw
+from randprune_lab.stats.variance import variance_split
 
 
-@pytest.fixture(scope="module", params=["allocation", "weights"])
+@pytest.fixture(scope="module", params=["allocation", "inclusion"])
 def learning(request, config, tmp_path_factory):
     asked = dataclasses.replace(config, learn=request.param, generations=3, candidates=6, baselines=())
-    return asked, rl.run(asked, tmp_path_factory.mktemp("learning") / "run", progress=False)
+    return asked, rp.run(asked, tmp_path_factory.mktemp("learning") / "run", progress=False)
 
 
 def results(path):
-    summary = rl.RunRecord.load(path).summary()
+    summary = rp.RunRecord.load(path).summary()
     return {key: value for key, value in summary.items() if key != "run"}
 
 
 def test_the_best_of_all_generations_wins_at_the_steps_of_a_plain_pool(learning):
     _, path = learning
-    record = rl.RunRecord.load(path)
+    record = rp.RunRecord.load(path)
     for level in (1, 2):
-        candidates = record.candidates(level)
-        selection = record.units[f"randomized-level-{level}/selection"]
+        candidates = record.level(level).candidates
+        selection = record.units[f"search-level-{level}/selection"]
         assert [one["candidate"] for one in candidates] == list(range(6))
         assert selection["steps"] == sum(one["total_steps"] for one in candidates)
         assert selection["winner"] == int(np.argmax([one["score"] for one in candidates]))
-        assert record.confidence(level).chance_of_best.shape == (6,)
+        assert record.level(level).confidence.chance_of_best.shape == (6,)
 
 
 def test_the_winners_mask_can_be_drawn_again_and_has_its_sparsity(learning):
     from safetensors.torch import load_file
 
     config, path = learning
-    record, start = rl.RunRecord.load(path), "dense"
+    record, start = rp.RunRecord.load(path), "dense"
     for level, sparsity in enumerate(config.levels, start=1):
-        name = f"randomized-level-{level}"
-        model, _ = rl.load_model(config.model, task=2)
+        name = f"search-level-{level}"
+        model, _ = rp.load_model(config.model, num_labels=2)
         model.load_state_dict(load_file(path / "checkpoints" / f"{start}.safetensors"))
         mask = redraw(model, record.units[name]["mask"])
         assert mask.sha256 == record.units[name]["mask_sha256"]
-        groups = [mask] if config.learn == "allocation" else [rl.MaskSet({key: one}) for key, one in mask.items()]
+        groups = [mask] if config.learn == "allocation" else [rp.MaskSet({key: one}) for key, one in mask.items()]
         assert all(group.size - group.kept == round(sparsity * group.size) for group in groups)
         start = name
 
@@ -59,16 +59,16 @@ def test_the_winners_mask_can_be_drawn_again_and_has_its_sparsity(learning):
 def test_candidates_of_later_generations_learned_from_the_better_half(learning):
     config, path = learning
     units = read_journal(path)
-    first = units["randomized-level-1/generation-0"]
+    first = units["search-level-1/generation-0"]
     masks = {
-        number: units[f"randomized-level-1/candidate-{number}/steps-{first['rounds'][0]['steps']}"]["mask"]
+        number: units[f"search-level-1/candidate-{number}/steps-{first['rounds'][0]['steps']}"]["mask"]
         for number in range(6)
     }
-    if config.learn == "weights":
+    if config.learn == "inclusion":
         assert [one["candidate"] for one in masks[2]["elite"]] == first["ranking"][:1]
         assert "elite" not in masks[0]
     else:
-        assert isinstance(masks[0]["group"], dict) and masks[0]["group"] != masks[2]["group"]
+        assert isinstance(masks[0]["allocation"], dict) and masks[0]["allocation"] != masks[2]["allocation"]
 
 
 def test_an_interrupted_search_ends_the_same(learning, tmp_path):
@@ -78,14 +78,14 @@ def test_an_interrupted_search_ends_the_same(learning, tmp_path):
         copy = tmp_path / str(done)
         shutil.copytree(path, copy)
         (copy / "journal.jsonl").write_text("".join(lines[:done]), "utf-8")
-        rl.run(config, copy, resume=True, progress=False)
+        rp.run(config, copy, resume=True, progress=False)
         assert results(copy) == results(path)
 
 
 def test_a_cluster_finds_the_same(learning, tmp_path):
     config, path = learning
     with OnDask(workers=2, threads=1) as executor:
-        rl.run(config, tmp_path / "run", executor=executor, progress=False)
+        rp.run(config, tmp_path / "run", executor=executor, progress=False)
     assert results(tmp_path / "run") == results(path)
 
 
@@ -94,23 +94,30 @@ def test_a_cluster_finds_the_same(learning, tmp_path):
 )
 def test_any_strategy_can_judge_a_generation(strategy, config, tmp_path):
     asked = dataclasses.replace(
-        config, learn="weights", generations=2, candidates=6, levels=(0.5,), baselines=(), evaluate_every=2, **strategy
+        config,
+        learn="inclusion",
+        generations=2,
+        candidates=6,
+        levels=(0.5,),
+        baselines=(),
+        evaluate_every=2,
+        **strategy,
     )
-    record = rl.RunRecord.load(rl.run(asked, tmp_path / "run", progress=False))
-    selection = record.units["randomized-level-1/selection"]
+    record = rp.RunRecord.load(rp.run(asked, tmp_path / "run", progress=False))
+    selection = record.units["search-level-1/selection"]
     final = selection["rounds"][-1]
     assert selection["winner"] == final["candidates"][int(np.argmax(final["scores"]))]
-    reached = sum(one["steps"] for one in record.candidates(1))
-    assert reached <= selection["steps"] <= 6 * record.candidates(1)[0]["total_steps"]
+    reached = sum(one["steps"] for one in record.level(1).candidates)
+    assert reached <= selection["steps"] <= 6 * record.level(1).candidates[0]["total_steps"]
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"learn": "all"}, "learn must be one of nothing, allocation, weights"),
+        ({"learn": "all"}, "unknown learn 'all'; known: allocation, inclusion, nothing"),
         ({"generations": 3, "candidates": 8}, "candidates must be a multiple of the 3 generations, got 8"),
         ({"generations": 2, "candidates": 4, "screen": 5}, "screen must be a multiple of the 2 generations, got 5"),
-        ({"learn": "allocation", "group": "erk"}, "leave group out"),
+        ({"learn": "allocation", "allocation": "erk"}, "leave allocation out"),
         ({"learn_rate": 1.5}, "learn_rate must be"),
         ({"generations": 0}, "generations"),
         ({"noise_seeds": 1}, "noise_seeds must be 0, or at least 2"),
@@ -123,18 +130,18 @@ def test_settings_that_do_not_fit_are_refused(wrong, message, config):
 
 def test_the_noise_floor_is_measured_with_other_seeds_and_chooses_nothing(config, finished, tmp_path):
     asked = dataclasses.replace(config, noise_seeds=2, levels=(0.5,), baselines=())
-    path = rl.run(asked, tmp_path / "run", progress=False)
-    record, plain = rl.RunRecord.load(path), rl.RunRecord.load(finished)
+    path = rp.run(asked, tmp_path / "run", progress=False)
+    record, plain = rp.RunRecord.load(path), rp.RunRecord.load(finished)
     trained = [unit for name, unit in record.units.items() if "/noise-" in name]
     assert len(trained) == 3 * 2 and len({unit["seed"] for unit in trained}) == 6
     assert len({unit["score"] for unit in trained}) == 6, "every seed trains otherwise"
-    assert record.units["randomized-level-1"]["mask_sha256"] == plain.units["randomized-level-1"]["mask_sha256"]
+    assert record.units["search-level-1"]["mask_sha256"] == plain.units["search-level-1"]["mask_sha256"]
     scores = np.array([unit["score"] for unit in trained]).reshape(3, 2)
-    assert record.noise(1) == variance_split(scores) and plain.noise(1) is None
-    assert "score's variance is the mask" in describe_run(record)
+    assert record.level(1).noise == variance_split(scores) and plain.level(1).noise is None
+    assert "score's variance is due to the mask" in describe_run(record)
     assert "not measured; --noise-seeds 3" in describe_run(plain)
     lines = (path / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
     stopped = next(i for i, line in enumerate(lines) if "/noise-1-0" in line)
     (path / "journal.jsonl").write_text("".join(lines[:stopped]), "utf-8")
-    rl.run(asked, path, resume=True, progress=False)
+    rp.run(asked, path, resume=True, progress=False)
     assert results(path) == {key: value for key, value in record.summary().items() if key != "run"}

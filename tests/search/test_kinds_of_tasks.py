@@ -1,4 +1,4 @@
-"""A whole search on a task of scores, on one with two report sets, and on data of one's own."""
+"""A whole search on a task of scores, on one with two test sets, and on custom data."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.analysis.text import describe_run
 from randprune_lab.errors import ConfigError, RunError
 from randprune_lab.search.folder import load_predictions, read_journal
 from randprune_lab.tasks import get_task
 from randprune_lab.viz.figures import accuracy_by_sparsity, early_scores
 
-REPORTED = ("dense", "randomized-level-1", "imp-level-1")
+SCORED = ("dense", "search-level-1", "imp-level-1")
 
 
 @pytest.fixture(scope="module")
-def own(config, tmp_path_factory) -> rl.RunRecord:
+def own(config, tmp_path_factory) -> rp.RunRecord:
     """A search on a file of one's own: three classes, whose names are found."""
     folder = tmp_path_factory.mktemp("own")
     words = {"awful": "bad", "fine": "good", "film": "so so"}
@@ -31,20 +31,20 @@ def own(config, tmp_path_factory) -> rl.RunRecord:
     data = {"data": str(folder / "moods.jsonl"), "text_columns": ("review",), "label_column": "mood"}
     unset = {"task": "rotten_tomatoes", "glue_dir": None, "dense_epochs": 1}
     small = dataclasses.replace(config, levels=(0.5,), candidates=2, baselines=("imp",), **data, **unset)
-    return rl.RunRecord.load(rl.run(small, folder / "run", progress=False))
+    return rp.RunRecord.load(rp.run(small, folder / "run", progress=False))
 
 
 # --- scores ---
 
 
 def test_scores_are_selected_and_reported_by_their_correlation(regression):
-    record = rl.RunRecord.load(regression)
+    record = rp.RunRecord.load(regression)
     assert record.task == dataclasses.replace(get_task("stsb"), glue=None)
-    for name in REPORTED:
-        logits, labels = load_predictions(regression, f"report-{name}")
+    for name in SCORED:
+        logits, labels = load_predictions(regression, f"test-{name}")
         assert logits.shape == (90, 1) and labels.dtype == np.float32
         pearson = pearsonr(logits[:, 0].astype(float), labels.astype(float)).statistic
-        assert record.units[f"report/{name}"]["pearson"] == pytest.approx(pearson)
+        assert record.units[f"test/{name}"]["pearson"] == pytest.approx(pearson)
         interval = record.score(name)
         assert interval.estimate == pytest.approx(pearson) and interval.low < pearson < interval.high
     assert record.score("dense").estimate > 0.8
@@ -52,72 +52,72 @@ def test_scores_are_selected_and_reported_by_their_correlation(regression):
 
 
 def test_scores_are_shown_by_name(regression):
-    record = rl.RunRecord.load(regression)
+    record = rp.RunRecord.load(regression)
     text, summary = describe_run(record), record.summary()
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
-    unit = summary["dense"]["report"]
-    assert f"dense      report pearson {record.score('dense')}, spearman {unit['spearman']:.4f}" in text
-    assert f"randomized less imp: {record.difference(*REPORTED[1:])}" in text and "accuracy" not in text
+    unit = summary["dense"]["test"]
+    assert f"dense      test pearson {record.score('dense')}, spearman {unit['spearman']:.4f}" in text
+    assert f"search minus imp: {record.difference(*SCORED[1:])}" in text and "accuracy" not in text
     assert [row["metric"] for row in summary["differences"]] == ["pearson"]
     axis = accuracy_by_sparsity(record).axes[0]
-    assert axis.get_ylabel() == "pearson, report split"
+    assert axis.get_ylabel() == "pearson, test set"
     assert early_scores(record, 1) is not None
 
 
 def test_scores_are_not_right_or_wrong(regression):
-    with pytest.raises(RunError, match="task 'stsb' has scores, of which none is plainly right"):
-        rl.RunRecord.load(regression).accuracy("dense")
+    with pytest.raises(RunError, match="task 'stsb' has scores, none of which is simply correct"):
+        rp.RunRecord.load(regression).accuracy("dense")
 
 
 def test_a_saved_regression_model_answers_as_recorded(regression):
-    model, _ = rl.load_model(str(regression / "model"), task=get_task("stsb"))
+    model, _ = rp.load_model(str(regression / "model"), task=get_task("stsb"))
     assert model.config.id2label == {0: "score"} and model.config.problem_type == "regression"
 
 
-# --- two report sets ---
+# --- two test sets ---
 
 
-def test_both_report_sets_are_scored_and_recorded(two_reports):
-    record = rl.RunRecord.load(two_reports)
-    assert record.units["data"]["report"] == 60 and record.units["data"]["report_mismatched"] == 50
-    for name in REPORTED:
-        for report_set, size in (("", 60), ("mismatched", 50)):
-            logits, labels = load_predictions(two_reports, f"report-{name}" + (report_set and f"-{report_set}"))
+def test_both_test_sets_are_scored_and_recorded(two_tests):
+    record = rp.RunRecord.load(two_tests)
+    assert record.units["data"]["test"] == 60 and record.units["data"]["test_mismatched"] == 50
+    for name in SCORED:
+        for test_set, size in (("", 60), ("mismatched", 50)):
+            logits, labels = load_predictions(two_tests, f"test-{name}" + (test_set and f"-{test_set}"))
             assert logits.shape == (size, 3)
             accuracy = float((logits.argmax(1) == labels).mean())
-            metric = "accuracy" + (report_set and f"_{report_set}")
-            assert record.units[f"report/{name}"][metric] == pytest.approx(accuracy)
-            assert record.score(name, report_set).estimate == pytest.approx(accuracy)
+            metric = "accuracy" + (test_set and f"_{test_set}")
+            assert record.units[f"test/{name}"][metric] == pytest.approx(accuracy)
+            assert record.score(name, test_set).estimate == pytest.approx(accuracy)
 
 
-def test_both_report_sets_are_shown(two_reports):
-    record = rl.RunRecord.load(two_reports)
+def test_both_test_sets_are_shown(two_tests):
+    record = rp.RunRecord.load(two_tests)
     text, summary = describe_run(record), record.summary()
-    assert "selection, 60 report, 50 report mismatched examples from" in text
-    both = f"report accuracy {record.score('dense')}, accuracy mismatched {record.score('dense', 'mismatched')}"
+    assert "validation, 60 test, 50 test mismatched examples from" in text
+    both = f"test accuracy {record.score('dense')}, accuracy mismatched {record.score('dense', 'mismatched')}"
     assert f"dense      {both}" in text
-    difference = record.difference(*REPORTED[1:], "mismatched")
-    assert f"randomized less imp, mismatched: {difference}" in text
-    assert list(summary["dense"]["report_intervals"]) == ["accuracy", "accuracy_mismatched"]
+    difference = record.difference(*SCORED[1:], "mismatched")
+    assert f"search minus imp, mismatched: {difference}" in text
+    assert list(summary["dense"]["test_intervals"]) == ["accuracy", "accuracy_mismatched"]
     assert [row["metric"] for row in summary["differences"]] == ["accuracy", "accuracy_mismatched"]
 
 
-def test_the_report_sets_are_scored_after_everything_else(two_reports, regression):
-    for folder in (two_reports, regression):
+def test_the_test_sets_are_scored_after_everything_else(two_tests, regression):
+    for folder in (two_tests, regression):
         names = list(read_journal(folder))
-        first = next(number for number, name in enumerate(names) if name.startswith("report/"))
-        assert all(name.startswith("report/") or name == "model" for name in names[first:])
+        first = next(number for number, name in enumerate(names) if name.startswith("test/"))
+        assert all(name.startswith("test/") or name == "model" for name in names[first:])
 
 
-# --- data of one's own ---
+# --- custom data ---
 
 
-def test_data_of_ones_own_are_searched_like_a_task(own):
+def test_custom_data_are_searched_like_a_task(own):
     assert own.finished and own.task.name == "moods" and own.task.labels == ("bad", "good", "so so")
-    assert own.units["data"]["labels"]["report"] == {"bad": 12, "good": 12, "so so": 12}
+    assert own.units["data"]["labels"]["test"] == {"bad": 12, "good": 12, "so so": 12}
     assert own.units["data"]["found"] == {"all": 180}
-    assert "moods: 108 train, 36 selection, 36 report examples from own data" in describe_run(own)
-    assert set(own.units["report/dense"]) == {"accuracy", "macro_f1"}
+    assert "moods: 108 train, 36 validation, 36 test examples from custom data" in describe_run(own)
+    assert set(own.units["test/dense"]) == {"accuracy", "macro_f1"}
 
 
 def test_its_model_knows_the_names_of_the_classes(own):
@@ -125,11 +125,11 @@ def test_its_model_knows_the_names_of_the_classes(own):
     assert labels == {"0": "bad", "1": "good", "2": "so so"}
 
 
-def test_changed_data_of_ones_own_are_noticed(own, tmp_path):
+def test_changed_custom_data_are_noticed(own, tmp_path):
     with Path(own.config.data).open("a", encoding="utf-8") as file:
         file.write('\n{"review": "one more", "mood": "good"}')
-    with pytest.raises(RunError, match=r"the data from own data .* has changed"):
-        rl.run(own.config, own.path, resume=True, progress=False)
+    with pytest.raises(RunError, match=r"the data from custom data .* has changed"):
+        rp.run(own.config, own.path, resume=True, progress=False)
 
 
 def test_an_input_that_is_too_long_for_the_model_is_an_error_with_the_remedy(config, tmp_path):
@@ -138,7 +138,7 @@ def test_an_input_that_is_too_long_for_the_model_is_an_error_with_the_remedy(con
     unset = {"task": "rotten_tomatoes", "glue_dir": None, "data": str(tmp_path / "long.jsonl")}
     long = dataclasses.replace(config, **unset)
     with pytest.raises(ConfigError, match=r"takes at most 32 tokens, but an input has 83; give max_length .* 32"):
-        rl.run(long, tmp_path / "run", progress=False)
+        rp.run(long, tmp_path / "run", progress=False)
     short = dataclasses.replace(long, max_length=32)
     from randprune_lab.search.run import Search
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, ScopeError
 
@@ -31,49 +31,49 @@ def gpt2(tiny_model, tmp_path_factory) -> str:
 
 def test_a_gpt2_is_searched_like_a_bert(config, gpt2, tmp_path):
     short = dataclasses.replace(config, model=gpt2, candidates=2, baselines=("imp",), dense_epochs=8)
-    record = rl.RunRecord.load(rl.run(short, tmp_path / "run", progress=False))
+    record = rp.RunRecord.load(rp.run(short, tmp_path / "run", progress=False))
     assert record.accuracy("dense").estimate > 0.9
     for level, sparsity in enumerate(short.levels, start=1):
-        mask = rl.MaskSet.load(record.path / "masks" / f"randomized-level-{level}.safetensors")
+        mask = rp.MaskSet.load(record.path / "masks" / f"search-level-{level}.safetensors")
         kinds = {name.split(".", 3)[-1] for name in mask}
         assert kinds == {"attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight"}
         assert all(m.numel() - int(m.sum()) == round(sparsity * m.numel()) for m in mask.values())
-    again, words = rl.load_model(str(record.path / "model"), task=2)
+    again, words = rp.load_model(str(record.path / "model"), num_labels=2)
     assert again.config.pad_token_id == words.pad_token_id is not None
     assert not again.get_parameter(name := next(iter(mask)))[~mask[name]].any()
 
 
 @pytest.fixture(scope="module")
-def lesson() -> rl.RunConfig:
+def lesson() -> rp.RunConfig:
     """The preset for lessons, much shortened."""
-    return rl.RunConfig.preset(
-        "lesson", train_size=320, selection_size=100, levels=(0.9,), candidates=2, dense_epochs=2
+    return rp.RunConfig.preset(
+        "lesson", train_size=320, validation_size=100, levels=(0.9,), candidates=2, dense_epochs=2
     )
 
 
 def test_a_lesson_gives_the_same_numbers_twice(lesson, tmp_path):
-    found = [rl.RunRecord.load(rl.run(lesson, tmp_path / name, progress=False)).summary() for name in ("a", "b")]
+    found = [rp.RunRecord.load(rp.run(lesson, tmp_path / name, progress=False)).summary() for name in ("a", "b")]
     assert found[0] | {"run": None} == found[1] | {"run": None}
 
 
 def test_patterns_say_what_every_method_prunes(lesson, tmp_path, capsys):
     scope = {"include": ("*.attention.*.weight",), "exclude": ("*.LayerNorm.*", "*.0.*")}
-    path = rl.run(dataclasses.replace(lesson, **scope), tmp_path / "run", progress=False)
-    masks = {file.stem: rl.MaskSet.load(file) for file in (path / "masks").iterdir()}
-    assert masks.keys() == {f"{method}-level-1" for method in ("randomized", "imp", "uniform")}
+    path = rp.run(dataclasses.replace(lesson, **scope), tmp_path / "run", progress=False)
+    masks = {file.stem: rp.MaskSet.load(file) for file in (path / "masks").iterdir()}
+    assert masks.keys() == {f"{method}-level-1" for method in ("search", "imp", "uniform")}
     kinds = ("self.query", "self.key", "self.value", "output.dense")
     for mask in masks.values():
         assert set(mask) == {f"bert.encoder.layer.1.attention.{kind}.weight" for kind in kinds}
-    assert rl.RunRecord.load(path).config.include == scope["include"]
+    assert rp.RunRecord.load(path).config.include == scope["include"]
     assert main(["show", str(path)]) == 0
-    assert "pruned     *.attention.*.weight, but not *.LayerNorm.* *.0.*\n" in capsys.readouterr().out
+    assert "pruned     *.attention.*.weight, except *.LayerNorm.* *.0.*\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["include", "exclude"])
 def test_a_pattern_that_matches_nothing_is_found_before_anything_is_trained(lesson, tmp_path, option, capsys):
     pattern = "bert.encoder.layer.0.atention.self.query.weight"
     with pytest.raises(ScopeError, match=r"pattern 'bert\..*' matches no parameter; names look like 'bert\.encoder"):
-        rl.run(dataclasses.replace(lesson, **{option: (pattern,)}), tmp_path / "run", progress=False)
+        rp.run(dataclasses.replace(lesson, **{option: (pattern,)}), tmp_path / "run", progress=False)
     out = str(tmp_path / "run")
     assert main(["run", "--preset", "lesson", f"--{option}", "*.queri.*", pattern, "--out", out]) == 2
     assert "pattern '*.queri.*' matches no parameter" in capsys.readouterr().err
@@ -81,7 +81,7 @@ def test_a_pattern_that_matches_nothing_is_found_before_anything_is_trained(less
 
 
 def test_a_model_that_does_not_know_the_words_is_refused(glue_dir, tmp_path):
-    config = rl.RunConfig(task="sst2", glue_dir=str(glue_dir), model="tiny")
+    config = rp.RunConfig(task="sst2", glue_dir=str(glue_dir), model="tiny")
     with pytest.raises(ConfigError, match=r"model 'tiny' does not know \d+% of the words of task 'sst2'; take"):
-        rl.run(config, tmp_path / "run", progress=False)
+        rp.run(config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()

@@ -8,27 +8,27 @@ import numpy as np
 import pytest
 import torch
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.errors import ConfigError, DataError, FileError, RunError, UnknownNameError
 from randprune_lab.masks.recipe import Recipe
-from randprune_lab.search.folder import RunFolder, load_predictions, read_journal, weights_sha256
+from randprune_lab.search.folder import FORMAT, RunFolder, load_predictions, read_journal, weights_sha256
 
 
 def results(path):
     """All that a run found, without its place."""
-    summary = rl.RunRecord.load(path).summary()
+    summary = rp.RunRecord.load(path).summary()
     return {key: value for key, value in summary.items() if key != "run"}
 
 
 def test_the_dense_model_learns(finished):
-    assert rl.RunRecord.load(finished).accuracy("dense").estimate > 0.9
+    assert rp.RunRecord.load(finished).accuracy("dense").estimate > 0.9
 
 
 def test_every_mask_has_exactly_its_sparsity_and_keeps_nothing_that_was_pruned(finished, config):
-    for method in ("randomized", "imp", "uniform"):
+    for method in ("search", "imp", "uniform"):
         before = None
         for level, sparsity in enumerate(config.levels, start=1):
-            mask = rl.MaskSet.load(finished / "masks" / f"{method}-level-{level}.safetensors")
+            mask = rp.MaskSet.load(finished / "masks" / f"{method}-level-{level}.safetensors")
             assert all(m.numel() - int(m.sum()) == round(sparsity * m.numel()) for m in mask.values())
             if before is not None:
                 assert not any((mask[name] & ~before[name]).any() for name in mask)
@@ -38,54 +38,54 @@ def test_every_mask_has_exactly_its_sparsity_and_keeps_nothing_that_was_pruned(f
 def test_trained_weights_obey_their_mask(finished, config):
     from safetensors.torch import load_file
 
-    for name in ("randomized-level-2", "imp-level-1", "uniform-level-2"):
+    for name in ("search-level-2", "imp-level-1", "uniform-level-2"):
         weights = load_file(finished / "checkpoints" / f"{name}.safetensors")
-        mask = rl.MaskSet.load(finished / "masks" / f"{name}.safetensors")
+        mask = rp.MaskSet.load(finished / "masks" / f"{name}.safetensors")
         assert all(not weights[key][~kept].any() for key, kept in mask.items())
 
 
 def test_the_best_early_score_wins_and_its_recorded_mask_can_be_drawn_again(finished, config):
-    record = rl.RunRecord.load(finished)
+    record = rp.RunRecord.load(finished)
     from safetensors.torch import load_file
 
     start = "dense"
     for level in (1, 2):
-        candidates = record.candidates(level)
-        unit = record.units[f"randomized-level-{level}"]
+        candidates = record.level(level).candidates
+        unit = record.units[f"search-level-{level}"]
         assert unit["winner"] == int(np.argmax([candidate["score"] for candidate in candidates]))
         assert all(c["score"] == pytest.approx(np.mean(c["metric"][-config.early_last :])) for c in candidates)
-        model, _ = rl.load_model(config.model, task=2)
+        model, _ = rp.load_model(config.model, num_labels=2)
         model.load_state_dict(load_file(finished / "checkpoints" / f"{start}.safetensors"))
         recipe = Recipe.from_dict(unit["mask"])
-        assert rl.MaskSampler.from_recipe(model, recipe).draw(recipe.candidate).sha256 == unit["mask_sha256"]
-        start = f"randomized-level-{level}"
+        assert rp.MaskSampler.from_recipe(model, recipe).draw(recipe.candidate).sha256 == unit["mask_sha256"]
+        start = f"search-level-{level}"
 
 
-def test_candidates_take_the_sampling_ratios_in_turn_and_differ(finished, config):
-    candidates = rl.RunRecord.load(finished).candidates(2)
+def test_candidates_take_the_sampling_ratios_cyclically_and_differ(finished, config):
+    candidates = rp.RunRecord.load(finished).level(2).candidates
     assert [c["mask"]["rule"]["sampling_ratio"] for c in candidates] == list(config.sampling_ratios[:3])
     assert [c["mask"]["candidate"] for c in candidates] == [c["candidate"] for c in candidates] == [0, 1, 2]
 
 
 def test_levels_do_not_share_random_numbers(finished):
-    record = rl.RunRecord.load(finished)
-    assert record.candidates(1)[0]["mask"]["seed"] != record.candidates(2)[0]["mask"]["seed"]
+    record = rp.RunRecord.load(finished)
+    assert record.level(1).candidates[0]["mask"]["seed"] != record.level(2).candidates[0]["mask"]["seed"]
 
 
-def test_report_scores_are_those_of_the_final_model_in_plain_transformers(finished, config):
+def test_test_scores_are_those_of_the_final_model_in_plain_transformers(finished, config):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     model = AutoModelForSequenceClassification.from_pretrained(finished / "model").eval()
     tokenizer = AutoTokenizer.from_pretrained(finished / "model")
-    report = rl.load_splits("sst2", glue_dir=config.glue_dir).report
+    rows = rp.load_splits("sst2", glue_dir=config.glue_dir).test
     with torch.no_grad():
-        logits = model(**tokenizer(list(report["sentence"]), padding=True, return_tensors="pt")).logits
-    accuracy = (logits.argmax(1).numpy() == np.array(report["label"])).mean()
-    assert rl.RunRecord.load(finished).units["report/randomized-level-2"]["accuracy"] == pytest.approx(accuracy)
+        logits = model(**tokenizer(list(rows["sentence"]), padding=True, return_tensors="pt")).logits
+    accuracy = (logits.argmax(1).numpy() == np.array(rows["label"])).mean()
+    assert rp.RunRecord.load(finished).units["test/search-level-2"]["accuracy"] == pytest.approx(accuracy)
 
 
 def test_the_same_configuration_gives_the_same_bits(finished, config, tmp_path):
-    assert results(rl.run(config, tmp_path / "again", progress=False)) == results(finished)
+    assert results(rp.run(config, tmp_path / "again", progress=False)) == results(finished)
 
 
 class Stop(Exception):
@@ -104,15 +104,15 @@ def test_a_run_stopped_after_any_unit_resumes_to_the_same_bits(finished, config,
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "add", add)
         with pytest.raises(Stop):
-            rl.run(config, tmp_path / "cut", progress=False)
+            rp.run(config, tmp_path / "cut", progress=False)
     assert len(read_journal(tmp_path / "cut")) == units_done
-    assert results(rl.run(config, tmp_path / "cut", resume=True, progress=False)) == results(finished)
+    assert results(rp.run(config, tmp_path / "cut", resume=True, progress=False)) == results(finished)
 
 
 def test_resuming_a_finished_run_trains_nothing(finished, config, tmp_path, monkeypatch):
     copy = shutil.copytree(finished, tmp_path / "copy")
     monkeypatch.setattr("randprune_lab.search.run.train", lambda *_, **__: pytest.fail("trained again"))
-    rl.run(config, copy, resume=True, progress=False)
+    rp.run(config, copy, resume=True, progress=False)
     assert (copy / "journal.jsonl").read_bytes() == (finished / "journal.jsonl").read_bytes()
 
 
@@ -120,7 +120,7 @@ def test_a_torn_last_line_is_forgotten_and_done_again(finished, config, tmp_path
     copy = shutil.copytree(finished, tmp_path / "copy")
     journal = copy / "journal.jsonl"
     journal.write_bytes(journal.read_bytes()[:-7])
-    rl.run(config, copy, resume=True, progress=False)
+    rp.run(config, copy, resume=True, progress=False)
     assert results(copy) == results(finished)
 
 
@@ -129,13 +129,13 @@ def test_a_damaged_line_elsewhere_is_named(finished, tmp_path):
     lines = (copy / "journal.jsonl").read_text().splitlines(keepends=True)
     (copy / "journal.jsonl").write_text("".join([*lines[:2], "{broken\n", *lines[2:]]))
     with pytest.raises(FileError, match=r"journal.jsonl, line 3, is damaged"):
-        rl.RunRecord.load(copy)
+        rp.RunRecord.load(copy)
 
 
 def test_an_existing_folder_is_refused_and_left_alone(finished, config):
     before = (finished / "journal.jsonl").read_bytes()
     with pytest.raises(RunError, match="exists already; go on with --resume, replace it with --overwrite"):
-        rl.run(config, finished, progress=False)
+        rp.run(config, finished, progress=False)
     assert (finished / "journal.jsonl").read_bytes() == before
 
 
@@ -143,24 +143,24 @@ def test_an_existing_folder_is_refused_and_left_alone(finished, config):
 def test_a_folder_that_is_no_run_is_never_touched(config, tmp_path, option):
     (tmp_path / "thesis.txt").write_text("important")
     with pytest.raises(RunError, match="not a run folder"):
-        rl.run(config, tmp_path, progress=False, **{option: True})
+        rp.run(config, tmp_path, progress=False, **{option: True})
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_resuming_with_another_configuration_names_the_setting(finished, config):
     with pytest.raises(RunError, match=r"candidates was 3 and is now 4"):
-        rl.run(dataclasses.replace(config, candidates=4), finished, resume=True, progress=False)
+        rp.run(dataclasses.replace(config, candidates=4), finished, resume=True, progress=False)
 
 
 def test_resuming_with_changed_data_is_refused(finished, config, tmp_path):
     glue = shutil.copytree(config.glue_dir, tmp_path / "glue")
     moved = dataclasses.replace(config, glue_dir=str(glue))
     copy = shutil.copytree(finished, tmp_path / "copy")
-    (copy / "config.json").write_text(json.dumps(moved.to_dict()))
+    (copy / "config.json").write_text(json.dumps({"format": FORMAT, **moved.to_dict()}))
     with (glue / "SST-2" / "train.tsv").open("a") as file:
         file.write("one good film more\t1\n")
     with pytest.raises(RunError, match=r"the data from .* has changed"):
-        rl.run(moved, copy, resume=True, progress=False)
+        rp.run(moved, copy, resume=True, progress=False)
 
 
 def test_a_second_process_is_refused(finished, config, tmp_path):
@@ -176,7 +176,7 @@ def test_overwriting_starts_anew(finished, config, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["cut", "one bit", "gone"])
-@pytest.mark.parametrize("name", ["dense", "randomized-level-1"])
+@pytest.mark.parametrize("name", ["dense", "search-level-1"])
 def test_a_damaged_checkpoint_is_named_and_made_again_to_the_same_bits(finished, config, tmp_path, how, name, caplog):
     copy = shutil.copytree(finished, tmp_path / "copy")
     checkpoint = copy / "checkpoints" / f"{name}.safetensors"
@@ -184,9 +184,9 @@ def test_a_damaged_checkpoint_is_named_and_made_again_to_the_same_bits(finished,
     damaged = {"cut": whole[:-100], "one bit": whole[:-1] + bytes([whole[-1] ^ 1]), "gone": None}[how]
     checkpoint.unlink() if damaged is None else checkpoint.write_bytes(damaged)
     journal = copy / "journal.jsonl"
-    kept = [line for line in journal.read_text().splitlines() if not line.startswith('{"unit": "report/')]
+    kept = [line for line in journal.read_text().splitlines() if not line.startswith('{"unit": "test/')]
     journal.write_text("\n".join(line for line in kept if not line.startswith('{"unit": "model"')) + "\n")
-    rl.run(config, copy, resume=True, progress=False)
+    rp.run(config, copy, resume=True, progress=False)
     assert f"{name}.safetensors is" in caplog.text and "made again" in caplog.text
     assert checkpoint.read_bytes() == whole
     assert results(copy) == results(finished)
@@ -194,13 +194,13 @@ def test_a_damaged_checkpoint_is_named_and_made_again_to_the_same_bits(finished,
 
 def test_damaged_predictions_of_a_candidate_are_named_and_computed_again(finished, config, tmp_path, caplog):
     copy = shutil.copytree(finished, tmp_path / "copy")
-    damaged = next((copy / "predictions").glob("randomized-level-2-candidate-1-*"))
+    damaged = next((copy / "predictions").glob("search-level-2-candidate-1-*"))
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:100])
     journal = copy / "journal.jsonl"
-    kept = [line for line in journal.read_text().splitlines() if not line.startswith('{"unit": "randomized-level-2"')]
-    journal.write_text("\n".join(line for line in kept if "randomized-level-2/selection" not in line) + "\n")
-    rl.run(config, copy, resume=True, progress=False)
+    kept = [line for line in journal.read_text().splitlines() if not line.startswith('{"unit": "search-level-2"')]
+    journal.write_text("\n".join(line for line in kept if "search-level-2/selection" not in line) + "\n")
+    rp.run(config, copy, resume=True, progress=False)
     assert damaged.name in caplog.text and "computed again" in caplog.text
     assert damaged.read_bytes() == whole and results(copy) == results(finished)
 
@@ -208,7 +208,7 @@ def test_damaged_predictions_of_a_candidate_are_named_and_computed_again(finishe
 def test_an_unwritable_folder_is_named_before_anything_is_trained(config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot write the run folder"):
-        rl.run(config, tmp_path / "file" / "run", progress=False)
+        rp.run(config, tmp_path / "file" / "run", progress=False)
 
 
 @pytest.mark.parametrize(
@@ -218,23 +218,21 @@ def test_an_unwritable_folder_is_named_before_anything_is_trained(config, tmp_pa
         ({"model": "minilmm"}, UnknownNameError, "minilm"),
         ({"glue_dir": "nowhere"}, DataError, "nowhere"),
         ({"train_size": 10_000}, ConfigError, "train_size"),
-        ({"selection_size": 10_000}, ConfigError, "selection_size must be at most"),
+        ({"validation_size": 10_000}, ConfigError, "validation_size must be at most"),
         ({"layers": 9}, ConfigError, "9"),
     ],
 )
 def test_what_cannot_be_had_is_said_before_a_folder_is_made(config, tmp_path, change, error, message):
     with pytest.raises(error, match=message):
-        rl.run(dataclasses.replace(config, **change), tmp_path / "run", progress=False)
+        rp.run(dataclasses.replace(config, **change), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 
 
-def test_the_published_protocol_selects_the_last_level_on_the_report_split(config, tmp_path):
-    short = dataclasses.replace(config, protocol="published", baselines=(), candidates=2, dense_epochs=1)
-    record = rl.RunRecord.load(rl.run(short, tmp_path / "run", progress=False))
-    sizes = [
-        len(load_predictions(record.path, f"randomized-level-{level}-candidate-0-steps-12")[1]) for level in (1, 2)
-    ]
-    assert sizes == [record.units["data"]["selection"], record.units["data"]["report"]]
+def test_select_on_test_chooses_the_last_level_on_the_test_set(config, tmp_path):
+    short = dataclasses.replace(config, protocol="select-on-test", baselines=(), candidates=2, dense_epochs=1)
+    record = rp.RunRecord.load(rp.run(short, tmp_path / "run", progress=False))
+    sizes = [len(load_predictions(record.path, f"search-level-{level}-candidate-0-steps-12")[1]) for level in (1, 2)]
+    assert sizes == [record.units["data"]["validation"], record.units["data"]["test"]]
 
 
 def test_fingerprints_tell_weights_apart():
@@ -254,13 +252,13 @@ def test_fingerprints_tell_weights_apart():
 )
 def test_a_search_by_another_strategy_spends_fewer_steps_and_resumes_to_the_same(config, tmp_path, settings):
     short = dataclasses.replace(config, levels=(0.9,), baselines=(), dense_epochs=1, candidates=3, **settings)
-    whole = rl.RunRecord.load(rl.run(short, tmp_path / "whole", progress=False))
-    selection = whole.units["randomized-level-1/selection"]
-    assert selection["winner"] == whole.units["randomized-level-1"]["winner"]
-    assert 0 < selection["steps"] <= 3 * 12 and len(whole.candidates(1)) == settings.get("screen", 3)
-    assert selection["steps"] == sum(unit["steps"] for unit in whole.candidates(1))
+    whole = rp.RunRecord.load(rp.run(short, tmp_path / "whole", progress=False))
+    selection = whole.units["search-level-1/selection"]
+    assert selection["winner"] == whole.units["search-level-1"]["winner"]
+    assert 0 < selection["steps"] <= 3 * 12 and len(whole.level(1).candidates) == settings.get("screen", 3)
+    assert selection["steps"] == sum(unit["steps"] for unit in whole.level(1).candidates)
 
     copy = shutil.copytree(whole.path, tmp_path / "copy")
     lines = (copy / "journal.jsonl").read_text().splitlines(keepends=True)
     (copy / "journal.jsonl").write_text("".join(lines[:5]))  # in the middle of the early evaluations
-    assert results(rl.run(short, copy, resume=True, progress=False)) == results(whole.path)
+    assert results(rp.run(short, copy, resume=True, progress=False)) == results(whole.path)

@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from races import Track, gauss, heavy, noiseless, noisy, overconfident
 from scipy import stats
+from support.races import Track, gauss, heavy, noiseless, noisy, overconfident
 
 from randprune_lab.errors import ConfigError, RunError, UnknownNameError
 from randprune_lab.search.strategies import (
     STRATEGIES,
     PairedRace,
-    Published,
     Screened,
     SuccessiveHalving,
+    TrainAll,
     make_strategy,
 )
 
 ALL = [
-    Published(),
-    Published(score="log-loss", last=3),
+    TrainAll(),
+    TrainAll(score="log-loss", last=3),
     SuccessiveHalving(budget=0.5),
     PairedRace(),
     Screened(keep=5),
@@ -102,7 +102,7 @@ def test_a_candidate_that_diverges_is_dropped_and_the_rest_race_on(strategy):
 
 def test_if_all_diverge_there_is_no_winner():
     with pytest.raises(RunError, match="no candidate has finite scores after 100 steps"):
-        Published().select(range(3), 100, Track(lambda c, step: np.full(5, np.nan)))
+        TrainAll().select(range(3), 100, Track(lambda c, step: np.full(5, np.nan)))
 
 
 @pytest.mark.parametrize("strategy", ALL)
@@ -120,14 +120,14 @@ def test_a_single_candidate_wins(strategy):
     assert selection.ranking == [4] and selection.steps <= 100
 
 
-# --- published ---
+# --- full ---
 
 
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 10**6), last=st.integers(1, 12), score=st.sampled_from(["metric", "log-loss"]))
-def test_published_is_the_highest_mean_of_the_last_evaluations(seed, last, score):
+def test_full_is_the_highest_mean_of_the_last_evaluations(seed, last, score):
     pool = track(seed)
-    selection = Published(score=score, last=last).select(range(8), 95, pool, every=10)
+    selection = TrainAll(score=score, last=last).select(range(8), 95, pool, every=10)
     found = [pool.evaluation(candidate, 95) for candidate in range(8)]
     means = [np.mean(e.metric[-last:] if score == "metric" else e.examples[-last:].mean(axis=1)) for e in found]
     assert means[selection.winner] == pytest.approx(max(means))
@@ -218,7 +218,7 @@ def test_more_looks_and_candidates_ask_for_more():
 
 def test_screening_keeps_the_best_and_trains_no_other():
     pool = Track(noiseless(np.arange(64)[::-1] / 64))
-    selection = Screened(keep=6, then=Published()).select(range(64), 100, pool, every=10)
+    selection = Screened(keep=6, then=TrainAll()).select(range(64), 100, pool, every=10)
     assert selection.rounds[0].steps == 0
     assert selection.rounds[1].candidates == tuple(range(6))
     assert selection.steps == 600 and selection.evaluations == 64 + 60
@@ -242,7 +242,7 @@ def test_unknown_names_and_settings_are_named():
     with pytest.raises(UnknownNameError, match="unknown strategy 'halvin'; did you mean 'halving'"):
         make_strategy("halvin")
     with pytest.raises(
-        ConfigError, match="strategy 'race' has no setting 'eta'; it has: score, last, error_rate, looks"
+        ConfigError, match="strategy 'race' has no setting 'eta'; its settings: score, last, error_rate, looks"
     ):
         make_strategy("race", eta=3)
 
@@ -250,8 +250,8 @@ def test_unknown_names_and_settings_are_named():
 @pytest.mark.parametrize(
     ("name", "setting", "message"),
     [
-        ("published", {"score": "loss"}, "score must be metric or log-loss, got 'loss'"),
-        ("published", {"last": 0}, r"last must be in \[1, inf\), got 0"),
+        ("full", {"score": "loss"}, "score must be metric or log-loss, got 'loss'"),
+        ("full", {"last": 0}, r"last must be in \[1, inf\), got 0"),
         ("halving", {"eta": 1}, r"eta must be in \[2, inf\), got 1"),
         ("halving", {"budget": 0}, r"budget must be in \(0, 1\], got 0"),
         ("race", {"error_rate": 0.6}, r"error_rate must be in \(0, 0.5\], got 0.6"),
@@ -276,7 +276,7 @@ def test_bad_settings_are_named_with_their_value(name, setting, message):
 )
 def test_a_race_that_cannot_be_run_says_why(candidates, total, every, message):
     with pytest.raises(ConfigError, match=message):
-        Published().select(candidates, total, track(), every=every)
+        TrainAll().select(candidates, total, track(), every=every)
 
 
 def test_screening_cannot_keep_more_than_there_are():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.errors import FileError
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.run import run
@@ -24,7 +24,7 @@ from randprune_lab.training.loop import Training
 KILLS = 20
 
 
-def search(config: rl.RunConfig, path: Path, fatal: int, largest_file: int | None = None) -> None:
+def search(config: rp.RunConfig, path: Path, fatal: int, largest_file: int | None = None) -> None:
     """A child's work: the search, killed from within at its `fatal`-th moment; what went wrong is left in a file.
 
     Moments are all training steps, and all that is opened, renamed or removed in the run folder.
@@ -87,7 +87,7 @@ def whole(small, child, tmp_path_factory) -> tuple[Path, int]:
 
 
 def results(path: Path) -> str:
-    summary = rl.RunRecord.load(path).summary()
+    summary = rp.RunRecord.load(path).summary()
     return json.dumps({key: value for key, value in summary.items() if key != "run"}, sort_keys=True)
 
 

@@ -15,15 +15,15 @@ import pytest
 import yaml
 from torch import nn
 
-import randprune_lab as rl
-from randprune_lab.analysis.intervals import mean_interval
-from randprune_lab.analysis.recorded_runs import RecordedRuns
-from randprune_lab.analysis.results import GAIN, contrast
+import randprune_lab as rp
+from randprune_lab.analysis.results import contrast
+from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.search import folder as run_folder
 from randprune_lab.search.folder import RunFolder
+from randprune_lab.stats.intervals import mean_interval
 from randprune_lab.study import (
     Grid,
     StudyConfig,
@@ -42,8 +42,8 @@ from randprune_lab.study.table import study_controls, study_results
 SETTINGS = {
     "model": "tiny",
     "train_size": 96,
-    "selection_size": 40,
-    "report_size": 60,
+    "validation_size": 40,
+    "test_size": 60,
     "levels": [0.9, 0.97],
     "dense_epochs": 2,
     "dense_learning_rate": 1e-3,
@@ -54,9 +54,9 @@ SETTINGS = {
     "early_last": 2,
 }
 METHODS = {
-    "published": {},
+    "search": {},
     "imp": {"rule": "magnitude", "candidates": 1, "epochs": 3},
-    "activation": {"rule": "magnitude", "candidates": 1, "criterion": "activation"},
+    "wanda": {"rule": "magnitude", "candidates": 1, "criterion": "wanda"},
 }
 TASKS, SEEDS = ("mini-sst2", "mini-stsb"), (0, 1)
 
@@ -98,14 +98,14 @@ def test_all_tasks_with_one_seed_come_first_and_of_a_seed_its_controls(config):
 
 def test_every_unit_is_done_once_and_gives_the_same_as_a_run_by_itself(grid, tmp_path):
     assert {grid.progress(unit).state for unit in grid.units} == {"done"}
-    unit = Unit("published", "mini-sst2", 1)
-    alone = rl.run(grid.run_config(unit), tmp_path / "alone", progress=False)
-    ours, theirs = (rl.RunRecord.load(path).units for path in (grid.folder(unit), alone))
+    unit = Unit("search", "mini-sst2", 1)
+    alone = rp.run(grid.run_config(unit), tmp_path / "alone", progress=False)
+    ours, theirs = (rp.RunRecord.load(path).units for path in (grid.folder(unit), alone))
     assert ours == theirs  # the dense model that it took from the controls among them
 
 
 def test_a_study_that_was_stopped_goes_on_to_the_same(grid, copy):
-    lost = [Unit("imp", "mini-stsb", 0), Unit(CONTROLS, "mini-sst2", 1), Unit("published", "mini-sst2", 1)]
+    lost = [Unit("imp", "mini-stsb", 0), Unit(CONTROLS, "mini-sst2", 1), Unit("search", "mini-sst2", 1)]
     for unit in lost:  # stopped in the middle, so that a part of each is there
         journal = copy.folder(unit) / "journal.jsonl"
         lines = journal.read_text().splitlines(keepends=True)
@@ -167,7 +167,7 @@ def test_a_process_that_was_faster_is_no_failure(copy, monkeypatch):
         tried.append(args)
         if len(tried) == 1:
             raise run_folder.LockedError("another process is working")
-        return rl.run(*args, **kwargs)
+        return rp.run(*args, **kwargs)
 
     monkeypatch.setattr(working, "run", once)
     assert run_study(copy.config, copy.path, resume=True) == [] and len(tried) == 2
@@ -182,7 +182,7 @@ def test_a_unit_that_another_process_just_begins_is_no_failure(copy):
         if path.name != run_folder.LOCK:
             path.rename(path.with_name(f".{path.name}.1.tmp"))
     with pytest.raises(run_folder.LockedError):
-        rl.run(copy.run_config(unit), copy.folder(unit), resume=True, progress=False)
+        rp.run(copy.run_config(unit), copy.folder(unit), resume=True, progress=False)
     lock.__exit__()
 
 
@@ -196,7 +196,7 @@ def test_a_unit_that_fails_does_not_keep_the_others_from_being_done(config, tmp_
 
 
 def test_without_controls_nothing_of_that_task_and_seed_is_begun(config, tmp_path, monkeypatch):
-    wrong = StudyConfig(TASKS, (0,), {"imp": {}}, SETTINGS, {"mini-stsb": {"selection_size": 10**6}})
+    wrong = StudyConfig(TASKS, (0,), {"imp": {}}, SETTINGS, {"mini-stsb": {"validation_size": 10**6}})
     assert run_study(wrong, tmp_path / "study") == [Unit(CONTROLS, "mini-stsb", 0)]
     assert Grid.load(tmp_path / "study").progress(Unit("imp", "mini-stsb", 0)).state == "waiting"
 
@@ -218,34 +218,34 @@ def test_a_study_may_grow_and_what_it_had_is_not_done_again(copy):
 
 
 def test_controls_are_those_of_the_literal_definitions(grid):
-    splits = rl.load_splits("mini-sst2", train_size=96)
-    report = splits.report.select(range(60))
+    splits = rp.load_splits("mini-sst2", train_size=96)
+    test = splits.test.select(range(60))
     table = study_controls(grid).set_index(["task", "seed"])
     row = table.loc["mini-sst2", 0]
-    labels = np.asarray(report["label"])
-    assert row.majority == majority(splits.task, splits.train, report) == np.mean(labels == 0)
-    found = [linear_words(splits.task, splits.train, splits.selection, report, compared=c) for c in (False, True)]
+    labels = np.asarray(test["label"])
+    assert row.majority == majority(splits.task, splits.train, test) == np.mean(labels == 0)
+    found = [linear_words(splits.task, splits.train, splits.validation, test, compared=c) for c in (False, True)]
     assert row.words == max(found)[1]
-    record = rl.RunRecord.load(grid.folder(Unit(CONTROLS, "mini-sst2", 0)))
+    record = rp.RunRecord.load(grid.folder(Unit(CONTROLS, "mini-sst2", 0)))
     assert row.dense == record.score("dense").estimate
     assert row[BARE] == pytest.approx(record.score(BARE).estimate)
     assert row.encoder == pytest.approx(row.dense - row[BARE])
-    assert record.config.levels == (0.97,) and record.units["randomized-level-1"]["mask"]["rule"]["rule"] == "magnitude"
+    assert record.config.levels == (0.97,) and record.units["search-level-1"]["mask"]["rule"]["rule"] == "magnitude"
 
 
-def test_a_task_counts_if_the_encoder_is_worth_something_with_the_first_seed(copy):
+def test_a_task_is_included_if_the_encoder_is_worth_something_with_the_first_seed(copy):
     """Answers without the encoder are made those of the dense model: nothing is left to tell masks apart by."""
     before = study_controls(copy)
     for task, seed in (("mini-sst2", 0), ("mini-stsb", 1)):
         predictions = copy.folder(Unit(CONTROLS, task, seed)) / "predictions"
-        shutil.copy(predictions / "report-dense.safetensors", predictions / f"report-{BARE}.safetensors")
+        shutil.copy(predictions / "test-dense.safetensors", predictions / f"test-{BARE}.safetensors")
     after = study_controls(copy).set_index(["task", "seed"])
-    assert not after.loc["mini-sst2"].counts.any()
-    assert after.loc["mini-stsb"].counts.tolist() == before[before.task == "mini-stsb"].counts.tolist()
+    assert not after.loc["mini-sst2"].included.any()
+    assert after.loc["mini-stsb"].included.tolist() == before[before.task == "mini-stsb"].included.tolist()
 
 
 def test_without_blocks_only_what_is_around_them_is_left():
-    model, _ = rl.load_model("tiny", task=2)
+    model, _ = rp.load_model("tiny", num_labels=2)
     before = {name for name, _ in model.named_parameters()}
     bare = without_blocks(model)
     left = {name for name, _ in bare.named_parameters()}
@@ -272,10 +272,10 @@ def test_the_table_has_what_the_runs_say(grid):
     assert table.method.unique().tolist() == ["dense", *METHODS] and table.task.unique().tolist() == list(TASKS)
     keyed = table.set_index(["task", "seed", "method", "sparsity"])
     for task, seed, method in product(TASKS, SEEDS, METHODS):
-        record = rl.RunRecord.load(grid.folder(Unit(method, task, seed)))
+        record = rp.RunRecord.load(grid.folder(Unit(method, task, seed)))
         row = keyed.loc[task, seed, method, 0.97]
-        assert row.score == record.score("randomized-level-2").estimate
-        assert row.selection == record.units["randomized-level-2"]["score"]
+        assert row.score == record.score("search-level-2").estimate
+        assert row.validation == record.units["search-level-2"]["score"]
         assert row.gain == pytest.approx(row.score - keyed.loc[task, seed, "imp", 0.97].score)
         assert row.steps == planned_steps(record.config, 96)
     assert (table[table.method == "imp"].gain == 0).all()
@@ -283,17 +283,17 @@ def test_the_table_has_what_the_runs_say(grid):
 
 def test_equal_steps_are_equal(grid):
     steps = study_results(grid).groupby(["method", "sparsity"]).steps.unique().map(list)
-    assert steps["imp"].tolist() == steps["published"].tolist() != steps["activation"].tolist()
+    assert steps["imp"].tolist() == steps["search"].tolist() != steps["wanda"].tolist()
 
 
 def test_contrasts_are_paired_by_task_and_seed_and_averaged_over_tasks(grid):
     table = study_results(grid)
     level = table[table.sparsity == 0.97].set_index(["task", "seed", "method"]).score.unstack()
-    found = contrast(table, "published", "activation", 0.97)
-    each = {task: (level.published - level.activation)[task].tolist() for task in TASKS}
+    found = contrast(table, "search", "wanda", 0.97)
+    each = {task: (level.search - level.wanda)[task].tolist() for task in TASKS}
     assert {task: found[task] for task in TASKS} == {task: mean_interval(values) for task, values in each.items()}
     assert found["all tasks"] == mean_interval([float(np.mean(values)) for values in each.values()])
-    assert contrast(table, "published", "nobody", 0.97) == {}
+    assert contrast(table, "search", "nobody", 0.97) == {}
 
 
 def test_a_recorded_study_is_small_and_says_the_same(grid, tmp_path):
@@ -301,7 +301,7 @@ def test_a_recorded_study_is_small_and_says_the_same(grid, tmp_path):
     assert sum(path.stat().st_size for path in written) < 200_000
     table = study_results(grid).set_index(["task", "seed", "method", "sparsity"])
     for task, seed in product(TASKS, SEEDS):
-        runs = RecordedRuns.load(tmp_path / "recorded" / f"{task}-seed-{seed}.safetensors")
+        runs = TaskRecord.load(tmp_path / "recorded" / f"{task}-seed-{seed}.safetensors")
         assert runs.methods == list(METHODS)
         for method, sparsity in product(METHODS, runs.levels):
             row = table.loc[task, seed, method, sparsity]
@@ -314,7 +314,7 @@ def test_a_recorded_study_is_small_and_says_the_same(grid, tmp_path):
 
 def test_a_study_in_pieces_records_the_same_as_one_at_once(grid, copy, tmp_path, caplog):
     """On machines that share no folder: nothing that is recorded is done again, and nothing of it is lost."""
-    late = [Unit("published", "mini-sst2", 0), *(unit for unit in copy.units if unit.seed == 1)]
+    late = [Unit("search", "mini-sst2", 0), *(unit for unit in copy.units if unit.seed == 1)]
     early = [unit for unit in copy.units if unit not in late]
     for unit in late:
         shutil.rmtree(copy.folder(unit))
@@ -336,13 +336,13 @@ def test_a_study_in_pieces_records_the_same_as_one_at_once(grid, copy, tmp_path,
         ours, theirs = (pd.read_csv(folder / f"{name}.csv") for folder in (pieces, whole))
         pd.testing.assert_frame_equal(ours, theirs)
     for path in whole.glob("*.safetensors"):
-        ours, theirs = RecordedRuns.load(pieces / path.name), RecordedRuns.load(path)
+        ours, theirs = TaskRecord.load(pieces / path.name), TaskRecord.load(path)
         assert ours.recipes == theirs.recipes and ours.candidates == theirs.candidates
         for method, sparsity in product(METHODS, theirs.levels):
             assert ours.difference(method, "imp", sparsity) == theirs.difference(method, "imp", sparsity)
 
 
-def test_the_first_seed_decides_what_counts_though_it_was_recorded_before(grid, copy, tmp_path):
+def test_the_first_seed_decides_what_is_included_though_it_was_recorded_before(grid, copy, tmp_path):
     record_study(grid, tmp_path / "recorded")
     path = tmp_path / "recorded" / "controls.csv"
     table = pd.read_csv(path)
@@ -354,7 +354,7 @@ def test_the_first_seed_decides_what_counts_though_it_was_recorded_before(grid, 
         if unit.seed == 0:
             shutil.rmtree(copy.folder(unit), ignore_errors=True)
     record_study(copy, tmp_path / "recorded")
-    after = pd.read_csv(path).set_index(["task", "seed"]).counts
+    after = pd.read_csv(path).set_index(["task", "seed"]).included
     assert after["mini-stsb"].all() and not after["mini-sst2"].any() and set(after.index.levels[1]) == set(SEEDS)
 
 
@@ -379,7 +379,7 @@ def test_winners_are_what_the_tables_say_when_plain_transformers_loads_them(grid
     assert len(found) == len(TASKS) * len(SEEDS) * len(METHODS)
     assert np.allclose(found.again, found.recorded, atol=1e-6)
     for row in found.itertuples():
-        mask = rl.RunRecord.load(grid.folder(Unit(row.method, row.task, row.seed))).units["randomized-level-2"]["mask"]
+        mask = rp.RunRecord.load(grid.folder(Unit(row.method, row.task, row.seed))).units["search-level-2"]["mask"]
         assert row.sparsity == mask["sparsity"] == 0.97
     assert found.zeros.nunique() == 1 and abs(found.zeros[0] - 0.97) < 1e-4
 
@@ -397,7 +397,7 @@ def test_a_winner_that_was_changed_after_the_study_is_seen(copy):
     weights["classifier.weight"] *= -1
     save_file(weights, path, {"format": "pt"})
     row = verify_winners(copy).set_index(["method", "task", "seed"]).loc[unit]
-    total = sum(one.numel() for one in prunable(rl.load_model("tiny", task=2)[0]).values())
+    total = sum(one.numel() for one in prunable(rp.load_model("tiny", num_labels=2)[0]).values())
     assert row.zeros * total == pytest.approx(before.loc[unit].zeros * total + int(kept.sum()))
     assert abs(row.again - row.recorded) > 0.01
 
@@ -427,7 +427,7 @@ def test_the_command_does_a_study_and_writes_its_tables(config, tmp_path, capsys
 
 
 def test_the_status_of_a_study_that_is_not_done_says_what_is_left(copy, capsys):
-    shutil.rmtree(copy.folder(Unit("published", "mini-stsb", 1)))
+    shutil.rmtree(copy.folder(Unit("search", "mini-stsb", 1)))
     assert main(["study", "ignored", "--out", str(copy.path), "--status"]) == 0
     printed = capsys.readouterr().out
     assert "| 1 | mini-stsb | done | - | done | done |" in printed and "15 of 16 units, about" in printed
@@ -437,7 +437,7 @@ def test_what_is_left_is_estimated_from_what_was_done(copy):
     """At one second a step, the steps that are left are the seconds that are left."""
     from randprune_lab.study.status import TIMES, seconds_left
 
-    gone = [Unit("published", "mini-stsb", 1), Unit("imp", "mini-sst2", 1)]
+    gone = [Unit("search", "mini-stsb", 1), Unit("imp", "mini-sst2", 1)]
     steps = {unit: planned_steps(copy.run_config(unit), 96) for unit in copy.units}
     times = [
         {"unit": list(unit), "levels": 2, "seconds": steps[unit]} for unit in copy.units if unit.method != CONTROLS
@@ -486,11 +486,11 @@ def test_files_that_are_no_studies_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["laptop", "paper"])
-def test_in_the_studies_that_ship_imp_has_as_many_steps_as_the_published_procedure(name):
+def test_in_the_studies_that_ship_imp_has_the_steps_of_the_search(name):
     config = StudyConfig.load(name)
     for task in config.tasks:
         steps = {method: planned_steps(config.run_config(method, task, 0), 4000) for method in config.methods}
-        assert steps["imp"] == steps["published"] > steps["imp-short"] == steps["uniform"] == steps["one-candidate"]
+        assert steps["imp"] == steps["search"] > steps["imp-short"] == steps["uniform"] == steps["one-mask"]
         assert len(config.tasks) == 8 and len(config.seeds) >= 3 and {0.9375, 0.99} <= set(config.levels)
 
 
@@ -499,13 +499,13 @@ def test_where_a_gain_is_looked_for_steps_and_rates_are_as_in_laptop(looking):
     study, gain = StudyConfig.load("laptop"), StudyConfig.load(looking)
     changed = {"levels", "learning_rate", "layers"}
     assert all(study.settings[name] == value for name, value in gain.settings.items() if name not in changed)
-    pairs = {name: pair for name, pair in GAIN.items() if set(pair) <= set(gain.methods)}
+    pairs = {name: pair for name, pair in gain.contrasts.items() if set(pair) <= set(gain.methods)}
     assert pairs
     for task, (name, (method, other)) in product(gain.tasks, pairs.items()):
         ours, theirs = (planned_steps(gain.run_config(each, task, 0), 4000) for each in (method, other))
         assert ours / theirs == pytest.approx(3.2 if "3.2 times" in name else 1, abs=0.02)
         assert "imp" in (other, method) or gain.run_config(method, task, 0).learning_rate == 4e-3
-    for name in ("imp", "published"):
+    for name in ("imp", "search"):
         rates = {each.run_config(name, "qnli", 0).learning_rate for each in (study, gain)}
         assert len(rates) == 1
 
@@ -513,10 +513,9 @@ def test_where_a_gain_is_looked_for_steps_and_rates_are_as_in_laptop(looking):
 def test_rates_were_tuned_with_the_same_effort_and_a_seed_of_their_own():
     study, tuning = StudyConfig.load("laptop"), StudyConfig.load("laptop-tuning")
     rates = {
-        each: [m.removeprefix(f"{each}-") for m in tuning.methods if m.startswith(each)]
-        for each in ("imp", "published")
+        each: [m.removeprefix(f"{each}-") for m in tuning.methods if m.startswith(each)] for each in ("imp", "search")
     }
-    assert rates["imp"] == rates["published"] and not set(study.seeds) & set(tuning.seeds)
+    assert rates["imp"] == rates["search"] and not set(study.seeds) & set(tuning.seeds)
     changed = {"levels", "task_settings", "learning_rate"}
     assert all(study.settings[name] == value for name, value in tuning.settings.items() if name not in changed)
     for task in tuning.tasks:
@@ -533,9 +532,9 @@ def test_the_dense_model_of_another_run_must_be_the_same(grid, tmp_path):
     source = grid.folder(Unit(CONTROLS, "mini-sst2", 0))
     config = grid.run_config(Unit("imp", "mini-sst2", 0))
     with pytest.raises(RunError, match=r"its dense_learning_rate is 0\.001, here it is 0\.01"):
-        rl.run(dataclasses.replace(config, dense_learning_rate=1e-2), tmp_path / "a", progress=False, dense_of=source)
+        rp.run(dataclasses.replace(config, dense_learning_rate=1e-2), tmp_path / "a", progress=False, dense_of=source)
     journal = source / "journal.jsonl"
     copy = shutil.copytree(source, tmp_path / "copy")
     (copy / "journal.jsonl").write_text(journal.read_text().splitlines(keepends=True)[0])
     with pytest.raises(RunError, match="has no dense model yet"):
-        rl.run(config, tmp_path / "b", progress=False, dense_of=copy)
+        rp.run(config, tmp_path / "b", progress=False, dense_of=copy)

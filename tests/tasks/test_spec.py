@@ -27,7 +27,7 @@ def test_the_columns_of_a_row_fit_its_fields(task: Task) -> None:
     assert (task.glue is None) == (task.name in OFFLINE)
     if task.glue is not None:
         assert len(task.glue.columns) == len(task.text_fields) + 1
-        assert len(task.glue.further_reports) == len(task.further_reports)
+        assert len(task.glue.further_tests) == len(task.further_tests)
 
 
 def test_the_eight_tasks_of_glue_have_their_official_metrics_and_the_published_lengths() -> None:
@@ -43,12 +43,12 @@ def test_the_eight_tasks_of_glue_have_their_official_metrics_and_the_published_l
         "qnli": (("accuracy",), 128),
         "rte": (("accuracy",), 128),
     }
-    assert TASKS["mnli"].report_sets == ("", "mismatched")
+    assert TASKS["mnli"].test_sets == ("", "mismatched")
     assert TASKS["mnli"].labels == ("entailment", "neutral", "contradiction")
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
-def test_a_task_survives_its_record(task: Task) -> None:
+def test_a_recorded_task_is_read_back_unchanged(task: Task) -> None:
     recorded = json.loads(json.dumps(task.to_dict()))
     assert Task.from_dict(recorded) == dataclasses.replace(task, glue=None)
 
@@ -71,9 +71,9 @@ def test_an_unknown_task_is_named_with_the_nearest_ones() -> None:
         get_task("sst-2")
 
 
-def test_importing_tasks_and_models_leaves_the_heavy_libraries_alone() -> None:
+def test_importing_tasks_and_models_does_not_import_heavy_libraries() -> None:
     code = (
-        "import sys, randprune_lab.tasks, randprune_lab.models;"
+        "import sys, randprune_lab.tasks, randprune_lab.models.load;"
         "print([m for m in ('transformers', 'datasets', 'evaluate', 'sklearn') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""The listing tells the size of what is there, and why the rest is not."""
+"""The listing has the sizes of available tasks, and the reason for each unavailable one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from randprune_lab.tasks import TASKS, OwnData, task_rows
+from randprune_lab.tasks import TASKS, CustomData, task_rows
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
@@ -19,7 +19,7 @@ def by_name(rows: list[dict]) -> dict[str, dict]:
 def test_without_a_folder_only_the_offline_task_has_counts() -> None:
     rows = by_name(task_rows())
     assert list(rows) == list(TASKS)
-    assert rows["rotten_tomatoes"]["rows"] == {"train": 6000, "selection": 1000, "report": 1530}
+    assert rows["rotten_tomatoes"]["rows"] == {"train": 6000, "validation": 1000, "test": 1530}
     assert rows["rotten_tomatoes"]["unavailable"] is None
     assert rows["sst2"]["rows"] is None
     assert "--glue-dir" in rows["sst2"]["unavailable"]
@@ -27,13 +27,13 @@ def test_without_a_folder_only_the_offline_task_has_counts() -> None:
     json.dumps(list(rows.values()))
 
 
-def test_with_a_folder_its_tasks_have_counts_and_others_say_what_is_missing(tmp_path: Path) -> None:
+def test_with_a_folder_its_tasks_have_counts_and_others_name_the_missing_file(tmp_path: Path) -> None:
     (tmp_path / "SST-2").mkdir()
     for split, size in (("train", 100), ("dev", 7)):
         lines = ["sentence\tlabel", *(f"{split} {i}\t{i % 2}" for i in range(size))]
         (tmp_path / "SST-2" / f"{split}.tsv").write_text("\n".join(lines))
     rows = by_name(task_rows(tmp_path))
-    assert rows["sst2"]["rows"] == {"train": 90, "selection": 10, "report": 7}
+    assert rows["sst2"]["rows"] == {"train": 90, "validation": 10, "test": 7}
     assert rows["sst2"]["source"] == f"GLUE folder {tmp_path / 'SST-2'}"
     assert rows["mrpc"]["rows"] is None
     assert str(tmp_path / "MRPC" / "train.tsv") in rows["mrpc"]["unavailable"]
@@ -43,11 +43,11 @@ def test_with_a_folder_its_tasks_have_counts_and_others_say_what_is_missing(tmp_
     assert rows["sst2"]["leaks"] == {"left out": 0, "identical": 0}
 
 
-def test_data_of_ones_own_are_described_alone(tmp_path: Path) -> None:
+def test_custom_data_are_described_alone(tmp_path: Path) -> None:
     lines = [json.dumps({"a": f"text {i}", "b": "same", "y": i / 4}) for i in range(21)]
     (tmp_path / "mine.jsonl").write_text("\n".join(lines))
-    (row,) = task_rows(own=OwnData(str(tmp_path / "mine.jsonl"), ("a", "b"), "y", "score"))
+    (row,) = task_rows(custom=CustomData(str(tmp_path / "mine.jsonl"), ("a", "b"), "y", "score"))
     assert row["name"] == "mine" and row["scores"] == (0.0, 5.0) and row["labels"] is None
-    assert row["found"] == {"all": 21} and row["rows"] == {"train": 13, "selection": 4, "report": 4}
+    assert row["found"] == {"all": 21} and row["rows"] == {"train": 13, "validation": 4, "test": 4}
     assert row.keys() == task_rows()[0].keys()
     json.dumps(row)

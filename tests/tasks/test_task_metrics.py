@@ -43,7 +43,7 @@ def test_figures_equal_those_of_scikit_learn_and_scipy(task: Task, seed: int) ->
     assert compute_metrics(task, predictions, references) == expected
 
 
-def test_scores_are_neither_cut_off_nor_rounded() -> None:
+def test_scores_are_neither_truncated_nor_rounded() -> None:
     predictions, references = [0.1, 0.2, 0.4 + 1e-9], [0.1, 0.2, 0.4]
     figures = compute_metrics(STSB, predictions, references)
     assert figures["pearson"] == pytest.approx(pearsonr(predictions, references).statistic, rel=1e-15)
@@ -55,10 +55,10 @@ CONSTANT = ([0.5] * 4, [0.1, 2.0, 3.0, 5.0], [1e-200, 0.0, 0.0, 1e-200], [1.0, 1
 
 @pytest.mark.parametrize("predictions", CONSTANT)
 @pytest.mark.parametrize("references", CONSTANT)
-def test_a_correlation_is_a_number_even_where_scores_do_not_differ(
+def test_a_correlation_is_a_number_even_if_scores_do_not_differ(
     predictions: list[float], references: list[float]
 ) -> None:
-    """0 where either side is constant; nothing is warned of."""
+    """It is 0 if either side is constant, and there is no warning."""
     size = min(len(predictions), len(references))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -79,19 +79,19 @@ def test_one_class_predicted_is_a_number_without_a_warning(task: Task, predictio
     assert figures.get("matthews", 0.0) == 0.0
 
 
-def test_a_constant_answer_ranks_below_one_that_knows_something() -> None:
+def test_a_constant_prediction_ranks_below_a_weakly_correlated_one() -> None:
     references = [0.0, 1.0, 2.0, 3.0]
     constant, weak = (compute_metrics(STSB, scores, references)["pearson"] for scores in ([1.5] * 4, [1, 0, 2, 1]))
     assert constant == 0.0 < weak
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
-def test_a_task_gets_its_own_metrics_in_its_order(task) -> None:
+def test_a_task_has_its_metrics_in_order(task) -> None:
     assert list(compute_metrics(task, [0, 1], [0, 1])) == list(task.metrics)
 
 
 @pytest.mark.parametrize("kind", [list, np.array, torch.tensor, lambda ids: np.array(ids, dtype=np.int8)])
-def test_ids_come_as_lists_arrays_or_tensors(kind) -> None:
+def test_ids_may_be_lists_arrays_or_tensors(kind) -> None:
     # 2 of 4 right; 1 true positive, 1 false positive, 1 false negative
     assert compute_metrics(MRPC, kind([0, 1, 1, 0]), kind([0, 1, 0, 1])) == {"accuracy": 0.5, "f1": 0.5}
 
@@ -108,7 +108,7 @@ def test_batches_add_up_and_leave_no_files(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_global_random_state_is_left_alone() -> None:
+def test_the_global_random_state_is_not_changed() -> None:
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     compute_metrics(MRPC, [0, 1], [0, 1])
     assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
@@ -119,12 +119,12 @@ def test_the_global_random_state_is_left_alone() -> None:
     [
         ([0, 1], [0], "task 'mrpc': 2 predictions for 1 references"),
         ([], [], "task 'mrpc': 0 predictions for 0 references"),
-        ([0.2, 0.8], [0, 1], "predictions must be label ids, one integer a row, got float64"),
-        ([[0.2, 0.8]], [0], r"predictions must be label ids.*shape \(1, 2\); of logits take argmax"),
+        ([0.2, 0.8], [0, 1], "predictions must be label ids, one integer per row, got float64"),
+        ([[0.2, 0.8]], [0], r"predictions must be label ids.*shape \(1, 2\); for logits, give argmax"),
         ([0, 1], [0.0, 1.0], "references must be label ids"),
     ],
 )
-def test_what_are_not_matching_ids_is_an_error(predictions: list, references: list, message: str) -> None:
+def test_ids_that_do_not_match_are_an_error(predictions: list, references: list, message: str) -> None:
     with pytest.raises(DataError, match=message):
         compute_metrics(MRPC, predictions, references)
 
@@ -134,11 +134,11 @@ def test_what_are_not_matching_ids_is_an_error(predictions: list, references: li
     [
         ([0.2, float("nan"), 1.0], [0, 1, 2], "predictions must be finite, but 1 of 3 are not; .*training diverged"),
         ([0.2, 0.3], [0.1, float("inf")], "references must be finite"),
-        ([[0.2], [0.8]], [0, 1], r"predictions must be scores, one number a row.*shape \(2, 1\); of logits take"),
+        ([[0.2], [0.8]], [0, 1], r"predictions must be scores, one number per row.*shape \(2, 1\); for logits, give"),
         (["a"], [1.0], "predictions must be scores"),
         ([0.1], [1.0, 2.0], "task 'stsb': 1 predictions for 2 references"),
     ],
 )
-def test_what_are_not_matching_scores_is_an_error(predictions: list, references: list, message: str) -> None:
+def test_scores_that_do_not_match_are_an_error(predictions: list, references: list, message: str) -> None:
     with pytest.raises(DataError, match=message):
         compute_metrics(STSB, predictions, references)

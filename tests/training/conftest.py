@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from randprune_lab.models import load_model
+from randprune_lab.models.load import load_model
 from randprune_lab.tasks import Task, load_splits
 from randprune_lab.training.data import Encoded, encode
 
@@ -15,7 +15,7 @@ class Lab:
 
     task: Task
     train: Encoded
-    selection: Encoded
+    validation: Encoded
     model_path: str
 
     def model(self, seed: int = 0):
@@ -26,5 +26,5 @@ class Lab:
 def lab(glue_dir, tiny_model) -> Lab:
     splits = load_splits("sst2", glue_dir=glue_dir)
     _, tokenizer = load_model(tiny_model, task=splits.task)
-    encoded = (encode(rows, splits.task.text_fields, tokenizer, 32) for rows in (splits.train, splits.selection))
+    encoded = (encode(rows, splits.task.text_fields, tokenizer, 32) for rows in (splits.train, splits.validation))
     return Lab(splits.task, *encoded, tiny_model)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from randprune_lab.models import load_model
+from randprune_lab.models.load import load_model
 from randprune_lab.training.data import MEGABATCH, encode, scoring_batches, training_batches
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1001)
@@ -39,7 +39,7 @@ def test_batches_come_in_no_order_of_length():
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_batch_is_what_the_tokenizer_itself_would_make_of_its_rows(tiny_model, side):
-    _, tokenizer = load_model(tiny_model, task=2)
+    _, tokenizer = load_model(tiny_model, num_labels=2)
     tokenizer.padding_side = side
     rows = {"one": ["the film", "a good story", "bad"], "two": ["is", "very dull", "the cast"], "label": [0, 1, 0]}
     encoded = encode(Rows(rows), ("one", "two"), tokenizer, 8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from randprune_lab.models import load_model
+from randprune_lab.models.load import load_model
 from randprune_lab.tasks import get_task, load_splits
 from randprune_lab.training.config import Distillation, TrainingConfig
 from randprune_lab.training.data import encode
@@ -21,7 +21,7 @@ STSB = get_task("stsb")
 def pairs(pairs_dir, tiny_model):
     splits = load_splits("stsb", glue_dir=pairs_dir)
     _, tokenizer = load_model(tiny_model, task=STSB)
-    return [encode(rows, STSB.text_fields, tokenizer, 32) for rows in (splits.train, splits.selection)]
+    return [encode(rows, STSB.text_fields, tokenizer, 32) for rows in (splits.train, splits.validation)]
 
 
 @pytest.fixture

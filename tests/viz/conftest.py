@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-import randprune_lab as rl
+import randprune_lab as rp
 
 
 @pytest.fixture(scope="session")
-def record(finished) -> rl.RunRecord:
-    return rl.RunRecord.load(finished)
+def record(finished) -> rp.RunRecord:
+    return rp.RunRecord.load(finished)

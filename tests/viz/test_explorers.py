@@ -7,7 +7,7 @@ import shutil
 import ipywidgets
 import pytest
 
-from randprune_lab.analysis.shipped import recorded_results, trained_pools
+from randprune_lab.analysis.shipped import pool_records, recorded_results
 from randprune_lab.viz.mask_explorer import mask_explorer
 from randprune_lab.viz.panel import table
 from randprune_lab.viz.run_explorer import PoolSource, ResultsSource, RunSource, Sources, run_explorer
@@ -73,14 +73,14 @@ def test_every_position_of_a_run_can_be_looked_at(finished, record, config):
     assert [label for label, _ in level.options] == ["50 %", "90 %"]
     for number, (_, value) in enumerate(level.options, start=1):
         level.value = value
-        score = record.score(f"randomized-level-{number}")
+        score = record.score(f"search-level-{number}")
         assert f"{score.estimate:.3f} [{score.low:.3f}, {score.high:.3f}]" in numbers(explorer)
         assert len(pictures(explorer)) == 3
 
 
 def test_what_is_recorded_can_be_looked_at_first_and_last():
     results = recorded_results()
-    for source in [*map(PoolSource, trained_pools()[:2]), ResultsSource(results, "stsb")]:
+    for source in [*map(PoolSource, pool_records()[:2]), ResultsSource(results, "stsb")]:
         positions = list(source.positions.values())
         for position in (positions[0], positions[-1]):
             shown = source.show(position)

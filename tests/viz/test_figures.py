@@ -13,38 +13,39 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_up import pool
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from support.made_up import pool
 from torch import nn
 
-import randprune_lab as rl
-from randprune_lab.analysis.confidence import confidence
-from randprune_lab.analysis.intervals import Interval
+import randprune_lab as rp
+from randprune_lab.analysis.judging import judge
 from randprune_lab.analysis.levels import level_masks
-from randprune_lab.analysis.recorded_runs import RecordedRuns, early_evaluations
-from randprune_lab.analysis.results import PARTS, gains, results_table
+from randprune_lab.analysis.results import differences, results_table
 from randprune_lab.analysis.shipped import reference_results
-from randprune_lab.bench.early import judge
-from randprune_lab.errors import FileError, RunError
+from randprune_lab.analysis.task_record import TaskRecord, early_evaluations
+from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
 from randprune_lab.masks.rules import RULES
-from randprune_lab.search.strategies import Published
+from randprune_lab.registry import is_builtin
+from randprune_lab.search.strategies import TrainAll
+from randprune_lab.stats.confidence import assess_choice
+from randprune_lab.stats.intervals import Interval
 from randprune_lab.study import StudyConfig
 from randprune_lab.viz import figures
 from randprune_lab.viz.figures.sampling import METHODS, _chance_at
 from randprune_lab.viz.style import COLOURS, LABELS, QUIET, RAMP, png
 
 WEIGHTS = torch.randn(80, 64, generator=torch.Generator().manual_seed(0))
-RULE_OF_EACH_KIND = (rl.Voting(sampling_ratio=0.01), rl.GumbelTopK(), rl.Uniform(), rl.Magnitude())
+RULE_OF_EACH_KIND = (rp.Voting(sampling_ratio=0.01), rp.GumbelTopK(), rp.Uniform(), rp.Magnitude())
 
 
-def curve(rule: rl.Rule, sparsity: float = 0.75):
-    return rl.MaskSampler({"w": WEIGHTS}, rule, sparsity).curves["w"]
+def curve(rule: rp.Rule, sparsity: float = 0.75):
+    return rp.MaskSampler({"w": WEIGHTS}, rule, sparsity).curves["w"]
 
 
-def two_tensors() -> rl.MaskSet:
-    return rl.MaskSet({"layer.0.query.weight": WEIGHTS > 0, "layer.0.key.weight": WEIGHTS > 1})
+def two_tensors() -> rp.MaskSet:
+    return rp.MaskSet({"layer.0.query.weight": WEIGHTS > 0, "layer.0.key.weight": WEIGHTS > 1})
 
 
 TIMES = [
@@ -54,20 +55,21 @@ TIMES = [
 ]
 
 
-SPLIT = {part: Interval(0.01 * place, 0.01 * place - 0.005, 0.1) for place, part in enumerate(PARTS)}
+CONTRASTS = StudyConfig.load("laptop").contrasts
+MEANS = {name: Interval(0.01 * place, 0.01 * place - 0.005, 0.1) for place, name in enumerate(CONTRASTS)}
 
 
-def query(record: rl.RunRecord) -> str:
+def query(record: rp.RunRecord) -> str:
     return next(name for name in level_masks(record)["imp"][0] if "query" in name)
 
 
-def last_masks(record: rl.RunRecord) -> list[rl.MaskSet]:
+def last_masks(record: rp.RunRecord) -> list[rp.MaskSet]:
     masks = level_masks(record)
-    return [masks[method][-1] for method in ("randomized", "imp")]
+    return [masks[method][-1] for method in ("search", "imp")]
 
 
-def runs(record: rl.RunRecord) -> RecordedRuns:
-    return RecordedRuns.of({"published": record})
+def runs(record: rp.RunRecord) -> TaskRecord:
+    return TaskRecord.of({"search": record})
 
 
 CONTROLS = pd.DataFrame(
@@ -76,7 +78,7 @@ CONTROLS = pd.DataFrame(
         "metric": "accuracy",
         **dict.fromkeys(("majority", "words", "without-encoder", "magnitude"), 0.5),
         "dense": [0.8, 0.5],
-        "counts": [True, False],
+        "included": [True, False],
     }
 )
 DISTANCES = np.array([[0, 4, 6], [4, 0, 10], [6, 10, 0]])
@@ -96,22 +98,22 @@ FIGURES = {
     "candidate_map": lambda record: figures.candidate_map(DISTANCES, ["magnitude", "a", "a"]),
     "distance_by_tensor": lambda record: figures.distance_by_tensor({"w": 4.0}, {"w": np.array([3, 5])}, {"w": 10}),
     "distance_grid": lambda record: figures.distance_grid(GRID, ["v", "w"], 0.9, 0.2),
-    "tried_by_candidates": lambda record: figures.tried_by_candidates((2, 8), {"a": np.array([0.1, 0.2])}, {}),
-    "inclusion_curves": lambda record: figures.inclusion_curves({"voting": curve(rl.Voting())}, "One rule"),
-    "inclusion_check": lambda record: figures.inclusion_check(WEIGHTS, [WEIGHTS > 1], curve(rl.Voting())),
+    "coverage_by_candidates": lambda record: figures.coverage_by_candidates((2, 8), {"a": np.array([0.1, 0.2])}, {}),
+    "inclusion_curves": lambda record: figures.inclusion_curves({"voting": curve(rp.Voting())}, "One rule"),
+    "inclusion_check": lambda record: figures.inclusion_check(WEIGHTS, [WEIGHTS > 1], curve(rp.Voting())),
     "time_by_candidates": lambda record: figures.time_by_candidates(TIMES),
-    "sampling": lambda record: figures.sampling(WEIGHTS, rl.Voting(), 0.75),
-    "corners": lambda record: figures.corners(WEIGHTS, rl.Voting(), 0.75),
+    "sampling": lambda record: figures.sampling(WEIGHTS, rp.Voting(), 0.75),
+    "corners": lambda record: figures.corners(WEIGHTS, rp.Voting(), 0.75),
     "scores_by_level": lambda record: figures.scores_by_level(results_table([record]), "sst2"),
     "early_scores": lambda record: figures.early_scores(record, 2),
-    "recorded_early_scores": lambda record: figures.recorded_early_scores(runs(record), "published", 0.9),
+    "recorded_early_scores": lambda record: figures.recorded_early_scores(runs(record), "search", 0.9),
     "controls": lambda record: figures.controls(CONTROLS),
-    "early_by_ratio": lambda record: figures.early_by_ratio(early_evaluations([runs(record)], "published")),
-    "spread_by_level": lambda record: figures.spread_by_level(early_evaluations([runs(record)], "published")),
+    "early_by_ratio": lambda record: figures.early_by_ratio(early_evaluations([runs(record)], "search")),
+    "spread_by_level": lambda record: figures.spread_by_level(early_evaluations([runs(record)], "search")),
     "accuracy_by_sparsity": lambda record: figures.accuracy_by_sparsity(record),
     "schedule": lambda record: figures.schedule(record),
     "levels_against_one_shot": lambda record: figures.levels_against_one_shot(record, record),
-    "surviving": lambda record: figures.surviving(level_masks(record)["randomized"], query(record)),
+    "surviving": lambda record: figures.surviving(level_masks(record)["search"], query(record)),
     "masks_compared": lambda record: figures.masks_compared(*last_masks(record), query(record)),
     "scope": lambda record: figures.scope(nn.Sequential(nn.Linear(3, 4)), include=["*.weight"]),
     "storage": lambda record: figures.storage([{"form": "as saved", "bytes": 8}, {"form": "gzip", "bytes": 4}]),
@@ -120,13 +122,13 @@ FIGURES = {
     "noise_floor": lambda record: figures.noise_floor([pool(), pool(6)]),
     "correlation_by_steps": lambda record: figures.correlation_by_steps(pool(6)),
     "results_by_task": lambda record: figures.results_by_task(results_table([record])),
-    "split_of_gain": lambda record: figures.split_of_gain({0.9: SPLIT, 0.99: SPLIT}),
-    "gains_by_task": lambda record: figures.gains_by_task(gains(results_table([record]), 0.9), 0.9),
-    "gains_by_level": lambda record: figures.gains_by_level(results_table([record])),
+    "contrast_means": lambda record: figures.contrast_means({0.9: MEANS, 0.99: MEANS}),
+    "differences_by_task": lambda record: figures.differences_by_task(differences(results_table([record]), 0.9), 0.9),
+    "differences_by_level": lambda record: figures.differences_by_level(results_table([record])),
     "references": lambda record: figures.references(reference_results(), "mnli", "accuracy (matched)"),
     "winners_curse": lambda record: figures.winners_curse(8, 0.5, 1.0),
-    "chance_of_best": lambda record: figures.chance_of_best(confidence(pool().examples[:, -1]), list("abcd")),
-    "race": lambda record: figures.race(Published().select(range(4), 10, pool().replay, every=5), 10),
+    "chance_of_best": lambda record: figures.chance_of_best(assess_choice(pool().examples[:, -1]), list("abcd")),
+    "race": lambda record: figures.race(TrainAll().select(range(4), 10, pool().replay, every=5), 10),
     "gain_by_budget": lambda record: figures.gain_by_budget(judge([pool(9, looks=20)], repetitions=2)),
     "product_times": lambda record: figures.product_times(
         [{"sparsity": sparsity, "dense": 1.0, "csr": 2 - sparsity} for sparsity in (0.5, 0.9)]
@@ -173,7 +175,7 @@ def test_no_figure_is_left_open_and_the_global_style_is_left_alone(draw):
 
 def test_a_label_that_begins_with_a_rule_has_its_colour_and_others_take_the_ramp():
     labels = ["Voting, T = 40", "sampling ratio 1e-06", "magnitude", "sampling ratio 0.001", "uniform"]
-    figure = figures.inclusion_curves({label: curve(rl.Voting(sampling_ratio=0.01)) for label in labels}, "Rules")
+    figure = figures.inclusion_curves({label: curve(rp.Voting(sampling_ratio=0.01)) for label in labels}, "Rules")
     lines = {line.get_label(): line.get_color() for line in figure.axes[0].lines if line.get_label() in labels}
     expected = (COLOURS["voting"], RAMP[0], COLOURS["magnitude"], RAMP[1], COLOURS["uniform"])
     assert lines == dict(zip(labels, expected, strict=True))
@@ -196,7 +198,7 @@ def test_curves_rise_from_never_to_always_around_the_border():
 @pytest.mark.parametrize("rule", RULE_OF_EACH_KIND, ids=lambda rule: rule.name)
 def test_a_frame_in_the_rules_colour_stands_where_a_candidate_keeps_the_weight(rule):
     figure = figures.sampling(WEIGHTS, rule, 0.75, candidates=2, corner=10)
-    sampler = rl.MaskSampler({"weights": WEIGHTS}, rule, 0.75)
+    sampler = rp.MaskSampler({"weights": WEIGHTS}, rule, 0.75)
     for candidate, axis in enumerate(figure.axes[1:]):
         (frames,) = axis.lines
         framed = set(zip(map(int, frames.get_ydata()), map(int, frames.get_xdata()), strict=True))
@@ -208,19 +210,19 @@ def test_a_frame_in_the_rules_colour_stands_where_a_candidate_keeps_the_weight(r
 
 def test_a_parameter_of_a_model_will_do():
     before = nn.Parameter(WEIGHTS)
-    assert png(figures.sampling(before, rl.Voting(), 0.75)) == png(figures.sampling(WEIGHTS, rl.Voting(), 0.75))
+    assert png(figures.sampling(before, rp.Voting(), 0.75)) == png(figures.sampling(WEIGHTS, rp.Voting(), 0.75))
     assert before.grad is None
 
 
-def test_a_rule_of_ones_own_is_drawn_in_the_neutral_colour():
+def test_a_rule_of_your_own_is_drawn_in_the_neutral_colour():
     @dataclasses.dataclass(frozen=True)
-    class Half(rl.Uniform):
+    class Half(rp.Uniform):
         name = "half"
 
     assert figures.sampling(WEIGHTS, Half(), 0.5).axes[0].lines[0].get_color() == QUIET
 
 
-@pytest.mark.parametrize(("rule", "share"), [(rl.Magnitude(), "100%"), (rl.Uniform(), "25%")])
+@pytest.mark.parametrize(("rule", "share"), [(rp.Magnitude(), "100%"), (rp.Uniform(), "25%")])
 def test_the_title_says_how_much_two_candidates_share(rule, share):
     """Of two masks that keep a quarter at random, a quarter of what one keeps is kept by the other."""
     assert (
@@ -232,29 +234,29 @@ def test_the_title_says_how_much_two_candidates_share(rule, share):
 
 
 def test_early_scores_are_those_of_the_journal_and_the_winner_stands_out(record):
-    units, winner = record.candidates(2), record.units["randomized-level-2"]["winner"]
+    units, winner = record.level(2).candidates, record.units["search-level-2"]["winner"]
     axis, summary = figures.early_scores(record, 2).axes
     for number, (unit, line, point) in enumerate(zip(units, axis.lines, summary.lines, strict=True)):
         assert line.get_xdata().tolist() == unit["at"] and line.get_ydata().tolist() == unit["metric"]
         assert (point.get_xdata()[0], point.get_ydata()[0]) == (number, unit["score"])
-        colour = COLOURS["randomized"] if number == winner else QUIET
+        colour = COLOURS["search"] if number == winner else QUIET
         assert line.get_color() == point.get_color() == colour
     assert "3 masks at 90 %" in axis.get_title() and f"{winner} is kept" in summary.get_title()
 
 
 def test_early_scores_of_a_level_that_has_none_are_refused(record):
-    with pytest.raises(RunError, match="no early evaluations at level 3"):
+    with pytest.raises(ConfigError, match="level must be a whole number from 1 to 2, got 3"):
         figures.early_scores(record, 3)
 
 
 def test_recorded_early_scores_are_drawn_as_those_of_the_run(record):
-    assert png(figures.recorded_early_scores(runs(record), "published", 0.9)) == png(figures.early_scores(record, 2))
+    assert png(figures.recorded_early_scores(runs(record), "search", 0.9)) == png(figures.early_scores(record, 2))
 
 
 def test_the_spread_of_a_level_is_that_of_its_early_scores(record):
-    early = early_evaluations([runs(record)], "published")
+    early = early_evaluations([runs(record)], "search")
     line = figures.spread_by_level(early).axes[0].lines[-1]
-    each = [np.std([one["score"] for one in record.candidates(level)], ddof=1) for level in (1, 2)]
+    each = [np.std([one["score"] for one in record.level(level).candidates], ddof=1) for level in (1, 2)]
     assert line.get_ydata() == pytest.approx(100 * np.array(each))
 
 
@@ -277,23 +279,23 @@ def test_a_task_that_cannot_tell_masks_apart_is_grey():
 
 def test_methods_that_were_tried_on_other_tasks_share_a_figure():
     """As in a study that is not finished."""
-    found = {"published": {"a": NARROW, "all tasks": NARROW}, "allocation": {"b": NARROW, "all tasks": NARROW}}
-    axis = figures.gains_by_task(found, 0.9).axes[0]
+    found = {"search": {"a": NARROW, "all tasks": NARROW}, "allocation": {"b": NARROW, "all tasks": NARROW}}
+    axis = figures.differences_by_task(found, 0.9).axes[0]
     labels = [text.get_text() for text in axis.get_yticklabels()]
     drawn = {each.get_label(): [labels[round(y)] for y in each.lines[0].get_ydata()] for each in axis.containers}
-    assert drawn == {"published": ["a", "all tasks"], "allocation": ["b", "all tasks"]}
+    assert drawn == {"search": ["a", "all tasks"], "random allocations": ["b", "all tasks"]}
 
 
 def test_early_scores_are_not_drawn_before_there_is_a_winner(record, tmp_path):
     copy = shutil.copytree(record.path, tmp_path / "copy")
     journal = (copy / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
     names = [json.loads(line)["unit"] for line in journal]
-    (copy / "journal.jsonl").write_text("".join(journal[: names.index("randomized-level-1/selection")]), "utf-8")
+    (copy / "journal.jsonl").write_text("".join(journal[: names.index("search-level-1/selection")]), "utf-8")
     with pytest.raises(RunError, match="has not finished the early evaluations of level 1"):
-        figures.early_scores(rl.RunRecord.load(copy), 1)
-    with pytest.raises(FileError, match="report-dense"):
+        figures.early_scores(rp.RunRecord.load(copy), 1)
+    with pytest.raises(FileError, match="test-dense"):
         shutil.rmtree(copy / "predictions")
-        figures.accuracy_by_sparsity(rl.RunRecord.load(copy))
+        figures.accuracy_by_sparsity(rp.RunRecord.load(copy))
 
 
 def test_accuracies_are_drawn_with_their_intervals(record):
@@ -313,14 +315,14 @@ def test_accuracies_are_drawn_with_their_intervals(record):
 @pytest.mark.parametrize(
     ("gain", "verdict"),
     [
-        (Interval(0.03, -0.01, 0.07), "At 90.00%: no clear difference to IMP (+0.030)"),
-        (Interval(-0.03, -0.07, 0.0), "At 90.00%: no clear difference to IMP (-0.030)"),
-        (Interval(0.03, 0.01, 0.05), "At 90.00%: better than IMP by 0.030"),
-        (Interval(-0.03, -0.05, -0.01), "At 90.00%: worse than IMP by 0.030"),
+        (Interval(0.03, -0.01, 0.07), "At 90.00%: no clear difference from IMP (+3.0 points)"),
+        (Interval(-0.03, -0.07, 0.0), "At 90.00%: no clear difference from IMP (-3.0 points)"),
+        (Interval(0.03, 0.01, 0.05), "At 90.00%: better than IMP by 3.0 points"),
+        (Interval(-0.03, -0.05, -0.01), "At 90.00%: worse than IMP by 3.0 points"),
     ],
 )
 def test_the_title_claims_no_more_than_the_interval_allows(record, monkeypatch, gain, verdict):
-    monkeypatch.setattr(rl.RunRecord, "difference", lambda *_: gain)
+    monkeypatch.setattr(rp.RunRecord, "difference", lambda *_: gain)
     assert figures.accuracy_by_sparsity(record).axes[0].get_title() == verdict
 
 
@@ -421,17 +423,18 @@ def test_the_grid_says_where_it_stands():
 
 
 def test_every_rule_and_method_has_a_colour(record):
-    studied = {*StudyConfig.load("laptop").methods} - {"published"}  # which is the randomized search
-    assert {*RULES, *record.methods, *studied, "dense"} == set(COLOURS)
+    studied = {*StudyConfig.load("laptop").methods} - {"search"}  # which is the search
+    rules = {name for name, rule in RULES.items() if is_builtin(rule)}
+    assert {*rules, *record.methods, *studied, "dense"} == set(COLOURS)
 
 
 def test_the_same_rule_has_the_same_colour_by_either_name():
-    config = rl.RunConfig()
+    config = rp.RunConfig()
     for method in config.methods():
-        assert COLOURS[method.name] == COLOURS[method.rule(0).name]
+        assert COLOURS[method.name] == COLOURS[method.rules[0].name]
 
 
-def test_different_rules_can_be_told_apart_by_the_colour_blind():
+def test_colour_blind_readers_can_distinguish_different_rules():
     """Seen by eyes without red, green or blue cones (Machado et al. 2009, severity 1)."""
     without = {
         "red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
@@ -480,7 +483,7 @@ def test_a_curve_read_at_zero_is_zero_since_zero_weights_are_never_kept():
 
 
 def test_masks_of_the_curve_itself_are_off_by_little_and_others_by_much():
-    sampler = rl.MaskSampler({"w": WEIGHTS}, rl.GumbelTopK(), 0.75, literal_below=0)
+    sampler = rp.MaskSampler({"w": WEIGHTS}, rp.GumbelTopK(), 0.75, reference_below=0)
     own = figures.inclusion_check(WEIGHTS, [sampler.draw(c)["w"] for c in range(200)], sampler.curves["w"])
     other = figures.inclusion_check(WEIGHTS, [torch.zeros_like(WEIGHTS).bool()], sampler.curves["w"])
     off = [float(figure.axes[0].get_title().split()[-3]) for figure in (own, other)]

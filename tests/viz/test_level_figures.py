@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-import randprune_lab as rl
-from randprune_lab.analysis.intervals import Interval
-from randprune_lab.analysis.levels import level_masks, share_kept, training_steps
+import randprune_lab as rp
+from randprune_lab.analysis.levels import level_masks, overlap_fraction, training_steps
 from randprune_lab.errors import MaskError
+from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz import figures
 from randprune_lab.viz.figures import levels
-from randprune_lab.viz.figures.levels import _short
-from randprune_lab.viz.style import COLOURS, LABELS
+from randprune_lab.viz.style import COLOURS, LABELS, short_name
 from randprune_lab.viz.widgets import explore
 
 
-def mask(**tensors: list[list[int]]) -> rl.MaskSet:
-    return rl.MaskSet({name: torch.tensor(bits, dtype=torch.bool) for name, bits in tensors.items()})
+def mask(**tensors: list[list[int]]) -> rp.MaskSet:
+    return rp.MaskSet({name: torch.tensor(bits, dtype=torch.bool) for name, bits in tensors.items()})
 
 
 # --- the schedule ---
@@ -42,7 +41,7 @@ def test_bars_are_the_steps_of_each_level_one_after_the_other(record):
 
 def test_titles_say_how_much_smaller_and_how_much_dearer(record):
     kept, steps = figures.schedule(record).axes
-    rows = [row for row in training_steps(record) if row["method"] == "randomized"]
+    rows = [row for row in training_steps(record) if row["method"] == "search"]
     winner, candidates = (sum(row[part] for row in rows) for part in ("winner", "candidates"))
     assert kept.get_title() == "2 levels to a model of 10× fewer weights"
     assert steps.get_title() == f"The search takes {(winner + candidates) / winner:.3g}× the steps"
@@ -54,13 +53,13 @@ def test_titles_say_how_much_smaller_and_how_much_dearer(record):
 @pytest.mark.parametrize(
     ("gain", "verdict"),
     [
-        (Interval(0.03, -0.01, 0.07), "IMP: no clear difference between levels and one step (+0.030)"),
-        (Interval(0.03, 0.01, 0.05), "IMP: levels gain 0.030 against one step"),
-        (Interval(-0.03, -0.05, -0.01), "IMP: levels lose 0.030 against one step"),
+        (Interval(0.03, -0.01, 0.07), "IMP: no clear difference between levels and one step (+3.0 points)"),
+        (Interval(0.03, 0.01, 0.05), "IMP: levels are better than one step by 3.0 points"),
+        (Interval(-0.03, -0.05, -0.01), "IMP: levels are worse than one step by 3.0 points"),
     ],
 )
 def test_the_title_claims_no_more_than_the_interval_allows(record, monkeypatch, gain, verdict):
-    monkeypatch.setattr(levels, "gain_of_levels", lambda *_: gain)
+    monkeypatch.setattr(levels, "difference_of_levels", lambda *_: gain)
     one_step = dataclasses.replace(record, config=dataclasses.replace(record.config, baselines=("imp",)))
     assert figures.levels_against_one_shot(record, one_step).axes[0].get_title() == verdict
 
@@ -69,8 +68,8 @@ def test_only_methods_of_both_runs_are_compared_and_with_their_intervals(record)
     shorter = dataclasses.replace(record.config, levels=record.config.levels[:1], baselines=("imp",))
     axis = figures.levels_against_one_shot(record, dataclasses.replace(record, config=shorter)).axes[0]
     drawn = {container.get_label(): container for container in axis.containers}
-    assert set(drawn) == {LABELS["randomized"], LABELS["imp"]}
-    for method in ("randomized", "imp"):
+    assert set(drawn) == {LABELS["search"], LABELS["imp"]}
+    for method in ("search", "imp"):
         line, _, (bars,) = drawn[LABELS[method]]
         scores = [record.score(f"{method}-level-{level}") for level in (1, 2)]
         assert line.get_ydata().tolist() == [score.estimate for score in scores]
@@ -96,7 +95,7 @@ def test_the_message_is_about_the_masks_that_are_drawn():
     nested = [mask(w=[[1, 1, 1, 0]]), mask(w=[[1, 0, 0, 0]])]
     assert figures.surviving(nested, "w").get_suptitle() == "What is pruned stays pruned: w"
     grown = [mask(w=[[1, 1, 0, 0]]), mask(w=[[1, 0, 1, 0]])]
-    assert figures.surviving(grown, "w").get_suptitle() == "Up to 50.0% of a level had been pruned before: w"
+    assert figures.surviving(grown, "w").get_suptitle() == "Up to 50.0% of what a level keeps was removed before: w"
 
 
 def test_every_weight_is_shown_as_that_which_keeps_it():
@@ -106,7 +105,7 @@ def test_every_weight_is_shown_as_that_which_keeps_it():
     assert picture.get_title() == "w: 1 of 3 kept differ"
     assert [bar.get_width() for bar in shares.patches] == pytest.approx([2 / 3, 0])
     assert shares.lines[0].get_xdata()[0] == 4 / 8, "masks drawn without regard to the weights share their density"
-    assert shares.get_title() == "At 50.00% they share 50.0%"
+    assert shares.get_title() == "At 50.00% the overlap is 50.0%"
 
 
 def test_a_tensor_that_the_mask_has_not_is_refused():
@@ -114,7 +113,7 @@ def test_a_tensor_that_the_mask_has_not_is_refused():
         figures.masks_compared(mask(w=[[1]]), mask(w=[[1]]), "v")
 
 
-def test_names_of_many_matrices_are_left_out_but_for_the_chosen_one():
+def test_names_of_many_matrices_are_left_out_except_for_the_chosen_one():
     many = mask(**{f"w{number}": [[1, 0]] for number in range(30)})
     shares = figures.masks_compared(many, many, "w7").axes[1]
     assert [label.get_text() for label in shares.get_yticklabels()] == ["w7"] and len(shares.patches) == 30
@@ -123,14 +122,14 @@ def test_names_of_many_matrices_are_left_out_but_for_the_chosen_one():
 @pytest.mark.parametrize(
     ("name", "short"),
     [
-        ("bert.encoder.layer.0.attention.self.query.weight", "layer 0 attention query"),
-        ("bert.encoder.layer.11.output.dense.weight", "layer 11 output"),
-        ("transformer.h.3.mlp.c_fc.weight", "layer 3 mlp c_fc"),
-        ("w", "w"),
+        ("bert.encoder.layer.0.attention.self.query.weight", "0 attention query"),
+        ("bert.encoder.layer.11.output.dense.weight", "11 output"),
+        ("transformer.h.3.mlp.c_fc.weight", "3 mlp c_fc"),
+        ("encoder.w", "encoder w"),
     ],
 )
-def test_names_are_shortened_to_what_tells_them_apart(name, short):
-    assert _short(name) == short
+def test_names_are_shortened_to_what_distinguishes_them(name, short):
+    assert short_name(name) == short
 
 
 def test_the_explorer_draws_every_level_and_every_matrix(record):
@@ -139,7 +138,7 @@ def test_the_explorer_draws_every_level_and_every_matrix(record):
     matrix = ipywidgets.Dropdown(options=list(masks["imp"][0]))
 
     def picture(level, matrix):
-        return figures.masks_compared(masks["randomized"][level], masks["imp"][level], matrix)
+        return figures.masks_compared(masks["search"][level], masks["imp"][level], matrix)
 
     explorer = explore("Where do they part?", picture, level=level, matrix=matrix)
     images = set()
@@ -148,4 +147,4 @@ def test_the_explorer_draws_every_level_and_every_matrix(record):
             level.value, matrix.value = at, name
             images.add(bytes(explorer.children[-1].value))
     assert len(images) == len(level.options) * len(matrix.options)
-    assert all(0 <= share_kept(masks["randomized"][at], masks["imp"][at]) <= 1 for _, at in level.options)
+    assert all(0 <= overlap_fraction(masks["search"][at], masks["imp"][at]) <= 1 for _, at in level.options)

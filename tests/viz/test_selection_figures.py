@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_up import pool
 from matplotlib.colors import to_rgb
+from support.made_up import pool
 
-from randprune_lab.analysis.confidence import confidence
-from randprune_lab.analysis.intervals import Interval
-from randprune_lab.analysis.winners_curse import best_of
-from randprune_lab.bench.early import STRATEGIES, judge
-from randprune_lab.search.strategies import Published
+from randprune_lab.analysis.judging import COMPARED, judge
+from randprune_lab.search.strategies import TrainAll
+from randprune_lab.stats.confidence import assess_choice
+from randprune_lab.stats.intervals import Interval
+from randprune_lab.stats.winners_curse import best_of
 from randprune_lab.viz import figures, widgets
 from randprune_lab.viz.style import COLOURS
 
@@ -50,11 +50,11 @@ def test_the_curse_in_the_figure_is_the_one_computed():
 
 
 def test_bars_fall_and_add_up_and_the_chosen_one_stands_out():
-    found = confidence(pool(5).examples[:, -1])
+    found = assess_choice(pool(5).examples[:, -1])
     axis = figures.chance_of_best(found, list("abcde")).axes[0]
     heights = [bar.get_height() for bar in axis.patches]
     assert heights == sorted(heights, reverse=True) and sum(heights) == pytest.approx(100)
-    chosen = [bar for bar in axis.patches if to_rgb(bar.get_facecolor()) == to_rgb(COLOURS["randomized"])]
+    chosen = [bar for bar in axis.patches if to_rgb(bar.get_facecolor()) == to_rgb(COLOURS["search"])]
     labels = [label.get_text() for label in axis.get_xticklabels()]
     assert len(chosen) == 1 and labels[axis.patches.index(chosen[0])] == "abcde"[found.winner]
     said = f"{'abcde'[found.winner]}: {heights[0] / 100:.0%}"
@@ -63,14 +63,14 @@ def test_bars_fall_and_add_up_and_the_chosen_one_stands_out():
 
 def test_a_choice_by_another_score_does_not_hide_who_is_likeliest():
     examples = pool(5).examples[:, -1]
-    best = confidence(examples).winner
-    found = confidence(examples, winner=(best + 1) % 5)
+    best = assess_choice(examples).winner
+    found = assess_choice(examples, winner=(best + 1) % 5)
     title = figures.chance_of_best(found, list("abcde")).axes[0].get_title()
     assert f"chosen candidate {'abcde'[found.winner]}: " in title and f"likeliest candidate {'abcde'[best]}: " in title
 
 
 def test_the_race_shows_what_was_spent():
-    selection = Published().select(range(4), 10, pool().replay, every=5)
+    selection = TrainAll().select(range(4), 10, pool().replay, every=5)
     axis = figures.race(selection, 10).axes[0]
     assert sum(bar.get_width() for bar in axis.patches) == selection.steps == 40
     assert f"Candidate {selection.winner} wins, for 100% of the steps of all" == axis.get_title()
@@ -80,19 +80,19 @@ def test_every_strategy_has_a_marker_of_its_own_and_intervals_only_where_there_a
     alone, twice = (
         judge(pools, repetitions=3) for pools in ([pool(9, looks=20)], [pool(9, n, looks=20) for n in (13, 14)])
     )
-    for rows, intervals in ((alone, 0), (twice, len(STRATEGIES))):
+    for rows, intervals in ((alone, 0), (twice, len(COMPARED))):
         axis = figures.gain_by_budget(rows).axes[0]
         looks = [(line.get_marker(), line.get_color()) for line in axis.lines if line.get_marker() != "None"]
-        assert len(set(looks)) == len(STRATEGIES) and len(axis.collections) == intervals
+        assert len(set(looks)) == len(COMPARED) and len(axis.collections) == intervals
 
 
 @pytest.mark.parametrize(
     ("low", "verdict"),
-    [(0.01, "published surely ahead of IMP"), (-0.01, "no method surely ahead of IMP")],
+    [(0.01, "search significantly better than IMP"), (-0.01, "no method significantly better than IMP")],
 )
 def test_the_verdict_over_tasks_is_what_the_interval_says(low, verdict):
-    found = {"published": {"a": Interval(0.1, -0.2, 0.3), "all tasks": Interval(0.05, low, 0.09)}}
-    axis = figures.gains_by_task(found, 0.97).axes[0]
+    found = {"search": {"a": Interval(0.1, -0.2, 0.3), "all tasks": Interval(0.05, low, 0.09)}}
+    axis = figures.differences_by_task(found, 0.97).axes[0]
     assert axis.get_title() == f"At 97.00%, over all tasks: {verdict}"
 
 

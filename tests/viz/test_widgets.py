@@ -12,7 +12,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-import randprune_lab as rl
+import randprune_lab as rp
 from randprune_lab.masks.curve import Histogram
 from randprune_lab.viz import figures
 from randprune_lab.viz.widgets import choice, explore, sampling_ratio_slider, sparsity_slider
@@ -24,7 +24,7 @@ HISTOGRAM = Histogram(np.arange(BUCKETS), np.geomspace(0.01, 1, BUCKETS), np.ful
 
 def picture(sparsity: float, sampling_ratio: float) -> Figure:
     k = HISTOGRAM.size - round(sparsity * HISTOGRAM.size)
-    curve = rl.Voting(sampling_ratio).curve(HISTOGRAM, k)
+    curve = rp.Voting(sampling_ratio).curve(HISTOGRAM, k)
     return figures.inclusion_curves({"voting": curve}, "The title says nothing of the values")
 
 
@@ -81,7 +81,7 @@ def test_every_sparsity_of_the_slider_can_be_drawn_on_a_matrix():
     weights = torch.randn(70, 64, generator=torch.Generator().manual_seed(0))
     explorer = explore(
         "How much?",
-        lambda sparsity: figures.sampling(weights, rl.Voting(), sparsity, candidates=1),
+        lambda sparsity: figures.sampling(weights, rp.Voting(), sparsity, candidates=1),
         sparsity=sparsity_slider(),
     )
     images = set()

@@ -1,4 +1,4 @@
-"""Generated tasks in the likeness of GLUE's eight: a small language of our own, any number of rows, known answers."""
+"""Generated tasks modelled on GLUE's eight: a small artificial language, rows on demand, labels known to be right."""
 
 from randprune_lab.tasks.mini_glue.corpus import GENERATORS, MiniGlue, generate
 

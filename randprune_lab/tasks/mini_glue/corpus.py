@@ -1,4 +1,4 @@
-"""Generated corpora: so many rows of a task, balanced, each text once and always in the same role."""
+"""Generated corpora: rows of a task with balanced labels; each text occurs once, and always in the same role."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from randprune_lab.tasks.mini_glue.phrases import Texts
 from randprune_lab.tasks.spec import Task, get_task
 
 Generator = Callable[[Random, int, int], Texts]  # random numbers, label, difficulty -> a text for each field
-Role = Literal["train", "selection", "report"]
+Role = Literal["train", "validation", "test"]
+SEED_WORDS: dict[Role, str] = {"train": "train", "validation": "selection", "test": "report"}
+"""Words in the random seed of each role: other words would generate other rows."""
 
 GENERATORS: dict[str, Generator] = {
     "mini-cola": single.cola,
@@ -33,16 +35,24 @@ FURTHER: dict[str, dict[str, Generator]] = {
     "mini-mnli": {"mismatched": partial(inference.mnli, mismatched=True)},
 }
 DIFFICULTIES = (0, 1, 2)
-PATIENCE = 20_000  # draws without a new text, after which the language counts as exhausted
+PATIENCE = 20_000  # number of draws without a new text after which the language counts as exhausted
 
 
 @dataclass(frozen=True)
 class MiniGlue:
-    """Which generated rows: a pure function of these fields gives them.
+    """Settings of a generated task; its rows are a pure function of them.
 
-    Rows of a smaller role are the first ones of a larger. What `difficulty`, 0 to 2, means in a task, its generator
-    says. A share `label_noise` of the *train* labels is wrong, each another one drawn at random; selection and report
-    are never wrong.
+    Args:
+        task: its name, one of `GENERATORS`.
+        difficulty: 0, 1 or 2; each generator documents its meaning.
+        label_noise: probability that a train label is replaced by a random wrong one; validation and test labels are
+            always right.
+        seed: random seed of the rows.
+        train, validation, test: number of rows; fewer rows are the first ones of more.
+
+    Raises:
+        UnknownNameError: if there is no such generated task.
+        ConfigError: if another setting is out of range.
     """
 
     task: str
@@ -50,8 +60,8 @@ class MiniGlue:
     label_noise: float = 0.0
     seed: int = 0
     train: int = 8000
-    selection: int = 500
-    report: int = 1000
+    validation: int = 500
+    test: int = 1000
 
     def __post_init__(self) -> None:
         if self.task not in GENERATORS:
@@ -60,60 +70,66 @@ class MiniGlue:
             raise ConfigError(f"difficulty must be 0, 1 or 2, got {self.difficulty!r}")
         check_range("label_noise", self.label_noise, low=0, high=1)
         check_count("data_seed", self.seed, low=0)
-        for role in ("train", "selection", "report"):
+        for role in ("train", "validation", "test"):
             check_count(f"{role} size", getattr(self, role), low=labels(get_task(self.task)))
 
 
-def generate(wanted: MiniGlue) -> Corpus:
-    """The rows, in three roles. Raises `ConfigError` if the task's language has not so many different texts."""
-    task, generator = get_task(wanted.task), GENERATORS[wanted.task]
-    noise = Random(f"{wanted.seed}/{wanted.task}/noise")
+def generate(settings: MiniGlue) -> Corpus:
+    """The rows of a generated task, in three roles.
+
+    Raises:
+        ConfigError: if the task's language has too few different texts.
+    """
+    task, generator = get_task(settings.task), GENERATORS[settings.task]
+    noise = Random(f"{settings.seed}/{settings.task}/noise")
     train = [
-        _wrong(noise, row, task) if noise.random() < wanted.label_noise else row
-        for row in _rows(wanted, task, generator, "train", wanted.train)
+        _wrong(noise, row, task) if noise.random() < settings.label_noise else row
+        for row in _rows(settings, task, generator, "train", settings.train)
     ]
     further = {
-        name: _rows(wanted, task, further, "report", wanted.report)
-        for name, further in FURTHER.get(wanted.task, {}).items()
+        name: _rows(settings, task, further, "test", settings.test)
+        for name, further in FURTHER.get(settings.task, {}).items()
     }
     return Corpus(
-        source=f"generated, difficulty {wanted.difficulty}, seed {wanted.seed}, label noise {wanted.label_noise:g}",
+        source=(
+            f"generated, difficulty {settings.difficulty}, seed {settings.seed}, label noise {settings.label_noise:g}"
+        ),
         train=train,
-        selection=_rows(wanted, task, generator, "selection", wanted.selection),
-        report=_rows(wanted, task, generator, "report", wanted.report),
-        further_reports=further,
+        validation=_rows(settings, task, generator, "validation", settings.validation),
+        test=_rows(settings, task, generator, "test", settings.test),
+        further_tests=further,
     )
 
 
 def labels(task: Task) -> int:
-    """Labels that a generator knows; the scores of a regression are its whole numbers."""
+    """The number of labels of a task; in regression they are the whole numbers among the scores."""
     return len(task.labels) if task.score_range is None else int(task.score_range[1]) + 1
 
 
 def role_of(texts: Texts) -> Role:
-    """The role of a text: it hangs on the text alone, so that no seed and no size moves it to another."""
+    """The role of a text. It depends on the text alone, so that it is the same for every seed and size."""
     place = hashlib.blake2b(" | ".join(sorted(texts)).encode(), digest_size=8).digest()[0] / 256
-    return "train" if place < 0.6 else "selection" if place < 0.75 else "report"
+    return "train" if place < 0.6 else "validation" if place < 0.75 else "test"
 
 
-def _rows(wanted: MiniGlue, task: Task, generator: Generator, role: Role, size: int) -> list[Row]:
-    found = list(islice(_stream(wanted, task, generator, role), size))
-    if len(found) < size:
+def _rows(settings: MiniGlue, task: Task, generator: Generator, role: Role, size: int) -> list[Row]:
+    rows = list(islice(_stream(settings, task, generator, role), size))
+    if len(rows) < size:
         raise ConfigError(
-            f"task {task.name!r} at difficulty {wanted.difficulty} has hardly more than {len(found)} different texts "
-            f"for the role {role}, got {size}; ask for fewer, or raise the difficulty"
+            f"task {task.name!r} at difficulty {settings.difficulty} has about {len(rows)} different texts "
+            f"for {role}, got a size of {size}; ask for fewer rows, or raise the difficulty"
         )
-    return found
+    return rows
 
 
-def _stream(wanted: MiniGlue, task: Task, generator: Generator, role: Role) -> Iterator[Row]:
-    """New rows of a role, with the labels in turn, until no new text is found."""
-    random = Random(f"{wanted.seed}/{wanted.task}/{wanted.difficulty}/{role}")
+def _stream(settings: MiniGlue, task: Task, generator: Generator, role: Role) -> Iterator[Row]:
+    """New rows of a role, with the labels cyclically, until no new text is found."""
+    random = Random(f"{settings.seed}/{settings.task}/{settings.difficulty}/{SEED_WORDS[role]}")
     number = float if task.regression else int
     seen: set[tuple[str, ...]] = set()
     for label in cycle(range(labels(task))):
         for _ in range(PATIENCE):
-            texts = generator(random, label, wanted.difficulty)
+            texts = generator(random, label, settings.difficulty)
             key = tuple(sorted(texts))
             if key not in seen and len(set(texts)) == len(texts) and role_of(texts) == role:
                 break

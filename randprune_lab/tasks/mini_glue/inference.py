@@ -1,4 +1,4 @@
-"""Tasks of what follows from a text: mini-mnli, mini-qnli and mini-rte."""
+"""Inference tasks: mini-mnli, mini-qnli and mini-rte."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from randprune_lab.tasks.mini_glue.words import (
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said of how many of which: `not all small dogs sleep in the garden`. None is what is left out."""
+    """A sentence with a quantifier: `not all small dogs sleep in the garden`. Parts that are None are left out."""
 
     quantifier: Quantifier
     kind: str
-    noun: str | None  # None: all of the kind
+    noun: str | None  # None: everything of the kind
     adjective: str | None
     verb: str
     place: str | None
@@ -48,12 +48,11 @@ class Claim:
 
 
 def mnli(random: Random, label: int, difficulty: int, *, mismatched: bool = False) -> Texts:
-    """Does the hypothesis follow, contradict the premise, or neither? All, some, no, not all.
+    """Does the hypothesis follow from the premise, contradict it, or neither? Both begin with a quantifier.
 
-    Matched: animals do what animals do, and people what people do. Mismatched: the other way round, so that every
-    word is known and no sentence is.
-
-    Difficulty: at most so many parts of the hypothesis are changed, besides its quantifier.
+    Args:
+        difficulty: maximum number of parts of the hypothesis that are changed, besides its quantifier.
+        mismatched: animals do what people do and the other way round, so that every word is known but no sentence.
     """
     while True:
         premise = _claim(random, mismatched)
@@ -77,7 +76,7 @@ def _claim(random: Random, mismatched: bool) -> Claim:
 
 
 def _vary(random: Random, claim: Claim, part: str) -> Claim:
-    """Say it of more or fewer, or say more or less of them."""
+    """Make the claim about more or fewer things, or say more or less about them."""
     if part == "noun":
         nouns = [noun.many for noun in (ANIMALS if claim.kind == "animal" else PEOPLE)]
         return replace(claim, noun=None if claim.noun else random.choice(nouns))
@@ -87,13 +86,13 @@ def _vary(random: Random, claim: Claim, part: str) -> Claim:
 
 
 def _judge(premise: Claim, hypothesis: Claim) -> int:
-    of = _relation((premise.noun, hypothesis.noun), (premise.adjective, hypothesis.adjective))
-    what = _relation((premise.place, hypothesis.place), (premise.verb, hypothesis.verb))
-    return judge(premise.quantifier, hypothesis.quantifier, of, what)
+    subject = _relation((premise.noun, hypothesis.noun), (premise.adjective, hypothesis.adjective))
+    predicate = _relation((premise.place, hypothesis.place), (premise.verb, hypothesis.verb))
+    return judge(premise.quantifier, hypothesis.quantifier, subject, predicate)
 
 
 def _relation(*parts: tuple[str | None, str | None]) -> Relation:
-    """Of the hypothesis to the premise: each part that is there narrows what is meant."""
+    """The relation of a term of the hypothesis to the term of the premise: each part that is present narrows it."""
     steps = {_step(before, after) for before, after in parts} - {"same"}
     return steps.pop() if len(steps) == 1 else "other" if steps else "same"
 
@@ -104,14 +103,16 @@ def _step(before: str | None, after: str | None) -> Relation:
     return "wider" if after is None else "narrower" if before is None else "other"
 
 
-WHO = 0.15  # chance, for each step of difficulty, that a question is after who did it or to whom it was done
-FURTHER = 0.3  # likewise, of a further deed
+WHO = 0.15  # probability, per step of difficulty, that a question asks for the agent or the patient
+FURTHER = 0.3  # probability, for each step of difficulty, that the sentence tells a further event
 
 
 def qnli(random: Random, label: int, difficulty: int) -> Texts:
-    """Does the sentence hold the answer? If not, it tells of another deed, or of this one but not what is asked.
+    """Does the sentence contain the answer? If not, it tells another event, or this one without the answer.
 
-    Difficulty: at most so many further deeds are told, and the more questions ask who or whom, not where or when.
+    Args:
+        difficulty: maximum number of further events in the sentence; the higher, the more questions ask who or whom
+            instead of where or when.
     """
     asked = random.choice(("agent", "patient") if coin(random, WHO * difficulty) else ("place", "time"))
     event = replace(draw_event(random), circumstance=random.choice(PLACES if asked == "place" else TIMES))
@@ -123,20 +124,20 @@ def qnli(random: Random, label: int, difficulty: int) -> Texts:
 
 
 def _unanswering(random: Random, event: Event, asked: str) -> Event:
-    """What does not answer: the deed with the roles exchanged, or without what is asked, or another deed."""
+    """An event that does not answer: with the roles exchanged, without the part that is asked for, or another event."""
     kind = random.choice(("exchanged", "without", "another"))
     if kind == "without" and asked in ("place", "time"):
         return replace(event, circumstance=random.choice(TIMES if asked == "place" else PLACES))
-    deed = swap_roles(event)
-    while kind == "another" and (deed == swap_roles(event) or _answers(deed, event, asked)):
-        deed = event
+    other = swap_roles(event)
+    while kind == "another" and (other == swap_roles(event) or _answers(other, event, asked)):
+        other = event
         for part in random.sample(("agent", "verb", "patient"), random.randint(1, 2)):
-            deed = change(random, deed, part)
-    return deed
+            other = change(random, other, part)
+    return other
 
 
 def _answers(told: Event, event: Event, asked: str) -> bool:
-    """Whether a clause answers the question after a part of the event."""
+    """Whether a clause answers the question that asks for a part of the event."""
     return (
         told.verb == event.verb
         and (asked == "agent" or told.agent == event.agent)
@@ -160,9 +161,10 @@ _ANYTHING = {kind: Noun(kind, many, kind) for kind, many in KINDS.items()}
 
 
 def rte(random: Random, label: int, difficulty: int) -> Texts:
-    """Does the hypothesis follow from the text? It says less, in other words; if it does not follow, something else.
+    """Does the hypothesis follow from the text? It is less specific; if it does not follow, parts are changed too.
 
-    Difficulty: the more, the more sentences are in the passive; from 2 on both nouns have an adjective.
+    Args:
+        difficulty: the higher, the more sentences are in the passive; at 2, both nouns have an adjective.
     """
     event = draw_event(random, adjectives=2 if difficulty == 2 else 0, circumstance=True)
     hypothesis = _weaker(random, event)
@@ -173,7 +175,7 @@ def rte(random: Random, label: int, difficulty: int) -> Texts:
 
 
 def _weaker(random: Random, event: Event) -> Event:
-    """The same said with less: each part may be left out, or told by its kind."""
+    """A less specific event: nouns may be replaced by their kind, and other parts except the verb left out."""
     return Event(
         _ANYTHING[event.agent.kind] if coin(random, 0.2) else event.agent,
         event.verb,
@@ -185,7 +187,7 @@ def _weaker(random: Random, event: Event) -> Event:
 
 
 def follows(text: Event, hypothesis: Event) -> bool:
-    """Whether everything that the hypothesis says is said in the text."""
+    """Whether the text says everything that the hypothesis says."""
     return (
         text.verb == hypothesis.verb
         and hypothesis.agent in (text.agent, _ANYTHING[text.agent.kind])

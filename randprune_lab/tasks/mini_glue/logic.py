@@ -1,8 +1,8 @@
-"""What follows from a sentence with a quantifier: decided by looking at every small world in which it could be true.
+"""Entailment between sentences with quantifiers, decided by checking every small world.
 
-A *world* is a set of things, and each thing is of some of four kinds: the kinds that premise and hypothesis speak of
-(`a`, `b`), and what they say of them (`v`, `w`). Four things are enough for every counterexample: one that shows
-what the premise says, one that shows that the hypothesis is false, and one of each kind that is spoken of.
+The premise is `all a are v` or a similar sentence, the hypothesis `some b are w`. A *world* is a set of things, and
+each thing has some of the four properties `a`, `b`, `v` and `w`. Worlds of at most four things contain every
+counterexample: one thing that makes the premise true, one that makes the hypothesis false, one `a` and one `b`.
 """
 
 from __future__ import annotations
@@ -14,30 +14,34 @@ from typing import Literal
 
 Quantifier = Literal["all", "some", "no", "not all"]
 QUANTIFIERS: tuple[Quantifier, ...] = ("all", "some", "no", "not all")
-Relation = Literal["same", "wider", "narrower", "other"]  # of what the hypothesis says to what the premise says
+Relation = Literal["same", "wider", "narrower", "other"]  # of a term of the hypothesis to the term of the premise
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 
-Thing = tuple[bool, bool, bool, bool]  # whether it is an a, a b, a v, a w
+Thing = tuple[bool, bool, bool, bool]  # whether it is an a, a b, a v and a w
 
 
 @cache
-def judge(premise: Quantifier, hypothesis: Quantifier, of: Relation, what: Relation) -> int:
+def judge(premise: Quantifier, hypothesis: Quantifier, subject: Relation, predicate: Relation) -> int:
     """Whether `hypothesis b are w` follows from `premise a are v`, contradicts it, or neither.
 
-    Both kinds have members: a sentence about all dogs supposes that there are dogs.
+    There is at least one `a` and one `b`: a sentence about all dogs presupposes that there are dogs.
 
     Args:
-        of: relation of `b` to `a`, such as wider: animals to dogs.
-        what: relation of `w` to `v`, such as narrower: running in the garden to running.
+        premise, hypothesis: their quantifiers.
+        subject: relation of `b` to `a`; wider: animals to dogs.
+        predicate: relation of `w` to `v`; narrower: running in the garden to running.
+
+    Returns:
+        `ENTAILMENT`, `NEUTRAL` or `CONTRADICTION`.
     """
-    answers = {_true(hypothesis, world, 1, 3) for world in _worlds(of, what) if _true(premise, world, 0, 2)}
+    answers = {_true(hypothesis, world, 1, 3) for world in _worlds(subject, predicate) if _true(premise, world, 0, 2)}
     return NEUTRAL if len(answers) == 2 else ENTAILMENT if answers == {True} else CONTRADICTION
 
 
-def _worlds(of: Relation, what: Relation) -> Iterator[tuple[Thing, ...]]:
-    kinds = [pair for pair in product((False, True), repeat=2) if _allowed(of, *pair)]
-    deeds = [pair for pair in product((False, True), repeat=2) if _allowed(what, *pair)]
-    things = [(a, b, v, w) for (a, b), (v, w) in product(kinds, deeds)]
+def _worlds(subject: Relation, predicate: Relation) -> Iterator[tuple[Thing, ...]]:
+    subjects = [pair for pair in product((False, True), repeat=2) if _allowed(subject, *pair)]
+    predicates = [pair for pair in product((False, True), repeat=2) if _allowed(predicate, *pair)]
+    things = [(a, b, v, w) for (a, b), (v, w) in product(subjects, predicates)]
     for size in range(1, 5):
         for world in combinations(things, size):
             if any(thing[0] for thing in world) and any(thing[1] for thing in world):
@@ -52,8 +56,8 @@ def _allowed(relation: Relation, first: bool, second: bool) -> bool:
     return first or not second or relation == "other"
 
 
-def _true(quantifier: Quantifier, world: tuple[Thing, ...], kind: int, said: int) -> bool:
-    answers = [thing[said] for thing in world if thing[kind]]
+def _true(quantifier: Quantifier, world: tuple[Thing, ...], subject: int, predicate: int) -> bool:
+    answers = [thing[predicate] for thing in world if thing[subject]]
     return {
         "all": all(answers),
         "some": any(answers),

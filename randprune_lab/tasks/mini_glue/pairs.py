@@ -1,4 +1,4 @@
-"""Tasks of two texts that say the same or not: mini-mrpc, mini-stsb and mini-qqp."""
+"""Tasks that compare the meaning of two texts: mini-mrpc, mini-stsb and mini-qqp."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from randprune_lab.tasks.mini_glue.phrases import (
 )
 from randprune_lab.tasks.mini_glue.words import ASKED, GIVE, TAKE, THINGS
 
-# Most pairs can be laid side by side, word on word: from these a model learns to compare, and then the rest.
-PASSIVE = 0.05  # chance of the passive in a sentence, for each step of difficulty
-TAKEN = 0.1  # likewise, chance that a question begins with what is taken
+# Both are small, so that most pairs match word by word: a model learns to compare from these, and then the others.
+PASSIVE = 0.05  # probability, per step of difficulty, that a sentence is in the passive
+TAKEN = 0.1  # probability, per step of difficulty, that a question begins with the thing that is taken
 
 
 def mrpc(random: Random, label: int, difficulty: int) -> Texts:
-    """Do two sentences say the same? If so, in other words or another order; if not, often in the same words.
+    """Do two sentences mean the same? Those that do differ in words or order; those that do not often share words.
 
-    Difficulty: the more, the more sentences are in the passive; from 2 on both nouns have an adjective.
+    Args:
+        difficulty: the higher, the more sentences are in the passive; at 2, both nouns have an adjective.
     """
     event = draw_event(random, adjectives=2 if difficulty == 2 else 0, circumstance=True)
     same = event if label else another(random, event)
@@ -35,9 +36,12 @@ def mrpc(random: Random, label: int, difficulty: int) -> Texts:
 
 
 def stsb(random: Random, label: int, difficulty: int) -> Texts:
-    """How much do two sentences agree? In so many of five parts: agent, its adjective, deed, patient, circumstance.
+    """In how many of five parts do two sentences agree? Agent, its adjective, verb, patient and circumstance.
 
-    Difficulty: where neither agent nor patient agree, they are never, half of the time or always exchanged.
+    Args:
+        label: number of parts that agree.
+        difficulty: at 0, 1 and 2, agent and patient are never, half of the time and always exchanged, if neither
+            agrees.
     """
     event = replace(draw_event(random, adjectives=2, circumstance=True), patient_adjective=None)
     changed = set(random.sample(parts(event), 5 - label))
@@ -51,7 +55,7 @@ def stsb(random: Random, label: int, difficulty: int) -> Texts:
 
 
 class Exchange(NamedTuple):
-    """A question after how, where, when or why one gives a thing for another."""
+    """A question about how, where, when or why someone exchanges one thing for another."""
 
     asked: int
     given: str
@@ -59,27 +63,28 @@ class Exchange(NamedTuple):
 
 
 def qqp(random: Random, label: int, difficulty: int) -> Texts:
-    """Do two questions ask the same? To swap a lamp for a boat is to get a boat for a lamp.
+    """Do two questions ask the same thing? To swap a lamp for a boat is to get a boat for a lamp.
 
-    Difficulty: the more, the more questions begin with what is taken.
+    Args:
+        difficulty: the higher, the more questions begin with the thing that is taken.
     """
-    one = Exchange(random.randrange(len(ASKED)), *random.sample(THINGS, 2))
-    two = one if label else _other_question(random, one)
-    return _ask(random, one, TAKEN * difficulty), _ask(random, two, TAKEN * difficulty)
+    first = Exchange(random.randrange(len(ASKED)), *random.sample(THINGS, 2))
+    second = first if label else _other_question(random, first)
+    return _ask(random, first, TAKEN * difficulty), _ask(random, second, TAKEN * difficulty)
 
 
-def _other_question(random: Random, one: Exchange) -> Exchange:
-    """Half of the time after the contrary exchange, else after something else or about other things."""
+def _other_question(random: Random, question: Exchange) -> Exchange:
+    """Another question: half of the time about the reverse exchange, else with another question word or things."""
     if coin(random):
-        return one._replace(given=one.taken, taken=one.given)
-    two = one
-    while two == one:
+        return question._replace(given=question.taken, taken=question.given)
+    other = question
+    while other == question:
         if coin(random):
-            two = two._replace(asked=random.randrange(len(ASKED)))
+            other = other._replace(asked=random.randrange(len(ASKED)))
         if coin(random):
             given, taken = random.sample(THINGS, 2)
-            two = two._replace(given=given, taken=taken)
-    return two
+            other = other._replace(given=given, taken=taken)
+    return other
 
 
 def _ask(random: Random, question: Exchange, chance: float) -> str:

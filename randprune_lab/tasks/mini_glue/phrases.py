@@ -1,4 +1,4 @@
-"""What several tasks say alike: events, told in other words, in the active or the passive."""
+"""Shared by several tasks: events, and sentences that tell them with synonyms, in the active or the passive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Texts = tuple[str, ...]  # one text for each field of the task
 
 @dataclass(frozen=True)
 class Event:
-    """Who did what to whom, and where or when: what a sentence means. Numbers count in the word lists."""
+    """The meaning of a sentence: who did what to whom, and where or when. Numbers are positions in the word lists."""
 
     agent: Noun
     verb: int
@@ -25,22 +25,22 @@ class Event:
 
 
 def draw_event(random: Random, *, adjectives: int = 0, circumstance: bool = False) -> Event:
-    """An event of two different nouns, of which `adjectives`, 0 to 2, have an adjective."""
+    """An event with two different nouns; 0, 1 or 2 of them have an adjective, as `adjectives` says."""
     agent, patient = random.sample(NOUNS, 2)
-    one, two = random.sample(range(len(ADJECTIVES)), 2)
+    first, second = random.sample(range(len(ADJECTIVES)), 2)
     described = random.sample(range(2), adjectives)
     return Event(
         agent,
         random.randrange(len(TRANSITIVE)),
         patient,
-        one if 0 in described else None,
-        two if 1 in described else None,
+        first if 0 in described else None,
+        second if 1 in described else None,
         random.choice(CIRCUMSTANCES) if circumstance else None,
     )
 
 
 def swap_roles(event: Event) -> Event:
-    """The same with agent and patient exchanged, each with its adjective."""
+    """The event with agent and patient exchanged, each with its adjective."""
     return replace(
         event,
         agent=event.patient,
@@ -51,17 +51,17 @@ def swap_roles(event: Event) -> Event:
 
 
 def parts(event: Event) -> list[str]:
-    """The names of the parts that are there."""
+    """The names of the parts that are present."""
     return [name for name, value in vars(event).items() if value is not None]
 
 
 def change(random: Random, event: Event, part: str) -> Event:
-    """The same but for one part, which is another; a noun is one that was not there."""
+    """The event with one part replaced by another one; a new noun is neither the agent nor the patient."""
     changed: dict[str, Any] = {}
     if part in ("agent", "patient"):
         changed[part] = random.choice([noun for noun in NOUNS if noun not in (event.agent, event.patient)])
     elif part == "circumstance":
-        changed[part] = random.choice([each for each in CIRCUMSTANCES if each != event.circumstance])
+        changed[part] = random.choice([other for other in CIRCUMSTANCES if other != event.circumstance])
     else:
         count = len(TRANSITIVE if part == "verb" else ADJECTIVES)
         changed[part] = (vars(event)[part] + random.randrange(1, count)) % count
@@ -69,7 +69,7 @@ def change(random: Random, event: Event, part: str) -> Event:
 
 
 def another(random: Random, event: Event) -> Event:
-    """Another event: half of the time the same with the roles exchanged, else with one to three parts changed."""
+    """A different event: half of the time with the roles exchanged, else with one to three parts changed."""
     if coin(random):
         return swap_roles(event)
     for part in random.sample(parts(event), random.randint(1, 3)):
@@ -78,28 +78,29 @@ def another(random: Random, event: Event) -> Event:
 
 
 def verb_of(random: Random, event: Event) -> Verb:
-    """One of the verbs that mean what was done."""
+    """One of the synonyms of the event's verb."""
     return random.choice(TRANSITIVE[event.verb])
 
 
 def noun_phrase(random: Random, noun: str, adjective: int | None) -> str:
-    """`the dog`, `the big dog` or, what means the same, `the large dog`."""
+    """`the dog`, `the big dog` or, with the same meaning, `the large dog`."""
     return join("the", None if adjective is None else random.choice(ADJECTIVES[adjective]), noun)
 
 
 def tell(random: Random, event: Event, *, passive: bool) -> str:
-    """A sentence that means the event; synonyms are drawn."""
+    """A sentence that tells the event; synonyms are drawn."""
     agent = noun_phrase(random, event.agent.one, event.agent_adjective)
     patient = noun_phrase(random, event.patient.one, event.patient_adjective)
     past = verb_of(random, event).past
-    told = (patient, "was", past, "by", agent) if passive else (agent, past, patient)
-    return join(*told, event.circumstance)
+    words = (patient, "was", past, "by", agent) if passive else (agent, past, patient)
+    return join(*words, event.circumstance)
 
 
 def coin(random: Random, chance: float = 0.5) -> bool:
+    """True with probability `chance`."""
     return random.random() < chance
 
 
 def join(*parts: str | None) -> str:
-    """A sentence of the parts that are there."""
+    """A sentence of the parts that are present."""
     return " ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""Tasks of one sentence: mini-cola and mini-sst2."""
+"""Tasks on one sentence: mini-cola and mini-sst2."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from randprune_lab.tasks.mini_glue.words import (
 
 
 def cola(random: Random, label: int, difficulty: int) -> Texts:
-    """Is the sentence well formed? One of these may be violated: agreement of verb, of determiner, word order.
+    """Is the sentence well formed? It may have one error: in the verb's agreement, a determiner's, or the word order.
 
-    Difficulty: at most so many nouns, of any number, stand between the subject and its verb.
+    Args:
+        difficulty: maximum number of nouns, singular or plural, between the subject and its verb.
     """
     subject_many = coin(random)
     numbers = [subject_many, *(coin(random) for _ in range(random.randint(0, difficulty)))]
@@ -45,7 +46,7 @@ def cola(random: Random, label: int, difficulty: int) -> Texts:
 
 def _noun_phrase(random: Random, many: bool, fault: str | None) -> str:
     noun = random.choice(NOUNS)
-    # `the` says nothing of number, so it cannot be at fault with it
+    # `the` is singular and plural, so it cannot disagree
     determiners = (PLURAL if many != (fault == "determiner") else SINGULAR)[fault == "determiner" :]
     determiner = random.choice(determiners)
     words = [determiner, noun.many if many else noun.one]
@@ -63,10 +64,11 @@ def _verb(random: Random, transitive: bool, many: bool) -> str:
 
 
 def sst2(random: Random, label: int, difficulty: int) -> Texts:
-    """Does the sentence praise or blame? A negation turns the word that follows it.
+    """Does the sentence praise or blame? A negation reverses the word that follows it.
 
-    Difficulty: at most so many other clauses: of facts that are neither good nor bad, with negations of their own,
-    or of what is conceded, which is the contrary of what the sentence says as a whole.
+    Args:
+        difficulty: maximum number of other clauses: neutral facts, which may be negated, and concessions, which say
+            the opposite of the sentence as a whole.
     """
     subject, *others = random.sample(ASPECTS, 1 + random.randint(0, difficulty))
     main = _judgement(random, subject, bool(label))
@@ -81,7 +83,7 @@ def sst2(random: Random, label: int, difficulty: int) -> Texts:
 
 
 def _judgement(random: Random, aspect: str, good: bool | None) -> str:
-    """A clause that praises, blames or, for None, neither."""
+    """A clause that praises or blames; None: neither."""
     negation = random.choice(NEGATIONS) if coin(random) else None
     praising = good != bool(negation)
     word = random.choice(NEUTRAL if good is None else GOOD if praising else BAD)

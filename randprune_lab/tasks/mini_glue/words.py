@@ -1,4 +1,4 @@
-"""All the words of mini-GLUE: short lists, so that every word is met often enough to be learned."""
+"""All words of mini-GLUE: short lists, so that every word occurs often enough to be learned."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Noun(NamedTuple):
-    """A living thing: one of them, several, and what every one of them is."""
+    """A living thing: its singular, its plural, and its kind."""
 
     one: str
     many: str
@@ -14,7 +14,7 @@ class Noun(NamedTuple):
 
 
 class Verb(NamedTuple):
-    """What one does to another: `chase`, `chases`, `chased`; the passive has the form of the past."""
+    """The forms of a transitive verb: `chase`, `chases`, `chased`; the passive has the form of the past."""
 
     base: str
     third: str
@@ -24,8 +24,10 @@ class Verb(NamedTuple):
 Synonyms = tuple[str, str]
 
 KINDS = {"animal": "animals", "person": "people"}
-ANIMALS = tuple(Noun(one, f"{one}s", "animal") for one in ("dog", "cat", "horse", "goat", "duck", "bear"))
-PEOPLE = tuple(Noun(one, f"{one}s", "person") for one in ("farmer", "teacher", "doctor", "singer", "pilot", "painter"))
+ANIMALS = tuple(Noun(noun, f"{noun}s", "animal") for noun in ("dog", "cat", "horse", "goat", "duck", "bear"))
+PEOPLE = tuple(
+    Noun(noun, f"{noun}s", "person") for noun in ("farmer", "teacher", "doctor", "singer", "pilot", "painter")
+)
 NOUNS = ANIMALS + PEOPLE
 
 
@@ -58,8 +60,8 @@ TIMES = ("at noon", "at night", "at dawn", "on monday", "in spring", "in winter"
 PREPOSITIONS = ("near", "behind", "beside", "with")
 ADVERBS = ("often", "never", "always")
 
-SINGULAR = ("the", "this", "that", "every")  # determiners of one
-PLURAL = ("the", "these", "those", "many")  # determiners of several
+SINGULAR = ("the", "this", "that", "every")  # determiners of singular nouns
+PLURAL = ("the", "these", "those", "many")  # determiners of plural nouns
 
 GOOD = ("good", "superb", "moving", "funny", "fresh", "charming")
 BAD = ("bad", "awful", "dull", "boring", "stale", "clumsy")
@@ -67,14 +69,14 @@ NEUTRAL = ("long", "short", "new", "old", "french", "loud")
 ASPECTS = ("film", "story", "cast", "music", "ending", "dialogue")
 NEGATIONS = ("not", "hardly", "never", "far from")
 
-ASKED = (  # each row asks the same, in as many words
+ASKED = (  # the openings of a row ask the same thing
     ("how can i", "how does one", "how should we"),
     ("where can i", "where does one", "where should we"),
     ("when can i", "when does one", "when should we"),
     ("why do you", "why does one", "why should we"),
 )
-GIVE = ("swap", "trade")  # one for another
-TAKE = ("get", "buy")  # the other for the one
+GIVE = ("swap", "trade")  # one thing for another
+TAKE = ("get", "buy")  # the other thing for the first
 THINGS = ("car", "bike", "boat", "piano", "lamp", "tent", "goat", "horse", "watch", "ring", "camera", "book")
 
 CONNECTIVES = (
@@ -104,7 +106,7 @@ CONNECTIVES = (
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every word of every task, in the order of the alphabet."""
+    """All words of all tasks, in alphabetical order."""
     texts = [*CONNECTIVES, *KINDS, *KINDS.values(), *SINGULAR, *PLURAL, *PREPOSITIONS, *ADVERBS, *NEGATIONS]
     texts += [word for noun in NOUNS for word in (noun.one, noun.many)]
     texts += [form for synonyms in TRANSITIVE for verb in synonyms for form in verb]

@@ -3,10 +3,10 @@
 from randprune_lab.viz.figures.app import corners, scores_by_level
 from randprune_lab.viz.figures.diversity import (
     candidate_map,
+    coverage_by_candidates,
     distance_by_tensor,
     distance_grid,
     overlap_map,
-    tried_by_candidates,
 )
 from randprune_lab.viz.figures.early import (
     correlation_by_steps,
@@ -21,11 +21,11 @@ from randprune_lab.viz.figures.model import product_times, scope, storage
 from randprune_lab.viz.figures.pruning import kept_numbers, magnitude_pruning, one_shot, sparsity_by_tensor
 from randprune_lab.viz.figures.results import (
     accuracy_by_sparsity,
-    gains_by_level,
-    gains_by_task,
+    contrast_means,
+    differences_by_level,
+    differences_by_task,
     references,
     results_by_task,
-    split_of_gain,
 )
 from randprune_lab.viz.figures.sampling import inclusion_check, inclusion_curves, sampling, time_by_candidates
 from randprune_lab.viz.figures.selection import chance_of_best, gain_by_budget, race, winners_curse
@@ -35,9 +35,13 @@ __all__ = [
     "accuracy_by_sparsity",
     "candidate_map",
     "chance_of_best",
+    "contrast_means",
     "controls",
     "corners",
     "correlation_by_steps",
+    "coverage_by_candidates",
+    "differences_by_level",
+    "differences_by_task",
     "distance_by_tensor",
     "distance_grid",
     "early_against_final",
@@ -45,8 +49,6 @@ __all__ = [
     "early_scores",
     "early_trajectories",
     "gain_by_budget",
-    "gains_by_level",
-    "gains_by_task",
     "inclusion_check",
     "inclusion_curves",
     "kept_numbers",
@@ -66,11 +68,9 @@ __all__ = [
     "scope",
     "scores_by_level",
     "sparsity_by_tensor",
-    "split_of_gain",
     "spread_by_level",
     "storage",
     "surviving",
     "time_by_candidates",
-    "tried_by_candidates",
     "winners_curse",
 ]

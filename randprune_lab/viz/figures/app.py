@@ -12,9 +12,8 @@ from torch import Tensor
 from randprune_lab.analysis.results import over_seeds
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.viz.figures.results import _colour
 from randprune_lab.viz.figures.sampling import _draw_corner
-from randprune_lab.viz.style import COLOURS, LABELS, QUIET, fix_layout, new_figure
+from randprune_lab.viz.style import COLOURS, LABELS, QUIET, errorbars, fix_layout, method_colour, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +39,7 @@ def corners(
 
 
 def scores_by_level(table: pd.DataFrame, task: str) -> Figure:
-    """Scores of a task at each level with their 95 % intervals, over report examples or seeds; from `results_table`."""
+    """Scores of a task at each level with their 95 % intervals, over test examples or seeds; from `results_table`."""
     rows = table[table.task == task]
     metric, pruned = rows.metric.iloc[0], rows[rows.sparsity > 0]
     dense = over_seeds(rows[rows.sparsity == 0], "score")
@@ -52,12 +51,10 @@ def scores_by_level(table: pd.DataFrame, task: str) -> Figure:
     for shift, method in zip(np.linspace(-0.15, 0.15, len(methods)), methods, strict=True):
         own = {level: over_seeds(each, "score") for level, each in pruned[pruned.method == method].groupby("sparsity")}
         places = np.array([levels.index(level) for level in own]) + shift
-        middle = np.array([one.estimate for one in own.values()])
-        arms = [middle - [one.low for one in own.values()], [one.high for one in own.values()] - middle]
         label = LABELS.get(method, method)
-        axis.errorbar(places, middle, arms, fmt="o-", ms=4, capsize=3, color=_colour(method), label=label)
+        errorbars(axis, places, [*own.values()], fmt="o-", ms=4, color=method_colour(method), label=label)
     axis.set_xticks(range(len(levels)), [f"{100 * level:.4g}" for level in levels])
-    axis.set(xlabel="sparsity (%)", ylabel=f"{metric}, report split")
+    axis.set(xlabel="sparsity (%)", ylabel=f"{metric}, test set")
     best = pruned[pruned.sparsity == levels[-1]].groupby("method").score.mean().max()
     axis.set_title(f"{task} at {levels[-1]:.2%}: from {dense.estimate:.2f} to {best:.2f} at best")
     axis.legend(frameon=False, fontsize="small", loc="lower left")

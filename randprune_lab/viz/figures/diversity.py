@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.diversity import planar_map
-from randprune_lab.viz.figures.pruning import short_name
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure, short_name
 
 
 def overlap_map(shared: Float[np.ndarray, "n n"], labels: Sequence[str]) -> Figure:
@@ -67,7 +66,7 @@ def candidate_map(hamming: Int[np.ndarray, "n n"], labels: Sequence[str]) -> Fig
         axis.plot(x, y, "o", ms=13 if centre else 5, mfc="none" if centre else colour, mec=colour, mew=2, label=label)
     axis.set(xlabel="first direction (√weights)", ylabel="second direction (√weights)")
     axis.set_aspect("equal", adjustable="datalim")
-    axis.set_title(f"A plane shows {plane.share:.0%} of what sets the masks apart")
+    axis.set_title(f"A plane shows {plane.fraction:.0%} of what sets the masks apart")
     axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
     pairs = np.triu_indices(len(hamming), 1)
     true = np.sqrt(hamming[pairs])
@@ -142,7 +141,7 @@ def distance_grid(
     return figure
 
 
-def tried_by_candidates(
+def coverage_by_candidates(
     numbers: Sequence[int],
     expected: Mapping[str, Float[np.ndarray, " m"]],
     measured: Mapping[str, Float[np.ndarray, " m"]],

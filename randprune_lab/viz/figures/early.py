@@ -9,12 +9,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.intervals import rank_correlation
-from randprune_lab.analysis.record import RunRecord
-from randprune_lab.analysis.recorded_runs import RecordedRuns
-from randprune_lab.analysis.trained_pool import TrainedPool
-from randprune_lab.analysis.variance import variance_split
+from randprune_lab.analysis.pool_record import PoolRecord
+from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.errors import RunError
+from randprune_lab.stats.intervals import rank_correlation
+from randprune_lab.stats.variance import variance_split
 from randprune_lab.viz.style import COLOURS, QUIET, fix_layout, new_figure
 
 
@@ -23,17 +23,17 @@ def early_scores(record: RunRecord, level: int) -> Figure:
 
     Raises `RunError` if the run has evaluated none at this level.
     """
-    units = record.candidates(level)
+    found = record.level(level)
+    units = found.candidates
     if not units:
         raise RunError(f"{record.path} has no early evaluations at level {level}; see `randprune show {record.path}`")
     if any(unit["score"] is None for unit in units):
         raise RunError(f"{record.path} has not finished the early evaluations of level {level}; go on with --resume")
-    winner = record.units[f"randomized-level-{level}/selection"]["winner"]
-    return _early_scores(units, winner, record.config.levels[level - 1], record.task.primary_metric)
+    return _early_scores(units, found.selection["winner"], found.sparsity, record.task.primary_metric)
 
 
-def recorded_early_scores(runs: RecordedRuns, method: str, sparsity: float) -> Figure:
-    """As `early_scores`, of a method of recorded runs.
+def recorded_early_scores(runs: TaskRecord, method: str, sparsity: float) -> Figure:
+    """As `early_scores`, for a method of a recorded study.
 
     Raises `RunError` if it had but one candidate.
     """
@@ -53,7 +53,7 @@ def _early_scores(units: Sequence[Mapping[str, Any]], winner: int, sparsity: flo
     for unit in units:
         chosen = unit["candidate"] == winner
         look: dict[str, Any] = {
-            "color": COLOURS["randomized"] if chosen else QUIET,
+            "color": COLOURS["search"] if chosen else QUIET,
             "zorder": 3 if chosen else 2,
         }
         axis.plot(unit["at"], unit["metric"], marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
@@ -71,8 +71,8 @@ def _early_scores(units: Sequence[Mapping[str, Any]], winner: int, sparsity: flo
     return figure
 
 
-def early_trajectories(pool: TrainedPool, steps: int | None = None) -> Figure:
-    """Scores of a pool's candidates on the way, against their mean, with the band in which training seeds put them.
+def early_trajectories(pool: PoolRecord, steps: int | None = None) -> Figure:
+    """Scores of a pool's candidates during training, minus their mean, and the range that training seeds alone cause.
 
     Args:
         steps: what is known after so many training steps; later is drawn faintly. Without it all.
@@ -90,7 +90,7 @@ def early_trajectories(pool: TrainedPool, steps: int | None = None) -> Figure:
         seed = float(pool.noise.std(axis=1, ddof=1).mean())
         axis.axhspan(-seed, seed, color=QUIET, alpha=0.25, lw=0, label="± one training seed")
         axis.legend(frameon=False, loc="upper left", fontsize="small")
-    axis.set(xlabel="training steps with the mask", ylabel="log-likelihood, less the mean")
+    axis.set(xlabel="training steps with the mask", ylabel="log-likelihood minus the mean")
     bar = figure.colorbar(mpl.cm.ScalarMappable(cmap=shades), cax=scale, label="rank in the end")
     bar.set_ticks([0, 1], labels=["last", "first"])
     scale.set(title=" ", xlabel=" ")
@@ -100,12 +100,12 @@ def early_trajectories(pool: TrainedPool, steps: int | None = None) -> Figure:
     return figure
 
 
-def early_against_final(pools: Sequence[TrainedPool], last: int = 2) -> Figure:
+def early_against_final(pools: Sequence[PoolRecord], last: int = 2) -> Figure:
     """How candidates scored early against how they ended, a panel for each pool."""
     figure, axes = new_figure(3.0 * len(pools) + 0.6, 3.4, ncols=len(pools), squeeze=False)
     for axis, pool in zip(axes[0], pools, strict=True):
         early, rank = pool.early(last), rank_correlation(pool.early(last), pool.final)
-        axis.plot(early, 100 * pool.final, "o", ms=5, color=COLOURS["randomized"], alpha=0.8)
+        axis.plot(early, 100 * pool.final, "o", ms=5, color=COLOURS["search"], alpha=0.8)
         axis.set(xlabel="early log-likelihood", ylabel="final accuracy (%)")
         axis.set_title(
             f"{pool.candidates_from}, {pool.sparsity:.4g}\nrank correlation {rank.estimate:+.2f} "
@@ -116,14 +116,14 @@ def early_against_final(pools: Sequence[TrainedPool], last: int = 2) -> Figure:
     return figure
 
 
-def noise_floor(pools: Sequence[TrainedPool]) -> Figure:
+def noise_floor(pools: Sequence[PoolRecord]) -> Figure:
     """Early scores of the same masks with several training seeds each, and how much of their variance is the mask."""
     pools = [pool for pool in pools if pool.noise.size]
     figure, axes = new_figure(3.4 * len(pools) + 0.4, 3.4, ncols=len(pools), squeeze=False)
     for axis, pool in zip(axes[0], pools, strict=True):
         share = variance_split(pool.noise).share
         for mask, scores in enumerate(pool.noise):
-            axis.plot([mask] * len(scores), scores, "o", color=COLOURS["randomized"], alpha=0.7)
+            axis.plot([mask] * len(scores), scores, "o", color=COLOURS["search"], alpha=0.7)
             axis.plot([mask - 0.25, mask + 0.25], [scores.mean()] * 2, color="black", lw=2)
         axis.set(xlabel="mask", ylabel="early log-likelihood", xticks=range(len(pool.noise)))
         low, high = (f"{100 * min(max(end, 0.0), 1.0):.0f}" for end in (share.low, share.high))
@@ -133,12 +133,12 @@ def noise_floor(pools: Sequence[TrainedPool]) -> Figure:
     return figure
 
 
-def correlation_by_steps(pool: TrainedPool) -> Figure:
+def correlation_by_steps(pool: PoolRecord) -> Figure:
     """Rank correlation of early and final scores by the steps spent, for both scores."""
     figure, axis = new_figure(7.0, 3.6)
     scores = {"log-loss": pool.examples.mean(axis=2), "task metric": pool.correct.mean(axis=2)}
     best = {}
-    for (name, values), colour in zip(scores.items(), (COLOURS["randomized"], COLOURS["imp"]), strict=True):
+    for (name, values), colour in zip(scores.items(), (COLOURS["search"], COLOURS["imp"]), strict=True):
         found = [rank_correlation(values[:, i], pool.final) for i in range(len(pool.at))]
         middle = np.array([one.estimate for one in found])
         axis.plot(pool.at, middle, "o-", color=colour, label=name)

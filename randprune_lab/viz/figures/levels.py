@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.levels import gain_of_levels, revived, share_kept, training_steps
-from randprune_lab.analysis.record import RunRecord
+from randprune_lab.analysis.levels import difference_of_levels, overlap_fraction, revived, training_steps
+from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import MaskError
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.viz.style import COLOURS, LABELS, QUIET, fix_layout, new_figure
+from randprune_lab.viz.style import COLOURS, LABELS, QUIET, errorbars, fix_layout, method_colour, new_figure, short_name
 
 
 def schedule(record: RunRecord) -> Figure:
@@ -40,7 +40,7 @@ def schedule(record: RunRecord) -> Figure:
     steps.invert_yaxis()
     steps.set(xlabel="training steps (hatched: candidates)", ylabel="method")
     winner, candidates = (
-        sum(row[part] for row in rows if row["method"] == "randomized") for part in ("winner", "candidates")
+        sum(row[part] for row in rows if row["method"] == record.config.method) for part in ("winner", "candidates")
     )
     steps.set_title(f"The search takes {(winner + candidates) / winner:.3g}× the steps")
     return figure
@@ -48,7 +48,7 @@ def schedule(record: RunRecord) -> Figure:
 
 def _draw_steps(axis: Axes, place: int, rows: Sequence[dict[str, Any]]) -> None:
     """What one method does, in its order: at each level the candidates, then the winner with the level's number."""
-    done, colour = 0, COLOURS[rows[0]["method"]]
+    done, colour = 0, method_colour(rows[0]["method"])
     for row in rows:
         axis.barh(place, row["candidates"], left=done, color=colour, alpha=0.35, hatch="//", edgecolor="white")
         done += row["candidates"]
@@ -69,45 +69,42 @@ def levels_against_one_shot(record: RunRecord, at_once: RunRecord) -> Figure:
     axis.axhline(dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
     runs = {"in one step": at_once, f"in {len(record.config.levels)} levels": record}
     for shift, method in zip(np.linspace(-0.06, 0.06, len(methods)), methods, strict=True):
-        scores = [run.score(f"{method}-level-{len(run.config.levels)}") for run in runs.values()]
-        middle = np.array([score.estimate for score in scores])
-        arms = [middle - [score.low for score in scores], [score.high for score in scores] - middle]
-        places = np.arange(len(runs)) + shift
-        axis.errorbar(
-            places, middle, arms, fmt="o-", capsize=3, color=COLOURS[method], label=LABELS.get(method, method)
-        )
+        scores = [run.score(run.level(len(run.config.levels), method).name) for run in runs.values()]
+        places, label = np.arange(len(runs)) + shift, LABELS.get(method, method)
+        errorbars(axis, places, scores, fmt="o-", color=method_colour(method), label=label)
     axis.set_xticks(range(len(runs)), list(runs))
     axis.margins(x=0.3)
-    axis.set(xlabel=f"way to a sparsity of {sparsity:.4g}", ylabel=f"{record.task.primary_metric}, report split")
+    axis.set(xlabel=f"way to a sparsity of {sparsity:.4g}", ylabel=f"{record.task.primary_metric}, test set")
     axis.set_title(_verdict_on_levels(record, at_once, methods[-1]))
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
 def _verdict_on_levels(record: RunRecord, at_once: RunRecord, method: str) -> str:
-    gain, name = gain_of_levels(record, at_once, method), LABELS.get(method, method)
-    if gain.low <= 0 <= gain.high:
-        return f"{name}: no clear difference between levels and one step ({gain.estimate:+.3f})"
-    return f"{name}: levels {'gain' if gain.estimate > 0 else 'lose'} {abs(gain.estimate):.3f} against one step"
+    found, name = difference_of_levels(record, at_once, method), LABELS.get(method, method)
+    points = 100 * found.estimate
+    if found.low <= 0 <= found.high:
+        return f"{name}: no clear difference between levels and one step ({points:+.1f} points)"
+    return f"{name}: levels are {'better' if points > 0 else 'worse'} than one step by {abs(points):.1f} points"
 
 
-def surviving(masks: Sequence[MaskSet], tensor: str, *, method: str = "randomized") -> Figure:
-    """What each level keeps of one matrix: a dot in the method's colour for each weight that is left."""
+def surviving(masks: Sequence[MaskSet], tensor: str, *, method: str = "search") -> Figure:
+    """What each level keeps of one matrix: a dot in the method's colour for each weight that is kept."""
     figure, axes = new_figure(2.1 * len(masks), 2.9, ncols=len(masks), squeeze=False)
     for axis, mask in zip(axes[0], masks, strict=True):
-        _draw_pixels(axis, _matrix(mask, tensor).astype(int), ["white", COLOURS[method]])
+        _draw_pixels(axis, _matrix(mask, tensor).astype(int), ["white", method_colour(method)])
         axis.set_title(f"{1 - _matrix(mask, tensor).mean():.4g} sparse", fontweight="normal", fontsize="medium")
     axes[0, 0].set_ylabel("outputs")
     back = max(revived(masks), default=0.0)
-    message = "What is pruned stays pruned" if back == 0 else f"Up to {back:.1%} of a level had been pruned before"
-    figure.suptitle(f"{message}: {_short(tensor)}", fontsize="medium")
+    message = (
+        "What is pruned stays pruned" if back == 0 else f"Up to {back:.1%} of what a level keeps was removed before"
+    )
+    figure.suptitle(f"{message}: {short_name(tensor)}", fontsize="medium")
     return figure
 
 
-def masks_compared(
-    first: MaskSet, second: MaskSet, tensor: str, *, names: Sequence[str] = ("randomized", "imp")
-) -> Figure:
-    """Two masks on one matrix, weight by weight, and what they share in every matrix.
+def masks_compared(first: MaskSet, second: MaskSet, tensor: str, *, names: Sequence[str] = ("search", "imp")) -> Figure:
+    """Two masks on one matrix, weight by weight, and their overlap in every matrix.
 
     Args:
         tensor: the matrix to draw.
@@ -116,37 +113,30 @@ def masks_compared(
     one, two = _matrix(first, tensor), _matrix(second, tensor)
     figure, (picture, shares) = new_figure(9.5, 4.0, ncols=2)
     fix_layout(figure, left=0.03, right=0.98, top=0.92, bottom=0.16, wspace=0.58)
-    colours = ["white", COLOURS[names[0]], COLOURS[names[1]], QUIET]
+    colours = ["white", *map(method_colour, names), QUIET]
     _draw_pixels(picture, one.astype(int) + 2 * two, colours)
     picture.set(ylabel="outputs")
     kept = [f"only {LABELS.get(name, name)}" for name in names]
     for label, colour in zip((*kept, "both"), colours[1:], strict=True):
         picture.plot([], [], "s", color=colour, label=label)
     picture.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3)
-    picture.set_title(f"{_short(tensor)}: {(one ^ two).sum() // 2:,} of {one.sum():,} kept differ", fontweight="normal")
-    every = [share_kept(MaskSet({name: first[name]}), MaskSet({name: second[name]})) for name in first]
+    picture.set_title(
+        f"{short_name(tensor)}: {(one ^ two).sum() // 2:,} of {one.sum():,} kept differ", fontweight="normal"
+    )
+    every = [overlap_fraction(MaskSet({name: first[name]}), MaskSet({name: second[name]})) for name in first]
     places = np.arange(len(every))
     chosen = places == list(first).index(tensor)
     shares.barh(places, every, color=np.where(chosen, "black", QUIET))
     shares.axvline(second.kept / second.size, color="black", lw=1, ls=":")
     shares.set_yticks(places if len(every) <= 24 else places[chosen], _ticks(first, chosen))
     shares.invert_yaxis()
-    shares.set(xlim=(0, 1), xlabel="share of kept weights in both (dotted: by chance)", ylabel="matrix")
-    shares.set_title(f"At {first.sparsity:.2%} they share {share_kept(first, second):.1%}")
+    shares.set(xlim=(0, 1), xlabel="overlap: fraction of kept weights in both\n(dotted: by chance)", ylabel="matrix")
+    shares.set_title(f"At {first.sparsity:.2%} the overlap is {overlap_fraction(first, second):.1%}")
     return figure
 
 
 def _ticks(mask: MaskSet, chosen: np.ndarray) -> list[str]:
-    return [_short(name) for name, one in zip(mask, chosen, strict=True) if len(mask) <= 24 or one]
-
-
-def _short(tensor: str) -> str:
-    """A name to read: of `bert.encoder.layer.0.attention.self.query.weight`, "layer 0 attention query"."""
-    words = tensor.removesuffix(".weight").split(".")
-    layer = next((place for place, word in enumerate(words) if word.isdigit()), None)
-    if layer is None:
-        return " ".join(words)
-    return " ".join(["layer", *(word for word in words[layer:] if word not in ("self", "dense"))])
+    return [short_name(name) for name, one in zip(mask, chosen, strict=True) if len(mask) <= 24 or one]
 
 
 def _matrix(mask: MaskSet, tensor: str) -> np.ndarray:

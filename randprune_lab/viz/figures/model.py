@@ -32,7 +32,7 @@ def scope(model: nn.Module, include: Sequence[str] | None = None, exclude: Seque
     fix_layout(figure, left=0.26, right=0.82, bottom=0.62 / height, top=1 - 0.3 / height)
     places = np.arange(len(every))
     axis.barh(places, [*every.values()], color=QUIET, label="stays dense")
-    axis.barh(places, [taken[part] for part in every], color=COLOURS["randomized"], label="prunable")
+    axis.barh(places, [taken[part] for part in every], color=COLOURS["search"], label="prunable")
     axis.set_yticks(places, list(every))
     axis.invert_yaxis()
     axis.set(xlabel="weights", ylabel="part of the model")
@@ -54,7 +54,7 @@ def storage(rows: Sequence[dict[str, Any]]) -> Figure:
     figure, axis = new_figure(7.5, 2.4)
     sizes = [row["bytes"] / 1e6 for row in rows]
     places = range(len(rows))
-    bars = axis.barh(places, sizes, color=[COLOURS["dense"], QUIET, COLOURS["randomized"]][: len(rows)])
+    bars = axis.barh(places, sizes, color=[COLOURS["dense"], QUIET, COLOURS["search"]][: len(rows)])
     axis.bar_label(bars, [f"{size:.3g} MB" for size in sizes], padding=4, fontsize="small")
     axis.set_yticks(places, [row["form"] for row in rows])
     axis.invert_yaxis()
@@ -68,7 +68,7 @@ def product_times(rows: Sequence[dict[str, Any]]) -> Figure:
     """Milliseconds of one matrix product against sparsity, dense and as CSR, from `footprint.product_times`."""
     figure, axis = new_figure(7.5, 3.6)
     shares = [100 * row["sparsity"] for row in rows]
-    for form, label, colour in (("dense", "dense", "dense"), ("csr", "sparse (CSR)", "randomized")):
+    for form, label, colour in (("dense", "dense", "dense"), ("csr", "sparse (CSR)", "search")):
         axis.plot(shares, [1e3 * row[form] for row in rows], "o-", color=COLOURS[colour], label=label)
     axis.set(yscale="log", xlabel="sparsity of the matrix (%)", ylabel="milliseconds a product")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,11 +13,11 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from randprune_lab.analysis.intervals import Interval
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
+from randprune_lab.stats.intervals import Interval
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, errorbars, fix_layout, new_figure, short_name
 
 NUMBERS_UP_TO = 12  # columns of a matrix whose numbers are written out
 
@@ -89,14 +88,6 @@ def sparsity_by_tensor(masks: Mapping[str, MaskSet]) -> Figure:
     return figure
 
 
-def short_name(name: str) -> str:
-    """A tensor's name as an axis can hold it: the layer's number, and its last words."""
-    layer = re.search(r"\.(\d+)\.", name)
-    words = [word for word in name.split(".") if word not in ("weight", "self", "dense", "attention")]
-    part = "attention out" if ".attention.output." in name else words[-1]
-    return f"{layer[1]} {part}" if layer else part
-
-
 def one_shot(
     sparsities: Sequence[float], results: Mapping[str, Sequence[Interval]], dense: Interval, metric: str
 ) -> Figure:
@@ -108,14 +99,12 @@ def one_shot(
     figure, axis = new_figure(7.5, 3.8)
     axis.axhspan(dense.low, dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
     axis.axhline(dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label="dense")
-    looks: list[dict[str, Any]] = [{"ls": ":", "mfc": "white"}, {"ls": "-"}]
+    looks: list[dict[str, Any]] = [{"fmt": "o:", "mfc": "white"}, {"fmt": "o-"}]
     places = np.arange(len(sparsities))
     for look, (label, intervals) in zip(looks, results.items(), strict=True):
-        middle = np.array([interval.estimate for interval in intervals])
-        arms = np.abs([[i.low, i.high] for i in intervals] - middle[:, None]).T
-        axis.errorbar(places, middle, arms, marker="o", capsize=3, color=COLOURS["magnitude"], label=label, **look)
+        errorbars(axis, places, intervals, color=COLOURS["magnitude"], label=label, **look)
     axis.set_xticks(places, [f"{100 * sparsity:.4g} %" for sparsity in sparsities])
-    axis.set(xlabel="sparsity of the encoder", ylabel=f"{metric}, report split")
+    axis.set(xlabel="sparsity of the encoder", ylabel=f"{metric}, test set")
     before, after = results.values()
     axis.set_title(_won_back(sparsities, before, after, dense))
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))

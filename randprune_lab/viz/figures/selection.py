@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.confidence import Confidence
-from randprune_lab.analysis.winners_curse import best_of
 from randprune_lab.search.selection import Selection
+from randprune_lab.stats.confidence import Confidence
+from randprune_lab.stats.winners_curse import best_of
 from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
 
 MARKERS = (
     ("o", COLOURS["dense"]),
-    ("s", COLOURS["randomized"]),
+    ("s", COLOURS["search"]),
     ("D", RAMP[0]),
     ("v", RAMP[1]),
     ("^", COLOURS["gumbel"]),
@@ -37,7 +37,7 @@ def winners_curse(candidates: int, spread: float, noise: float) -> Figure:
     numbers = np.unique([1, 2, 4, 8, 16, 32, 64, 128, candidates])
     seen, worth = np.array([best_of(int(number), spread, noise) for number in numbers]).T
     axis.plot(numbers, seen, "o-", color=COLOURS["imp"], label="its score says")
-    axis.plot(numbers, worth, "o-", color=COLOURS["randomized"], label="it is worth")
+    axis.plot(numbers, worth, "o-", color=COLOURS["search"], label="it is worth")
     shown, true = best_of(candidates, spread, noise)
     axis.vlines(candidates, true, shown, color="black", lw=2)
     axis.annotate(f"  {shown - true:.2f}", (candidates, (shown + true) / 2), va="center")
@@ -57,7 +57,7 @@ def chance_of_best(found: Confidence, labels: Sequence[str]) -> Figure:
     """
     figure, axis = new_figure(7.5, 3.4)
     order = np.argsort(-found.chance_of_best, kind="stable")
-    colours = [COLOURS["randomized"] if each == found.winner else QUIET for each in order]
+    colours = [COLOURS["search"] if each == found.winner else QUIET for each in order]
     axis.bar(range(len(order)), 100 * found.chance_of_best[order], color=colours)
     axis.axhline(100 / len(order), color="black", lw=0.8, ls=":", label="if all were alike")
     axis.set_xticks(range(len(order)), [labels[each] for each in order], fontsize="small")
@@ -74,7 +74,7 @@ def race(selection: Selection, total_steps: int, names: Sequence[str] | None = N
     figure, axis = new_figure(7.5, 3.6)
     reached = {candidate: each.steps for each in selection.rounds for candidate in each.candidates}
     order = selection.ranking
-    colours = [COLOURS["randomized"] if candidate == selection.winner else QUIET for candidate in order]
+    colours = [COLOURS["search"] if candidate == selection.winner else QUIET for candidate in order]
     axis.barh(range(len(order)), [reached[candidate] for candidate in order], color=colours)
     axis.axvline(total_steps, color="black", lw=0.8, ls=":")
     axis.set_yticks(range(len(order)), [names[c] if names else str(c) for c in order], fontsize="small")

@@ -1,4 +1,4 @@
-"""Figures of a recorded study: what its tasks can tell, and what its early evaluations told."""
+"""Figures of a recorded study: its tasks with their baselines without masks, and its early evaluations."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.intervals import mean_interval
-from randprune_lab.viz.style import COLOURS, QUIET, new_figure
+from randprune_lab.stats.intervals import mean_interval
+from randprune_lab.viz.style import COLOURS, QUIET, errorbars, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CONTROLS = {  # column: label, marker, colour
-    "majority": ("always the commonest", "|", QUIET),
-    "words": ("which words are there", "x", QUIET),
-    "without-encoder": ("without its encoder", "s", COLOURS["uniform"]),
-    "magnitude": ("magnitude, 99 % at once", "v", COLOURS["magnitude"]),
+    "majority": ("majority class", "|", QUIET),
+    "words": ("bag of words", "x", QUIET),
+    "without-encoder": ("without encoder", "s", COLOURS["uniform"]),
+    "magnitude": ("magnitude, 99 % in one step", "v", COLOURS["magnitude"]),
     "dense": ("dense", "o", COLOURS["dense"]),
 }
 
 
 def controls(table: pd.DataFrame) -> Figure:
-    """What can be had on each task without masks, the mean over seeds; from `study.table.study_controls`."""
+    """Baselines on each task that need no encoder or no search, means over seeds; from `study.table.study_controls`."""
     tasks = list(dict.fromkeys(table.task))
     figure, axis = new_figure(8.0, 0.36 * len(tasks) + 1.4)
     for column, (label, marker, colour) in CONTROLS.items():
         means = table.groupby("task", sort=False)[column].mean()
         axis.plot(means, range(len(tasks) - 1, -1, -1), marker, ms=8, color=colour, label=label)
-    counted = set(table.task[table.counts])
+    included = set(table.task[table.included])
     names = [f"{task} ({table.metric[table.task == task].iloc[0]})" for task in tasks]
     axis.set_yticks(range(len(tasks) - 1, -1, -1), names)
     for text, task in zip(axis.get_yticklabels(), tasks, strict=True):
-        text.set_color("black" if task in counted else QUIET)
+        text.set_color("black" if task in included else QUIET)
     axis.grid(axis="y", lw=0.5)
-    axis.set(xlabel="score on the report split", ylabel="task (metric)")
-    axis.set_title(f"{len(counted)} of {len(tasks)} tasks can tell masks apart: dense is ahead of no encoder")
+    axis.set(xlabel="score on the test set", ylabel="task (metric)")
+    axis.set_title(f"The mask matters on {len(included)} of {len(tasks)} tasks: dense is better than no encoder")
     axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 def early_by_ratio(early: pd.DataFrame) -> Figure:
-    """Early scores by sampling ratio, less the mean of their level; from `recorded_runs.early_evaluations`.
+    """Early scores by sampling ratio, minus the mean of their level; from `task_records.early_evaluations`.
 
     Intervals are over levels of tasks and seeds.
     """
@@ -56,21 +56,19 @@ def early_by_ratio(early: pd.DataFrame) -> Figure:
         own = each.xs(ratio, level="sampling_ratio")
         shifts = np.linspace(-0.15, 0.15, len(own)) if len(own) > 1 else np.zeros(1)
         axis.plot(place + shifts, own, ".", color=QUIET, ms=5)
-    middle = np.array([one.estimate for one in found])
-    arms = np.nan_to_num([middle - [one.low for one in found], [one.high for one in found] - middle], posinf=0.0)
-    axis.errorbar(range(len(ratios)), middle, arms, fmt="D", ms=7, capsize=4, color=COLOURS["randomized"], zorder=3)
+    errorbars(axis, range(len(ratios)), found, fmt="D", ms=7, capsize=4, color=COLOURS["search"], zorder=3)
     axis.axhline(0, color=QUIET, lw=1)
     axis.set_xticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
     axis.set(xlabel="sampling ratio of the candidate (more random to less)")
-    axis.set(ylabel="early score less its level's mean\n(points)")
+    axis.set(ylabel="early score minus its level's mean\n(points)")
     clear = [f"{ratio:g}" for ratio, one in zip(ratios, found, strict=True) if one.low > 0 or one.high < 0]
-    verdict = f"{' and '.join(clear)} surely off the mean" if clear else "none surely off the mean"
+    verdict = f"{' and '.join(clear)} significantly off the mean" if clear else "no significant difference"
     axis.set_title(f"Sampling ratios on {early.task.nunique()} tasks: {verdict}")
     return figure
 
 
 def spread_by_level(early: pd.DataFrame) -> Figure:
-    """How far the candidates of a level differ in their early scores; from `recorded_runs.early_evaluations`."""
+    """Standard deviation of the early scores of a level's candidates; from `task_records.early_evaluations`."""
     spread = 100 * early.groupby(["task", "seed", "sparsity"], sort=False).score.std()
     levels = sorted(early.sparsity.unique())
     figure, axis = new_figure(7.0, 3.6)
@@ -79,7 +77,7 @@ def spread_by_level(early: pd.DataFrame) -> Figure:
         own = spread.xs(task, level="task").groupby(level="sparsity").mean()
         axis.plot([levels.index(level) + shift for level in own.index], own, ".", ms=7, color=QUIET)
     means = spread.groupby(level="sparsity").mean()
-    axis.plot(range(len(levels)), means[levels], "D-", color=COLOURS["randomized"], label="mean over tasks")
+    axis.plot(range(len(levels)), means[levels], "D-", color=COLOURS["search"], label="mean over tasks")
     axis.set_xticks(range(len(levels)), [f"{100 * level:.4g}" for level in levels])
     axis.set_ylim(0)
     axis.set(xlabel="sparsity (%)", ylabel="standard deviation of early scores\n(points)")

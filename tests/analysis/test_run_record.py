@@ -1,0 +1,214 @@
+"""What is read back from a run folder is what was recorded there, finished or not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+import randprune_lab as rp
+from randprune_lab.analysis.text import describe_run
+from randprune_lab.errors import FileError, RunError
+from randprune_lab.search.folder import load_arrays, load_predictions, read_journal, weights_sha256
+from randprune_lab.stats.confidence import assess_choice
+from randprune_lab.stats.intervals import accuracy_interval, paired_difference
+
+
+@pytest.fixture(scope="module")
+def record(finished) -> rp.RunRecord:
+    return rp.RunRecord.load(finished)
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def journal_lines(folder: Path) -> list[str]:
+    return (folder / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
+
+
+def stopped_after_each_unit(finished: Path, folder: Path) -> Iterator[int]:
+    """Make `folder` what the run was like after 0, 1, 2... units, without the files of those to come."""
+    lines = journal_lines(finished)
+    (folder / "predictions").mkdir(parents=True)
+    shutil.copy(finished / "config.json", folder)
+    yield 0
+    shutil.copy(finished / "environment.json", folder)
+    for number, line in enumerate(lines, start=1):
+        unit = json.loads(line)["unit"].replace("/", "-")
+        if (predictions := finished / "predictions" / f"{unit}.safetensors").exists():
+            shutil.copy(predictions, folder / "predictions")
+        (folder / "journal.jsonl").write_text("".join(lines[:number]) + '{"unit": "torn', "utf-8")
+        yield number
+
+
+# --- the whole run ---
+
+
+def test_the_summary_is_plain_json(record):
+    summary = record.summary()
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert summary["finished"] and summary["config"] == record.config.to_dict()
+
+
+def test_the_summary_has_every_method_and_level_with_the_numbers_of_the_journal(record, finished):
+    units = read_journal(finished)
+    levels = record.summary()["levels"]
+    assert [(level["method"], level["level"], level["sparsity"]) for level in levels] == [
+        (method, number, sparsity)
+        for method in ("search", "imp", "uniform")
+        for number, sparsity in ((1, 0.5), (2, 0.9))
+    ]
+    for level in levels:
+        name = f"{level['method']}-level-{level['level']}"
+        recorded = {key: units[name][key] for key in ("score", "winner", "mask_sha256", "weights_sha256")}
+        assert recorded.items() <= level.items()
+        assert level["test"] == units[f"test/{name}"]
+        for number, candidate in enumerate(level["candidates"]):
+            assert candidate.pop("score") == units[f"{name}/selection"]["rounds"][0]["scores"][number]
+            assert candidate.items() <= units[f"{name}/candidate-{number}/steps-12"].items()
+    assert [len(level["candidates"]) for level in levels] == [3, 3, 0, 0, 0, 0]
+
+
+def test_fingerprints_are_those_of_the_files(record, finished):
+    for level in record.summary()["levels"]:
+        name = f"{level['method']}-level-{level['level']}.safetensors"
+        assert level["mask_sha256"] == rp.MaskSet.load(finished / "masks" / name).sha256
+        assert level["weights_sha256"] == weights_sha256(load_file(finished / "checkpoints" / name))
+
+
+def test_test_scores_and_differences_follow_from_the_recorded_answers(record, finished):
+    def correct(name: str) -> np.ndarray:
+        logits, labels = load_predictions(finished, f"test-{name}")
+        return np.array([row.tolist().index(max(row)) == label for row, label in zip(logits, labels, strict=True)])
+
+    summary = record.summary()
+    trained = {"dense": summary["dense"]}
+    trained |= {f"{level['method']}-level-{level['level']}": level for level in summary["levels"]}
+    assert list(trained) == record.trained
+    for name, entry in trained.items():
+        assert entry["test"]["accuracy"] == pytest.approx(correct(name).mean())
+        assert entry["test_intervals"] == {"accuracy": vars(accuracy_interval(correct(name)))}
+    for row, (baseline, level, sparsity) in zip(
+        summary["differences"],
+        [("imp", 1, 0.5), ("imp", 2, 0.9), ("uniform", 1, 0.5), ("uniform", 2, 0.9)],
+        strict=True,
+    ):
+        ours, theirs = correct(f"search-level-{level}"), correct(f"{baseline}-level-{level}")
+        assert row["estimate"] == pytest.approx(ours.mean() - theirs.mean())
+        interval = vars(paired_difference(ours, theirs))
+        assert row == {"baseline": baseline, "level": level, "sparsity": sparsity, "metric": "accuracy"} | interval
+
+
+def test_candidates_are_in_the_order_of_their_numbers_each_as_far_as_it_went(copy):
+    unit = json.loads(journal_lines(copy)[2])["result"]
+    done = [(10, 4), (2, 4), (9, 4), (2, 12), (9, 8)]
+    lines = [
+        {"unit": f"search-level-1/candidate-{c}/steps-{n}", "result": unit | {"candidate": c, "steps": n}}
+        for c, n in done
+    ]
+    (copy / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    candidates = rp.RunRecord.load(copy).level(1).candidates
+    assert [(each["candidate"], each["steps"]) for each in candidates] == [(2, 12), (9, 8), (10, 4)]
+    assert all(each["score"] is None for each in candidates)
+
+
+def test_the_text_says_what_was_asked_and_what_was_found(record):
+    text, summary = describe_run(record), record.summary()
+    data = summary["data"]
+    assert f"sst2: 360 train, {data['validation']} validation, {data['test']} test examples" in text
+    assert record.config.model in text and "not finished" not in text and "no test scores" not in text
+    for level in summary["levels"]:
+        interval = level["test_intervals"]["accuracy"]
+        assert f"{interval['estimate']:.4f} [{interval['low']:.4f}, {interval['high']:.4f}]" in text
+        assert level["mask_sha256"][:12] in text and level["weights_sha256"][:12] in text
+        for number, candidate in enumerate(level["candidates"]):
+            line = f"candidate {number}  early score {candidate['score']:.4f}  voting, sampling ratio "
+            line += f"{candidate['mask']['rule']['sampling_ratio']:g}, power 5"
+            assert line + ("  <- winner\n" if number == level["winner"] else "\n") in text
+    for row in summary["differences"]:
+        assert f"search minus {row['baseline']}: {row['estimate']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" in text
+
+
+def test_how_sure_the_winner_is_follows_from_the_recorded_log_likelihoods(record, config):
+    for level in (1, 2):
+        names = [f"search-level-{level}-candidate-{number}-steps-12" for number in range(3)]
+        examples = np.stack(
+            [load_arrays(record.path, name)["examples"][-config.early_last :].mean(0) for name in names]
+        )
+        winner = record.units[f"search-level-{level}"]["winner"]
+        expected = assess_choice(examples, winner=winner)
+        sure = record.level(level).confidence
+        assert sure.winner == winner and sure.expected_loss == expected.expected_loss >= 0
+        assert np.array_equal(
+            sure.chance_of_best, expected.chance_of_best
+        ) and sure.chance_of_best.sum() == pytest.approx(1)
+        assert f"best of these with probability {sure.chance_of_best[winner]:.2f};" in describe_run(record)
+        assert record.summary()["levels"][level - 1]["confidence"]["winners_curse"] == sure.winners_curse
+    assert record.level(1, "imp").confidence is None
+
+
+# --- a part of it ---
+
+
+def test_a_run_stopped_after_any_unit_can_be_read(finished, tmp_path):
+    total = len(journal_lines(finished))
+    whole = rp.RunRecord.load(finished).summary()
+    for done in stopped_after_each_unit(finished, tmp_path / "stopped"):
+        record = rp.RunRecord.load(tmp_path / "stopped")
+        text, summary = describe_run(record), record.summary()
+        assert len(record.units) == done
+        assert summary["finished"] == (done == total)
+        assert ("not finished; go on with --resume" in text) == (done < total)
+        json.dumps(summary, allow_nan=False)
+        for level, known in zip(summary["levels"], whole["levels"], strict=True):
+            for ours, theirs in zip(level.pop("candidates"), known["candidates"], strict=False):
+                assert ours == theirs | {"score": ours["score"]} and ours["score"] in (None, theirs["score"])
+            assert all(value in (None, known[key]) for key, value in level.items())
+    assert record.summary() == whole | {"run": str(tmp_path / "stopped")}
+
+
+def test_a_run_is_not_finished_before_its_model_is_written(copy):
+    *all_but_the_model, model = journal_lines(copy)
+    assert json.loads(model)["unit"] == "model"
+    (copy / "journal.jsonl").write_text("".join(all_but_the_model), "utf-8")
+    assert not rp.RunRecord.load(copy).finished
+
+
+# --- what cannot be read ---
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"holds no run: it has no config\.json"):
+        rp.RunRecord.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", '{"format": 2, "levels": [1.2]}', '{"format": 2, "speed": 3}', '{"format": 2, "candidates": "three"}'],
+)
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content, "utf-8")
+    with pytest.raises(FileError, match=r"config\.json is damaged"):
+        rp.RunRecord.load(tmp_path)
+
+
+def test_a_damaged_environment_is_named(copy):
+    (copy / "environment.json").write_text("{", "utf-8")
+    with pytest.raises(FileError, match=r"environment\.json is damaged"):
+        rp.RunRecord.load(copy).summary()
+
+
+def test_missing_and_damaged_predictions_are_named(copy):
+    file = copy / "predictions" / "test-imp-level-2.safetensors"
+    file.write_bytes(file.read_bytes()[:-3])
+    for _ in ("damaged", "missing"):
+        with pytest.raises(FileError, match=r"test-imp-level-2\.safetensors are missing or damaged"):
+            rp.RunRecord.load(copy).summary()
+        file.unlink(missing_ok=True)

@@ -1,0 +1,85 @@
+"""Lessons and exercises import from the package's doors alone: a reader meets few names and no inner modules."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+PACKAGE = "randprune_lab"
+ROOMS = {"analysis", "bench", "exercises", "masks", "models", "report", "search", "stats", "tasks", "training", "viz"}
+MOST_ROOMS = 5  # in one notebook
+APP = {"viz.mask_explorer", "viz.run_explorer"}
+"""The explorers, which only the app imports: no door exports them."""
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("exercises/*.ipynb")])
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def imports(path: Path) -> set[str]:
+    """The imports from the package in a notebook, in its code and in the Python that its text shows, one line each."""
+    cells = nbformat.read(path, as_version=4).cells
+    sources = [code for cell in cells for code in _code(cell)]
+    return {text for source in sources for node in ast.walk(ast.parse(source)) for text in _imported(node)}
+
+
+def _code(cell: nbformat.NotebookNode) -> list[str]:
+    return [cell.source] if cell.cell_type == "code" else PYTHON.findall(cell.source)
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            if alias.name.partition(".")[0] == PACKAGE:
+                yield ast.unparse(ast.Import([alias]))
+    elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == PACKAGE:
+        yield f"from {node.module} import {', '.join(alias.name for alias in node.names)}"
+
+
+def room(text: str) -> str | None:
+    """The room of an import; empty for the package itself, None if a name does not come from a door's `__all__`."""
+    if text == f"import {PACKAGE} as rp":
+        return ""
+    found = re.fullmatch(rf"from {PACKAGE}\.(\S+) import (.+)", text)
+    if not found or found[1] not in ROOMS:
+        return None
+    door = importlib.import_module(f"{PACKAGE}.{found[1]}")
+    return found[1] if set(found[2].split(", ")) <= set(door.__all__) else None
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.relative_to(FOLDER).with_suffix("").as_posix())
+def test_a_notebook_imports_from_few_rooms_and_from_their_doors_alone(path):
+    found = imports(path)
+    assert found
+    assert [text for text in sorted(found) if room(text) is None] == []
+    assert len({room(text) for text in found} - {""}) <= MOST_ROOMS
+
+
+def test_the_app_imports_its_explorers():
+    found = imports(FOLDER / "app" / "explorers.ipynb")
+    assert {text.split()[1].removeprefix(f"{PACKAGE}.") for text in found} == APP
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import randprune_lab",
+        "import randprune_lab.masks as masks",
+        "from randprune_lab import masks",
+        "from randprune_lab.masks.sampler import MaskSampler",
+        "from randprune_lab.masks import sampler",
+        "def f():\n    from randprune_lab.study import run",
+    ],
+)
+def test_imports_past_a_door_are_noticed(tmp_path, source):
+    path = tmp_path / "notebook.ipynb"
+    shown = nbformat.v4.new_markdown_cell(f"Say:\n\n```python\n{source}\n```\n")
+    for cell in (nbformat.v4.new_code_cell(source), shown):
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+        assert [room(text) for text in imports(path)] == [None]

@@ -1,0 +1,262 @@
+"""Intervals cover the truth as often as they say, and use that two models answered the same examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import matthews_corrcoef
+
+from randprune_lab.stats import intervals
+from randprune_lab.stats.intervals import (
+    WEIGHTED,
+    Interval,
+    accuracy_interval,
+    mean_interval,
+    paired_difference,
+    rank_correlation,
+    score_difference,
+    score_interval,
+)
+from randprune_lab.tasks import TASKS
+
+
+def answers(right: int, n: int) -> np.ndarray:
+    """`right` of n answers are right, in an order that tells nothing."""
+    return np.random.default_rng(0).permutation(np.arange(n) < right)
+
+
+def pair(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    """The answers of two models: so many right by both, by one of them alone, and by neither."""
+    numbers = (both, first, second, neither)
+    return np.repeat([True, True, False, False], numbers), np.repeat([True, False, True, False], numbers)
+
+
+def width(interval) -> float:
+    return interval.high - interval.low
+
+
+# --- an accuracy ---
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_accuracy_has_the_published_wilson_intervals(right, n, low, high):
+    """Newcombe 1998, table I, method 3."""
+    interval = accuracy_interval(answers(right, n))
+    assert interval.estimate == right / n
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (1, 2), (37, 40), (500, 1000), (999, 1000)])
+def test_the_ends_are_where_the_score_test_just_rejects(right, n):
+    interval = accuracy_interval(answers(right, n))
+    for end in (interval.low, interval.high):
+        if 0 < end < 1:  # at 0 and 1 the end is the estimate itself
+            score = (right / n - end) / np.sqrt(end * (1 - end) / n)
+            assert 2 * stats.norm.sf(abs(score)) == pytest.approx(0.05)
+    assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
+
+
+def test_right_and_wrong_are_mirror_images():
+    correct = answers(13, 90)
+    interval, mirrored = accuracy_interval(correct), accuracy_interval(~correct)
+    assert (mirrored.low, mirrored.high) == pytest.approx((1 - interval.high, 1 - interval.low))
+
+
+def test_an_interval_reads_as_text():
+    assert str(accuracy_interval(answers(81, 263))) == "0.3080 [0.2553, 0.3662]"
+
+
+# --- a paired difference ---
+
+
+def test_a_paired_interval_covers_the_truth_as_often_as_it_says():
+    """False alarms: less than one in a million if it covers in 93.5 to 96.5 of 100; 90 of 100 would be found out."""
+    random = np.random.default_rng(1)
+    shares, n, repetitions = [0.7, 0.14, 0.08, 0.08], 400, 2000
+    truth = shares[1] - shares[2]
+    intervals = [
+        paired_difference(*pair(*random.multinomial(n, shares)), seed=repetition) for repetition in range(repetitions)
+    ]
+    covered = sum(interval.low <= truth <= interval.high for interval in intervals)
+    assert stats.binom.ppf(5e-7, repetitions, 0.935) <= covered <= stats.binom.isf(5e-7, repetitions, 0.965)
+
+
+def test_the_estimate_is_the_difference_of_the_accuracies():
+    first, second = answers(70, 100), np.roll(answers(64, 100), 7)
+    interval = paired_difference(first, second)
+    assert interval.estimate == pytest.approx(first.mean() - second.mean())
+    assert interval.low < interval.estimate < interval.high
+
+
+def test_the_width_is_that_of_the_paired_normal_interval():
+    """Within 10 %: the ends of 2,000 resamples scatter by about 3 % of it, and they lie on a grid of 1 / n."""
+    first, second = pair(600, 90, 60, 250)
+    difference = first.astype(int) - second.astype(int)
+    assert width(paired_difference(first, second)) == pytest.approx(
+        2 * 1.96 * difference.std() / np.sqrt(len(difference)), rel=0.1
+    )
+
+
+def test_exchanging_the_two_changes_the_sign():
+    """The estimate exactly; the ends within a tenth of the width, which is 6 standard errors of 2,000 resamples."""
+    first, second = pair(600, 90, 60, 250)
+    one, other = paired_difference(first, second), paired_difference(second, first)
+    assert one.estimate == -other.estimate
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=0.1 * width(one))
+
+
+def test_equal_answers_leave_no_doubt():
+    interval = paired_difference(answers(70, 100), answers(70, 100))
+    assert (interval.estimate, interval.low, interval.high) == (0, 0, 0)
+
+
+def test_pairing_narrows_the_interval_of_answers_that_go_together():
+    first, second = pair(600, 90, 60, 250)
+    unrelated = np.random.default_rng(2).permutation(second)
+    assert width(paired_difference(first, second)) < 0.65 * width(paired_difference(first, unrelated))
+
+
+def test_the_order_of_the_examples_does_not_matter():
+    first, second = pair(60, 9, 6, 25)
+    order = np.random.default_rng(3).permutation(len(first))
+    assert paired_difference(first[order], second[order]) == paired_difference(first, second)
+
+
+def test_the_interval_is_a_pure_function_of_the_answers_and_the_seed():
+    first, second = pair(600, 90, 60, 250)
+    np.random.seed(4)  # noqa: NPY002
+    interval = paired_difference(first, second)
+    np.random.seed(5)  # noqa: NPY002
+    assert paired_difference(first, second) == interval
+    assert paired_difference(first, second, seed=1) != interval
+
+
+# --- other metrics ---
+
+
+def correlated(n: int, seed: int, strength: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
+    """Answers and true scores with that correlation in the population."""
+    random = np.random.default_rng(seed)
+    labels = random.normal(size=n)
+    answers = strength * labels + np.sqrt(1 - strength**2) * random.normal(size=n)
+    return answers.astype(np.float32), labels.astype(np.float32)
+
+
+def guessed(n: int, seed: int, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Answers and label ids; half of the answers are guessed."""
+    random = np.random.default_rng(seed)
+    labels = random.choice(classes, size=n, p=np.arange(1, classes + 1) / sum(range(classes + 1)))
+    return np.where(random.random(n) < 0.5, labels, random.integers(0, classes, size=n)), labels
+
+
+REFERENCE = {"pearson": lambda a, b: stats.pearsonr(a, b).statistic, "matthews": lambda a, b: matthews_corrcoef(b, a)}
+
+
+def test_every_task_can_be_selected_by_its_first_metric():
+    assert {task.primary_metric for task in TASKS.values()} <= {"accuracy", *WEIGHTED}
+
+
+@pytest.mark.parametrize(
+    ("metric", "sample"),
+    [("pearson", correlated(80, 0)), ("matthews", guessed(80, 0)), ("matthews", guessed(80, 0, classes=4))],
+)
+def test_a_resample_is_scored_like_the_examples_it_holds(metric, sample):
+    answers, labels = sample
+    counts = np.random.default_rng(1).multinomial(80, np.full(80, 1 / 80), size=20)
+    expected = [REFERENCE[metric](np.repeat(answers, row), np.repeat(labels, row)) for row in counts]
+    assert WEIGHTED[metric](counts, answers, labels) == pytest.approx(expected, abs=1e-6)
+    assert score_interval(metric, answers, labels).estimate == pytest.approx(REFERENCE[metric](answers, labels))
+
+
+def test_the_interval_of_a_correlation_is_close_to_fishers():
+    answers, labels = correlated(1500, 0)
+    fisher = stats.pearsonr(answers, labels).confidence_interval(0.95)
+    interval = score_interval("pearson", answers, labels)
+    assert (interval.low, interval.high) == pytest.approx((fisher.low, fisher.high), abs=0.005)
+
+
+@pytest.mark.parametrize(("metric", "draw"), [("pearson", correlated), ("matthews", guessed)])
+def test_other_metrics_cover_the_truth_as_often_as_they_say(metric, draw):
+    """95 % of 150 repetitions within 4 standard deviations (false alarms: 1 in 15,000), less 1 % for n = 300."""
+    truth = REFERENCE[metric](*draw(300_000, seed=0))
+    found = [score_interval(metric, *draw(300, seed=1 + repetition)) for repetition in range(150)]
+    covered = np.mean([interval.low <= truth <= interval.high for interval in found])
+    assert abs(covered - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 150) + 0.01
+
+
+@pytest.mark.parametrize(("metric", "sample"), [("pearson", correlated(200, 0)), ("matthews", guessed(200, 0))])
+def test_differences_of_other_metrics_are_paired(metric, sample):
+    first, labels = sample
+    second = first.copy()
+    second[:6] = second[5::-1]  # all but six of the answers are the same
+    ours, theirs = (score_difference(metric, *pair, labels) for pair in ((first, second), (second, first)))
+    assert ours.estimate == pytest.approx(
+        REFERENCE[metric](first, labels) - REFERENCE[metric](second, labels), abs=1e-6
+    )
+    assert (theirs.low, theirs.high) == pytest.approx((-ours.high, -ours.low))
+    assert width(ours) < 0.65 * width(score_interval(metric, first, labels))
+    assert width(score_difference(metric, first, first, labels)) == 0
+
+
+@pytest.mark.parametrize("metric", WEIGHTED)
+@pytest.mark.parametrize("constant", [0, 1])
+def test_a_constant_answer_has_the_metric_0(metric, constant):
+    kind = np.float32 if metric == "pearson" else np.int64
+    arrays = [np.full(50, 1 / 3 if metric == "pearson" else 1, dtype=kind), np.arange(50).astype(kind) % 2]
+    interval = score_interval(metric, arrays[constant], arrays[1 - constant])
+    assert (interval.estimate, interval.low, interval.high) == (0.0, 0.0, 0.0)
+
+
+def test_an_example_that_few_resamples_hold_leaves_no_rounding_noise():
+    """All answers but one are the same: where a resample lacks that one, it is constant."""
+    answers = np.full(40, 0.1, dtype=np.float32)
+    answers[7] = 5.0
+    counts = np.ones((1, 40), dtype=np.int64)
+    counts[0, 7] = 0
+    assert WEIGHTED["pearson"](counts, answers, np.arange(40).astype(np.float32)).tolist() == [0.0]
+
+
+def test_memory_is_bounded_and_chunks_change_nothing(monkeypatch):
+    whole = score_interval("pearson", *correlated(200, 0))
+    monkeypatch.setattr(intervals, "CHUNK", 3000)
+    assert score_interval("pearson", *correlated(200, 0)) == whole
+
+
+def test_an_accuracy_has_its_own_intervals():
+    answers, labels = guessed(90, 0)
+    assert score_interval("accuracy", answers, labels) == accuracy_interval(answers == labels)
+    other = np.roll(answers, 1)
+    expected = paired_difference(answers == labels, other == labels)
+    assert score_difference("accuracy", answers, other, labels) == expected
+
+
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    intervals = [mean_interval(random.normal(3.0, 2.0, size=5)) for _ in range(2000)]
+    covered = np.mean([interval.low <= 3.0 <= interval.high for interval in intervals])
+    assert abs(covered - 0.95) < 4.5 * np.sqrt(0.95 * 0.05 / 2000)  # false alarm: 1 in 150,000
+
+
+def test_a_single_figure_is_no_ground_for_an_interval():
+    assert mean_interval([0.3]) == Interval(0.3, -np.inf, np.inf)
+
+
+def test_the_interval_of_a_rank_correlation_covers_it_as_often_as_it_says():
+    """Of normal pairs with correlation 0.6, whose rank correlation is 6/π·asin(0.3); 1,000 samples of 16."""
+    random, truth = np.random.default_rng(0), 6 / np.pi * np.arcsin(0.3)
+    pairs = random.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=(1000, 16))
+    intervals = [rank_correlation(one[:, 0], one[:, 1]) for one in pairs]
+    covered = np.mean([interval.low <= truth <= interval.high for interval in intervals])
+    assert 0.92 < covered < 0.98
+
+
+def test_a_rank_correlation_knows_order_alone():
+    x = np.arange(8.0)
+    assert rank_correlation(x, np.exp(x)).estimate == 1
+    assert rank_correlation(x, -(x**3)).estimate == -1
+    assert rank_correlation(x, np.zeros(8)) == Interval(0.0, -1.0, 1.0)
+    assert rank_correlation(x[:3], x[:3]) == Interval(1.0, -1.0, 1.0)

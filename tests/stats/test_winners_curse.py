@@ -1,0 +1,31 @@
+"""The closed form of the winner's curse is what dice say."""
+
+import numpy as np
+import pytest
+
+from randprune_lab.errors import ConfigError
+from randprune_lab.stats.winners_curse import best_of
+
+
+@pytest.mark.parametrize(("candidates", "spread", "noise"), [(2, 1.0, 0.5), (16, 0.5, 1.0), (64, 0.0, 2.0)])
+def test_the_best_shows_and_is_worth_what_simulations_find(candidates, spread, noise):
+    random = np.random.default_rng(0)
+    worth = random.normal(0, spread, size=(20_000, candidates))
+    seen = worth + random.normal(0, noise, size=worth.shape)
+    best = seen.argmax(axis=1)
+    rows = np.arange(len(best))
+    shown, true = best_of(candidates, spread, noise)
+    for found, expected in ((seen[rows, best], shown), (worth[rows, best], true)):
+        assert abs(found.mean() - expected) < 5 * (found.std() + 1e-12) / np.sqrt(len(found))  # 1 in a million
+
+
+def test_the_maximum_of_normal_numbers_has_its_known_means():
+    assert best_of(2, 1.0, 0.0) == pytest.approx((np.pi**-0.5, np.pi**-0.5))
+    assert best_of(3, 1.0, 0.0)[0] == pytest.approx(1.5 * np.pi**-0.5)
+    assert best_of(1, 1.0, 1.0) == (0.0, 0.0) and best_of(8, 0.0, 0.0) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("wrong", [(0, 1.0, 1.0), (2, -1.0, 1.0), (2, 1.0, -1.0)])
+def test_what_cannot_be_is_refused(wrong):
+    with pytest.raises(ConfigError):
+        best_of(*wrong)

@@ -1,0 +1,307 @@
+"""Custom data are read unchanged from any format, or refused with the place and the remedy."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from randprune_lab.errors import ConfigError, DataError
+from randprune_lab.tasks import CustomData, load_splits
+from randprune_lab.tasks.corpus import Row
+from randprune_lab.tasks.custom_data import MAX_CLASSES, read_custom_data
+
+TEXTS = [f'a "{word}" text, number {i}\twith\nspace' for i, word in enumerate(["good", "bad", "so so"] * 20)]
+NAMES = ["pos", "neg", "neutral"] * 20
+COLUMNS = {"id": list(range(60)), "review": TEXTS, "mood": NAMES}
+SETTINGS = {"text_columns": ("review",), "label_column": "mood"}
+
+
+def write(path: Path, columns: dict[str, list[Any]]) -> Path:
+    """Write the columns in the format of the path's suffix; without a suffix, as `datasets` saves them."""
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    if path.suffix in (".jsonl", ".json"):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    elif path.suffix == ".tsv":
+        lines = [columns, *(row.values() for row in rows)]
+        path.write_text("".join("\t".join(map(str, line)) + "\n" for line in lines), "utf-8")
+    elif path.suffix == ".csv":
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(columns))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif path.suffix == ".parquet":
+        datasets.Dataset.from_dict(columns).to_parquet(path)
+    else:
+        datasets.Dataset.from_dict(columns).save_to_disk(path)
+    return path
+
+
+def lines(path: Path, *rows: str) -> CustomData:
+    """Custom data in a file of these lines."""
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+    return CustomData(str(path))
+
+
+def error_of(custom: CustomData) -> str:
+    """The message with which the data are refused."""
+    with pytest.raises(DataError) as caught:
+        load_splits(custom)
+    return str(caught.value)
+
+
+# --- formats ---
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.CSV", "d.jsonl", "d.json", "d.parquet", "saved"])
+def test_every_format_has_the_same_rows(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name.lower(), COLUMNS).rename(tmp_path / name)
+    task, corpus = read_custom_data(CustomData(str(path), **SETTINGS))
+    assert task.labels == ("neg", "neutral", "pos") and task.text_fields == ("review",)
+    assert corpus.train == [Row((text,), task.labels.index(name)) for text, name in zip(TEXTS, NAMES, strict=True)]
+    assert corpus.test is None and corpus.found == {"all": 60}
+    assert str(path) in corpus.source and "held out of it" in corpus.source
+
+
+def test_quotes_have_no_meaning_in_a_tsv_file(tmp_path: Path) -> None:
+    custom = lines(tmp_path / "d.tsv", "text\tlabel", '"open\t1', 'a "b" c\t0')
+    assert [row.texts for row in read_custom_data(custom)[1].train] == [('"open',), ('a "b" c',)]
+
+
+def test_pairs_and_scores(tmp_path: Path) -> None:
+    rows = {"a": [f"one {i}" for i in range(50)], "b": ["other"] * 50, "y": [i / 10 - 1 for i in range(50)]}
+    custom = CustomData(str(write(tmp_path / "d.csv", rows)), ("a", "b"), "y", "score")
+    splits = load_splits(custom)
+    assert splits.task.regression and splits.task.score_range == (rows["y"][0], rows["y"][-1])
+    assert splits.task.metrics == ("pearson", "spearman")
+    assert splits.train.column_names == ["a", "b", "label"]
+    scores = [score for part in splits.roles.values() for score in part["label"]]
+    assert sorted(scores) == pytest.approx(rows["y"])
+    assert splits.label_counts()["test"]["lowest"] >= -1
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([10, 9, -1], ("-1", "9", "10")),
+        (["10", "9", "b"], ("10", "9", "b")),
+        ([True, False, True], ("False", "True")),
+    ],
+)
+def test_classes_are_the_sorted_labels(tmp_path: Path, values: list[Any], labels: tuple[str, ...]) -> None:
+    columns = {"text": [f"text {i}" for i in range(60)], "label": values * 20}
+    for name in ("d.jsonl", "d.csv"):
+        assert read_custom_data(CustomData(str(write(tmp_path / name, columns))))[0].labels == labels
+
+
+# --- splits ---
+
+
+def stored(labels: list[int], word: str, classes: tuple[str, ...] = ("worse", "better")) -> datasets.Dataset:
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(classes))})
+    return datasets.Dataset.from_dict({"text": [f"{word} {i}" for i in range(len(labels))], "label": labels}, features)
+
+
+def saved(path: Path, **splits: datasets.Dataset) -> CustomData:
+    datasets.DatasetDict(splits).save_to_disk(path)
+    return CustomData(str(path))
+
+
+TRAIN, VALIDATION, TEST = stored([0, 1] * 50, "train"), stored([0, 1] * 10, "validation"), stored([1, 0] * 9, "test")
+NO_LABELS = stored([-1] * 30, "unlabelled")
+
+
+@pytest.mark.parametrize(
+    ("splits", "test", "found"),
+    [
+        (
+            {"train": TRAIN, "validation": VALIDATION, "test": NO_LABELS},
+            20,
+            {"train": 100, "validation": 20, "test (not used)": 30},
+        ),
+        (
+            {"train": TRAIN, "validation": VALIDATION, "test": TEST},
+            20,
+            {"train": 100, "validation": 20, "test (not used)": 18},
+        ),
+        ({"train": TRAIN, "test": TEST}, 18, {"train": 100, "test": 18}),
+        ({"train": TRAIN, "test": NO_LABELS}, 20, {"train": 100, "test (not used)": 30}),
+        (
+            {"train": TRAIN, "test": NO_LABELS.remove_columns("label")},
+            20,
+            {"train": 100, "test (not used)": 30},
+        ),
+    ],
+)
+def test_a_test_set_without_labels_is_never_read(
+    tmp_path: Path, splits: dict[str, Any], test: int, found: dict[str, int]
+) -> None:
+    made = load_splits(saved(tmp_path / "d", **splits))
+    assert made.task.labels == ("worse", "better")  # in their stored order
+    assert len(made.test) == test and made.found == found
+    assert not [text for part in made.roles.values() for text in part["text"] if text.startswith("unlabelled")]
+
+
+def test_stored_classes_keep_their_order_in_parquet_too(tmp_path: Path) -> None:
+    TRAIN.to_parquet(tmp_path / "d.parquet")
+    task, corpus = read_custom_data(CustomData(str(tmp_path / "d.parquet")))
+    assert task.labels == ("worse", "better") and Counter(row.label for row in corpus.train) == {0: 50, 1: 50}
+
+
+def test_a_test_file_of_another_format_is_matched_by_class_names(tmp_path: Path) -> None:
+    test = {"text": ["new 1", "new 2", "train 3"], "label": ["better", "worse", "better"]}
+    custom = saved(tmp_path / "d", train=TRAIN, validation=VALIDATION)
+    custom = CustomData(custom.data, test_data=str(write(tmp_path / "r.csv", test)))
+    splits = load_splits(custom)
+    assert sorted(zip(splits.test["text"], splits.test["label"], strict=True)) == [
+        ("new 1", 1),
+        ("new 2", 0),
+        ("train 3", 1),
+    ]
+    assert splits.found == {"train": 100, "validation (not used)": 20, "test": 3}
+    assert (splits.dropped_leaks, splits.identical_leaks) == (1, 1)
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (("txt,label", "a,1"), " has no column 'text'; its columns are 'txt', 'label'; choose columns with --text"),
+        (("text,text,label", "a,b,1"), " has 2 columns 'text'"),
+        (("text,label",), " contains no rows; give data with rows"),
+        (("text,label", "a,1", ",0"), ", line 3: column 'text' must have a text, got ''; add it"),
+        (("text,label", "a,1", "b,"), ", line 3: no label in column 'label'; add it"),
+        (("text,label", "a,1", "b,NaN"), ", line 3: no label in column 'label'; add it"),
+        (("text,label", "a,1", "b,0.5"), ", line 3: label '0.5' in column 'label' is a fraction, but classes are"),
+        (("text,label", "a,1.0", "b,0"), ", line 2: label '1.0' in column 'label' is a fraction, but classes are"),
+        (("text,label", "a,-1", "b,-1"), ": no row has a label in column 'label', all are -1 or missing, as in a test"),
+        (("text,label", 'a "b" c,1', '"d" e,1'), ", line 3: not a CSV row ("),
+        (("text,label", "a,1", '"b,0', "c,1"), ", line 3: not a CSV row (unexpected end of data)"),
+        (("text,label", "a,1,2"), ", line 2: 3 fields, but the header has 2"),
+        (("text,label", *(f"t{i},{i}" for i in range(9))), ": column 'label' has 9 different labels in 9 rows, too"),
+        (
+            ("text,label", *(f"t{i},{i % (MAX_CLASSES + 1)}" for i in range(1000))),
+            f": column 'label' has {MAX_CLASSES + 1} different labels in 1000 rows, too many for classes",
+        ),
+    ],
+)
+def test_a_bad_file_is_named_with_its_line(tmp_path: Path, rows: tuple[str, ...], message: str) -> None:
+    assert f"{tmp_path / 'd.csv'}{message}" in error_of(lines(tmp_path / "d.csv", *rows))
+
+
+def test_too_few_rows_and_too_few_labels_are_errors(tmp_path: Path) -> None:
+    few = lines(tmp_path / "few.csv", "text,label", "a,1", "b,0")
+    assert "has too few rows for train, validation and test: 2" in error_of(few)
+    one = lines(tmp_path / "one.csv", "text,label", *(f"text {i},1" for i in range(9)))
+    assert "all 9 train rows have the label '1', so nothing can be learned" in error_of(one)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (("[1]",), ", line 1: not a JSON object but list; write one object per line"),
+        (('{"text": "a", "label": 1}', "{"), ", line 2: not JSON ("),
+        (
+            ('{"text": "a", "label": 1}', '{"text": 7, "label": 1}'),
+            ", line 2: column 'text' must have a text, got 7; add it",
+        ),
+        (
+            ('{"text": "a", "label": 1}', '{"text": null, "label": 1}'),
+            ", line 2: column 'text' must have a text, got None",
+        ),
+        (('{"text": "a", "label": 1}', '{"text": "b"}'), ", line 2: no label in column 'label'"),
+        (
+            ('{"text": "a", "label": 1}', '{"text": "b", "label": 1.0}'),
+            ", line 2: label 1.0 in column 'label' is a fra",
+        ),
+        (('{"text": "a"}',), " has no column 'label'; its columns are 'text'"),
+    ],
+)
+def test_a_bad_jsonl_file_is_named_with_its_line(tmp_path: Path, rows: tuple[str, ...], message: str) -> None:
+    assert f"{tmp_path / 'd.jsonl'}{message}" in error_of(lines(tmp_path / "d.jsonl", *rows))
+
+
+@pytest.mark.parametrize("label", ["good", "inf", "1,5", "true"])
+def test_a_label_that_is_not_a_score_is_named_with_its_line(tmp_path: Path, label: str) -> None:
+    path = write(tmp_path / "d.csv", {"text": ["a", "b"], "label": ["1.5", label]})
+    error = error_of(CustomData(str(path), label_kind="score"))
+    assert (
+        f"line 3: label {label!r} in column 'label' is not a finite number" in error and "--label-kind class" in error
+    )
+
+
+def test_the_same_score_throughout_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.csv", {"text": ["a", "b"], "label": ["1.5", "1.50"]})
+    assert "all 2 train rows have the label 1.5, so nothing" in error_of(CustomData(str(path), label_kind="score"))
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.tsv"])
+def test_a_byte_that_is_not_utf8_is_named_with_its_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"text,label\ngood,1\nna\xefve,0\n")
+    assert f"{tmp_path / name}, line 3: not UTF-8; convert the file" in error_of(CustomData(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ({"text": ["a"], "label": ["best"]}, ", line 2: unknown label 'best'; the classes of"),
+        ({"text": ["a"]}, " has no column 'label'"),
+        ({"text": ["a", "b"], "label": ["-1", "-1"]}, ": no row has a label in column 'label'"),
+        ({"text": [], "label": []}, " contains no rows"),
+    ],
+)
+def test_a_bad_test_file_is_named(tmp_path: Path, test: dict[str, list[str]], message: str) -> None:
+    data, path = write(tmp_path / "d.csv", {"text": TEXTS, "label": NAMES}), write(tmp_path / "r.csv", test)
+    assert f"{path}{message}" in error_of(CustomData(str(data), test_data=str(path)))
+
+
+def test_a_missing_label_of_a_saved_folder_is_named_with_its_row(tmp_path: Path) -> None:
+    custom = saved(tmp_path / "d", train=stored([0, 1, -1], "train"))
+    assert f"{custom.data}, train, row 2: no label in column 'label'" in error_of(custom)
+
+
+def test_a_path_without_data_is_named(tmp_path: Path) -> None:
+    for name, message in (
+        ("none.csv", "there is no file or folder"),
+        (".", "give a folder that datasets saved"),
+        ("d.xlsx", ".csv, .tsv, .jsonl, .json, .parquet, or a folder that datasets saved"),
+        ("d.parquet", "not a Parquet file, or a damaged one"),
+    ):
+        path = tmp_path / name
+        if path.suffix in (".xlsx", ".parquet"):
+            path.write_text("no table")
+        error = error_of(CustomData(str(path)))
+        assert message in error and str(path) in error
+    custom = saved(tmp_path / "d", one=TRAIN, two=TEST)
+    assert f"{custom.data} has no split 'train'; its splits are 'one', 'two'" in error_of(custom)
+    custom = CustomData(str(tmp_path / "d" / "one"), test_data=custom.data)
+    assert f"{tmp_path / 'd'} has the splits one, two; give the folder of one of them" in error_of(custom)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"text_columns": ()}, "text_columns must name one or two columns, got 0"),
+        ({"text_columns": ("a", "b", "c")}, "text_columns must name one or two columns, got 3"),
+        ({"text_columns": ("a", "a")}, "must differ"),
+        ({"text_columns": ("a",), "label_column": "a"}, "must differ"),
+        ({"text_columns": ("label",), "label_column": "y"}, "no text column may be called 'label'"),
+        ({"label_kind": "number"}, "label_kind must be class or score, got 'number'"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        CustomData("d.csv", **settings)
+
+
+def test_a_glue_folder_is_error_of(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="remove glue_dir"):
+        load_splits(CustomData("d.csv"), glue_dir=tmp_path)

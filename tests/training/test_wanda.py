@@ -1,0 +1,89 @@
+"""Scores by activations: the formula on a model small enough to write out, padding that counts for nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import randprune_lab as rp
+from randprune_lab.errors import ConfigError
+from randprune_lab.masks.scope import prunable
+from randprune_lab.training.data import Encoded, encode
+from randprune_lab.training.wanda import wanda_scores
+
+
+@pytest.fixture(scope="module")
+def model_and_data(glue_dir, tiny_model):
+    model, tokenizer = rp.load_model(tiny_model, num_labels=2)
+    rows = rp.load_splits("sst2", glue_dir=str(glue_dir)).train.select(range(40))
+    return model, encode(rows, ("sentence",), tokenizer, 32)
+
+
+def test_scores_are_magnitude_times_the_norm_of_the_layers_inputs(model_and_data):
+    model, data = model_and_data
+    seen: list[torch.Tensor] = []
+    name = "bert.encoder.layer.1.intermediate.dense.weight"
+    hook = model.get_submodule(name.removesuffix(".weight")).register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].detach()[0])
+    )
+    model.eval()
+    for row in range(len(data)):  # one by one, without any padding
+        batch = data.batch([row])
+        del batch["rows"], batch["labels"]
+        model(**batch)
+    hook.remove()
+    expected = model.get_parameter(name).detach().abs() * torch.cat(seen).norm(dim=0)
+    for batch_size in (1, 7, 64):
+        found = wanda_scores(model, data, batch_size)
+        assert found.keys() == prunable(model).keys()
+        torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_model_is_left_as_it_was_and_pruned_weights_have_no_score(model_and_data):
+    model, data = model_and_data
+    weight = next(iter(prunable(model).values()))
+    kept = weight.detach().clone()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    try:
+        weight.data[:, ::2] = 0
+        model.train()
+        found = next(iter(wanda_scores(model, data).values()))
+        assert model.training and (found[:, ::2] == 0).all() and (found[:, 1::2] > 0).all()
+    finally:
+        weight.data.copy_(kept)
+        model.eval()
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_the_rows_of_gpt2s_layers_are_their_inputs():
+    from transformers import GPT2Config, GPT2ForSequenceClassification
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = GPT2ForSequenceClassification(
+            GPT2Config(vocab_size=20, n_positions=8, n_embd=12, n_layer=1, n_head=2, pad_token_id=0)
+        )
+    data = Encoded({"input_ids": np.arange(1, 13)}, np.array([6, 6]), np.array([0, 1]), {"input_ids": 0})
+    found = wanda_scores(model, data)
+    name = "transformer.h.0.mlp.c_fc.weight"
+    norms = found[name] / model.get_parameter(name).detach().abs()
+    torch.testing.assert_close(norms, norms[:, :1].expand_as(norms), rtol=1e-4, atol=1e-5)
+    assert norms[:, 0].std() > 0
+
+
+def test_a_matrix_that_is_no_linear_layers_is_named(model_and_data):
+    class Odd(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = torch.nn.ModuleList([torch.nn.GRUCell(3, 3)])
+
+        def forward(self, input_ids):
+            return self.blocks[0](input_ids[:, :1].float().expand(-1, 3))
+
+    data = dataclasses.replace(model_and_data[1], inputs={"input_ids": model_and_data[1].inputs["input_ids"]})
+    with pytest.raises(ConfigError, match=r"'blocks.0.weight_ih' belongs to a GRUCell; take criterion magnitude"):
+        wanda_scores(Odd(), data)
