@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from docs.pages import LESSONS, PAGES, ROOT, blocks, name, text
+from support.pages import LESSONS, PAGES, ROOT, blocks, name, text
 
 from randprune_lab.cli import build_parser
 

@@ -12,7 +12,7 @@ import shutil
 
 import pytest
 import torch
-from docs.pages import PAGES, ROOT, blocks, name
+from support.pages import PAGES, ROOT, blocks, name
 
 import randprune_lab as rp
 

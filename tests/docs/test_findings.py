@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from docs.pages import ROOT, table_rows, text
 from scipy.stats import t
+from support.pages import ROOT, table_rows, text
 
 from randprune_lab.analysis import (
     contrast,
@@ -24,7 +24,6 @@ from randprune_lab.analysis import (
     recorded_controls,
     recorded_results,
     seed_by_seed,
-    summary_table,
     task_records,
 )
 from randprune_lab.analysis.results import ALL
@@ -53,18 +52,40 @@ LAPTOP = (
 # --- laptop ---
 
 
-def test_the_table_of_the_study_is_that_of_its_record():
-    found = summary_table(included())
-    rows = [[f"`{method}`", *map(str, row)] for method, row in zip(found.index, found.to_numpy(), strict=True)]
-    written = table_rows(README, ["method", *found.columns])
-    assert [[name.partition(":")[0], *rest] for name, *rest in written] == rows
+def test_the_table_of_the_readme_is_that_of_the_record():
+    """Its rows are differences of two methods with their rates; the last one is of the studies with larger levels."""
+    rows = [
+        ("search minus IMP, each at its tuned rate", included(), ("search", "imp")),
+        ("search minus IMP, at equal rate (second study)", gain_and_small(), ("search", "imp-4e-3")),
+        (
+            "randomness: one candidate minus one magnitude mask",
+            included(),
+            ("one-mask", "imp-short-4e-3"),
+        ),
+        ("selection: search minus one candidate", included(), ("search", "one-mask")),
+    ]
+    head = ["first method minus second", "learning rates", "epochs a level"]
+    head += [f"at {percent(sparsity)} sparsity (points)" for sparsity in (0.9375, 0.99)]
+    written = table_rows(README, head)
+    for (name, table, pair), row in zip(rows, written, strict=True):
+        study = settings_of("gain" if "imp-4e-3" in pair else "study")
+        rates = ", ".join(learning_rate(study, method) for method in pair)
+        spent = ", ".join(str(epochs(study, method)) for method in pair)
+        found = [points(contrast(table, *pair, sparsity)[ALL]) for sparsity in (0.9375, 0.99)]
+        assert row == [name, rates, spent, *found]
+    behind, ahead = (-float(cell.split()[0]) for cell in (written[0][3], written[1][4]))
+    assert f"the search is {behind} points behind IMP at 93.75 % sparsity" in said(README)
+    assert f"IMP is ahead of the search by {ahead} points at 99 %" in said(README)
+    assert written[1][4].endswith("]") and ", -" in written[1][4], "an interval below zero"
+    rate = contrast(included(), "imp-short-4e-3", "imp-short", 0.9375)[ALL]
+    loss = "{:.1f} [{:.1f}, {:.1f}]".format(*(-100 * end for end in (rate.estimate, rate.high, rate.low)))
+    assert f"a magnitude mask trained at the search's rate loses {loss} points as well" in said(README)
 
 
 def test_what_is_said_of_the_search_over_more_tasks_is_that_of_the_record():
     table, four = recorded_results(), set(included().task)
-    for sparsity, page in itertools.product((0.9375, 0.99), (README, STUDY)):
-        for tasks in (set(table.task), four | {"qqp"})[: 1 if page == README else 2]:
-            assert points(differences(table[table.task.isin(tasks)], sparsity)["search"][ALL]) in said(page)
+    for sparsity, tasks in itertools.product((0.9375, 0.99), (set(table.task), four | {"qqp"})):
+        assert points(differences(table[table.task.isin(tasks)], sparsity)["search"][ALL]) in said(STUDY)
 
 
 def test_what_is_said_of_the_components_over_all_tasks_is_that_of_the_record():

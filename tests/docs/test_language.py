@@ -8,7 +8,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
-from docs.pages import PAGES, ROOT, name, prose
+from support.pages import PAGES, ROOT, name, prose
 
 DIALECT = [
     (r"less (that|those|imp|the other|each other|others)\b", "minus; difference from"),
@@ -27,7 +27,7 @@ DIALECT = [
     (r"\bhand(s|ed)? on\b|\bto hand on\b", "share; export; pass"),
     (r"\bhold(s)? zero\b", "contains zero"),
     (r"\bballots?\b|\blots\b|\blottery\b(?! ticket)|\bsettle(s|d)?\b", "votes; uniform numbers; decide"),
-    (r"\bborders?\b", "threshold; limit"),
+    (r"\bborders?\b(?!\s*[-:])", "threshold; limit"),
     (r"\bband\b", "undecided weights"),
     (r"\bliteral procedure\b", "reference procedure"),
     (r"\b(report|selection) (split|sets?|examples?|rows?)\b", "test set; validation set"),

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from docs.pages import LESSONS, PAGES, name, prose
+from support.pages import LESSONS, PAGES, name, prose
 
 LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)|<(?:a|img)\s[^>]*(?:href|src)=\"([^\"]+)\"")
 

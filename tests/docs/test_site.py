@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs.pages import PAGES, ROOT, name, table_rows, text
+from support.pages import PAGES, ROOT, name, table_rows, text
 
 import randprune_lab as rp
 
