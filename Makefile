@@ -24,7 +24,7 @@ SOURCES := randprune_lab tests notebooks docs
 EXTRAS := lab,app,dask,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint test-browser lab app report docs lock dist-check audit clean
+.PHONY: help setup test lint format test-browser lab app report docs lock dist-check audit clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -46,6 +46,11 @@ $(STAMP): $(LOCKS) pyproject.toml
 
 test: lint ## lint, then run the tests (PYTEST_ARGS="-k masks")
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+
+format: setup ## fix what can be fixed automatically: style, import order, outputs in notebooks
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/python tests/support/strip_outputs.py notebooks
 
 lint: setup ## check style and types
 	$(BIN)/ruff check $(SOURCES)
