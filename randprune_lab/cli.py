@@ -22,15 +22,17 @@ from randprune_lab.masks.rules import RULES
 from randprune_lab.plugins import load_plugin
 from randprune_lab.search.config import (
     CUSTOM_DATA,
+    DISTILLATION,
     EARLY,
     EXECUTORS,
     GROUPS,
     MASKS,
     PRESETS,
+    TRAINING,
     RunConfig,
     default_of,
 )
-from randprune_lab.search.strategies import STRATEGIES
+from randprune_lab.search.strategies import STRATEGIES, Screened
 from randprune_lab.study.config import built_in_studies
 
 SETTINGS = dataclasses.fields(RunConfig)
@@ -97,11 +99,20 @@ def _run_parser(commands: Any) -> argparse.ArgumentParser:
     used.add_argument("--overwrite", action="store_true", help="delete the run in this folder and start again")
     sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
     sub.add_argument(
-        "--preset", choices=PRESETS, help="named set of settings to start from; other options change single settings"
+        "--preset",
+        choices=PRESETS,
+        help="set of settings to start from; other options change single settings (lesson: a tiny model on generated "
+        "text, about a minute)",
     )
     _add_executor(sub)
     sub.formatter_class = argparse.RawDescriptionHelpFormatter
-    described = {MASKS: RULES.describe("Mask rules:"), EARLY: STRATEGIES.describe("Strategies:")}
+    strategies = STRATEGIES.describe("Strategies:", without=(Screened.name,))  # which --screen asks for
+    described = {
+        MASKS: RULES.describe("Mask rules:"),
+        EARLY: strategies,
+        TRAINING: "All trainings use AdamW with linear warm-up and decay.",
+        DISTILLATION: "A pruned model learns from the dense one: its loss is the weighted sum of these terms.",
+    }
     for group in GROUPS:
         names = [each.name for each in SETTINGS if each.metadata["group"] == group]
         _add_fields(sub.add_argument_group(group, described.get(group)), names)
@@ -449,12 +460,15 @@ def _add_plugin(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE.py",
-        help="Python file with mask rules or strategies of your own; it is run, and recorded with its hash; repeatable",
+        help="Python file that defines mask rules (classes that derive from rp.Rule) or strategies of your own; it is "
+        "run, and recorded with its hash; repeatable",
     )
 
 
 def _add_executor(parser: argparse.ArgumentParser) -> None:
-    where = parser.add_argument_group("Machines", "Where candidates are evaluated; this does not change the results.")
+    where = parser.add_argument_group(
+        "Machines", "Where candidates are evaluated; equal machines give equal results. A GPU is used if there is one."
+    )
     where.add_argument(
         "--executor",
         choices=EXECUTORS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import Field, field, fields
 from typing import Any, Generic, TypeVar
 
@@ -79,10 +79,11 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             )
         return made(**settings)
 
-    def describe(self, heading: str) -> str:
+    def describe(self, heading: str, without: Collection[str] = ()) -> str:
         """The names with their summaries and settings, a line or more for each, for a help text."""
-        width = max(map(len, self), default=0) + 2
-        lines = [f"{name:<{width}}{_described(made)}" for name, made in self.items()]
+        shown = {name: made for name, made in self.items() if name not in without}
+        width = max(map(len, shown), default=0) + 2
+        lines = [f"{name:<{width}}{_described(made)}" for name, made in shown.items()]
         return "\n".join([heading, *(textwrap.fill(line, 76, subsequent_indent=" " * width) for line in lines)])
 
 

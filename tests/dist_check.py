@@ -1,6 +1,7 @@
-"""Build wheel and source distribution, install the wheel alone in an empty environment, and use it there.
+"""Build wheel and source distribution, install only the wheel in an empty environment, and use it there.
 
-Run by `make dist-check`, in a folder that it may fill: `python tests/dist_check.py build/dist-check`. Takes minutes.
+`make dist-check` runs it in a folder whose contents it replaces: `python tests/dist_check.py build/dist-check`. This
+takes minutes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from randprune_lab.analysis.shipped import data_folder
 from randprune_lab.errors import FileError
 
 assert Path(rp.__file__).is_relative_to(sysconfig.get_path("purelib")), rp.__file__
-assert all(getattr(rl, name) is not None for name in rp.__all__)
+assert all(getattr(rp, name) is not None for name in rp.__all__)
 try:
     data_folder()
 except FileError as error:
@@ -37,17 +38,17 @@ else:
 
 
 def main(place: Path, *torch: str) -> None:
-    """Everything, one step after the other; the first that fails ends it."""
+    """Run all steps; the first that fails ends the check."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     wheel, source = build(place)
     check_contents(wheel, source)
     use(place, install(place, wheel, torch))
-    print(f"good: {wheel.name} ({wheel.stat().st_size:,} bytes), {source.name} ({source.stat().st_size:,} bytes)")
+    print(f"passed: {wheel.name} ({wheel.stat().st_size:,} bytes), {source.name} ({source.stat().st_size:,} bytes)")
 
 
 def build(place: Path) -> tuple[Path, Path]:
-    """The wheel, made from the source distribution, and this."""
+    """The paths of the wheel and of the source distribution that it is built from."""
     tools = environment(place / "tools")
     done(tools, "-m", "pip", "install", "--quiet", "build")
     done(tools, "-m", "build", "--outdir", place / "dist", ROOT)
@@ -56,11 +57,11 @@ def build(place: Path) -> tuple[Path, Path]:
 
 
 def check_contents(wheel: Path, source: Path) -> None:
-    """The wheel is the package and nothing else; the sources are what git has."""
+    """The wheel has the package and nothing else; the source distribution has the files in git."""
     names = zipfile.ZipFile(wheel).namelist()
     assert "randprune_lab/py.typed" in names
     strange = [name for name in names if not name.startswith("randprune_lab")]
-    assert not strange, f"the wheel also holds {strange[:5]}"
+    assert not strange, f"the wheel also has {strange[:5]}"
     with tarfile.open(source) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -70,7 +71,7 @@ def check_contents(wheel: Path, source: Path) -> None:
 
 
 def install(place: Path, wheel: Path, torch: tuple[str, ...]) -> Path:
-    """The Python of an environment that has the wheel and what it asks for, in the locked versions."""
+    """The Python of an environment with the wheel and its requirements, in the locked versions."""
     python = environment(place / "empty")
     lock = ROOT / "requirements.lock"
     (wanted,) = (line for line in lock.read_text("utf-8").splitlines() if line.startswith("torch=="))
@@ -81,11 +82,11 @@ def install(place: Path, wheel: Path, torch: tuple[str, ...]) -> Path:
 
 
 def use(place: Path, python: Path) -> None:
-    """Import it, and do a whole small search, from a folder in which nothing of the checkout is."""
+    """Import the package and run a small search, from a folder outside the checkout."""
     work = place / "work"
     work.mkdir()
     command = python.with_name("randprune")
-    # Above this folder lies the checkout: the data are looked for there too, so go elsewhere.
+    # The data are also searched in parent folders, and the checkout is one of them; so start elsewhere.
     away = {"cwd": Path(os.sep).resolve()}
     done(python, "-I", "-c", INSIDE, **away)
     done(command, "tasks", **away)
@@ -99,13 +100,13 @@ def use(place: Path, python: Path) -> None:
 
 
 def environment(place: Path) -> Path:
-    """The Python of a new environment that sees nothing but itself."""
+    """The Python of a new and isolated environment."""
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     return place.resolve() / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
 def done(*command: object, cwd: Path | None = None) -> str:
-    """What a command printed; it must succeed, without help from the variables of this process."""
+    """The output of a command, which must succeed; variables of this process that could help it are hidden."""
     print("+", *(str(part) if "\n" not in str(part) else "..." for part in command), flush=True)
     hidden = ("PYTHON", "RANDPRUNE_", "JUPYTER_", "VIRTUAL_ENV")
     own = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}

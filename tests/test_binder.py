@@ -1,4 +1,4 @@
-"""What Binder builds fits its base image, has nothing too much, and opens on the tour."""
+"""The Binder image fits its base image, has only what it needs, and opens the tour."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 BINDER = ROOT / "binder"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
-# Of repo2docker 2026.4.0 for Python 3.11: what is there before our requirements are installed.
+# The packages of repo2docker 2026.4.0 for Python 3.11, before the requirements are installed.
 BASE = {
     "ipykernel": "7.0.1",
     "ipywidgets": "8.1.7",
@@ -34,7 +34,7 @@ def lines(name: str) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def test_what_the_base_image_has_need_not_be_replaced():
+def test_packages_of_the_base_image_need_not_be_replaced():
     bounds = {Requirement(line).name: Requirement(line).specifier for line in PROJECT["optional-dependencies"]["lab"]}
     assert set(BASE) <= set(bounds)
     assert not [name for name, version in BASE.items() if version not in bounds[name]]
@@ -45,7 +45,7 @@ def test_python_is_one_that_the_package_accepts():
     assert runtime.removeprefix("python-") in SpecifierSet(PROJECT["requires-python"])
 
 
-def test_the_image_has_the_locked_torch_for_cpus_and_the_lab_and_nothing_else():
+def test_the_image_has_only_the_locked_torch_for_cpus_and_the_extra_lab():
     *index, torch, package = lines("requirements.txt")
     assert all(line.startswith("--extra-index-url ") for line in index)
     (locked,) = re.findall(r"^torch==\S+$", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE)
@@ -55,9 +55,9 @@ def test_the_image_has_the_locked_torch_for_cpus_and_the_lab_and_nothing_else():
     assert not wanted & {"dask", "distributed", "nbgrader", "otter-grader", "pytest", "playwright"}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="the image is one of Linux")
+@pytest.mark.skipif(os.name == "nt", reason="the image runs Linux")
 def test_post_build_installs_model_and_texts_and_makes_the_tour_the_first_page(tmp_path):
-    """Run for real, but with a pip and a Python that only say how they were called."""
+    """The script runs with a pip and a Python that only record their arguments."""
     for name in ("pip", "python"):
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "$HOME/called"\n')
         (tmp_path / name).chmod(0o755)

@@ -437,7 +437,7 @@ def test_tasks_are_listed_with_their_sizes_or_why_they_are_not_available(randpru
     for row in rows:
         assert f"{row['name']}\n  description  {TASKS[row['name']].description}\n" in text.out
         assert (row["rows"] is None) == bool(row["unavailable"])
-    assert "train 360, selection 40, report 120" in text.out and "MRPC" in text.out
+    assert "train 360, validation 40, test 120" in text.out and "MRPC" in text.out
 
 
 def test_models_are_listed_or_described(randprune, tiny_model):

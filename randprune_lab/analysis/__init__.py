@@ -1,4 +1,4 @@
-"""From recorded runs to tables: what a search found, how certain it is, how methods compare. Nothing is trained."""
+"""Recorded runs as tables: what a search found, how certain it is, how methods compare. Nothing is trained here."""
 
 from randprune_lab.analysis.diversity import count_coverage, count_overlap, expected_coverage, planar_map
 from randprune_lab.analysis.footprint import break_even, measure_products, measure_storage

@@ -1,4 +1,4 @@
-"""How different masks are from each other: pairwise tables, a map, and how much n candidates cover."""
+"""How different masks are from each other: pairwise tables, a map, and the coverage of n candidates."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ from randprune_lab.masks.mask_set import MaskSet
 
 @dataclass(frozen=True)
 class Overlap:
-    """The number of weights that both of every two of n masks keep: a table (n, n) for each tensor."""
+    """The overlap of n masks, pair by pair.
+
+    Args:
+        both: for each tensor, a table (n, n) of the number of weights that both masks keep.
+    """
 
     both: dict[str, Int64[np.ndarray, "n n"]]
 
     @cached_property
     def overall(self) -> Int64[np.ndarray, "n n"]:
-        """The table of the whole model."""
+        """The table for the whole model."""
         return np.sum(list(self.both.values()), axis=0)
 
     def hamming(self, tensor: str | None = None) -> Int64[np.ndarray, "n n"]:
-        """Weights that one mask keeps and the other removes, in the whole model or in one tensor."""
+        """The number of weights that only one of two masks keeps, in the whole model or in one tensor."""
         both = self.overall if tensor is None else self.both[tensor]
         kept = np.diag(both)
         return kept[:, None] + kept[None, :] - 2 * both
 
     def jaccard(self, tensor: str | None = None) -> Float64[np.ndarray, "n n"]:
-        """Weights kept by both over weights kept by either; 1 where neither keeps any."""
+        """Weights kept by both masks, divided by weights kept by either; 1 if neither keeps any."""
         both = self.overall if tensor is None else self.both[tensor]
         kept = np.diag(both)
         either = kept[:, None] + kept[None, :] - both
@@ -43,9 +47,11 @@ class Overlap:
 
 
 def count_overlap(masks: Sequence[MaskSet]) -> Overlap:
-    """Count the weights that both of every two masks keep, tensor by tensor.
+    """For each pair of masks, count the weights that both keep, tensor by tensor.
 
-    Raises `MaskError` if masks do not match, `ConfigError` if there are fewer than two.
+    Raises:
+        MaskError: if masks do not match.
+        ConfigError: if there are fewer than two masks.
     """
     if len(masks) < 2:
         raise ConfigError(f"an overlap needs at least two masks, got {len(masks)}")
@@ -55,7 +61,7 @@ def count_overlap(masks: Sequence[MaskSet]) -> Overlap:
 
 
 def _both(masks: Sequence[MaskSet], name: str) -> Int64[np.ndarray, "n n"]:
-    # Weights on which all masks agree need no product; most weights are such.
+    # Weights on which all masks agree need no product, and most weights are of this kind.
     rows = torch.stack([mask[name].flatten() for mask in masks]).cpu()
     count = rows.sum(dim=0)
     differing = rows[:, (count > 0) & (count < len(masks))].double()
@@ -64,17 +70,27 @@ def _both(masks: Sequence[MaskSet], name: str) -> Int64[np.ndarray, "n n"]:
 
 @dataclass(frozen=True)
 class PlanarMap:
-    """Points in a plane, and the fraction of their variance that it shows."""
+    """Masks as points in a plane.
+
+    Args:
+        points: the coordinates of each mask.
+        fraction: the fraction of the variance that the plane shows, 0 to 1.
+    """
 
     points: Float64[np.ndarray, "n 2"]
-    fraction: float  # of the variance, from 0 to 1
+    fraction: float
 
 
 def planar_map(hamming: Int64[np.ndarray, "n n"]) -> PlanarMap:
-    """Classical scaling of masks to a plane (Torgerson 1952), the first mask in the origin.
+    """Map masks to a plane by classical scaling; the first mask is the origin.
 
-    A Hamming distance is the square of the Euclidean distance of two masks, read as vectors of 0 and 1; so the plane is
-    that of their first two principal components. Each direction's sign is such that its largest coordinate is positive.
+    The Hamming distance of two masks is the square of their Euclidean distance as vectors of 0 and 1. So the axes of
+    the plane are the first two principal components. The sign of an axis makes its largest coordinate positive.
+
+    Args:
+        hamming: the pairwise Hamming distances of the masks.
+
+    Source: Torgerson 1952.
     """
     n = len(hamming)
     centre = np.eye(n) - 1 / n
@@ -86,16 +102,25 @@ def planar_map(hamming: Int64[np.ndarray, "n n"]) -> PlanarMap:
 
 
 def expected_coverage(curves: Mapping[str, InclusionCurve], candidates: Sequence[int]) -> Float64[np.ndarray, " m"]:
-    """The expected fraction of the undecided weights that are kept by some of n candidates and removed by others.
+    """The expected coverage: the fraction of undecided weights that some of n candidates keep and others remove.
 
-    It is the mean of `1 - q^n - (1 - q)^n` over the undecided weights, with q the inclusion probability.
+    It is the mean of `1 - q^n - (1 - q)^n` over the undecided weights; q is the inclusion probability.
+
+    Args:
+        curves: the inclusion curve of each group of weights.
+        candidates: the numbers n of candidates.
+
+    Returns:
+        The coverage for each n.
 
     Raises:
         ConfigError: if no weight is undecided.
     """
     q, counts = _undecided(curves)
     if not counts.sum():
-        raise ConfigError("no weight is undecided, so all candidates are equal; choose a smaller sampling ratio")
+        raise ConfigError(
+            "no weight is undecided, so all candidates are equal; choose a random rule, or a smaller sampling ratio"
+        )
     n = np.asarray(candidates, dtype=np.float64)[:, None]
     return (counts * (1 - q**n - (1 - q) ** n)).sum(axis=1) / counts.sum()
 
@@ -103,11 +128,15 @@ def expected_coverage(curves: Mapping[str, InclusionCurve], candidates: Sequence
 def count_coverage(
     masks: Iterable[MaskSet], candidates: Sequence[int], curves: Mapping[str, InclusionCurve]
 ) -> Float64[np.ndarray, " m"]:
-    """The fraction of the undecided weights that are kept by some of the first n masks and removed by others, counted.
+    """The counted coverage: the fraction of undecided weights that some of the first n masks keep and others remove.
 
     Args:
-        masks: candidates of the rule whose curves these are; only the largest number of `candidates` are drawn.
-        candidates: the numbers n of masks, increasing.
+        masks: candidates of one rule; the first `max(candidates)` of them are used.
+        candidates: the numbers n of masks, in increasing order.
+        curves: the inclusion curves of the rule.
+
+    Returns:
+        The coverage for each n.
     """
     size = int(_undecided(curves)[1].sum())
     kept: dict[str, Tensor] = {}
@@ -120,6 +149,6 @@ def count_coverage(
 
 
 def _undecided(curves: Mapping[str, InclusionCurve]) -> tuple[Float64[np.ndarray, " b"], Int64[np.ndarray, " b"]]:
-    """The inclusion probabilities of the undecided weights of all groups, and the number of weights that have each."""
+    """The inclusion probabilities of undecided weights in all groups, and the number of weights with each."""
     q = np.concatenate([curve.inclusion[curve.undecided] for curve in curves.values()])
     return q, np.concatenate([curve.histogram.counts[curve.undecided] for curve in curves.values()])

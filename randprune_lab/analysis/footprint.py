@@ -1,4 +1,4 @@
-"""Savings by sparsity: bytes in a file, and time of a matrix product, measured on this machine."""
+"""What sparsity saves: the bytes of a file, and the time of a matrix product, measured on this machine."""
 
 from __future__ import annotations
 
@@ -24,12 +24,20 @@ PACKED = "masks and kept values"
 
 
 def measure_storage(folder: str | Path, mask: MaskSet) -> list[dict[str, Any]]:
-    """Bytes of a saved model's weights as they are, compressed, and packed: a row for each form.
+    """Measure the bytes of a saved model's weights: as saved, compressed, and packed.
 
-    Packed is what `save_sparse` writes, up to its header: the masks as `MaskSet.save` writes them, and the values of
-    all weights that no mask removes.
+    The packed form is the file of `save_sparse` without its header: the masks as `MaskSet.save` writes them, and the
+    values of all weights that no mask removes.
 
-    Raises `FileError` if the folder holds no safetensors file.
+    Args:
+        folder: a folder that `save_pretrained` wrote.
+        mask: the mask of the weights.
+
+    Returns:
+        A row with `form` and `bytes` for each form.
+
+    Raises:
+        FileError: if the folder has no safetensors file.
     """
     from safetensors import safe_open
 
@@ -56,12 +64,19 @@ def measure_storage(folder: str | Path, mask: MaskSet) -> list[dict[str, Any]]:
 def measure_products(
     matrix: Float[Tensor, "out in"], sparsities: Sequence[float], *, columns: int = 128, repeats: int = 9
 ) -> list[dict[str, Any]]:
-    """Median seconds of `matrix @ inputs`: dense, and as `torch.sparse_csr` after pruning by magnitude.
+    """Measure the median time of `matrix @ inputs` after magnitude pruning: dense, and as `torch.sparse_csr`.
 
     Args:
-        columns: of the inputs, such as the tokens of a batch.
+        matrix: the matrix to prune.
+        sparsities: the sparsities to measure.
+        columns: the number of columns of the inputs, such as the tokens of a batch.
+        repeats: the number of measurements that a median is taken of.
 
-    Gives a row for each sparsity, with `dense` and `csr`; dense is timed anew for each, beside it.
+    Returns:
+        A row for each sparsity, with the seconds `dense` and `csr`. Dense is measured again for each sparsity.
+
+    Raises:
+        ConfigError: if a sparsity is not in [0, 1), or `repeats` is below 1.
     """
     check_count("repeats", repeats)
     rows = []
@@ -85,9 +100,12 @@ def measure_products(
 
 
 def break_even(rows: Sequence[dict[str, Any]]) -> float | None:
-    """The sparsity from which on `measure_products` found CSR no slower than dense; None if it is at no sparsity tried.
+    """The sparsity above which CSR is not slower than dense; None if it is slower at the highest measured sparsity.
 
-    Between two sparsities the ratio of the times is taken for linear.
+    Between two sparsities, the ratio of the times is interpolated linearly.
+
+    Args:
+        rows: the rows of `measure_products`.
     """
     ratios = [(row["sparsity"], row["csr"] / row["dense"]) for row in sorted(rows, key=lambda row: row["sparsity"])]
     if ratios[-1][1] > 1:
@@ -107,7 +125,7 @@ def _csr(matrix: Tensor) -> Tensor:
 @torch.no_grad()
 def _seconds(matrix: Tensor, inputs: Tensor, repeats: int) -> float:
     times = []
-    for _ in range(repeats + 1):  # the first is for warming up
+    for _ in range(repeats + 1):  # the first one warms up and is not counted
         start = perf_counter()
         _ = matrix @ inputs
         times.append(perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Strategies of early evaluation, judged over pools whose candidates were all trained to the end."""
+"""Compares strategies of early evaluation over pools whose candidates were all trained to the end."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from randprune_lab.search.strategies import PairedRace, Screened, Strategy, Succ
 from randprune_lab.stats.intervals import mean_interval
 
 DRAWN = 8
-"""Candidates of a search: so many of a pool are drawn again and again."""
+"""The number of candidates that are drawn from a pool for each repetition."""
 
 REPETITIONS = 1000
-"""How often that is, unless said otherwise."""
+"""The default number of repetitions."""
 
 LAST = 2
-"""An early score is the mean of so many evaluations."""
+"""The number of last evaluations that an early score is the mean of."""
 
 COMPARED: dict[str, Strategy] = {
     "full": TrainAll(last=LAST),
@@ -34,29 +34,32 @@ COMPARED: dict[str, Strategy] = {
 
 
 def judge(pools: Sequence[PoolRecord], repetitions: int | None = None) -> list[dict[str, Any]]:
-    """For each strategy the means over pools of one sparsity and way of drawing.
-
-    The gain over a random candidate (`gained`) and over the winner of the strategy `full` (`over full`), the loss to
-    the best candidate (`lost`), and the steps as a fraction of those of `full` (`share`). Intervals are over pools;
-    strategies are compared pool by pool.
+    """Compare the strategies `COMPARED` over pools.
 
     Args:
-        repetitions: how often candidates and examples are drawn from each pool; `REPETITIONS` by default.
+        pools: pools of one sparsity, whose masks were drawn in the same way.
+        repetitions: the number of draws of candidates and examples from each pool; by default `REPETITIONS`.
+
+    Returns:
+        A row for each strategy, with means over pools and their intervals.
+        `lost` is the best final score minus that of the winner. `gained` is the final score of the winner minus the
+        mean of the pool. `over full` is the final score of the winner minus that of the strategy `full`, pool by pool.
+        `share` is the number of steps as a fraction of that of `full`.
     """
-    often = repetitions or REPETITIONS
-    means = {name: [_means(strategy, pool, often) for pool in pools] for name, strategy in COMPARED.items()}
+    draws = repetitions or REPETITIONS
+    means = {name: [_means(strategy, pool, draws) for pool in pools] for name, strategy in COMPARED.items()}
     about = {"candidates from": pools[0].candidates_from, "sparsity": pools[0].sparsity, "pools": len(pools)}
     rows = []
-    for name, found in means.items():
-        values = {key: [each[key] for each in found] for key in ("lost", "gained", "share")}
-        full = [each["gained"] for each in means["full"]]
+    for name, by_pool in means.items():
+        values = {key: [pool[key] for pool in by_pool] for key in ("lost", "gained", "share")}
+        full = [pool["gained"] for pool in means["full"]]
         values["over full"] = list(np.subtract(values["gained"], full))
-        over_pools = {key: asdict(mean_interval(each)) for key, each in values.items()}
-        rows.append({**about, "strategy": name, **over_pools})
+        intervals = {key: asdict(mean_interval(column)) for key, column in values.items()}
+        rows.append({**about, "strategy": name, **intervals})
     return rows
 
 
 def _means(strategy: Strategy, pool: PoolRecord, repetitions: int) -> dict[str, float]:
     drawn = {"candidates": DRAWN, "examples": pool.examples.shape[2] // 2, "repetitions": repetitions}
-    found = regret(strategy, pool.replay, pool.final, **drawn)
-    return {key: float(values.mean()) for key, values in vars(found).items()}
+    regrets = regret(strategy, pool.replay, pool.final, **drawn)
+    return {key: float(values.mean()) for key, values in vars(regrets).items()}

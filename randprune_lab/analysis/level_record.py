@@ -1,4 +1,4 @@
-"""One level of a recorded run: the mask that was chosen, what it was chosen from, and how it ended."""
+"""The record of one level of a run: its candidates, the chosen mask, and the scores after training with it."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ from randprune_lab.training.scoring import answers
 
 @dataclass(frozen=True)
 class LevelRecord:
-    """What one method did at one level; made by `RunRecord.level`.
+    """The record of one method at one level. `RunRecord.level` returns it.
 
     Args:
-        method: the method's name, such as `search` or `imp`.
+        path, config, units, task: those of the run.
+        method: the name of the method, such as `search` or `imp`.
         number: the level, from 1.
     """
 
@@ -48,17 +49,17 @@ class LevelRecord:
 
     @property
     def name(self) -> str:
-        """The name of what was trained here, such as `search-level-2`: `RunRecord.score` and others take it."""
+        """The name of the training at this level, such as `search-level-2`, for `RunRecord.score` and others."""
         return level_unit(self.method, self.number)
 
     @property
     def sparsity(self) -> float:
-        """The sparsity that was asked for."""
+        """The sparsity of this level in the settings."""
         return self.config.levels[self.number - 1]
 
     @property
     def done(self) -> bool:
-        """Whether the winner was chosen and trained."""
+        """Whether the winner is chosen and trained."""
         return self.name in self.units
 
     @property
@@ -68,23 +69,28 @@ class LevelRecord:
 
     @cached_property
     def mask(self) -> MaskSet:
-        """The mask of the winner. Raises `FileError` if its file is missing or damaged."""
-        _ = self._unit
+        """The mask of the winner.
+
+        Raises:
+            RunError: if the level is not done.
+            FileError: if the mask file is missing or damaged.
+        """
+        _ = self._unit  # raises RunError if the level is not done
         return MaskSet.load(mask_path(self.path, self.name))
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The recipe of the mask: `search.proposals.redraw` rebuilds it from the level's starting weights."""
+        """The recipe of the winner's mask: `search.proposals.redraw` rebuilds it from the level's starting weights."""
         return self._unit["mask"]
 
     @property
     def steps(self) -> int:
-        """Training steps of the winner."""
+        """The number of training steps of the winner."""
         return int(self._unit["total_steps"])
 
     @property
     def candidate_steps(self) -> int:
-        """Training steps of all candidates together; 0 where there was only one."""
+        """The number of training steps of all candidates together; 0 if there was only one."""
         return int(self.selection.get("steps", 0))
 
     @property
@@ -94,66 +100,70 @@ class LevelRecord:
 
     @property
     def test_score(self) -> Interval:
-        """The winner's first metric on the first test set. Raises `FileError` if it was not scored yet."""
+        """The first metric of the winner on the first test set, with its interval.
+
+        Raises:
+            FileError: if the predictions are missing or damaged, or the winner is not scored yet.
+        """
         logits, labels = load_predictions(self.path, file_name(score_unit(self.name)))
         return score_interval(self.task.primary_metric, answers(self.task, logits), labels)
 
     @property
     def selection(self) -> dict[str, Any]:
-        """How the winner was chosen, as `search.selection.Selection.to_dict` has it; empty if nothing was chosen."""
+        """How the winner was chosen, from `search.selection.Selection.to_dict`; empty if there was no choice."""
         return self.units.get(selection_unit(self.name), {})
 
     @property
     def candidates(self) -> list[dict[str, Any]]:
-        """The early evaluations by candidate, each as far as it went; empty where nothing was selected.
+        """The longest early evaluation of each candidate; empty if there was no choice.
 
-        Each has the candidate's number, the training steps, the task metric at each evaluation (`at`, `metric`), the
-        mask's recipe, and the `score` that candidates were compared by, None while none was chosen.
+        Each entry has the number of the candidate, its training steps, its task metric at each evaluation (`at`,
+        `metric`), the recipe of its mask, and the `score` that candidates are compared by; None before the choice.
         """
         furthest: dict[int, dict[str, Any]] = {}
         for unit in candidate_units(self.units, self.name):
-            best = furthest.get(unit["candidate"], unit)
-            furthest[unit["candidate"]] = max(best, unit, key=lambda one: one["steps"])
+            before = furthest.get(unit["candidate"], unit)
+            furthest[unit["candidate"]] = max(before, unit, key=lambda evaluation: evaluation["steps"])
         rounds = self.selection.get("rounds", [])
-        scores = dict(pair for each in rounds for pair in zip(each["candidates"], each["scores"], strict=True))
+        scores = dict(pair for round in rounds for pair in zip(round["candidates"], round["scores"], strict=True))
         return [{**furthest[number], "score": scores.get(number)} for number in sorted(furthest)]
 
     @property
     def finalists(self) -> list[int]:
-        """The candidates of the last round that had more than one; empty where nothing was selected."""
+        """The candidates of the last round that had more than one; empty if there was no choice."""
         return self._final_round.get("candidates", [])
 
     @property
     def _final_round(self) -> dict[str, Any]:
-        rounds = [each for each in self.selection.get("rounds", []) if len(each["candidates"]) > 1]
+        rounds = [round for round in self.selection.get("rounds", []) if len(round["candidates"]) > 1]
         return rounds[-1] if rounds else {}
 
     @cached_property
     def confidence(self) -> Confidence | None:
-        """How certain the choice among the finalists is; None where there was only one candidate.
+        """How certain the choice among the finalists is; None if there was only one candidate.
 
-        It is based on the mean log-likelihood of the validation examples over the evaluations that the score was made
-        of, also if the strategy compared the task's metric, which is noisier.
+        It is based on the log-likelihoods of the validation examples, averaged over the same evaluations as the score.
+        This holds also if the strategy compared the task metric, which is noisier.
         """
-        if not (racing := self.finalists):
+        if not (finalists := self.finalists):
             return None
         steps = self._final_round["steps"]
-        names = [file_name(candidate_unit(self.name, candidate, steps)) for candidate in racing]
+        names = [file_name(candidate_unit(self.name, candidate, steps)) for candidate in finalists]
         examples = [load_arrays(self.path, name)["examples"] for name in names]
-        last = [each[-self.config.early_last :].mean(axis=0) for each in examples]
-        return assess_choice(np.stack(last), winner=racing.index(self.selection["winner"]))
+        means = [values[-self.config.early_last :].mean(axis=0) for values in examples]
+        return assess_choice(np.stack(means), winner=finalists.index(self.selection["winner"]))
 
     @cached_property
     def noise(self) -> VarianceSplit | None:
-        """How much of an early score (mean log-likelihood) is the mask; None if none was trained with other seeds."""
+        """The variance of early scores (mean log-likelihoods) between masks and between seeds; None if not measured."""
         scores: dict[int, list[float]] = {}
         for unit in noise_units(self.units, self.name):
             scores.setdefault(unit["mask"], []).append(unit["score"])
-        whole = [each for each in scores.values() if len(each) == self.config.noise_seeds]
-        return variance_split(np.array(whole)) if len(whole) > 1 else None
+        complete = [seeds for seeds in scores.values() if len(seeds) == self.config.noise_seeds]
+        return variance_split(np.array(complete)) if len(complete) > 1 else None
 
     def summary(self) -> dict[str, Any]:
-        """Candidates and confidence as plain JSON."""
+        """The level as plain JSON: its candidates, and the confidence in the choice."""
         keys = ("candidate", "score", "mask", "steps", "total_steps")
         return {
             "method": self.method,
@@ -164,12 +174,12 @@ class LevelRecord:
         }
 
     def _confidence(self) -> dict[str, Any] | None:
-        if (sure := self.confidence) is None:
+        if (confidence := self.confidence) is None:
             return None
         return {
-            "chance_of_best": float(sure.chance_of_best[sure.winner]),
-            "expected_loss": sure.expected_loss,
-            "winners_curse": sure.winners_curse,
+            "chance_of_best": float(confidence.chance_of_best[confidence.winner]),
+            "expected_loss": confidence.expected_loss,
+            "winners_curse": confidence.winners_curse,
             "mask_share": None if self.noise is None else asdict(self.noise.share),
         }
 

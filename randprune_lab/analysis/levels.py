@@ -1,4 +1,4 @@
-"""A run level by level: the masks that were chosen, what became of their weights, and the steps that they cost."""
+"""A run level by level: the chosen masks, the weights that come back, and the training steps."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ from randprune_lab.stats.intervals import Interval, score_difference
 
 
 def level_masks(record: RunRecord) -> dict[str, list[MaskSet]]:
-    """The mask that each method trained with, level by level.
+    """The masks that each method trained with, level by level.
 
-    Raises `RunError` if the run has not come so far, `FileError` if a mask file is missing or damaged.
+    Raises:
+        RunError: if a level of the run is not done.
+        FileError: if a mask file is missing or damaged.
     """
     numbers = range(1, len(record.config.levels) + 1)
     return {method: [record.level(number, method).mask for number in numbers] for method in record.methods}
 
 
 def training_steps(record: RunRecord) -> list[dict[str, Any]]:
-    """A row for each method and level: the training steps of all candidates, and those of the winner.
+    """The training steps of a run, level by level.
 
-    Raises `RunError` if the run has not come so far.
+    Returns:
+        A row for each method and level, with the training steps of all candidates and those of the winner.
+
+    Raises:
+        RunError: if a level of the run is not done.
     """
     rows = []
     for method in record.methods:
@@ -35,23 +41,33 @@ def training_steps(record: RunRecord) -> list[dict[str, Any]]:
 
 
 def overlap_fraction(first: MaskSet, second: MaskSet) -> float:
-    """The fraction of the weights kept by `first` that `second` keeps too. Raises `MaskError` if they don't match."""
+    """The fraction of the weights kept by `first` that `second` keeps too; 1 if `first` keeps none.
+
+    Raises:
+        MaskError: if the masks do not match.
+    """
     both = (first.kept + second.kept - first.hamming(second)) / 2
     return both / first.kept if first.kept else 1.0
 
 
 def revived(masks: Sequence[MaskSet]) -> list[float]:
-    """For each level after the first, the fraction of its kept weights that the level before had removed.
+    """The fraction of a level's kept weights that the level before had removed, for each level after the first.
 
-    It is 0 where masks are nested.
+    It is 0 if the masks are nested.
     """
     return [1.0 - overlap_fraction(after, before) for before, after in pairwise(masks)]
 
 
 def difference_of_levels(record: RunRecord, at_once: RunRecord, method: str) -> Interval:
-    """The first metric after the last level of `record`, minus that after the last level of `at_once`, paired.
+    """The first metric after the last level of `record` minus that of `at_once`, with a paired interval.
 
-    Raises `RunError` if the two were not scored on the same test examples.
+    Args:
+        record: a run with several levels.
+        at_once: a run that reaches the last sparsity in one level.
+        method: the name of the method in both runs.
+
+    Raises:
+        RunError: if the runs were not scored on the same test examples.
     """
     record.check_same_examples(at_once)
     ours, labels = record.answers(record.level(len(record.config.levels), method).name)

@@ -1,4 +1,4 @@
-"""A pool of candidates of a level that were all trained to the end, in one file: what early evaluation is judged by."""
+"""The record of a pool whose candidates were all trained to the end. Strategies are judged by such pools."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ KIND, FORMAT = "randprune pool record", 2
 
 @dataclass(frozen=True, eq=False)
 class PoolRecord:
-    """Early evaluations of candidates, and how each ended.
+    """The candidates of a level: their early evaluations, and their scores after the whole training.
 
     Args:
-        task, sparsity, seed: what was learned, at which level, with which seed of the whole search.
-        candidates_from: how the masks were drawn.
-        at: training steps at which all were evaluated early; 0 first, where a candidate is masked but not trained.
-        examples: log-likelihoods of the right answers on the validation examples. Kept in half precision.
-        correct: whether each was answered rightly.
-        final: accuracy of each candidate on the test set after a whole training of the level.
-        noise: early scores (mean log-likelihood) of some masks, each trained with several other seeds; empty if none.
+        task: the name of the task.
+        sparsity: the sparsity of the level.
+        seed: the seed of the whole search.
+        candidates_from: how the masks were drawn, such as "voting".
+        at: the training steps of the early evaluations; 0 first, where a candidate is masked but not trained.
+        examples: log-likelihoods of the right answers to the validation examples. The file has half precision.
+        correct: whether the answer to each of these examples is correct.
+        final: the accuracy of each candidate on the test set after the whole training of the level.
+        noise: early scores (mean log-likelihoods) of some masks, each trained with several other seeds; may be empty.
     """
 
     task: str
@@ -43,15 +45,19 @@ class PoolRecord:
 
     @property
     def replay(self) -> Replay:
-        """The early evaluations, for strategies to choose by."""
+        """The early evaluations, for strategies to run on."""
         return Replay(self.at, self.examples, lambda rows: self.correct[:, :, rows].mean(axis=2))
 
     def early(self, last: int) -> Float64[np.ndarray, " candidates"]:
-        """Mean log-likelihood of each candidate over its last early evaluations."""
+        """The mean log-likelihood of each candidate over its last early evaluations."""
         return self.examples[:, -last:].mean(axis=(1, 2))
 
     def save(self, path: str | Path) -> None:
-        """Write the pool to a safetensors file, whole or not at all."""
+        """Write the pool to a safetensors file, atomically.
+
+        Raises:
+            FileError: if the file cannot be written.
+        """
         from safetensors.numpy import save_file
 
         arrays: dict[str, np.ndarray] = {
@@ -72,7 +78,11 @@ class PoolRecord:
 
     @classmethod
     def load(cls, path: str | Path) -> PoolRecord:
-        """Read what `save` wrote. Raises `FileError` if the file is missing, damaged, or something else."""
+        """Read a file that `save` wrote.
+
+        Raises:
+            FileError: if the file is missing, damaged, or not a pool record.
+        """
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -81,7 +91,7 @@ class PoolRecord:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, ValueError, SafetensorError) as error:
             raise FileError(f"cannot read the pool record {path}: {error}") from error
-        check_format(path, about, KIND, FORMAT, "`randprune bench early --out DIR` writes them")
+        check_format(path, about, KIND, FORMAT, "`randprune bench early --out DIR` writes such files")
         n = about.pop("n")
         return cls(
             **about | {"at": tuple(about["at"])},

@@ -1,4 +1,4 @@
-"""Strategies judged over recorded trainings: what each loses against the truth, without training anything."""
+"""Replays: strategies choose among recorded candidates, and the loss of their choice is measured without training."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Rows = Int64[np.ndarray, " rows"]
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """An `Evaluate` over whole early evaluations that were recorded.
+    """An `Evaluate` function that reads recorded early evaluations.
 
     Args:
-        at: the training steps at which all were evaluated; 0 first if they were also evaluated untrained.
-        examples: log-likelihoods, as in `Evaluation`.
-        metric: gives the task metric of all candidates at all evaluations on some of the examples, by their
-            positions; for accuracy `lambda rows: correct[:, :, rows].mean(axis=2)`.
-        chosen: who takes part: candidate c is the recorded `chosen[c]`. Without it all.
-        rows: the examples that are used. Without it all.
+        at: the training steps of the evaluations; 0 first, if the candidates were also evaluated without training.
+        examples: the log-likelihoods, see `Evaluation`.
+        metric: returns the task metric of all candidates at all evaluations, from the positions of the examples to use.
+            For accuracy: `lambda rows: correct[:, :, rows].mean(axis=2)`.
+        chosen: the candidates that take part: candidate c is the recorded candidate `chosen[c]`; without it, all.
+        rows: the positions of the examples to use; without it, all.
     """
 
     at: tuple[int, ...]
@@ -45,9 +45,9 @@ class Replay:
 
     def _evaluation(self, candidate: int, steps: int) -> Evaluation:
         if steps not in self.at:
-            raise ConfigError(f"nothing was recorded at step {steps}; recorded: {', '.join(map(str, self.at))}")
+            raise ConfigError(f"steps must be one of the recorded {', '.join(map(str, self.at))}, got {steps}")
         recorded = candidate if self.chosen is None else int(self.chosen[candidate])
-        # The evaluation before training is no part of the training.
+        # The evaluation without training does not belong to the training.
         kept = slice(int(steps > 0 and self.at[0] == 0), self.at.index(steps) + 1)
         examples = self.examples[recorded, kept]
         return Evaluation(
@@ -61,14 +61,14 @@ class Replay:
 
 @dataclass(frozen=True, eq=False)
 class Regret:
-    """What a strategy lost and spent, one value for each repetition.
+    """The losses and costs of a strategy, with one value for each repetition.
 
     Args:
-        lost: final score of the pool's best less that of the winner; 0 is perfect.
-        gained: final score of the winner less the pool's mean, which is what any candidate is expected to have.
-        steps: training steps spent.
-        share: these as a share of training all candidates to the end.
-        evaluations: passes over the validation examples.
+        lost: the best final score in the pool minus that of the winner; 0 is perfect.
+        gained: the final score of the winner minus the mean of the pool, which a random candidate has on average.
+        steps: the number of training steps.
+        share: the steps as a fraction of training all candidates to the end.
+        evaluations: the number of passes over the validation examples.
     """
 
     lost: Float64[np.ndarray, " r"]
@@ -78,10 +78,10 @@ class Regret:
     evaluations: Float64[np.ndarray, " r"]
 
     def summary(self) -> dict[str, Interval]:
-        """The mean of each, and the range in which 95 of 100 repetitions lie.
+        """The mean of each value, and the range of 95 % of the repetitions.
 
-        The range is that of single searches, not of the mean: repetitions over one recorded pool share its
-        candidates, so that the mean is only as certain as the number of pools makes it.
+        The range shows how much single searches differ. It is not a confidence interval of the mean: repetitions over
+        one recorded pool share its candidates, so only more pools make the mean more certain.
         """
         ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
         return {
@@ -100,19 +100,23 @@ def regret(
     repetitions: int = 1000,
     seed: int = 0,
 ) -> Regret:
-    """Let a strategy choose again and again, from other candidates on other validation examples.
+    """Let a strategy choose repeatedly, each time among other candidates and on other validation examples.
 
-    Both are drawn without replacement: a search that draws `examples` of the recorded ones sees just the noise of so
-    many, while a bootstrap would add its own to that of the sample. Candidates come in random order, so that a tie
-    favours none. Strategies that are given the same seed see the same draws: compare them in pairs.
+    Candidates and examples are drawn without replacement. So the noise is that of `examples` examples; a bootstrap
+    would add noise to that of the sample. The candidates come in random order, so that a tie favours none of them.
+    Strategies with the same seed see the same draws, so they can be compared in pairs.
 
     Args:
-        truth: score of each recorded candidate after its whole training, on other examples.
-        candidates: size of the pools that are drawn; without it all candidates.
-        examples: validation examples that are drawn; without it all.
+        strategy: the strategy.
+        pool: the recorded early evaluations.
+        truth: the score of each recorded candidate after its whole training, on other examples.
+        candidates: the number of candidates in a draw; without it, all.
+        examples: the number of validation examples in a draw; without it, all.
+        repetitions: the number of draws.
+        seed: the seed of the draws.
 
     Raises:
-        ConfigError: if more is to be drawn than there is, or the strategy stops where nothing was recorded.
+        ConfigError: if a number is above that in the pool, or the strategy stops where no evaluation is recorded.
     """
     recorded, _, n = pool.examples.shape
     size, rows = recorded if candidates is None else candidates, n if examples is None else examples
@@ -122,13 +126,14 @@ def regret(
         raise ConfigError(f"truth must have a score for each of {recorded} candidates, got {len(truth)}")
     total, every = pool.at[-1], next(steps for steps in pool.at if steps > 0)
     random = np.random.default_rng(seed)
-    found = np.empty((5, repetitions))
+    values = np.empty((5, repetitions))
     for repetition in range(repetitions):
         chosen = random.choice(recorded, size, replace=False)
-        some = random.choice(n, rows, replace=False) if rows < n else None
-        selection = strategy.select(range(size), total, replace(pool, chosen=chosen, rows=some), every=every)
+        seen = random.choice(n, rows, replace=False) if rows < n else None
+        selection = strategy.select(range(size), total, replace(pool, chosen=chosen, rows=seen), every=every)
         scores = truth[chosen]
         won = scores[selection.winner]
-        share = selection.steps / (size * total)
-        found[:, repetition] = scores.max() - won, won - scores.mean(), selection.steps, share, selection.evaluations
-    return Regret(*found)
+        fraction = selection.steps / (size * total)
+        lost, gained = scores.max() - won, won - scores.mean()
+        values[:, repetition] = lost, gained, selection.steps, fraction, selection.evaluations
+    return Regret(*values)

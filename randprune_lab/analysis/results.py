@@ -1,4 +1,4 @@
-"""Many runs in one tidy table: tasks, seeds, methods and levels, each with its score and its difference from IMP."""
+"""The results of many runs in one tidy table: a score and a difference from IMP for each task, seed, method, level."""
 
 from __future__ import annotations
 
@@ -20,70 +20,85 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Contrasts = Mapping[str, tuple[str, str]]
-"""Named differences between two methods, as a study's `contrasts` have them: the first minus the second."""
+"""Named differences between two methods, the first minus the second, as in a study's `contrasts`."""
 
 ENDS = ("", "_low", "_high")
 ALL = "all tasks"
-"""The name of the mean over tasks, beside the names of the tasks."""
+"""The name of the mean over tasks, among the names of tasks."""
 IMP = "imp"
-"""Iterative magnitude pruning without rewinding: the baseline."""
+"""The name of the baseline: iterative magnitude pruning without rewinding."""
 
 
 def results_table(
     records: Sequence[RunRecord], *, names: Sequence[str] | None = None, baseline: str = IMP
 ) -> pd.DataFrame:
-    """A row for each task, seed, method and level of finished runs.
+    """The results of finished runs, in one table.
 
-    Columns: task, seed, method, sparsity, steps (training steps up to this level, without the dense model), metric,
-    validation (the score on the validation set), score (on the test set) with its 95 % interval over test examples,
-    and difference: the score minus that of the baseline on the same examples, paired, from whichever run of the task
-    and seed has it; empty where none has. A method that several runs have is taken from the first of them.
+    If several runs of a task and seed have the same method, the first one is used. The baseline may be in any of them.
 
     Args:
-        names: the method of each record, by default `method_name`; its baselines keep their names.
+        records: the runs.
+        names: the name of each run's own method in the table, by default from `method_name`; baselines keep theirs.
         baseline: the method that the others are compared with.
 
+    Returns:
+        A row for each task, seed, method and level.
+        Columns: task, seed, method, sparsity; steps, the training steps up to this level, without those of the dense
+        model; metric; validation, the score on the validation set; score, on the test set; difference, the score minus
+        that of the baseline on the same test examples, empty if no run has the baseline. The columns score and
+        difference have 95 % intervals over test examples (score_low, score_high, ...).
+
     Raises:
-        RunError: if a run is not finished, or two of a task and seed were not scored on the same test examples.
+        RunError: if a run is not finished, or runs of a task and seed were not scored on the same test examples.
     """
     import pandas as pd
 
     for record in records:
         if not record.finished:
             raise RunError(f"{record.path} is not finished; go on with --resume")
-    given = names or [method_name(record.config) for record in records]
+    own_names = names or [method_name(record.config) for record in records]
     methods = [
         MethodOfRun(record, method, name if method == record.config.method else method)
-        for record, name in zip(records, given, strict=True)
+        for record, name in zip(records, own_names, strict=True)
         for method in record.methods
     ]
-    baselines = {each.place: each for each in reversed(methods) if each.name == baseline}
+    baselines = {method.place: method for method in reversed(methods) if method.name == baseline}
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for each in methods:
-        for row in _rows(each, baselines.get(each.place)):
+    for method in methods:
+        for row in _rows(method, baselines.get(method.place)):
             rows.setdefault((row["task"], row["seed"], row["method"], row["sparsity"]), row)
     return pd.DataFrame(list(rows.values()))
 
 
 @dataclass(frozen=True)
 class MethodOfRun:
-    """One method of a run."""
+    """One method of a run.
+
+    Args:
+        record: the run.
+        method: the name of the method in the run.
+        name: the name of the method in the table.
+    """
 
     record: RunRecord
-    method: str  # its name in the run
-    name: str  # its name in the table
+    method: str
+    name: str
 
     @property
     def place(self) -> tuple[str, int]:
+        """The task and the seed of the run."""
         return self.record.task.name, self.record.config.seed
 
     def trained(self, sparsity: float) -> str:
-        """The name of what is trained at a level."""
+        """The name of the training at the level of a sparsity."""
         return self.record.level(self.record.config.levels.index(sparsity) + 1, self.method).name
 
 
 def method_name(config: RunConfig) -> str:
-    """The name of a run's own method in tables: the one it was given, or its strategy and how its candidates differ."""
+    """The name of a run's own method in tables.
+
+    It is the `method` of the configuration. If that is the default, the name is that of the strategy and the learning.
+    """
     if config.method != RunConfig.method:
         return config.method
     names = {"allocation": "random allocation", "inclusion": "learned inclusion"}
@@ -93,50 +108,67 @@ def method_name(config: RunConfig) -> str:
 
 
 def differences(table: pd.DataFrame, sparsity: float) -> dict[str, dict[str, Interval]]:
-    """Differences from IMP at a level, for each method: those of the tasks, and their mean under the name "all tasks".
+    """Differences from IMP at a level.
 
-    The difference of a task is the mean over its seeds. Its interval is over seeds or, with one seed, over test
-    examples. The interval of the mean is over tasks.
+    Args:
+        table: the table of `results_table`.
+        sparsity: the sparsity of the level.
+
+    Returns:
+        For each method, the difference on each task, and their mean under "all tasks". The difference on a task is a
+        mean over seeds; its interval is over seeds, or with one seed over test examples. The interval of the mean is
+        over tasks.
     """
     level = table[(table.sparsity == sparsity) & (table.method != IMP) & table.difference.notna()]
-    found: dict[str, dict[str, Interval]] = {}
+    methods: dict[str, dict[str, Interval]] = {}
     for (method, task), rows in level.groupby(["method", "task"], sort=False):
-        found.setdefault(str(method), {})[str(task)] = over_seeds(rows, "difference")
-    for tasks in found.values():
+        methods.setdefault(str(method), {})[str(task)] = over_seeds(rows, "difference")
+    for tasks in methods.values():
         tasks[ALL] = mean_interval([interval.estimate for interval in tasks.values()])
-    return found
+    return methods
 
 
 def over_seeds(rows: pd.DataFrame, name: str) -> Interval:
-    """The mean of a column over the seeds of a task, method and level; with one seed, its value and own interval."""
-    one = rows.iloc[0]
-    return mean_interval(rows[name].tolist()) if len(rows) > 1 else Interval(*(one[f"{name}{end}"] for end in ENDS))
+    """The mean of a column over seeds, with its interval; with one seed, the value and the interval of that seed.
+
+    Args:
+        rows: the rows of one task, method and level.
+        name: the column, "score" or "difference".
+    """
+    first = rows.iloc[0]
+    return mean_interval(rows[name].tolist()) if len(rows) > 1 else Interval(*(first[f"{name}{end}"] for end in ENDS))
 
 
 def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> dict[str, Interval]:
-    """The score of one method minus that of another at a level: for each task, and their mean under "all tasks".
+    """The score of one method minus that of another at a level, paired by task and seed.
 
-    Differences are between scores of the same task and seed. The interval of a task is over its seeds, that of the mean
-    over tasks; where there is only one, the interval is infinite. Empty if no task and seed has both methods.
+    Args:
+        table: the table of `results_table`.
+        first, second: the names of the methods.
+        sparsity: the sparsity of the level.
+
+    Returns:
+        The difference on each task, with an interval over seeds, and the mean under "all tasks", with an interval over
+        tasks. The interval of a single value is infinite. Empty if no task and seed has both methods.
     """
     level = table[table.sparsity == sparsity].set_index(["task", "seed"])
     scores = {name: level[level.method == name].score for name in (first, second)}
     paired = (scores[first] - scores[second]).dropna()
     tasks = paired.groupby(level="task", sort=False)
-    found = {str(task): mean_interval(values.tolist()) for task, values in tasks}
-    if found:
-        found[ALL] = mean_interval([interval.estimate for interval in found.values()])
-    return found
+    intervals = {str(task): mean_interval(values.tolist()) for task, values in tasks}
+    if intervals:
+        intervals[ALL] = mean_interval([interval.estimate for interval in intervals.values()])
+    return intervals
 
 
 def contrast_means(table: pd.DataFrame, contrasts: Contrasts, sparsity: float) -> dict[str, Interval]:
-    """The mean over tasks of each contrast at a level, by its name; without those that no task and seed has."""
-    found = {name: contrast(table, *methods, sparsity) for name, methods in contrasts.items()}
-    return {name: each[ALL] for name, each in found.items() if each}
+    """The mean over tasks of each contrast at a level, by name; without those that no task and seed has."""
+    intervals = {name: contrast(table, *methods, sparsity) for name, methods in contrasts.items()}
+    return {name: tasks[ALL] for name, tasks in intervals.items() if tasks}
 
 
 def contrast_table(table: pd.DataFrame, contrasts: Contrasts) -> pd.DataFrame:
-    """What `contrast` finds for each contrast and level: columns contrast, sparsity, task, estimate, low, high."""
+    """All contrasts at all levels, from `contrast`; columns: contrast, sparsity, task, estimate, low, high."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -148,10 +180,19 @@ def contrast_table(table: pd.DataFrame, contrasts: Contrasts) -> pd.DataFrame:
 
 
 def seed_by_seed(runs: Sequence[TaskRecord], method: str, others: Sequence[str], sparsity: float) -> pd.DataFrame:
-    """A method minus each of others, on every task and seed separately, as text.
+    """The score of a method minus that of each other method, for each task and seed, as text.
 
-    In points (hundredths of the metric), with 95 % intervals over test examples, which do not say how much another
-    training would differ. Rows are the tasks and seeds that have all of these methods; a column for each other method.
+    Differences are in points (hundredths of the metric). Their 95 % intervals are over test examples, so they do not
+    show how much another training would differ.
+
+    Args:
+        runs: the task records; those without all of the methods are left out.
+        method: the name of the method.
+        others: the names of the other methods.
+        sparsity: the sparsity of the level.
+
+    Returns:
+        A row for each task and seed, a column for each other method.
     """
     import pandas as pd
 
@@ -165,9 +206,9 @@ def seed_by_seed(runs: Sequence[TaskRecord], method: str, others: Sequence[str],
 
 
 def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
-    """Average rank of each method over tasks and seeds at a level; 1 is best, and equal scores share their ranks.
+    """The mean rank of each method over tasks and seeds at a level; 1 is the best, and equal scores share a rank.
 
-    A method that does not have all tasks and seeds is not ranked.
+    A method without some task or seed is left out.
     """
     level = table[table.sparsity == sparsity]
     wide = level.pivot(index=["task", "seed"], columns="method", values="score").dropna(axis=1)
@@ -176,11 +217,17 @@ def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
 
 
 def summary_table(table: pd.DataFrame, sparsities: Sequence[float] = (0.9375, 0.99)) -> pd.DataFrame:
-    """The result of each method, as text; give it the included tasks only.
+    """The results of each method, as text.
 
-    Columns: seeds that the method has of every task; training steps as a fraction of IMP's; and for each sparsity the
-    difference from IMP in points (hundredths of the metric), a mean over tasks with its 95 % interval over tasks, and
-    the average rank.
+    Args:
+        table: the table of `results_table`, with the included tasks only.
+        sparsities: the sparsities of the levels to show.
+
+    Returns:
+        A row for each method.
+        Columns: the number of seeds of each task; the training steps as a fraction of IMP's; for each sparsity, the
+        difference from IMP in points (hundredths of the metric), a mean over tasks with its 95 % interval over tasks,
+        and the mean rank.
     """
     import pandas as pd
 
@@ -193,9 +240,9 @@ def summary_table(table: pd.DataFrame, sparsities: Sequence[float] = (0.9375, 0.
         for method in last.method.unique()
     }
     for sparsity in sparsities:
-        at, found, ranked = f"at {100 * sparsity:.4g} %", differences(table, sparsity), ranks(table, sparsity)
+        at, over_imp, ranked = f"at {100 * sparsity:.4g} %", differences(table, sparsity), ranks(table, sparsity)
         for method, row in rows.items():
-            row[f"difference from IMP {at} (points)"] = _points(found[method][ALL]) if method in found else ""
+            row[f"difference from IMP {at} (points)"] = _points(over_imp[method][ALL]) if method in over_imp else ""
             row[f"rank {at}"] = f"{ranked[method].estimate:.1f}" if method in ranked else ""
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -205,15 +252,15 @@ def _points(difference: Interval) -> str:
 
 
 def _rows(method: MethodOfRun, baseline: MethodOfRun | None) -> list[dict[str, Any]]:
-    spent = 0
+    steps = 0
     rows = [_row(method.record, DENSE, {"method": DENSE, "sparsity": 0.0, "steps": 0}, None)]
-    for step in training_steps(method.record):
-        if step["method"] != method.method:
+    for level in training_steps(method.record):
+        if level["method"] != method.method:
             continue
-        sparsity = step["sparsity"]
-        spent += step["candidates"] + step["winner"]
+        sparsity = level["sparsity"]
+        steps += level["candidates"] + level["winner"]
         difference = _difference(method, sparsity, baseline) if baseline is not None else None
-        about = {"method": method.name, "sparsity": sparsity, "steps": spent}
+        about = {"method": method.name, "sparsity": sparsity, "steps": steps}
         rows.append(_row(method.record, method.trained(sparsity), about, difference))
     return rows
 

@@ -1,4 +1,4 @@
-"""A recorded run, read back: what `randprune show` prints and the figures draw."""
+"""The record of a run, which `randprune show` prints and the figures draw."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.errors import FileError, RunError, check_count
@@ -23,9 +22,14 @@ from randprune_lab.training.scoring import answers
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run folder. Reading it needs neither the model nor the data.
+    """A run folder, finished or not. Reading it needs neither the model nor the data.
 
-    What was trained has a name: `dense`, or that of a method and a level, such as `search-level-2`.
+    Each training has a name: `dense`, or a method and a level, such as `search-level-2`.
+
+    Args:
+        path: the folder.
+        config: the settings of the run.
+        units: the results of its finished units by name.
     """
 
     path: Path
@@ -34,35 +38,41 @@ class RunRecord:
 
     @classmethod
     def load(cls, path: str | Path) -> RunRecord:
-        """Read a run folder, finished or not. Raises `RunError` if it holds no run."""
+        """Read a run folder.
+
+        Raises:
+            RunError: if the folder holds no run, or one of another format.
+            FileError: if a file is damaged.
+        """
         path = Path(path)
         return cls(path, read_config(path), read_journal(path))
 
     @property
     def finished(self) -> bool:
-        """Whether every unit of work is done; the final model is the last."""
+        """Whether all units of work are done; the last one is the final model."""
         return MODEL in self.units
 
     @property
     def methods(self) -> list[str]:
-        """The run's own method first, then its baselines."""
+        """The names of the run's own method and then of its baselines."""
         return [method.name for method in self.config.methods()]
 
     @property
     def trained(self) -> list[str]:
-        """Names of everything that is trained to the end and scored on the test set."""
+        """The names of all trainings that are scored on the test set."""
         return [DENSE, *level_units(self.methods, len(self.config.levels))]
 
     @property
     def last(self) -> str:
-        """The name of what the run's own method trained at the last level."""
+        """The name of the training of the run's own method at the last level."""
         return level_unit(self.config.method, len(self.config.levels))
 
     def level(self, number: int, method: str | None = None) -> LevelRecord:
-        """What a method did at a level; levels count from 1.
+        """The record of a method at a level.
 
         Args:
-            method: the run's own by default.
+            number: the level, from 1.
+            method: the name of the method; by default, the run's own.
 
         Raises:
             ConfigError: if the run has no such level.
@@ -78,44 +88,56 @@ class RunRecord:
 
     @property
     def scored(self) -> set[str]:
-        """Names of what has its test scores already."""
+        """The names of the trainings that have test scores."""
         return {name for name in self.trained if score_unit(name) in self.units}
 
     def test_metrics(self, name: str) -> dict[str, float]:
-        """All metrics of `name` on the test sets; raises `RunError` if it has none yet."""
+        """All metrics of the training `name` on the test sets.
+
+        Raises:
+            RunError: if it has no test scores yet.
+        """
         if name not in self.scored:
             raise RunError(f"{self.path} has no test scores of {name!r} yet; go on with --resume")
         return self.units[score_unit(name)]
 
     def answers(self, name: str, test_set: str = "") -> tuple[np.ndarray, np.ndarray]:
-        """What `name` answers for each example of a test set, and the true labels: label ids, or scores."""
+        """The answers of the training `name` to the examples of a test set, and the true labels.
+
+        Both are label ids; in regression, scores.
+
+        Raises:
+            FileError: if the predictions are missing or damaged.
+        """
         logits, labels = load_predictions(self.path, file_name(score_unit(name), test_set))
         return answers(self.task, logits), labels
 
-    def correct(self, name: str, test_set: str = "") -> Bool[np.ndarray, " n"]:
-        """Which examples of a test set `name` answers correctly. Raises `RunError` in regression."""
-        if self.task.regression:
-            raise RunError(f"task {self.task.name!r} has scores, none of which is simply correct; see RunRecord.score")
-        given, labels = self.answers(name, test_set)
-        return given == labels
-
     def accuracy(self, name: str, test_set: str = "") -> Interval:
-        """The fraction of examples that `name` answers correctly. Raises `RunError` in regression."""
-        return accuracy_interval(self.correct(name, test_set))
+        """The fraction of examples that the training `name` answers correctly, with its interval.
+
+        Raises:
+            RunError: if the task is regression.
+        """
+        if self.task.regression:
+            raise RunError(
+                f"task {self.task.name!r} is a regression, so no answer is correct or wrong; use RunRecord.score"
+            )
+        predicted, labels = self.answers(name, test_set)
+        return accuracy_interval(predicted == labels)
 
     def score(self, name: str, test_set: str = "") -> Interval:
-        """The task's first metric of `name` on a test set: what the figures and tables show."""
+        """The first metric of the training `name` on a test set, with its interval. Figures and tables show it."""
         return score_interval(self.task.primary_metric, *self.answers(name, test_set))
 
     def difference(self, first: str, second: str, test_set: str = "") -> Interval:
-        """The first metric of `first` minus that of `second` on a test set, paired by example."""
+        """The first metric of `first` minus that of `second` on a test set, with a paired interval."""
         ours, labels = self.answers(first, test_set)
         theirs, _ = self.answers(second, test_set)
         return score_difference(self.task.primary_metric, ours, theirs, labels)
 
     def check_same_examples(self, other: RunRecord) -> None:
-        """Raise `RunError` if another run was not scored on the same test examples."""
-        data = [each.units.get(DATA, {}).get("fingerprint") for each in (self, other)]
+        """Raise `RunError` unless another run was scored on the same test examples."""
+        data = [record.units.get(DATA, {}).get("fingerprint") for record in (self, other)]
         ours, theirs = self.answers(DENSE)[1], other.answers(DENSE)[1]
         if data[0] != data[1] or not np.array_equal(ours, theirs):
             raise RunError(
@@ -124,7 +146,11 @@ class RunRecord:
 
     @cached_property
     def environment(self) -> dict[str, Any] | None:
-        """Versions and machine; None if the run was stopped before they were written."""
+        """Versions and machine; None if the run was stopped before they were written.
+
+        Raises:
+            FileError: if the file is damaged.
+        """
         file = self.path / "environment.json"
         try:
             return json.loads(file.read_text("utf-8"))
@@ -134,7 +160,7 @@ class RunRecord:
             raise FileError(f"{file} is damaged: {error}") from error
 
     def summary(self) -> dict[str, Any]:
-        """All of it as plain JSON: configuration, levels with candidates and winner, test scores, differences."""
+        """The record as plain JSON: configuration, levels with candidates and winner, test scores, differences."""
         numbers = range(1, len(self.config.levels) + 1)
         return {
             "run": str(self.path),
@@ -161,18 +187,23 @@ class RunRecord:
 
     def _intervals(self, name: str) -> dict[str, Any]:
         metric = self.task.primary_metric
-        return {suffixed(metric, each): asdict(self.score(name, each)) for each in self.task.test_sets}
+        scores = {test_set: self.score(name, test_set) for test_set in self.task.test_sets}
+        return {suffixed(metric, test_set): asdict(score) for test_set, score in scores.items()}
 
     def differences(self) -> list[dict[str, Any]]:
-        """The first metric of the run's own method minus that of each baseline, a row for each level and test set."""
-        found = []
+        """The first metric of the run's own method minus that of each baseline.
+
+        Returns:
+            A row for each baseline, level and test set that is scored already.
+        """
+        rows = []
         for other in self.methods[1:]:
             for number, sparsity in enumerate(self.config.levels, start=1):
                 ours, theirs = level_unit(self.config.method, number), level_unit(other, number)
                 if not {ours, theirs} <= self.scored:
                     continue
-                for each in self.task.test_sets:
+                for test_set in self.task.test_sets:
                     about = {"level": number, "sparsity": sparsity, "baseline": other}
-                    metric = suffixed(self.task.primary_metric, each)
-                    found.append({**about, "metric": metric, **asdict(self.difference(ours, theirs, each))})
-        return found
+                    metric = suffixed(self.task.primary_metric, test_set)
+                    rows.append({**about, "metric": metric, **asdict(self.difference(ours, theirs, test_set))})
+        return rows

@@ -1,4 +1,4 @@
-"""What ships with the repository beside the package: recorded pools and results of others, in its folder `data`."""
+"""Data that ships with the repository, in its folder `data`: recorded studies and pools, and published results."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ MARK = "reference_results.csv"
 
 
 def data_folder() -> Path:
-    """The folder `data`: where the variable RANDPRUNE_DATA says, beside the package, or above the working folder.
+    """The folder `data` of the repository.
 
-    Raises `FileError` if it is in none of these places, as with a package that was installed from a wheel.
+    It is the folder that the environment variable RANDPRUNE_DATA names. Without the variable, it is beside the package,
+    or in the working folder or a folder above.
+
+    Raises:
+        FileError: if it is in none of these places, for example because the package was installed from a wheel.
     """
     here = Path.cwd()
     beside = Path(__file__).resolve().parents[2] / "data"
@@ -29,36 +33,44 @@ def data_folder() -> Path:
     for folder in [Path(named)] if named else [beside, *(parent / "data" for parent in (here, *here.parents))]:
         if (folder / MARK).is_file():
             return folder
+    looked = f"at {named}" if named else f"beside the package, in {here} or above"
     raise FileError(
-        f"the folder data of the repository is not here ({named or here}); clone the repository, "
-        f"or say where it is by the environment variable {VARIABLE}"
+        f"the folder data of the repository is not {looked}; clone the repository, "
+        f"or give the path of the folder in the environment variable {VARIABLE}"
     )
 
 
 def pool_records(folder: str | Path | None = None) -> list[PoolRecord]:
-    """The pools of candidates that were trained to the end, of those that ship or of a folder of `bench early`.
+    """The pool records in a folder, sorted by task, seed, source of the masks and sparsity.
 
-    Sorted by task, seed, way of drawing and sparsity.
+    Args:
+        folder: a folder that `randprune bench early --out` wrote; without it, the one that ships.
+
+    Raises:
+        FileError: if the folder has no pool records, or one is damaged.
     """
-    place = data_folder() / "recorded" / "pools" if folder is None else Path(folder)
-    pools = [PoolRecord.load(path) for path in sorted(place.glob("*.safetensors"))]
+    folder = data_folder() / "recorded" / "pools" if folder is None else Path(folder)
+    pools = [PoolRecord.load(path) for path in sorted(folder.glob("*.safetensors"))]
     if not pools:
-        raise FileError(f"no pool records (*.safetensors) in {place}; `randprune bench early --out` writes some")
+        raise FileError(f"no pool records (*.safetensors) in {folder}; `randprune bench early --out` writes them")
     return sorted(pools, key=lambda pool: (pool.task, pool.seed, pool.candidates_from != "voting", pool.sparsity))
 
 
 def reference_results() -> pd.DataFrame:
-    """Results of other people on GLUE, in per cent, with their sources: a backdrop, not a ranking."""
+    """Published results on GLUE in percent, with their sources. Their settings differ, so they are not a ranking."""
     import pandas as pd
 
     return pd.read_csv(data_folder() / MARK)
 
 
 def recorded_results(folder: str | Path | None = None) -> pd.DataFrame:
-    """The results of the study on eight GLUE tasks, as `analysis.results.results_table` makes them.
+    """The results of a recorded study; columns: see `analysis.results.results_table`.
 
     Args:
-        folder: of a study of one's own, as `randprune study --record` writes it; so with the two below.
+        folder: a folder that `randprune study --record` wrote; without it, the study on eight GLUE tasks that ships.
+
+    Raises:
+        FileError: if the folder has no results.
     """
     import pandas as pd
 
@@ -66,21 +78,42 @@ def recorded_results(folder: str | Path | None = None) -> pd.DataFrame:
 
 
 def recorded_controls(folder: str | Path | None = None) -> pd.DataFrame:
-    """What can be had on each task of the study without masks, as `study.table.study_controls` makes it."""
+    """The scores of a recorded study without pruning; columns: see `study.table.study_controls`.
+
+    Args:
+        folder: see `recorded_results`.
+
+    Raises:
+        FileError: if the folder has no table of controls.
+    """
     import pandas as pd
 
     return pd.read_csv(_study(folder, "controls.csv"))
 
 
 def task_records(folder: str | Path | None = None) -> list[TaskRecord]:
-    """All answers and early evaluations of the study, a record for each task and seed, in the order of the results."""
-    places = recorded_results(folder)[["task", "seed"]].drop_duplicates()
-    files = [f"{place.task}-seed-{place.seed}.safetensors" for place in places.itertuples()]
+    """The task records of a recorded study, one for each task and seed, in the order of the results.
+
+    Args:
+        folder: see `recorded_results`.
+
+    Raises:
+        FileError: if a file is missing or damaged.
+    """
+    rows = recorded_results(folder)[["task", "seed"]].drop_duplicates()
+    files = [f"{row.task}-seed-{row.seed}.safetensors" for row in rows.itertuples()]
     return [TaskRecord.load(_study(folder, file)) for file in files]
 
 
 def recorded_contrasts(folder: str | Path | None = None) -> dict[str, tuple[str, str]]:
-    """The study's contrasts: named differences between two methods, as `analysis.results.contrast_table` takes them."""
+    """The contrasts of a recorded study: named differences between two methods, for `analysis.results.contrast_table`.
+
+    Args:
+        folder: see `recorded_results`.
+
+    Raises:
+        FileError: if the folder has no `study.json`.
+    """
     study = json.loads(_study(folder, "study.json").read_text("utf-8"))
     return {name: tuple(pair) for name, pair in study["contrasts"].items()}
 

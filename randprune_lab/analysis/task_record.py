@@ -1,6 +1,6 @@
-"""The runs of one task and seed in one small file: what every method answered, and how its masks were found.
+"""The record of all methods on one task with one seed, in one small file: their answers, and how masks were chosen.
 
-The file has no texts, weights or masks; with each winner's recipe its mask can be rebuilt by training the run again.
+The file has no texts, weights or masks. It has the recipe of each winner, so its mask can be rebuilt by training again.
 """
 
 from __future__ import annotations
@@ -25,21 +25,23 @@ if TYPE_CHECKING:
 
 KIND, FORMAT = "randprune task record", 2
 KEPT = ("candidate", "steps", "at", "metric", "score")
-"""What is kept of an early evaluation, besides the rule that drew its mask."""
+"""The fields of an early evaluation that a file has, besides the rule that drew the mask."""
 
 
 @dataclass(frozen=True, eq=False)
 class TaskRecord:
-    """Methods on one task with one seed, level by level.
+    """The methods on one task with one seed, level by level.
 
     Args:
-        task, seed, metric: what was learned, with which seed, and what the scores are.
-        labels: what is right, for each report example: a label id or, in regression, a score.
-        dense: what the dense model answers.
-        answers: what each method answers at each level.
-        levels: the sparsities, rising.
-        candidates: by method, for each level, the early evaluations as far as each candidate went.
-        recipes: by method, for each level, what names the mask that was trained with.
+        task: the name of the task.
+        seed: the seed of the runs.
+        metric: the name of the first metric, which scores are in.
+        levels: the sparsity of each level, in increasing order.
+        labels: the true label of each test example: a label id or, in regression, a score.
+        dense: the answers of the dense model.
+        answers: the answers of each method at each level.
+        candidates: for each method and level, the longest early evaluation of each candidate.
+        recipes: for each method and level, the recipe of the winner's mask.
     """
 
     task: str
@@ -54,35 +56,53 @@ class TaskRecord:
 
     @property
     def methods(self) -> list[str]:
+        """The names of the methods."""
         return list(self.answers)
 
     def score(self, method: str, sparsity: float = 0.0) -> Interval:
-        """The metric of a method at a level, over the test examples; of the dense model at sparsity 0."""
+        """The metric of a method at a level, with its interval over test examples.
+
+        Args:
+            method: the name of the method, or "dense".
+            sparsity: the sparsity of the level; ignored for "dense".
+
+        Raises:
+            UnknownNameError: if there is no such method or level.
+        """
         return score_interval(self.metric, self._answers(method, sparsity), self.labels)
 
     def difference(self, first: str, second: str, sparsity: float) -> Interval:
-        """The metric of one method less that of another at a level, paired by example."""
+        """The metric of `first` minus that of `second` at a level, with a paired interval.
+
+        Raises:
+            UnknownNameError: if there is no such method or level.
+        """
         ours, theirs = (self._answers(method, sparsity) for method in (first, second))
         return score_difference(self.metric, ours, theirs, self.labels)
 
     def early(self, method: str, sparsity: float) -> list[dict[str, Any]]:
-        """The early evaluations of a method at a level, by candidate; empty where it had but one."""
-        self._answers(method, sparsity)  # that there are such
+        """The early evaluations of a method at a level, by candidate; empty if it had only one candidate.
+
+        Raises:
+            UnknownNameError: if there is no such method or level.
+        """
+        self._answers(method, sparsity)  # raises UnknownNameError
         return self.candidates[method][self.levels.index(sparsity)]
 
     def joined(self, other: TaskRecord) -> TaskRecord:
-        """These runs, and those of `other` in which these have no such method; the dense model stays this one.
+        """This record, with the methods that only `other` has. The dense model stays that of this record.
 
-        Raises `RunError` if they are of another task or seed, other levels or other test examples.
+        Raises:
+            RunError: if `other` has another task, seed or metric, other levels or other test examples.
         """
-        for what in ("task", "seed", "metric", "levels"):
-            if getattr(self, what) != getattr(other, what):
-                raise RunError(
-                    f"task records differ in {what}: {getattr(self, what)!r} and {getattr(other, what)!r}; "
-                    "record them apart"
-                )
+        for name in ("task", "seed", "metric", "levels"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if ours != theirs:
+                raise RunError(f"task records differ in {name}: {ours!r} and {theirs!r}; record them in two folders")
         if not np.array_equal(self.labels, other.labels):
-            raise RunError(f"task records of {self.task} were not scored on the same test examples; record them apart")
+            raise RunError(
+                f"task records of {self.task} were not scored on the same test examples; record them in two folders"
+            )
         return replace(
             self,
             answers={**other.answers, **self.answers},
@@ -101,22 +121,33 @@ class TaskRecord:
 
     @classmethod
     def of(cls, records: Mapping[str, RunRecord]) -> TaskRecord:
-        """What is recorded of some runs, by the names of their methods.
+        """The task record of some runs.
 
-        Raises `RunError` if one is not finished, or they differ in task, seed, levels or test examples.
+        Args:
+            records: the runs by the names of their methods.
+
+        Raises:
+            RunError: if a run is not finished, or runs differ in task, seed, levels or test examples.
         """
         first = next(iter(records.values()))
         dense, labels = first.answers(DENSE)
         for record in records.values():
             if not record.finished:
                 raise RunError(f"{record.path} is not finished; go on with --resume")
-            for what in ("seed", "levels"):
-                if getattr(record.config, what) != getattr(first.config, what):
-                    raise RunError(f"{record.path} and {first.path} differ in {what}; record them apart")
+            for name in ("seed", "levels"):
+                ours, theirs = getattr(first.config, name), getattr(record.config, name)
+                if ours != theirs:
+                    raise RunError(
+                        f"{first.path} and {record.path} differ in {name}: {ours!r} and {theirs!r}; "
+                        "make a task record of each"
+                    )
             if record.task != first.task or not np.array_equal(record.answers(DENSE)[1], labels):
-                raise RunError(f"{record.path} and {first.path} were not scored on the same test examples")
+                raise RunError(
+                    f"{first.path} and {record.path} were not scored on the same test examples; "
+                    "make a task record of each"
+                )
         numbers = range(1, len(first.config.levels) + 1)
-        found = {name: [record.level(number) for number in numbers] for name, record in records.items()}
+        trained = {name: [record.level(number) for number in numbers] for name, record in records.items()}
         return cls(
             task=first.task.name,
             seed=first.config.seed,
@@ -126,16 +157,21 @@ class TaskRecord:
             dense=dense,
             answers={
                 name: np.stack([records[name].answers(level.name)[0] for level in levels])
-                for name, levels in found.items()
+                for name, levels in trained.items()
             },
             candidates={
-                name: [[_kept(each) for each in level.candidates] for level in levels] for name, levels in found.items()
+                name: [[_kept(candidate) for candidate in level.candidates] for level in levels]
+                for name, levels in trained.items()
             },
-            recipes={name: [level.recipe for level in levels] for name, levels in found.items()},
+            recipes={name: [level.recipe for level in levels] for name, levels in trained.items()},
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the runs to a safetensors file, whole or not at all."""
+        """Write the record to a safetensors file, atomically.
+
+        Raises:
+            FileError: if the file cannot be written.
+        """
         from safetensors.numpy import save_file
 
         arrays = {"labels": _packed(self.labels), "dense": _packed(self.dense)}
@@ -151,12 +187,16 @@ class TaskRecord:
 
     @classmethod
     def load(cls, path: str | Path) -> TaskRecord:
-        """Read what `save` wrote. Raises `FileError` if the file is missing, damaged, or something else."""
+        """Read a file that `save` wrote.
+
+        Raises:
+            FileError: if the file is missing, damaged, or not a task record.
+        """
         from safetensors import safe_open
 
         with reading("task record", path), safe_open(str(path), framework="numpy") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            check_format(path, about, KIND, FORMAT, "`randprune study --record` writes them")
+            check_format(path, about, KIND, FORMAT, "`randprune study --record` writes such files")
             n = about.pop("n")
             arrays = {name: _unpacked(file.get_tensor(name), n) for name in file.keys()}  # noqa: SIM118
             return cls(
@@ -168,10 +208,16 @@ class TaskRecord:
 
 
 def early_evaluations(runs: Sequence[TaskRecord], method: str) -> pd.DataFrame:
-    """A row for each candidate of a method on every task, seed and level of some runs.
+    """The early evaluations of a method, in one table.
 
-    Columns: task, seed, sparsity, candidate, steps, score (the early one, on the validation set), sampling_ratio
-    (empty for rules that have none), and chosen: whether its mask is the one that was trained with.
+    Args:
+        runs: the task records; those without the method are left out.
+        method: the name of the method.
+
+    Returns:
+        A row for each task, seed, level and candidate.
+        Columns: task, seed, sparsity, candidate, steps, score (the early score on the validation set), sampling_ratio
+        (empty for rules without one), and chosen (whether the candidate is the winner).
     """
     import pandas as pd
 
@@ -180,16 +226,16 @@ def early_evaluations(runs: Sequence[TaskRecord], method: str) -> pd.DataFrame:
             "task": run.task,
             "seed": run.seed,
             "sparsity": sparsity,
-            "candidate": each["candidate"],
-            "steps": each["steps"],
-            "score": each["score"],
-            "sampling_ratio": each["rule"].get("sampling_ratio"),
-            "chosen": each["candidate"] == run.recipes[method][level]["candidate"],
+            "candidate": evaluation["candidate"],
+            "steps": evaluation["steps"],
+            "score": evaluation["score"],
+            "sampling_ratio": evaluation["rule"].get("sampling_ratio"),
+            "chosen": evaluation["candidate"] == run.recipes[method][level]["candidate"],
         }
         for run in runs
         if method in run.methods
         for level, sparsity in enumerate(run.levels)
-        for each in run.early(method, sparsity)
+        for evaluation in run.early(method, sparsity)
     )
 
 
@@ -198,7 +244,7 @@ def _kept(candidate: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _packed(values: np.ndarray) -> np.ndarray:
-    """Label ids as bits: the lowest of all, then the next; scores as they are."""
+    """Label ids as bits: first the lowest bit of all ids, then the next bit. Scores stay as they are."""
     if values.dtype.kind == "f":
         return values
     bits = max(1, int(values.max()).bit_length())

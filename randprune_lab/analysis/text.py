@@ -1,4 +1,4 @@
-"""A recorded run as text for a terminal."""
+"""The record of a run as text for a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from randprune_lab.tasks.spec import suffixed
 
 
 def describe_run(record: RunRecord) -> str:
-    """Configuration, every level with its candidates and winner, and the test scores."""
+    """The configuration of a run, each level with its candidates and winner, and the test scores."""
     config, data = record.config, record.units.get(DATA, {})
     layers = f", first {config.layers} layers" if config.layers else ""
     lines = [
@@ -31,7 +31,7 @@ def describe_run(record: RunRecord) -> str:
 
 
 def _scope(config: RunConfig) -> list[str]:
-    """The weights that are pruned, where they were chosen."""
+    """The line on the pruned weights, if the settings choose them."""
     spared = f", except {' '.join(config.exclude)}" if config.exclude else ""
     chosen = " ".join(config.include) or "every matrix in the blocks"
     return [f"pruned     {chosen}{spared}"] if config.include or config.exclude else []
@@ -39,15 +39,16 @@ def _scope(config: RunConfig) -> list[str]:
 
 def _sizes(record: RunRecord) -> str:
     data = record.units.get(DATA, {})
-    roles = ["train", "validation", *(suffixed("test", each) for each in record.task.test_sets)]
+    roles = ["train", "validation", *(suffixed("test", name) for name in record.task.test_sets)]
     return ", ".join(f"{data.get(role, '?')} {_words(role)}" for role in roles)
 
 
 def _test_scores(record: RunRecord, name: str) -> str:
-    """Every metric on every test set; the first metric with its interval."""
+    """All metrics on all test sets; the first metric has its interval."""
     if name not in record.scored:
         return "no test scores yet"
-    intervals = {suffixed(record.task.primary_metric, each): record.score(name, each) for each in record.task.test_sets}
+    first = record.task.primary_metric
+    intervals = {suffixed(first, test_set): record.score(name, test_set) for test_set in record.task.test_sets}
     return "test " + ", ".join(
         f"{_words(metric)} {intervals.get(metric, f'{value:.4f}')}"
         for metric, value in record.test_metrics(name).items()
@@ -66,10 +67,11 @@ def _candidates(level: LevelRecord) -> list[str]:
         done = "" if unit["steps"] == unit["total_steps"] else f"after {unit['steps']} of {unit['total_steps']} steps  "
         chosen = "  <- winner" if unit["candidate"] == winner else ""
         lines.append(f"  candidate {unit['candidate']}  {score}{done}{describe_rule(unit['mask']['rule'])}{chosen}")
-    if (sure := level.confidence) is not None:
+    if (confidence := level.confidence) is not None:
+        probability = confidence.chance_of_best[confidence.winner]
         lines.append(
-            f"  confidence   the winner is the best of these with probability {sure.chance_of_best[sure.winner]:.2f}; "
-            f"in log-likelihood, expected loss {sure.expected_loss:.4f}, winner's curse {sure.winners_curse:.4f}"
+            f"  confidence   the winner is the best of these with probability {probability:.2f}; in log-likelihood, "
+            f"expected loss {confidence.expected_loss:.4f}, winner's curse {confidence.winners_curse:.4f}"
         )
         lines.append(f"  noise floor  {_noise(level)}")
     return lines
@@ -78,8 +80,8 @@ def _candidates(level: LevelRecord) -> list[str]:
 def _noise(level: LevelRecord) -> str:
     if (noise := level.noise) is None:
         return "not measured; --noise-seeds 3 trains masks again with other seeds"
-    share = noise.share
-    interval = f"{share.estimate:.2f} [{share.low:.2f}, {share.high:.2f}]"
+    fraction = noise.share
+    interval = f"{fraction.estimate:.2f} [{fraction.low:.2f}, {fraction.high:.2f}]"
     return f"{interval} of an early score's variance is due to the mask, the rest to the training seed"
 
 
@@ -94,9 +96,9 @@ def _trained(record: RunRecord, level: LevelRecord) -> str:
 def _differences(record: RunRecord, number: int) -> list[str]:
     ours = record.level(number)
     return [
-        f"  {ours.method} minus {suffixed(other, each, ', ')}: "
-        f"{record.difference(ours.name, record.level(number, other).name, each)}  (paired, 95 %)"
+        f"  {ours.method} minus {suffixed(other, test_set, ', ')}: "
+        f"{record.difference(ours.name, record.level(number, other).name, test_set)}  (paired, 95 %)"
         for other in record.methods[1:]
         if {ours.name, record.level(number, other).name} <= record.scored
-        for each in record.task.test_sets
+        for test_set in record.task.test_sets
     ]

@@ -1,4 +1,4 @@
-"""Which strategy finds the better mask for how many steps, judged over pools that were trained to the end."""
+"""Gain and cost of early-evaluation strategies, judged on pools whose candidates were all trained to the end."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ from randprune_lab.stats.variance import variance_split
 TASKS = ("mini-sst2", "mini-mnli", "rotten_tomatoes")
 SEEDS = (0, 1)
 
-COLUMNS = {"gained": "gain over a random one", "over full": "gain over full", "lost": "loss to the best"}
-"""Of the table of strategies, in points."""
+COLUMNS = {"gained": "gain over random", "over full": "minus full", "lost": "loss to the best"}
+"""The columns of the table of strategies, in points."""
 
 
 def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str, Any]:
-    """What strategies win and spend, how much of an early score is mask or seed, and whether learning pays.
+    """Measure gain and cost of strategies, the mask's fraction of the variance of early scores, and learning searches.
 
-    The truth about a candidate is its score on the test set after a whole training of the level. Strategies see
-    the recorded early evaluations alone, of 8 of the candidates and half of the validation examples at a time.
+    The true score of a candidate is its test score after the full training of the level. Strategies see only the
+    recorded early evaluations, for 8 of the candidates and half of the validation examples at a time.
 
     Args:
-        tasks: whose first metric is accuracy; without any, those of `TASKS`.
-        out: where the pools are written as they are trained; those that are there are not trained again.
+        tasks: tasks whose first metric is accuracy; `TASKS` by default.
+        out: the folder that the pools are written to; pools that it already has are not trained again.
+
+    Returns:
+        Rows about the pools, the strategies, and the searches that learn.
     """
     folder = Path("bench-early") if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +43,7 @@ def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str,
     pools = [PoolRecord.load(setting.file(folder)) for setting in settings]
     sparsities = sorted({setting.sparsity for setting in settings})
     return {
-        "pools": [_of_pool(pool) for pool in pools],
+        "pools": [_describe_pool(pool) for pool in pools],
         "strategies": [
             row
             for kind, sparsity in product(KINDS, sparsities)
@@ -49,13 +52,13 @@ def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str,
         "learning": [
             row
             for sparsity in sparsities
-            for row in _of_learning(folder, [setting for setting in settings if setting.sparsity == sparsity])
+            for row in _compare_learning(folder, [setting for setting in settings if setting.sparsity == sparsity])
         ],
     }
 
 
-def _of_pool(pool: PoolRecord) -> dict[str, Any]:
-    """What a pool is like: how far apart its candidates end, and what their early scores say of it."""
+def _describe_pool(pool: PoolRecord) -> dict[str, Any]:
+    """A row about a pool: the range of its final scores, and how well early scores predict them."""
     early, final = pool.early(LAST), pool.final
     vary = np.ptp(early) > 0 and np.ptp(final) > 0
     return {
@@ -68,12 +71,12 @@ def _of_pool(pool: PoolRecord) -> dict[str, Any]:
         "mean": float(final.mean()),
         "highest": float(final.max()),
         "correlation": float(np.corrcoef(early, final)[0, 1]) if vary else None,
-        "mask share": asdict(variance_split(pool.noise).share) if pool.noise.size else None,
+        "mask fraction": asdict(variance_split(pool.noise).share) if pool.noise.size else None,
     }
 
 
-def _of_learning(folder: Path, settings: Sequence[Setting]) -> list[dict[str, Any]]:
-    """Final scores less that of the plain pool's winner, all at the steps of as many early evaluations."""
+def _compare_learning(folder: Path, settings: Sequence[Setting]) -> list[dict[str, Any]]:
+    """Final scores minus that of the winner of the voting pool; all have the same number of early evaluations."""
     gains: dict[str, list[float]] = {}
     for plain in (setting for setting in settings if setting.kind == "voting"):
         pools = {kind: PoolRecord.load(replace(plain, kind=kind).file(folder)) for kind in KINDS}
@@ -85,32 +88,43 @@ def _of_learning(folder: Path, settings: Sequence[Setting]) -> list[dict[str, An
             gains.setdefault(name, []).append(float(value - ends["voting, winner"]))
     sparsity = settings[0].sparsity
     return [
-        {"sparsity": sparsity, "search": name, "gained": asdict(mean_interval(values)), "searches": len(values)}
+        {"sparsity": sparsity, "search": name, "difference": asdict(mean_interval(values)), "searches": len(values)}
         for name, values in gains.items()
         if name != "voting, winner"
     ]
 
 
 def describe(found: dict[str, Any]) -> str:
-    """The figures as tables for a terminal. Points are hundredths of the metric; intervals are 95 %, over pools."""
-    lines = [f"{'pool':<62} {'final scores':>22} {'correlation':>12}  share of the mask in an early score"]
+    """The results as tables for a terminal, with scores and differences in points and 95 % intervals over pools."""
+    lines = [
+        "Pools: final scores in points, correlation of early with final scores,",
+        "and fraction of the variance of early scores that is due to the mask [95 %]",
+        f"{'pool':<62} {'lowest, mean, highest':>22} {'correlation':>12}  due to the mask",
+    ]
     for row in found["pools"]:
-        name = f"{row['task']}, seed {row['seed']}, {row['sparsity']:.2%}, {row['candidates from']}"
-        share = row["mask share"]
-        split = "" if share is None else f"{share['estimate']:.2f} [{share['low']:.2f}, {share['high']:.2f}]"
-        scores = f"{row['lowest']:.3f} {row['mean']:.3f} {row['highest']:.3f}"
+        name = f"{row['task']}, seed {row['seed']}, {100 * row['sparsity']:g} %, {row['candidates from']}"
+        mask = row["mask fraction"]
+        split = "" if mask is None else f"{mask['estimate']:.2f} [{mask['low']:.2f}, {mask['high']:.2f}]"
+        scores = ", ".join(f"{100 * row[key]:.1f}" for key in ("lowest", "mean", "highest"))
         correlation = "-" if row["correlation"] is None else f"{row['correlation']:.2f}"
         lines.append(f"{name:<62} {scores:>22} {correlation:>12}  {split}")
     about = None
     for row in found["strategies"]:
         if about != (about := (row["candidates from"], row["sparsity"], row["pools"])):
-            lines += ["", f"{about[0]}, sparsity {about[1]:.2%}, {about[2]} pools"]
+            lines += ["", f"Strategies: {about[0]}, sparsity {100 * about[1]:g} %, {about[2]} pools, points [95 %]"]
             lines.append(f"  {'strategy':<28} {'steps':>6}" + "".join(f"{title:>26}" for title in COLUMNS.values()))
         figures = "".join(f"{_points(row[key]):>26}" for key in COLUMNS)
         lines.append(f"  {row['strategy']:<28} {row['share']['estimate']:>6.0%}{figures}")
-    lines += ["", "points more than the winner of the plain pool, at as many early evaluations"]
+    lines += [
+        "",
+        "  steps: as a fraction of those of full; gain over random: winner minus mean of the candidates;",
+        "  minus full: winner minus winner of full; loss to the best: best candidate minus winner",
+        "",
+        "Searches that learn, with the same number of early evaluations:",
+        "final score minus that of the winner of the voting pool, in points [95 %]",
+    ]
     for row in found["learning"]:
-        lines.append(f"  {row['sparsity']:>7.2%}  {row['search']:<34} {_points(row['gained']):>26}")
+        lines.append(f"  {100 * row['sparsity']:>6g} %  {row['search']:<34} {_points(row['difference']):>26}")
     return "\n".join(lines)
 
 

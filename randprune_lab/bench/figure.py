@@ -1,4 +1,4 @@
-"""A measured figure and what it is held against."""
+"""A measured ratio, with its limit and its target."""
 
 from __future__ import annotations
 
@@ -8,27 +8,41 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """One ratio, with what it must not miss and what it aims at; `at_most` tells which side is good."""
+    """One measured ratio, with its limit and its target.
+
+    Args:
+        name: what is measured; "a / b" is the ratio of a and b.
+        limit: a value that is acceptable.
+        target: a value that is good.
+        at_most: whether limit and target are upper limits; if not, they are lower limits.
+    """
 
     name: str
     value: float
-    must: float
-    aim: float
+    limit: float
+    target: float
     at_most: bool = True
 
     @property
     def verdict(self) -> str:
-        def reached(limit: float) -> bool:
-            return self.value <= limit if self.at_most else self.value >= limit
+        """Which of the two is met: "target", "limit" or "none"."""
 
-        return "aim" if reached(self.aim) else "must" if reached(self.must) else "MISSED"
+        def met(bound: float) -> bool:
+            return self.value <= bound if self.at_most else self.value >= bound
+
+        return "target" if met(self.target) else "limit" if met(self.limit) else "none"
 
     def to_dict(self) -> dict[str, Any]:
+        """The ratio and its verdict as plain JSON."""
         return {**asdict(self), "verdict": self.verdict}
 
 
 def figure_line(figure: dict[str, Any]) -> str:
-    """A line of a terminal's table, of what `Figure.to_dict` gave."""
+    """A line of a table for a terminal.
+
+    Args:
+        figure: a ratio as `Figure.to_dict` returns it.
+    """
     sign = "<=" if figure["at_most"] else ">="
-    limits = f"must {sign} {figure['must']:g}, aim {sign} {figure['aim']:g}"
-    return f"  {figure['name']:<48} {figure['value']:>12,.4g}   {limits:<32} {figure['verdict']}"
+    bounds = f"limit {sign} {figure['limit']:g}, target {sign} {figure['target']:g}"
+    return f"  {figure['name']:<54} {figure['value']:>12,.4g}   {bounds:<34} met: {figure['verdict']}"

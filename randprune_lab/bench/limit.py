@@ -1,4 +1,4 @@
-"""How far off the closed forms are in groups that are not large, against the literal procedure."""
+"""The error of the closed forms in small groups of weights, compared with the reference procedure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,15 @@ BATCHES = 10
 def bench_limit(
     sizes: tuple[int, ...] = SIZES, sparsities: tuple[float, ...] = SPARSITIES, numbers: int = 2**20
 ) -> list[dict[str, Any]]:
-    """Relative errors of the expected distances, a row for each group size, sparsity and number of rounds.
+    """Measure the relative errors of the expected distances.
 
     Args:
-        numbers: weights drawn in each round, over all masks of a row; more make the standard errors smaller.
+        sizes: numbers of weights in a group.
+        sparsities: sparsities of the group.
+        numbers: weights drawn in each round, over all masks of a row; more of them make the standard errors smaller.
+
+    Returns:
+        A row for each group size, sparsity and number of rounds.
     """
     return [
         _compare(n, sparsity, rounds, max(2, numbers // n // BATCHES))
@@ -51,31 +56,33 @@ def _compare(n: int, sparsity: float, rounds: int, masks: int) -> dict[str, Any]
         ("between candidates", expected[0], [_pairwise(batch) for batch in drawn]),
         ("to magnitude", expected[1], [float((batch ^ top).sum(axis=1).mean()) for batch in drawn]),
     ):
-        literal = float(np.mean(measured))
+        reference = float(np.mean(measured))
         row[name] = {
-            "literal": literal,
+            "reference": reference,
             "closed form": closed,
-            "relative error": closed / literal - 1,
-            "standard error": float(np.std(measured, ddof=1) / np.sqrt(BATCHES) / literal),
+            "relative error": closed / reference - 1,
+            "standard error": float(np.std(measured, ddof=1) / np.sqrt(BATCHES) / reference),
         }
     return row
 
 
 def _pairwise(masks: Bool[np.ndarray, "m n"]) -> float:
-    """Mean Hamming distance over all pairs."""
+    """The mean Hamming distance over all pairs."""
     kept, m = masks.sum(axis=0), len(masks)
     return float(np.sum(2 * kept * (m - kept)) / (m * (m - 1)))
 
 
 def describe(rows: list[dict[str, Any]]) -> str:
-    """The errors as a table for a terminal: closed form less literal procedure, relative."""
-    head = f"{'weights':>8} {'sparsity':>9} {'rounds':>7} {'between candidates':>22} {'to magnitude':>22}"
-    lines = [head]
+    """The relative errors as a table for a terminal."""
+    lines = [
+        "Relative error of the expected Hamming distances, compared with the reference procedure, ± standard error",
+        f"{'weights':>8} {'sparsity':>9} {'rounds':>7} {'between candidates':>22} {'to magnitude mask':>22}",
+    ]
     for row in rows:
         cells = [
-            f"{row[name]['relative error']:+.2%} ± {row[name]['standard error']:.2%}"
+            f"{100 * row[name]['relative error']:+.2f} ± {100 * row[name]['standard error']:.2f} %"
             for name in ("between candidates", "to magnitude")
         ]
-        start = f"{row['weights']:>8,} {row['sparsity']:>9.2%} {row['rounds']:>7}"
+        start = f"{row['weights']:>8,} {100 * row['sparsity']:>7g} % {row['rounds']:>7}"
         lines.append(f"{start} {cells[0]:>22} {cells[1]:>22}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""How fast masks are drawn, against the tensor operations that anyone would otherwise use."""
+"""The time to draw masks, compared with tensor operations that do the same or less."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ SPARSITIES = (0.54, 0.9375, 0.99)
 CANDIDATES = 8
 
 
+TIMED = {
+    "plan": "plan",
+    "draw": "draw",
+    "copy": "copying the masks of a draw",
+    "rand": "torch.rand, a number per weight",
+    "topk": "magnitude mask by torch.topk",
+    "random_unstructured": "torch's random_unstructured",
+    "reference": "published procedure, one mask",
+    "draw of a tenth": "draw, a tenth of the weights",
+}
+"""The measured times, and their names in the table."""
+
+
 def _layers(n: int, *shapes: tuple[int, int]) -> dict[str, tuple[int, int]]:
     return {f"layer.{layer}.{i}": shape for layer in range(n) for i, shape in enumerate(shapes)}
 
@@ -44,9 +57,18 @@ SHAPES = {
 def bench_masks(
     shapes: str = "bert-base", sparsities: tuple[float, ...] = SPARSITIES, repeats: int = 3
 ) -> list[dict[str, Any]]:
-    """Measure one set of shapes at several sparsities; a dict of figures and seconds for each.
+    """Measure times and sizes of masks for one set of shapes.
 
-    Raises `UnknownNameError` if there are no such shapes.
+    Args:
+        shapes: a name in `SHAPES`.
+        sparsities: the sparsities to measure.
+        repeats: the number of measurements; the median counts.
+
+    Returns:
+        A row for each sparsity, with the measured seconds and the ratios of them.
+
+    Raises:
+        UnknownNameError: if there are no such shapes.
     """
     if shapes not in SHAPES:
         raise unknown_name("shapes", shapes, SHAPES)
@@ -55,7 +77,7 @@ def bench_masks(
 
 
 def heavy_tailed(shapes: dict[str, tuple[int, int]], seed: int = 0) -> dict[str, Tensor]:
-    """Weights from Student's t with 4 degrees of freedom, near to those of trained transformers."""
+    """Weights from Student's t distribution with 4 degrees of freedom, similar to those of trained transformers."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(shape: tuple[int, int]) -> Tensor:
@@ -78,36 +100,41 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
     seconds = {
         "plan": clock(plan, repeats),
         "draw": clock(lambda: sampler.draw(next(candidates)), 2 * repeats + 1),
-        "clone": clock(lambda: [part.clone() for part in mask.values()], 2 * repeats + 1),
+        "copy": clock(lambda: [part.clone() for part in mask.values()], 2 * repeats + 1),
         "rand": clock(lambda: torch.rand(size), repeats),
         "topk": clock(lambda: [magnitude(weight, sparsity) for weight in weights.values()], repeats),
         "random_unstructured": _by_shape(weights, partial(_random_unstructured_seconds, sparsity)),
-        "literal": _by_shape(weights, partial(_literal_seconds, sparsity)),
+        "reference": _by_shape(weights, partial(_reference_seconds, sparsity)),
         "draw of a tenth": clock(lambda: small.draw(next(candidates)), 2 * repeats + 1),
     }
     with peak_memory() as peak:
         plan().draw(0)
     figures = [
         Figure(
-            "plan + 8 candidates / one topk magnitude mask",
+            "plan + 8 draws / one magnitude mask by torch.topk",
             (seconds["plan"] + CANDIDATES * seconds["draw"]) / seconds["topk"],
             1.0,
             0.4,
         ),
-        Figure("draw / clone of its masks", seconds["draw"] / seconds["clone"], 25, 8),
-        Figure("draw / torch.rand of as many numbers", seconds["draw"] / seconds["rand"], 0.25, 0.08),
-        Figure("literal candidate / draw", seconds["literal"] / seconds["draw"], 1000, 10_000, at_most=False),
+        Figure("draw / copying its masks", seconds["draw"] / seconds["copy"], 25, 8),
+        Figure("draw / torch.rand, a number per weight", seconds["draw"] / seconds["rand"], 0.25, 0.08),
+        Figure("published procedure / draw", seconds["reference"] / seconds["draw"], 1000, 10_000, at_most=False),
         Figure("random_unstructured / draw", seconds["random_unstructured"] / seconds["draw"], 20, 100, at_most=False),
-        Figure("peak extra bytes per weight", (peak[0] - size) / size, 8, 2),
+        Figure("working memory of plan and draw, bytes per weight", (peak[0] - size) / size, 8, 2),
         Figure(
-            "time per weight, 10 x the weights",
+            "time per weight / that with a tenth of the weights",
             seconds["draw"] / (10 * seconds["draw of a tenth"]),
             1.2,
             1.0,
         ),
-        Figure("saved mask set / N H(sparsity) bits", _saved_bytes(mask) * 8 / (size * entropy(sparsity)), 1.3, 1.05),
         Figure(
-            "saved recipe / N H(sparsity) bits",
+            "size of a saved mask set / N H(sparsity) bits",
+            _saved_bytes(mask) * 8 / (size * entropy(sparsity)),
+            1.3,
+            1.05,
+        ),
+        Figure(
+            "size of a saved recipe / N H(sparsity) bits",
             _saved_bytes(sampler.recipe(0)) * 8 / (size * entropy(sparsity)),
             1.3,
             1.05,
@@ -126,11 +153,17 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
 def time_by_candidates(
     weight: Tensor, rule: Voting, sparsity: float, numbers: Sequence[int] = (1, 10, 100, 1000), budget: float = 1.0
 ) -> list[dict[str, Any]]:
-    """Seconds to draw so many masks of one tensor, by four methods; rows of method, candidates, seconds, measured.
+    """The time to draw masks of one tensor by four methods, for several numbers of masks.
 
-    Methods: `"literal"`, the rounds of `torch.multinomial` that the published procedure takes; `"multinomial"`, a
-    single such round a mask; `"topk"`, Gumbel noise and `torch.topk`; `"sampler"`, `MaskSampler`, its planning
-    included. What would take longer than `budget` seconds is extrapolated, and not `measured`.
+    The methods are `"reference"`, the rounds of `torch.multinomial` of the published procedure; `"multinomial"`, one
+    such round per mask; `"topk"`, Gumbel noise and `torch.topk`; and `"sampler"`, `MaskSampler` with its plan.
+
+    Args:
+        numbers: the numbers of masks.
+        budget: times longer than this, in seconds, are extrapolated.
+
+    Returns:
+        A row for each method and number: method, candidates, seconds, and whether the time was measured.
     """
     n, k = weight.numel(), keep_count(weight.numel(), sparsity)
     log_p = rule.power * weight.abs().flatten().log()
@@ -146,15 +179,15 @@ def time_by_candidates(
         return MaskSampler({"weight": weight}, rule, sparsity)
 
     draw, candidates = sampler().draw, count()
-    one_by_one = {  # what is done, how often for a mask, and the seconds before the first
-        "literal": (multinomial, rule.rounds(n, k), 0.0),
+    methods = {  # the work, its repetitions per mask, and the seconds before the first mask
+        "reference": (multinomial, rule.rounds(n, k), 0.0),
         "multinomial": (multinomial, 1, 0.0),
         "topk": (race, 1, 0.0),
         "sampler": (lambda: draw(next(candidates)), 1, clock(sampler, 3)),
     }
     return [
         {"method": method, **row}
-        for method, (work, times, before) in one_by_one.items()
+        for method, (work, times, before) in methods.items()
         for row in _time_many(work, times, before, numbers, budget)
     ]
 
@@ -171,7 +204,7 @@ def _time_many(
 
 
 def clock(work: Callable[[], Any], repeats: int) -> float:
-    """Median seconds of several calls."""
+    """The median time of several calls, in seconds."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -181,14 +214,14 @@ def clock(work: Callable[[], Any], repeats: int) -> float:
 
 
 def magnitude(weight: Tensor, sparsity: float) -> Tensor:
-    """A magnitude mask as one writes it down: the indices of the k largest, set in a boolean mask."""
+    """A magnitude mask in the direct way: the indices of the k largest weights, set in a boolean mask."""
     mask = torch.zeros(weight.numel(), dtype=torch.bool)
     mask[torch.topk(weight.abs().flatten(), keep_count(weight.numel(), sparsity)).indices] = True
     return mask.view(weight.shape)
 
 
 def _by_shape(weights: dict[str, Tensor], seconds: Callable[[Tensor], float]) -> float:
-    """Seconds for all tensors of what is slow: measured once for each shape."""
+    """The seconds of slow work on all tensors; each shape is measured once."""
     counts = Counter(weight.shape for weight in weights.values())
     examples = {weight.shape: weight for weight in weights.values()}
     return sum(count * seconds(examples[shape]) for shape, count in counts.items())
@@ -200,17 +233,17 @@ def _random_unstructured_seconds(sparsity: float, weight: Tensor) -> float:
     return clock(partial(prune.random_unstructured, module, "weight", sparsity), 1)
 
 
-def _literal_seconds(sparsity: float, weight: Tensor) -> float:
-    """One round of the literal procedure, times the rounds that a candidate needs."""
+def _reference_seconds(sparsity: float, weight: Tensor) -> float:
+    """The seconds of one round of the reference procedure, times the rounds of a candidate."""
     n, k = weight.numel(), keep_count(weight.numel(), sparsity)
-    # torch.multinomial takes at most 2**24 categories: of a larger tensor a part, as if time were proportional
+    # torch.multinomial takes at most 2**24 categories; the time of a larger tensor is extrapolated from a part of it
     p = weight.abs().flatten()[: 2**24] ** RULE.power
     one_round = clock(partial(torch.multinomial, p, k * len(p) // n), 1)
     return one_round * n / len(p) * RULE.rounds(n, k)
 
 
 def _one_tenth(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A tenth of the weights: of every tensor the first rows."""
+    """A tenth of the weights: the first rows of every tensor."""
     return {name: weight[: max(1, len(weight) // 10)] for name, weight in weights.items()}
 
 
@@ -222,13 +255,13 @@ def _saved_bytes(thing: Any) -> int:
 
 
 def entropy(sparsity: float) -> float:
-    """Bits per weight that a mask of this sparsity cannot do without."""
+    """The entropy of a mask with this sparsity: the least number of bits per weight that it can be stored in."""
     return float(-(sparsity * np.log2(sparsity) + (1 - sparsity) * np.log2(1 - sparsity)))
 
 
 @contextmanager
 def peak_memory() -> Iterator[list[float]]:
-    """Gives a list whose one entry is, after the block, the bytes by which resident memory rose at most (Linux)."""
+    """Measure peak memory (Linux): after the block, the yielded list has the largest increase of resident bytes."""
     status, result = Path("/proc/self/status"), [float("nan")]
 
     def read(field: str) -> int:
@@ -239,7 +272,7 @@ def peak_memory() -> Iterator[list[float]]:
         yield result
         return
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-        libc.malloc_trim(0)  # memory that was freed but not given back would hide what is used again
+        libc.malloc_trim(0)  # freed memory that the process still has would hide its reuse
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = read("VmRSS")
     yield result
@@ -247,12 +280,11 @@ def peak_memory() -> Iterator[list[float]]:
 
 
 def describe(rows: list[dict[str, Any]]) -> str:
-    """The figures as a table for a terminal."""
+    """The measurements as a table for a terminal."""
     lines = []
     for row in rows:
-        lines.append(
-            f"{row['shapes']}, {row['weights']:,} weights, sparsity {row['sparsity']:.2%}, {row['threads']} threads"
-        )
-        lines += [f"  {name:<32} {seconds:>12.4f} s" for name, seconds in row["seconds"].items()]
+        sparsity = f"sparsity {100 * row['sparsity']:g} %"
+        lines.append(f"{row['shapes']}, {row['weights']:,} weights, {sparsity}, {row['threads']} threads")
+        lines += [f"  {TIMED[name]:<32} {seconds:>12.4f} s" for name, seconds in row["seconds"].items()]
         lines += [figure_line(figure) for figure in row["figures"]]
     return "\n".join(lines)

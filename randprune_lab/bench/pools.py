@@ -1,4 +1,4 @@
-"""Pools of candidates that are really trained to the end, and searches that learn: what `bench early` judges by."""
+"""Pools of candidates that are all trained to the end, and searches that learn: the data of `bench early`."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ from randprune_lab.training.scoring import answers, log_likelihood, predict, sco
 log = logging.getLogger("randprune_lab")
 
 PATH = (0.54, 0.83, 0.92, 0.9375, 0.97, 0.99)
-"""Levels on the way; each starts from the weights that the magnitude mask had in the level before."""
+"""The levels of the schedule; each starts from the weights of the level before, trained with its magnitude mask."""
 
 SPARSITIES = (0.54, 0.9375, 0.99)
 
 CANDIDATES = 16
 GENERATIONS = 4
-"""The candidates of a search that learns come in so many generations."""
+"""The number of generations of a search that learns."""
 
 LOOKS = 16
-"""Evaluations of a candidate during its early training."""
+"""The number of evaluations of a candidate during its early evaluation."""
 
 NOISE_MASKS, NOISE_SEEDS = 6, 3
-"""Masks, and training seeds of each, that split the variance of early scores."""
+"""The numbers of masks, and of training seeds for each, that split the variance of early scores."""
 
 TEST = 4000
-"""Report rows of a generated task: a truth that is itself a guess hides what strategies win."""
+"""The number of test rows of a generated task: with fewer, the noise of the true scores would hide the gains."""
 
 KINDS: dict[str, dict[str, Any]] = {
     "voting": {},
     "random allocation": {"learn": "allocation"},
 }
-"""How the candidates of a pool are drawn: as published, or each with its own allocation of weights to tensors."""
+"""How the candidates of a pool are drawn: by the published rule, also with a separate random allocation for each."""
 
 LEARNERS: dict[str, dict[str, Any]] = {
     "allocation": {"learn": "allocation", "generations": GENERATIONS},
@@ -61,12 +61,19 @@ LEARNERS: dict[str, dict[str, Any]] = {
 }
 
 REAL_TEXT: dict[str, Any] = {"model": "tiny-minilm", "train_size": 1600, "dense_epochs": 5}
-"""What differs from the preset `lesson` for tasks of real text."""
+"""Settings for tasks with real text that differ from the preset `lesson`."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One pool: a task, a seed of the whole search, a level and a way to draw."""
+    """The settings of one pool.
+
+    Args:
+        task: the name of the task.
+        seed: the seed of the whole search.
+        sparsity: the level.
+        kind: how candidates are drawn, a name in `KINDS`.
+    """
 
     task: str
     seed: int
@@ -74,15 +81,21 @@ class Setting:
     kind: str
 
     def file(self, folder: Path) -> Path:
+        """The file of the pool."""
         name = f"{self.task}-seed-{self.seed}-{self.sparsity:g}-{self.kind.replace(' ', '-')}"
         return folder / f"{name}.safetensors"
 
     def learned_file(self, folder: Path) -> Path:
+        """The file of the searches that learn, on the same task, seed and level."""
         return folder / f"{self.task}-seed-{self.seed}-{self.sparsity:g}-learned.json"
 
 
 def train_pools(folder: Path, task: str, seed: int) -> Iterator[Setting]:
-    """Train and write what `folder` does not have yet; gives the pools of this task and seed, one after the other."""
+    """Train the pools of a task and seed that `folder` does not have yet, and write them to it.
+
+    Yields:
+        The settings of each pool, when its file exists.
+    """
     search = None
     for sparsity in SPARSITIES:
         settings = [Setting(task, seed, sparsity, kind) for kind in KINDS]
@@ -101,7 +114,7 @@ def train_pools(folder: Path, task: str, seed: int) -> Iterator[Setting]:
 
 
 class _Path:
-    """A dense model and the levels after it, pruned by magnitude as far as is needed."""
+    """A dense model, and the levels after it, which are pruned by magnitude up to the level that is needed."""
 
     def __init__(self, task: str, seed: int):
         preset = PRESETS["lesson"] | {"task": task, "seed": seed, "levels": PATH, "candidates": CANDIDATES}
@@ -115,12 +128,14 @@ class _Path:
         train(search.model, search.train, replace(self.config.dense_training(), keep_best=False), evaluate=_unjudged)
         self.start = self._weights()
         self.done = 0
-        teacher, _ = load_model(self.config.model, task=search.task)  # a model of its own: a teacher does not learn
+        teacher, _ = load_model(
+            self.config.model, task=search.task
+        )  # a separate model, because a teacher is not trained
         teacher.load_state_dict(self.start)
         self.teacher = Teacher(teacher, search.train)
 
     def level(self, sparsity: float) -> Level:
-        """The level of that sparsity, with weights that were pruned by magnitude down to the one before."""
+        """The level with this sparsity; it starts from weights that were pruned by magnitude up to the level before."""
         number = PATH.index(sparsity) + 1
         while self.done < number - 1:
             self.search.model.load_state_dict(self.start)
@@ -133,7 +148,7 @@ class _Path:
         return Level(level_unit(config.method, number), number, *parts)
 
     def pool(self, level: Level, kind: str) -> PoolRecord:
-        """Really train them all: early, and to the end."""
+        """A pool whose candidates were all trained, in an early evaluation and to the end."""
         level = _drawn(level, **KINDS[kind])
         examples, correct, final = [], [], []
         for candidate in range(CANDIDATES):
@@ -156,7 +171,7 @@ class _Path:
         )
 
     def learned(self, level: Level, **how: Any) -> dict[str, Any]:
-        """Search with as many early evaluations as a pool has, in generations; how the winner ends, and who it was."""
+        """The result of a search that learns, with the number of early evaluations of a pool."""
         level = _drawn(level, **how)
         with (
             tempfile.TemporaryDirectory() as place,
@@ -175,7 +190,7 @@ class _Path:
         }
 
     def _ends(self, level: Level, candidate: int) -> float:
-        """The test score of a candidate after a whole training of the level."""
+        """The test score of a candidate after the full training of the level."""
         self._train_to_the_end(level.number, level.start_with(candidate))
         test = self.search.tests[""]
         return score(level.task, predict(level.model, test), test)[level.task.primary_metric]
@@ -201,14 +216,14 @@ class _Path:
 
 
 def _drawn(level: Level, **how: Any) -> Level:
-    """The same level, its candidates drawn otherwise."""
+    """The same level, with candidates that are drawn in another way."""
     config = replace(level.config, **how)
     proposal = config.proposal(config.methods()[0], level.number, level.proposal.seed)
     return replace(level, config=config, proposal=proposal)
 
 
 def _noise(level: Level) -> np.ndarray:
-    """Early scores of some masks with training seeds of their own each: shared ones would count as no noise."""
+    """Early scores of some masks, each with its own training seeds, so that masks do not share the noise of a seed."""
     seeds = level.training.seed + 1 + np.arange(NOISE_MASKS * NOISE_SEEDS).reshape(NOISE_MASKS, NOISE_SEEDS)
     last = level.config.early_last
     return np.array(
@@ -220,7 +235,7 @@ def _noise(level: Level) -> np.ndarray:
 
 
 def _early(level: Level, candidate: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Log-likelihoods and right answers at every evaluation of a whole early training with some seed."""
+    """Log-likelihoods and correctness at every evaluation of a full early evaluation with this seed."""
     mask = level.start_with(candidate)
     training = Training(level.model, level.train, replace(level.training, seed=seed), mask=mask, teacher=level.teacher)
     found: list[tuple[np.ndarray, np.ndarray]] = []
@@ -234,7 +249,7 @@ def _early(level: Level, candidate: int, seed: int) -> list[tuple[np.ndarray, np
 
 
 def _answered(level: Level) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood of the right answer, and whether it was given, for each validation example."""
+    """The log-likelihood of the right answer, and whether the model gave it, for each validation example."""
     logits = predict(level.model, level.scoring)
     right = answers(level.task, logits) == level.scoring.labels
     return log_likelihood(level.task, logits, level.scoring), np.asarray(right)

@@ -1,4 +1,4 @@
-"""Whether mini-GLUE can be learned, by what, and whether there is anything to prune: two tables."""
+"""Scores on mini-GLUE: of the dense model and simpler ones, and of the pruned model."""
 
 from __future__ import annotations
 
@@ -31,13 +31,22 @@ RULE = Voting(sampling_ratio=1e-4, power=5)
 def bench_tasks(
     names: Sequence[str] = (), *, sparsities: Sequence[float] = SPARSITIES, train_size: int | None = None
 ) -> list[dict[str, Any]]:
-    """For each task of mini-GLUE: how well it is learned, and how well it is kept when pruned.
+    """Measure test scores on the tasks of mini-GLUE, for the dense model, simpler ones, and the pruned model.
 
-    All scores are the task's primary metric on the test set. Pruned: level by level, the magnitude mask and some
-    candidates, each trained for one epoch on `SHORT_ROWS` rows; a level starts from the weights of the magnitude mask
-    of the level before.
+    All scores are in the task's first metric. The model is pruned level by level, with the magnitude mask and several
+    candidates, each trained for one epoch on `SHORT_ROWS` rows. A level starts from the weights that were trained with
+    the magnitude mask of the level before.
 
-    Raises `UnknownNameError` if there is no such generated task.
+    Args:
+        names: the tasks; all by default.
+        sparsities: the levels.
+        train_size: the number of train rows; the task's default if it is None.
+
+    Returns:
+        A row for each task.
+
+    Raises:
+        UnknownNameError: if there is no such task.
     """
     rows = []
     for name in names or GENERATORS:
@@ -97,19 +106,28 @@ def _pruned(
     for sparsity in sparsities:
         start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         candidates = [scored(start, RULE, sparsity, number) for number in range(CANDIDATES)]
-        magnitude = scored(start, Magnitude(), sparsity, 0)  # last: its weights are the start of the next level
+        magnitude = scored(
+            start, Magnitude(), sparsity, 0
+        )  # drawn last, because the next level starts from its weights
         levels.append({"sparsity": sparsity, "magnitude": magnitude, "candidates": candidates})
     return levels
 
 
 # --- tables ---
 
-LEARNED = ("majority", "words", "words, compared", "without encoder", "dense")
+LEARNED = {
+    "majority": "majority class",
+    "words": "words",
+    "words, compared": "words, compared",
+    "without encoder": "without encoder",
+    "dense": "dense",
+}
+"""The scores of all models, and the names of their columns."""
 
 
 def describe(rows: list[dict[str, Any]]) -> str:
-    """Both tables in Markdown."""
-    head = ["task", "metric", *LEARNED, "dense took", "of CPU"]
+    """The scores of all models, and of the pruned models by level, as two Markdown tables."""
+    head = ["task", "metric", *LEARNED.values(), "time to train dense", "CPU time of it"]
     learned = [
         [
             row["task"],
@@ -123,9 +141,9 @@ def describe(rows: list[dict[str, Any]]) -> str:
     pruned = [[row["task"], f"{row['dense']:.3f}", *map(_pruned_cell, row["pruned"])] for row in rows]
     return "\n\n".join(
         [
-            f"{rows[0]['train']} train rows, {torch.get_num_threads()} threads.",
+            f"Test scores from 0 to 1, with {rows[0]['train']:,} train rows; {torch.get_num_threads()} threads.",
             _table(head, learned),
-            f"Pruned level by level: magnitude mask (lowest to highest of {CANDIDATES} candidates).",
+            f"Pruned level by level: test scores of the magnitude mask (lowest to highest of {CANDIDATES} candidates).",
             _table(["task", "dense", *sparsities], pruned),
         ]
     )

@@ -1,4 +1,4 @@
-"""What a training step costs: with a mask against without, and against a step of `transformers.Trainer`."""
+"""The time of a training step: with and without a mask, and compared with a step of `transformers.Trainer`."""
 
 from __future__ import annotations
 
@@ -28,10 +28,20 @@ SPARSITY = 0.9375
 def bench_train(
     model: str = "minilm", layers: int | None = 3, task: str = "rotten_tomatoes", steps: int = 20, repeats: int = 5
 ) -> list[dict[str, Any]]:
-    """Seconds a step of three loops on the same model and batches, in turns; and the ratios of their medians.
+    """Measure the time per step of three training loops on the same model and batches.
 
-    Every step is a forward and a backward pass, clipping, and AdamW, in float32. `Trainer` is given our batches, each
-    padded to its longest row as ours are.
+    A step is a forward and a backward pass, gradient clipping, and AdamW, in float32. `Trainer` gets the same batches,
+    each padded to its longest row. The loops run alternately.
+
+    Args:
+        model: the name of the model.
+        layers: the number of its layers, from the first; None for all.
+        task: the task that the batches are from.
+        steps: the number of steps of each measurement.
+        repeats: the number of measurements of each loop; medians are reported.
+
+    Returns:
+        A row with the seconds per step and the ratios of them.
     """
     splits = load_splits(task, train_size=BATCH * steps)
     network, tokenizer = load_model(model, task=splits.task, layers=layers)
@@ -52,8 +62,8 @@ def bench_train(
         for name, other in (("masked", "dense"), ("dense", "Trainer"))
     }
     figures = [
-        Figure("a masked step / a dense step", ratios["masked"], 1.05, 1.0),
-        Figure("our dense step / a step of transformers.Trainer", ratios["dense"], 1.0, 0.8),
+        Figure("masked step / dense step", ratios["masked"], 1.05, 1.0),
+        Figure("dense step / step of transformers.Trainer", ratios["dense"], 1.0, 0.8),
     ]
     return [
         {
@@ -84,7 +94,7 @@ def _trainer(model: nn.Module, train: Encoded) -> float:
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     class OurBatches(Trainer):
-        """`Trainer` with the batches of our loop instead of its own."""
+        """`Trainer` with the batches of this package's loop."""
 
         def get_train_dataloader(self) -> DataLoader:
             rows = [batch.tolist() for batch in _batches(train)]
@@ -114,10 +124,10 @@ def _trainer(model: nn.Module, train: Encoded) -> float:
 
 
 def describe(rows: list[dict[str, Any]]) -> str:
-    """The figures as a table for a terminal."""
+    """The measurements as a table for a terminal."""
     lines = []
     for row in rows:
         lines.append(f"{row['model']} on {row['task']}, batches of {BATCH}, {row['threads']} threads")
-        lines += [f"  {name:<32} {seconds:>12.4f} s a step" for name, seconds in row["seconds"].items()]
+        lines += [f"  {name:<32} {seconds:>12.4f} s per step" for name, seconds in row["seconds"].items()]
         lines += [figure_line(figure) for figure in row["figures"]]
     return "\n".join(lines)

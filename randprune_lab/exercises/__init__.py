@@ -1,4 +1,4 @@
-"""Exercises of the course: one source each, from which student and instructor copies come, and the grading of them."""
+"""The exercises of the course: their sources, the copies for students and instructors, and grading."""
 
 from randprune_lab.exercises.check import ExerciseError, expect
 from randprune_lab.exercises.copies import write_copies

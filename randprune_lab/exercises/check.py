@@ -1,4 +1,4 @@
-"""What the checks of the exercises are made of: a comparison that raises, and says how to go on."""
+"""The comparison that the checks of the exercises use: it raises if an answer is wrong, and says what to do next."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ SHOWN = 12  # items of a list in a message
 
 
 class ExerciseError(RandpruneError, AssertionError):
-    """An answer is not the expected one."""
+    """An answer is wrong."""
 
 
 def expect(what: str, got: Any, expected: Any, next_step: str, *, within: float = 0.0) -> None:
-    """Raise `ExerciseError` unless `got` is what was expected.
+    """Raise an error unless `got` is the expected answer.
 
-    Numbers, texts, and tensors, arrays, lists and dicts of them are compared item by item; True and 1 are different.
+    Numbers and strings are compared, and tensors, arrays, lists and dicts of them item by item. True and 1 differ.
 
     Args:
         what: the call whose answer is checked, as a reader would write it.
-        next_step: what to look at, as a sentence, without giving the answer away.
-        within: how far numbers may be from those expected.
+        got: the answer.
+        expected: the right answer.
+        next_step: a sentence that says what to look at, without giving the answer away.
+        within: the largest accepted difference of a number.
+
+    Raises:
+        ExerciseError: if the answer is wrong.
 
     >>> expect("2 + 2", 2 + 2, 4, "Count again.")
     """
@@ -32,12 +37,12 @@ def expect(what: str, got: Any, expected: Any, next_step: str, *, within: float 
         return
     if got is None:
         next_step = "Does the function return what it computed?"
-    margin = f" (give or take {within:g})" if within else ""
+    margin = f" (± {within:g})" if within else ""
     raise ExerciseError(f"{what}: got {_shown(got)}, expected {_shown(expected)}{margin}. {next_step}")
 
 
 def _plain(value: Any) -> Any:
-    """Without tensors, arrays and tuples."""
+    """The value with lists in place of tensors, arrays and tuples."""
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""From a source the copies that are handed out: for students without solutions, for instructors with them."""
+"""Copies of the exercises: for students without the solutions, for instructors with them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,25 @@ STUB = r"\1# YOUR CODE HERE" + "\n" + r'\1raise NotImplementedError("write your 
 def write_copies(
     reader: Reader, out: str | Path, sources: str | Path = SOURCES, only: str | None = None, overwrite: bool = False
 ) -> list[Path]:
-    """Write a copy of each source for this reader to the folder `out`; gives their paths.
+    """Write a copy of each source to the folder `out`.
 
-    Raises `RunError`, and writes nothing, if one of them exists and `overwrite` is not set: it may hold somebody's
-    answers; or if `out` is the folder of the sources.
+    Args:
+        reader: "student" or "instructor".
+        sources: the folder of the sources.
+        only: the beginning of the names of the sources; None for all.
+        overwrite: replace copies that exist.
+
+    Returns:
+        The paths of the copies.
+
+    Raises:
+        RunError: if a copy exists and `overwrite` is not set, because it may contain answers; or if `out` is the folder
+            of the sources. Nothing is written then.
     """
     import nbformat
 
     if Path(out).resolve() == Path(sources).resolve():
-        raise RunError(f"{out} holds the sources themselves; choose another folder for the copies")
+        raise RunError(f"{out} is the folder of the sources; choose another folder for the copies")
     made = {Path(out) / f"{source.name}.ipynb": COPIES[reader](source) for source in read_sources(sources, only)}
     _check_free([] if overwrite else [*made])
     for path, notebook in made.items():
@@ -39,7 +49,7 @@ def write_copies(
 
 
 def student_copy(source: Source) -> NotebookNode:
-    """The notebook without solutions: each is replaced by a line that raises. What is not to be changed is locked."""
+    """The notebook without solutions: a line that raises replaces each of them, and all other cells are locked."""
     notebook = copy.deepcopy(source.notebook)
     for cell in notebook.cells:
         if mark(cell).get("solution"):
@@ -50,7 +60,7 @@ def student_copy(source: Source) -> NotebookNode:
 
 
 def instructor_copy(source: Source) -> NotebookNode:
-    """The notebook with its solutions, folded away until a click opens them."""
+    """The notebook with its solutions, which are collapsed until a click opens them."""
     notebook = copy.deepcopy(source.notebook)
     for cell in notebook.cells:
         if mark(cell).get("solution"):
@@ -65,6 +75,6 @@ COPIES = {"student": student_copy, "instructor": instructor_copy}
 def _check_free(paths: Sequence[Path]) -> None:
     if taken := [path for path in paths if path.exists()]:
         raise RunError(
-            f"{taken[0]} exists, and may hold answers ({len(taken)} of {len(paths)} copies exist); "
-            "choose another folder, or --overwrite"
+            f"{taken[0]} exists and may contain answers ({len(taken)} of {len(paths)} copies exist); "
+            "choose another folder, or use --overwrite"
         )

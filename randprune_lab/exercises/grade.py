@@ -1,7 +1,7 @@
-"""Grading: what students handed in is run with the checks of the source, whatever they made of theirs.
+"""Grading: the answers of students are run with the checks of the source, not with the checks in their copies.
 
-The code of students runs here as any program does. Grade where that is acceptable: in a container, on an account
-that holds nothing else.
+The code of students runs like any other program. Grade where that is acceptable, such as in a container, or in an
+account that has nothing else.
 """
 
 from __future__ import annotations
@@ -22,12 +22,21 @@ from randprune_lab.files import atomic_path
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-MISSING = "not handed in"
+MISSING = "not submitted"
 
 
 @dataclass(frozen=True)
 class Grade:
-    """A row of the grades: what one student has for one exercise, and why not more."""
+    """A row of the grades: the points of one student for one exercise.
+
+    Args:
+        student: the name of the student's folder.
+        notebook: the name of the notebook.
+        exercise, title: the name of the exercise, and its title.
+        points: the points of this student.
+        out_of: the maximum points.
+        failed: the reason for missing points; empty if there is none.
+    """
 
     student: str
     notebook: str
@@ -41,34 +50,42 @@ class Grade:
 def grade(
     folder: str | Path, sources: str | Path = SOURCES, only: str | None = None, seconds: float = 120
 ) -> Iterator[list[Grade]]:
-    """Grade what lies in `folder`, one subfolder for each student; yields the rows of one notebook at a time.
+    """Grade the submissions in a folder, which has one subfolder for each student.
 
-    A student hands in notebooks with the names of the sources, at any depth of the subfolder. Graded are the notebooks
-    that anybody handed in; those who did not have no points for them.
+    A student submits notebooks with the names of the sources, at any depth of the subfolder. A notebook is graded for
+    all students if at least one of them submitted it; the others get no points for it.
 
     Args:
-        only: grade only notebooks whose name begins so.
-        seconds: that one cell may take. What takes longer, or stops the kernel, costs this exercise alone.
+        folder: the folder of the submissions.
+        sources: the folder of the sources.
+        only: the beginning of the names of the notebooks to grade; None for all.
+        seconds: the maximum time of one cell. A cell that takes longer, or stops the kernel, fails only its own
+            exercise.
 
-    Raises `FileError` if `folder` has no subfolder, or no subfolder a notebook of that name.
+    Yields:
+        The rows of one notebook of one student.
+
+    Raises:
+        ConfigError: if `seconds` is not above 0, or a student submitted two notebooks with the same name.
+        FileError: if no student submitted a notebook with the name of a source.
     """
     check_range("seconds", seconds, low=0, low_open=True)
     known = {source.name: source for source in read_all(sources, only)}
     students = sorted(path for path in Path(folder).glob("*") if path.is_dir() and not path.name.startswith("."))
-    handed_in = {student: _find(student, known) for student in students}
-    names = sorted(set().union(*handed_in.values()))
+    submitted = {student: _find(student, known) for student in students}
+    names = sorted(set().union(*submitted.values()))
     if not names:
         raise FileError(
-            f"{folder} holds nothing to grade: expected {Path(folder) / 'STUDENT' / next(iter(known))}.ipynb "
-            "or the like, with one subfolder for each student"
+            f"{folder} has nothing to grade: expected one subfolder for each student, with notebooks such as "
+            f"{Path(folder) / 'STUDENT' / next(iter(known))}.ipynb"
         )
-    for student, paths in handed_in.items():
+    for student, paths in submitted.items():
         for name in names:
             yield _grade_one(student.name, known[name], paths.get(name), seconds)
 
 
 def write_grades(path: str | Path, grades: Sequence[Grade]) -> None:
-    """Write the rows as CSV, with a header."""
+    """Write the rows to a CSV file, with a header."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(field.name for field in fields(Grade))
@@ -76,9 +93,9 @@ def write_grades(path: str | Path, grades: Sequence[Grade]) -> None:
 
 
 def restore(source: Source, submission: NotebookNode) -> NotebookNode:
-    """The source with a student's answers in the place of its solutions.
+    """The source with a student's answers in place of its solutions.
 
-    Cells that the student added stay behind the answer that they follow. All else is the source's, word for word.
+    Cells that the student added stay after the answer that they follow. Everything else is from the source.
     """
     answers: dict[str, list[NotebookNode]] = {}
     name = ""
@@ -96,9 +113,12 @@ def restore(source: Source, submission: NotebookNode) -> NotebookNode:
 
 
 def run(notebook: NotebookNode, exercises: Sequence[Exercise], seconds: float) -> dict[str, str]:
-    """Execute a restored notebook; gives what failed, by exercise.
+    """Run a restored notebook.
 
-    A cell without an end, or one that stops the kernel, fails its exercise. The others are run anew without it.
+    A cell that never ends, or that stops the kernel, fails its exercise; the others are run again without it.
+
+    Returns:
+        The reason of the failure, for each exercise that failed.
     """
     stopped: dict[str, str] = {}
     while True:
@@ -108,7 +128,7 @@ def run(notebook: NotebookNode, exercises: Sequence[Exercise], seconds: float) -
         if error is None:
             return stopped | _failures(attempt)
         name, reason = error
-        if not name:  # before the first exercise: none can be run
+        if not name:  # in a cell for all exercises: none can be run
             return {exercise.name: reason for exercise in exercises}
         stopped[name] = reason
 
@@ -135,19 +155,23 @@ def _grade_one(student: str, source: Source, path: Path | None, seconds: float) 
 
 
 def _find(student: Path, known: Mapping[str, Source]) -> dict[str, Path]:
-    """The notebooks of one student. Raises `ConfigError` if there are two of a name: which one counts?"""
+    """The notebooks of one student, by name.
+
+    Raises:
+        ConfigError: if two notebooks have the same name, because only one can be graded.
+    """
     found: dict[str, Path] = {}
     for path in sorted(student.rglob("*.ipynb")):
         if path.stem not in known or any(part.startswith(".") for part in path.relative_to(student).parts):
             continue
         if path.stem in found:
-            raise ConfigError(f"{student.name} handed in both {found[path.stem]} and {path}; remove one")
+            raise ConfigError(f"{student.name} submitted both {found[path.stem]} and {path}; remove one of them")
         found[path.stem] = path
     return found
 
 
 def _of(exercise: str, cell: NotebookNode) -> NotebookNode:
-    """The cell, with a note of the exercise it belongs to and without a former run."""
+    """The cell with the name of its exercise, and without earlier outputs."""
     own = copy.deepcopy(cell)
     own.metadata["exercise"] = exercise
     if own.cell_type == "code":
@@ -156,7 +180,11 @@ def _of(exercise: str, cell: NotebookNode) -> NotebookNode:
 
 
 def _execute(notebook: NotebookNode, seconds: float) -> tuple[str, str] | None:
-    """Run all cells in place, failing ones too; gives the exercise that stopped it and why, or None."""
+    """Run all cells in place, including those after a failed one.
+
+    Returns:
+        The exercise that stopped the run and the reason; None if all cells were run.
+    """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellTimeoutError
 
@@ -170,7 +198,7 @@ def _execute(notebook: NotebookNode, seconds: float) -> tuple[str, str] | None:
         client = NotebookClient(
             notebook,
             timeout=seconds,
-            kernel_name="python3",  # the environment's own, whatever the notebook was saved with
+            kernel_name="python3",  # this environment's kernel, not the one that the notebook was saved with
             allow_errors=True,
             resources={"metadata": {"path": folder}},
             on_cell_start=note,
@@ -180,13 +208,13 @@ def _execute(notebook: NotebookNode, seconds: float) -> tuple[str, str] | None:
             client.execute()
         except CellTimeoutError:
             return begun, f"took longer than {seconds:g} seconds"
-        except Exception as error:  # a kernel that died, or that never began
+        except Exception as error:  # a kernel that died, or did not start
             return begun, f"stopped the kernel ({type(error).__name__})"
     return None
 
 
 def _failures(executed: NotebookNode) -> dict[str, str]:
-    """The first error of each exercise whose check raised, or did not run at all."""
+    """The first error of each exercise whose check raised or was not run."""
     errors: dict[str, list[str]] = {}
     passed = set()
     for cell in executed.cells:

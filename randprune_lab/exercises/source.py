@@ -1,8 +1,9 @@
 """The source of exercises: a notebook in nbgrader's format, with the solutions between two marks.
 
-An exercise called `name` has three cells, told by their `grade_id`: `name-text` (title, difficulty, minutes, task, and
-a hint folded away), `name` (the solution), and `name-check` (what raises if an answer is wrong; has the points). All
-other cells are for all exercises: the imports, as a rule. `notebooks/exercises/README.md` is the guide for authors.
+An exercise called `name` has three cells with these `grade_id`s: `name-text` (title, difficulty, minutes, task, and a
+collapsed hint), `name` (the solution), and `name-check` (code that raises if the answer is wrong; it has the points).
+All other cells are for all exercises; usually these are the imports. `notebooks/exercises/README.md` is the guide for
+authors.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTIO
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: what is said of it, and what it is worth."""
+    """One exercise: its name, title, difficulty, time and points."""
 
     name: str
     title: str
@@ -37,20 +38,24 @@ class Exercise:
 class Source:
     """The exercises that belong to one notebook of the course, with their solutions."""
 
-    name: str  # of the notebook, such as `01_pruning`
+    name: str  # the name of the notebook, such as `01_pruning`
     notebook: NotebookNode
     exercises: tuple[Exercise, ...]
 
 
 def read_sources(folder: str | Path = SOURCES, only: str | None = None) -> list[Source]:
-    """The sources in a folder, or those of them whose name begins with `only`.
+    """The sources in a folder.
 
-    Raises `FileError` if there are none, or for an exercise that lacks a part, and `UnknownNameError` if none is
-    called so.
+    Args:
+        only: the beginning of the names of the sources; None for all.
+
+    Raises:
+        FileError: if there are no sources, or an exercise lacks a part.
+        UnknownNameError: if no source has such a name.
     """
     paths = sorted(Path(folder).glob("*.ipynb"))
     if not paths:
-        raise FileError(f"no exercises (*.ipynb) in {Path(folder).absolute()}; name their folder with --sources")
+        raise FileError(f"no exercises (*.ipynb) in {Path(folder).absolute()}; give their folder with --sources")
     chosen = [path for path in paths if path.stem.startswith(only or "")]
     if not chosen:
         raise unknown_name("exercise notebook", str(only), [path.stem for path in paths])
@@ -58,7 +63,11 @@ def read_sources(folder: str | Path = SOURCES, only: str | None = None) -> list[
 
 
 def read_notebook(path: Path) -> NotebookNode:
-    """A notebook from a file. Raises `FileError` if it is none."""
+    """A notebook from a file.
+
+    Raises:
+        FileError: if the file cannot be read or is not a notebook.
+    """
     import nbformat
 
     try:
@@ -69,13 +78,13 @@ def read_notebook(path: Path) -> NotebookNode:
 
 
 def mark(cell: NotebookNode) -> dict[str, Any]:
-    """What nbgrader's format says of a cell; empty for a cell that somebody added."""
+    """nbgrader's metadata of a cell; empty for a cell that a student added."""
     marked = cell.metadata.get("nbgrader", {})
     return dict(marked) if isinstance(marked, dict) else {}
 
 
 def exercise_of(cell: NotebookNode) -> str:
-    """The name of the exercise that a marked cell belongs to; empty if to none."""
+    """The name of the exercise that a marked cell belongs to; empty if it belongs to none."""
     name = mark(cell).get("grade_id", "")
     of_all = not (name.endswith((TEXT, CHECK)) or mark(cell).get("solution"))
     return "" if of_all else name.removesuffix(TEXT).removesuffix(CHECK)
@@ -84,20 +93,23 @@ def exercise_of(cell: NotebookNode) -> str:
 def _exercises(path: Path, notebook: NotebookNode) -> tuple[Exercise, ...]:
     cells = {mark(cell).get("grade_id", ""): cell for cell in notebook.cells}
     if len(cells) < len(notebook.cells) or "" in cells:
-        raise FileError(f"{path}: every cell needs a grade_id of its own; see README.md beside it")
+        raise FileError(f"{path}: every cell needs its own grade_id; see the README.md in its folder")
     names = [name for name, cell in cells.items() if mark(cell).get("solution")]
     stray = {exercise_of(cell) for cell in notebook.cells} - {"", *names}
     if stray or not names:
-        raise FileError(f"{path}: no cell holds the solution of {', '.join(sorted(stray)) or 'anything'}")
+        raise FileError(
+            f"{path}: no cell has the solution of {', '.join(sorted(stray)) or 'an exercise'}; "
+            "mark its cell with solution: true in nbgrader's metadata"
+        )
     return tuple(_exercise(f"{path}, exercise {name}", name, cells) for name in names)
 
 
 def _exercise(where: str, name: str, cells: dict[str, NotebookNode]) -> Exercise:
     for part in (f"{name}{TEXT}", f"{name}{CHECK}"):
         if part not in cells:
-            raise FileError(f"{where}: lacks a cell with the grade_id {part!r}")
+            raise FileError(f"{where}: a cell with the grade_id {part!r} is missing")
         if not mark(cells[part]).get("locked"):
-            raise FileError(f"{where}: cell {part!r} must be locked")
+            raise FileError(f"{where}: cell {part!r} must be locked; set locked: true in nbgrader's metadata")
     text = cells[f"{name}{TEXT}"].source
     title = re.search(r"^## (?:\d+\. )?(.+)$", text, re.MULTILINE)
     effort = re.search(r"^(★{1,3})☆* · (\d+) minutes$", text, re.MULTILINE)
@@ -105,12 +117,12 @@ def _exercise(where: str, name: str, cells: dict[str, NotebookNode]) -> Exercise
     required = {
         "a heading, ## Title": title,
         "a line with difficulty and time, ★★☆ · 10 minutes": effort,
-        "a hint, folded away: <details><summary>Hint</summary>": "<details><summary>Hint</summary>" in text,
+        "a collapsed hint, <details><summary>Hint</summary>": "<details><summary>Hint</summary>" in text,
         "a solution between ### BEGIN SOLUTION and ### END SOLUTION": SOLUTION.search(cells[name].source),
-        "points, more than 0, in its check": points > 0,
+        "points above 0 in its check": points > 0,
     }
     for what, found in required.items():
         if not found:
-            raise FileError(f"{where}: lacks {what}")
+            raise FileError(f"{where}: expected {what}; none found")
     assert title and effort, "checked above"
     return Exercise(name, title[1], len(effort[1]), int(effort[2]), points)

@@ -1,4 +1,4 @@
-"""The winner of a run as a folder to hand on: weights, configuration, tokenizer, masks, and a model card."""
+"""The winner of a run as a folder to share: weights, configuration, tokenizer, masks, and a model card."""
 
 from randprune_lab.export.folder import FORMATS, export_run
 

@@ -1,4 +1,4 @@
-"""The model card of an exported winner: what it is, how it was found, how good it is, how to load it."""
+"""The model card of an exported winner: model, method, scores, seeds, and how to load it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import describe_rule
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.units import DATA, DENSE, MODEL
+from randprune_lab.stats.intervals import Interval
 from randprune_lab.tasks.spec import suffixed
 
 PAPER = "[Li, Gao, Lei and Xu, Findings of EMNLP 2023](https://arxiv.org/abs/2310.13183)"
@@ -35,9 +36,9 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 }
 PLAIN = """\
 
-Its head, on the mean of the token states, is none that transformers has. The import above brings it. Without
-randprune_lab, the file `mean_pooled_bert.py` of this folder does, and transformers runs code of a folder only if you
-say so; read it before you do:
+The classification head reads the mean of the token states. transformers has no such architecture; the import above
+adds it. Without randprune_lab, use the file `mean_pooled_bert.py` in this folder. transformers runs code from a folder
+only if you set `trust_remote_code`; read the file before you do:
 
 ```python
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -47,13 +48,22 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 ```
 """
 FURTHER = {
-    "dense": "`rp.MaskSet.load` reads the masks in `mask.safetensors`; `rp.MaskCallback` holds them in training.",
-    "sparse": "`weights` are dense tensors, bit for bit those that were trained; `mask` says which of them were kept.",
+    "dense": (
+        "`rp.MaskSet.load` reads the masks in `mask.safetensors`. `rp.MaskCallback` keeps the removed weights at zero "
+        "in further training."
+    ),
+    "sparse": "`weights` are dense tensors, bit for bit the trained ones; `mask` is True for the kept weights.",
 }
 
 
 def model_card(record: RunRecord, mask: MaskSet, format: str) -> str:
-    """The card as Markdown. It names no paths of the machine that the run was made on."""
+    """The card as Markdown, without paths of the machine that the run was made on.
+
+    Args:
+        record: the finished run.
+        mask: the masks of the winner.
+        format: "dense" or "sparse".
+    """
     parts = [
         _head(record),
         _method(record, mask),
@@ -77,7 +87,7 @@ tags: [pruning, sparsity, randprune-lab]
 
 # {model}, pruned for {task.name}
 
-A text {task_kind} model with exact zeros, found and trained by randprune_lab {_version(record)}."""
+A text {task_kind} model with exact zeros, pruned and trained by randprune_lab {_version(record)}."""
 
 
 def _method(record: RunRecord, mask: MaskSet) -> str:
@@ -89,23 +99,23 @@ def _method(record: RunRecord, mask: MaskSet) -> str:
     return f"""\
 ## Method
 
-Randomized pruning masks ({PAPER}): at each level of sparsity, candidates are drawn, evaluated early, and the best is
-trained with.
+Randomized pruning masks ({PAPER}): at each level of sparsity, candidate masks are drawn and each is evaluated after a
+short training. The model is then trained with the best mask.
 
 | | |
 |---|---|
-| pruned | {_public(config.model)}{layers} |
-| sparsity | {mask.sparsity:.4%} of {mask.size:,} prunable weights removed, {mask.kept:,} kept |
+| pruned model | {_public(config.model)}{layers} |
+| sparsity | {100 * mask.sparsity:.4f} % of {mask.size:,} prunable weights removed, {mask.kept:,} kept |
 | levels | {levels} |{_scope(config)}
 | mask rule | {describe_rule(unit["mask"]["rule"])}, allocation {config.allocation} |
-| candidates at a level | {config.candidates}, early evaluation: {config.early_strategy} |
+| candidates per level | {config.candidates}, early evaluation: {config.early_strategy} |
 | task | {record.task.name}: {data["train"]} train, {data["validation"]} validation, {tests} test examples |
 | data fingerprint | {data["fingerprint"][:16]} |
 | protocol | {_protocol(config.protocol)} |"""
 
 
 def _scope(config: RunConfig) -> str:
-    given = {"only": config.include, "all but": config.exclude}
+    given = {"weights to prune": config.include, "weights that stay dense": config.exclude}
     rows = [
         f"\n| {word} | {' '.join(f'`{one}`' for one in patterns)} |" for word, patterns in given.items() if patterns
     ]
@@ -118,29 +128,31 @@ def _scores(record: RunRecord) -> str:
     names |= {record.level(last, method).name: _method_label(record, method) for method in record.methods}
     columns = [suffixed(record.task.primary_metric, each) for each in record.task.test_sets]
     rows = [
-        f"| {label} | " + " | ".join(str(record.score(name, each)) for each in record.task.test_sets) + " |"
+        f"| {label} | " + " | ".join(_score(record.score(name, each)) for each in record.task.test_sets) + " |"
         for name, label in names.items()
     ]
     differences = [
-        f"- minus {row['baseline']}, {row['metric'].replace('_', ' ')}: "
-        f"{row['estimate']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+        f"- this model minus {row['baseline']}, {row['metric'].replace('_', ' ')}: "
+        f"{100 * row['estimate']:+.1f} points [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
         for row in record.differences()
         if row["level"] == last
     ]
-    heading = f"| test set | {' | '.join(column.replace('_', ' ') for column in columns)} |"
+    heading = f"| model | {' | '.join(column.replace('_', ' ') for column in columns)} |"
     table = "\n".join([heading, "|---" * (len(columns) + 1) + "|", *rows])
-    paired = (
-        "\n\nThis model against the baselines, paired by example:\n\n" + "\n".join(differences) if differences else ""
-    )
-    return f"## Scores\n\nWith 95 % intervals, over the examples of the test set.\n\n{table}{paired}"
+    paired = "\n\nDifferences, paired by test example, with 95 % intervals:\n\n" if differences else ""
+    intro = "Test scores in points (hundredths of the metric), with 95 % intervals over the test examples."
+    return f"## Scores\n\n{intro}\n\n{table}{paired}" + "\n".join(differences)
 
 
 def _layers(mask: MaskSet) -> str:
+    layers = {name: MaskSet({name: kept}) for name, kept in mask.items()}
     rows = [
-        f"| {name} | {'×'.join(map(str, kept.shape))} | {int(kept.sum()):,} | {1 - float(kept.double().mean()):.4%} |"
-        for name, kept in mask.items()
+        f"| {name} | {'×'.join(map(str, mask[name].shape))} | {layer.kept:,} | {100 * layer.sparsity:.4f} % |"
+        for name, layer in layers.items()
     ]
-    return "\n".join(["## Sparsity by layer", "", "| weight | shape | kept | sparsity |", "|---|---|---|---|", *rows])
+    return "\n".join(
+        ["## Sparsity by layer", "", "| weight | shape | kept weights | sparsity |", "|---|---|---|---|", *rows]
+    )
 
 
 def _seeds(record: RunRecord) -> str:
@@ -153,7 +165,7 @@ def _seeds(record: RunRecord) -> str:
 | | |
 |---|---|
 | seed of the run | {record.config.seed} |
-| seed of the last level's masks | {unit["mask"]["seed"]} |
+| seed of the masks of the last level | {unit["mask"]["seed"]} |
 | winner | candidate {unit["winner"]} |
 | SHA-256 of the masks | {unit["mask_sha256"]} |
 | SHA-256 of the weights | {unit["weights_sha256"]} |
@@ -162,21 +174,25 @@ def _seeds(record: RunRecord) -> str:
 
 def _loading(record: RunRecord, format: str) -> str:
     own = _mean_pooled(record)
-    imports = "import randprune_lab.models.mean_pooled_bert  # its architecture\n" if own else ""
+    imports = "import randprune_lab.models.mean_pooled_bert  # adds the architecture\n" if own else ""
     code = LOADING[format].format(imports=imports)
     plain = PLAIN if own and format == "dense" else ""
-    return (
-        f"## How to load\n\n```python\n{code}```\n\nwhere `folder` is this folder. {FURTHER[format]}\n{plain}".rstrip()
-    )
+    after = f"where `folder` is the path of this folder. {FURTHER[format]}\n{plain}".rstrip()
+    return f"## How to load\n\n```python\n{code}```\n\n{after}"
 
 
 def _mean_pooled(record: RunRecord) -> bool:
-    """Whether the architecture is one of ours, wherever the model came from."""
+    """Whether the model has the architecture of this package, which transformers does not know."""
     config = record.path / record.units[MODEL]["path"] / "config.json"
     return json.loads(config.read_text("utf-8")).get("model_type") == "mean-pooled-bert"
 
 
-# --- words ---
+# --- parts of the text ---
+
+
+def _score(score: Interval) -> str:
+    """A score in points with its interval."""
+    return f"{100 * score.estimate:.1f} [{100 * score.low:.1f}, {100 * score.high:.1f}]"
 
 
 def _unit(record: RunRecord) -> dict[str, Any]:
@@ -184,21 +200,24 @@ def _unit(record: RunRecord) -> dict[str, Any]:
 
 
 def _public(model: str) -> str:
-    """A model's name, a hub id, or the last part of a folder's path."""
+    """The model's name without the path of a local folder: a built-in name, a hub id, or the name of the folder."""
     return Path(model).name if Path(model).is_absolute() or Path(model).is_dir() else model
 
 
 def _method_label(record: RunRecord, method: str) -> str:
-    known = {"imp": "imp: magnitude masks", "uniform": "uniform: random masks"}
+    known = {
+        "imp": "imp: iterative magnitude pruning without rewinding",
+        "uniform": "uniform: random masks that ignore the weights",
+    }
     return f"**{method}: this model**" if method == record.config.method else known[method]
 
 
 def _protocol(protocol: str) -> str:
-    told = {
-        "held-out": "held-out: chosen on the validation set; the test set was used once, at the end",
-        "select-on-test": "select-on-test: the last level was chosen on the test set, so its scores are too high",
+    described = {
+        "held-out": "held-out: selected on the validation set; the test set was used once, at the end",
+        "select-on-test": "select-on-test: the last level was selected on the test set, so its scores are too high",
     }
-    return told[protocol]
+    return described[protocol]
 
 
 def _version(record: RunRecord) -> str:

@@ -1,4 +1,4 @@
-"""Writing the winner of a run as a folder of its own."""
+"""Exporting the winner of a run as a folder."""
 
 from __future__ import annotations
 
@@ -26,25 +26,29 @@ MASK_FILE = "mask.safetensors"
 
 
 def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Path:
-    """Write the winner of a finished run, with its tokenizer and a model card, to the new folder `out`; gives it.
+    """Write the winner of a finished run to a new folder, with its tokenizer and a model card.
 
     Args:
         run: a run folder.
-        format: dense, for every reader, as `save_pretrained` writes it and with the masks beside it; or sparse, a
-            small file that `load_sparse` reads.
+        out: the new folder.
+        format: "dense" writes the files of `save_pretrained`, which transformers reads, and a file with the masks.
+            "sparse" writes a small file, which `load_sparse` reads.
+
+    Returns:
+        The new folder.
 
     Raises:
-        RunError: if the folder holds no run, or one that is not finished.
-        FileError: if `out` is there already or cannot be written, or masks or weights are not those that were
-            recorded, by their SHA-256.
+        ConfigError: if there is no such format.
+        RunError: if `run` is not a run folder, or the run is not finished.
+        FileError: if `out` exists or cannot be written, or if the SHA-256 of masks or weights is not the recorded one.
     """
     if format not in FORMATS:
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
     record, out = RunRecord.load(run), Path(out)
     if not record.finished:
-        raise RunError(f"run {record.path} is not finished; go on with: randprune run --resume --out {record.path}")
+        raise RunError(f"run {record.path} is not finished; continue with: randprune run --resume --out {record.path}")
     if out.exists():
-        raise FileError(f"{out} exists already; choose another folder, or remove it first")
+        raise FileError(f"{out} exists; choose another folder, or remove it first")
     weights, mask = _winner(record)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
@@ -64,10 +68,14 @@ def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Pa
 
 
 def _winner(record: RunRecord) -> tuple[dict[str, Tensor], MaskSet]:
-    """The last winner's weights and masks. Raises `FileError` if they are not what the run recorded."""
+    """The weights and masks of the last level's winner.
+
+    Raises:
+        FileError: if they are not the recorded ones.
+    """
     try:
         mask = winning_mask(record.path, record.units)
         return winning_weights(record.path, record.units, record.task), mask
     except FileError as error:
         again = f"randprune run --resume --out {shlex.quote(str(record.path))}"
-        raise FileError(f"{error}; nothing was exported; make it again with: {again}") from error
+        raise FileError(f"{error}; nothing was exported; restore it with: {again}") from error

@@ -1,8 +1,8 @@
 """From weights to scores, from scores to a histogram, from a histogram to an inclusion curve.
 
-A score is a weight's magnitude. Scores are counted in *buckets*: the leading bits of the IEEE bit pattern of
-`|w|`, read as an integer. That order is the order of the scores, its steps are even on a log scale, and it is
-the same on every device. Two scores in one bucket differ by less than 1 part in 1,024.
+A score is the magnitude of a weight. Scores are counted in *buckets*: the leading bits of the IEEE bit pattern of
+`|w|`, read as an integer. Buckets have the order of the scores and about equal widths on a log scale, and they are the
+same on every device. Two scores in one bucket differ by less than 1 part in 1,024.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DECIDED = 2**-25
 
 @dataclass(frozen=True)
 class Bucketing:
-    """How the weights of one floating dtype fall into buckets."""
+    """The buckets of the weights of one floating-point dtype."""
 
     dtype: torch.dtype
     integer: torch.dtype
@@ -32,25 +32,26 @@ class Bucketing:
 
     @property
     def shift(self) -> int:
+        """The number of trailing bits that are dropped."""
         return max(0, self.mantissa_bits - MANTISSA_BITS)
 
     @property
     def infinity(self) -> int:
-        """The bucket of infinity; NaN lies at it or above it."""
+        """The bucket of infinity; the bucket of NaN is this one or a higher one."""
         return (2**self.exponent_bits - 1) << (self.mantissa_bits - self.shift)
 
     def pattern(self, weights: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
-        """The bits of each weight's magnitude as an integer, which has the magnitudes' order."""
+        """The bits of each weight's magnitude as an integer; these integers have the order of the magnitudes."""
         return weights.view(self.integer) & torch.iinfo(self.integer).max
 
     def bucket(self, weights: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
-        """The bucket of each weight's magnitude. Bucket 0 is zero; it takes in float32 scores below 1.2e-41."""
+        """The bucket of each weight's magnitude. Bucket 0 has zeros and, for float32, scores below 1.2e-41."""
         pattern = self.pattern(weights)
         pattern >>= self.shift
         return pattern
 
     def score(self, buckets: Int64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
-        """A score that represents each bucket: its middle, or the only value in it."""
+        """The score that represents each bucket: its middle, or its only value."""
         low, high = buckets << self.shift, ((buckets + 1) << self.shift) - 1
         return self._decode(low) / 2 + self._decode(high) / 2
 
@@ -73,8 +74,7 @@ BUCKETINGS = {
 class Histogram:
     """The number of weights of a group in each bucket; zero weights are counted separately.
 
-    `buckets`, `scores` and `counts` have one entry for each bucket that holds a non-zero weight, in
-    ascending order of score.
+    `buckets`, `scores` and `counts` have one entry for each bucket with a non-zero weight, in ascending order of score.
     """
 
     buckets: Int64[np.ndarray, " b"]
@@ -84,14 +84,14 @@ class Histogram:
 
     @classmethod
     def from_counts(cls, counts: Int64[np.ndarray, " all"], bucketing: Bucketing) -> Histogram:
-        """From the number of weights in each bucket of `bucketing`, from bucket 0 on."""
+        """Make a histogram from the number of weights in each bucket, starting with bucket 0."""
         buckets = np.flatnonzero(counts > 0)
         buckets = buckets[int(counts[0] > 0) :]
         return cls(buckets, bucketing.score(buckets), counts[buckets], int(counts[0]))
 
     @classmethod
     def from_scores(cls, scores: Float64[np.ndarray, " n"]) -> Histogram:
-        """From the scores themselves, one bucket for each distinct score: for teaching and small examples."""
+        """Make a histogram with one bucket for each distinct score, for teaching and small examples."""
         values, counts = np.unique(np.asarray(scores, dtype=np.float64), return_counts=True)
         zeros = int(counts[values == 0].sum())
         nonzero = values > 0
@@ -99,10 +99,12 @@ class Histogram:
 
     @property
     def nonzero(self) -> int:
+        """The number of weights that are not zero."""
         return int(self.counts.sum())
 
     @property
     def size(self) -> int:
+        """The number of weights."""
         return self.nonzero + self.zeros
 
 
@@ -111,8 +113,8 @@ class InclusionCurve:
     """The inclusion probability of each weight, as a function of its score.
 
     `inclusion[b]` is the probability that a weight in bucket b of `histogram` is kept; over all weights these
-    probabilities sum to `k`. Zero weights are never kept. `deterministic` marks a rule without randomness: inside
-    the bucket of the step, the k-th largest score itself is the threshold.
+    probabilities sum to `k`. Zero weights are never kept. `deterministic` marks a rule without randomness: in the
+    bucket that has the step of the curve, the k-th largest score itself is the threshold.
     """
 
     histogram: Histogram
@@ -129,14 +131,15 @@ class InclusionCurve:
 
     @cached_property
     def undecided(self) -> Bool[np.ndarray, " b"]:
-        """Which buckets have weights whose inclusion probability is neither 0 nor 1, as it is rounded for a draw."""
+        """Whether the weights of each bucket are undecided: their inclusion probability, as rounded, is not 0 or 1."""
         inside = (self.inclusion > DECIDED) & (self.inclusion < 1 - DECIDED)
         return inside & (not self.deterministic)
 
     def expected_hamming(self, counts: Int64[np.ndarray, " b"] | None = None) -> float:
-        """Expected number of weights in which two independent candidates differ, `Σ 2 q (1 - q)`.
+        """The expected number of weights in which two independent candidates differ, `Σ 2 q (1 - q)`.
 
-        `counts` restricts the sum to a part of the group (one tensor of it).
+        Args:
+            counts: the number of weights in each bucket, to restrict the sum to one tensor of the group.
         """
         if self.deterministic:
             return 0.0
@@ -144,7 +147,11 @@ class InclusionCurve:
         return float(np.sum(counts * 2 * self.inclusion * (1 - self.inclusion)))
 
     def expected_distance_to_magnitude(self, counts: Int64[np.ndarray, " b"] | None = None) -> float:
-        """Expected number of weights in which a candidate differs from the magnitude mask, `Σ |q - 1[top k]|`."""
+        """The expected number of weights in which a candidate differs from the magnitude mask, `Σ |q - 1[top k]|`.
+
+        Args:
+            counts: the number of weights in each bucket, to restrict the sum to one tensor of the group.
+        """
         if self.deterministic:
             return 0.0
         counts = self.histogram.counts if counts is None else counts

@@ -12,12 +12,13 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from randprune_lab.errors import FileError, MaskError
+from randprune_lab.errors import FileError, MaskError, listed
 from randprune_lab.masks.mask_file import read_masks, write_masks
 
 
 class MaskSet(Mapping[str, Tensor]):
-    """Boolean masks by parameter name; True = kept. Read it like a dict; it does not change.
+    """Boolean masks by parameter name; True = kept. It is an immutable mapping.
+
 
     >>> mask = MaskSet({"layer.weight": torch.tensor([[True, False]])})
     >>> mask.sparsity
@@ -52,22 +53,22 @@ class MaskSet(Mapping[str, Tensor]):
 
     @property
     def size(self) -> int:
-        """Number of weights under the mask."""
+        """The number of weights, kept and removed."""
         return sum(mask.numel() for mask in self.values())
 
     @property
     def kept(self) -> int:
-        """Number of weights kept."""
+        """The number of kept weights."""
         return sum(int(mask.sum()) for mask in self.values())
 
     @property
     def sparsity(self) -> float:
-        """Share of the weights removed, from 0 to 1."""
+        """The fraction of the weights that is removed, from 0 to 1."""
         return 1 - self.kept / self.size if self.size else 0.0
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of names, shapes and bits: equal masks, and only these, have equal fingerprints."""
+        """A hash of names, shapes and bits: two mask sets have the same hash exactly if they are equal."""
         digest = hashlib.sha256()
         for name in sorted(self):
             digest.update(json.dumps([name, list(self[name].shape)]).encode())
@@ -75,12 +76,20 @@ class MaskSet(Mapping[str, Tensor]):
         return digest.hexdigest()
 
     def hamming(self, other: MaskSet) -> int:
-        """Number of weights that one mask keeps and the other removes. Raises `MaskError` if they don't match."""
+        """The number of weights that one mask keeps and the other removes.
+
+        Raises:
+            MaskError: if names or shapes differ.
+        """
         self._check_match(other)
         return sum(int((self[name] ^ other[name]).sum()) for name in self)
 
     def jaccard(self, other: MaskSet) -> float:
-        """Weights kept by both over weights kept by either: 1 for equal masks, 0 for disjoint ones."""
+        """The number of weights kept by both, divided by the number kept by at least one: 1 if equal, 0 if disjoint.
+
+        Raises:
+            MaskError: if names or shapes differ.
+        """
         self._check_match(other)
         both = sum(int((self[name] & other[name]).sum()) for name in self)
         either = sum(int((self[name] | other[name]).sum()) for name in self)
@@ -88,14 +97,19 @@ class MaskSet(Mapping[str, Tensor]):
 
     @torch.no_grad()
     def apply_(self, model: nn.Module) -> None:
-        """Set the removed weights of `model` to zero, in place.
+        """Set the removed weights of a model to zero, in place.
 
-        Raises `MaskError`, and changes nothing, if a name or a shape does not fit.
+        Raises:
+            MaskError: if a name or a shape does not match; then nothing is changed.
         """
         self.enforcer(model)()
 
     def enforcer(self, model: nn.Module) -> Callable[[], None]:
-        """A function that sets the removed weights of `model` to zero: made once, called after every step."""
+        """A function that sets the removed weights of a model to zero, to be called after every training step.
+
+        Raises:
+            MaskError: if a name or a shape does not match.
+        """
         parameters = dict(model.named_parameters(remove_duplicate=False))
         self._check_fit({name: parameter.shape for name, parameter in parameters.items()}, type(model).__name__)
         pairs = [(parameters[name], ~mask.to(parameters[name].device)) for name, mask in self.items()]
@@ -112,34 +126,43 @@ class MaskSet(Mapping[str, Tensor]):
         return MaskSet({name: mask.to(device) for name, mask in self.items()})
 
     def save(self, path: str | Path) -> None:
-        """Write the masks to a safetensors file, in little more than `N H(sparsity)` bits.
+        """Write the masks to a safetensors file, which is slightly larger than their entropy, `N H(sparsity)` bits.
 
-        An existing file is replaced whole or not at all.
+        An existing file is replaced atomically.
+
+        Raises:
+            FileError: if the file cannot be written.
         """
         write_masks(path, self, self.sha256)
 
     @classmethod
     def load(cls, path: str | Path) -> MaskSet:
-        """Read what `save` wrote. Raises `FileError` if the file is missing, damaged, or something else."""
+        """Read a file that `save` wrote.
+
+        Raises:
+            FileError: if the file is missing or damaged, or is not a mask file.
+        """
         found, fingerprint = read_masks(path)
         masks = cls(found)
         if masks.sha256 != fingerprint:
-            raise FileError(f"mask file {path} is damaged: its bits don't match its SHA-256; write it again")
+            raise FileError(f"mask file {path} is damaged: its masks do not match its SHA-256; write it again")
         return masks
 
     def _check_match(self, other: MaskSet) -> None:
         self._check_fit({name: mask.shape for name, mask in other.items()}, "the other mask set")
         if missing := sorted(set(other) - set(self)):
-            raise MaskError(f"the other mask set has {missing[0]!r}, this one has not")
+            raise MaskError(
+                f"the other mask set has {missing[0]!r}, which this one lacks; compare masks of the same weights"
+            )
 
     def _check_fit(self, shapes: Mapping[str, torch.Size], owner: str) -> None:
         if missing := [name for name in self if name not in shapes]:
             raise MaskError(
-                f"mask of {missing[0]!r} has no counterpart in {owner} ({len(missing)} of {len(self)} names missing); "
-                f"its names look like {', '.join(map(repr, list(shapes)[:2])) or 'nothing'}"
+                f"mask of {missing[0]!r} has no counterpart in {owner}, which lacks {len(missing)} of {len(self)} "
+                f"names; its names are {listed(shapes)}"
             )
         for name, mask in self.items():
             if mask.shape != shapes[name]:
                 raise MaskError(
-                    f"mask of {name!r} has shape {tuple(mask.shape)}, but in {owner} it is {tuple(shapes[name])}"
+                    f"mask of {name!r} has shape {tuple(mask.shape)}, but in {owner} the shape is {tuple(shapes[name])}"
                 )

@@ -1,4 +1,4 @@
-"""Which weights of a model are prunable, and how many of each group to keep."""
+"""The prunable weights of a model, and the number of weights to keep in each group."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ def prunable(
 ) -> dict[str, Tensor]:
     """The prunable weights by name.
 
-    By default: every matrix inside the repeated blocks (`nn.ModuleList`) of a transformer, that is, the
-    projections of all attention and feed-forward layers. Embeddings, norms, biases, poolers and heads are not
-    among them; where the blocks also have weights of more than two dimensions, such as stacked experts, a warning
-    names these. Of a dict of tensors: all.
+    By default, these are all matrices inside the repeated blocks (`nn.ModuleList`) of a transformer: the projections of
+    its attention and feed-forward layers. Embeddings, norms, biases, poolers and heads are not prunable. If the blocks
+    have weights with more than two dimensions, such as stacked experts, a warning names them.
 
     Args:
-        include: shell patterns for parameter names, instead of the default; `["*.attention.*.weight"]`.
-        exclude: shell patterns for names to leave dense after all.
+        model: a model, or a dict of tensors, which are all prunable.
+        include: shell patterns of parameter names that replace the default, such as `["*.attention.*.weight"]`.
+        exclude: shell patterns of names that stay dense.
 
     Raises:
+        ConfigError: if the patterns are a string.
         ScopeError: if a pattern matches nothing, or nothing is left to prune.
     """
     every = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
@@ -48,15 +49,17 @@ def prunable(
     chosen -= spared
     if not chosen:
         matrices = [name for name, tensor in every.items() if tensor.ndim == 2]
+        by_default = include is None and isinstance(model, nn.Module)
+        what = "matrix inside repeated blocks" if by_default else "weight"
         raise ScopeError(
-            f"nothing to prune in {type(model).__name__}: found no matrix inside repeated blocks; say which "
-            f"weights you mean with include=[...]; its matrices are {listed(matrices)}"
+            f"nothing to prune in {type(model).__name__}: no {what} is left; choose weights with include=[...] and "
+            f"exclude=[...]; the matrices are {listed(matrices)}"
         )
     return {name: tensor for name, tensor in every.items() if name in chosen}
 
 
 def block_matrices(model: nn.Module) -> set[str]:
-    """Names of the matrices inside `nn.ModuleList` blocks; embedding tables are left out."""
+    """The names of the matrices inside `nn.ModuleList` blocks, without embedding tables."""
     return {name for name, weight in _block_weights(model).items() if weight.ndim == 2}
 
 
@@ -73,34 +76,42 @@ def _block_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _warn_of_stacks(model: nn.Module, spared: set[str]) -> None:
-    """Warn of weights that a reader would take for prunable, and that the default leaves dense."""
+    """Warn about weights in the blocks that look prunable but stay dense by default."""
     weights = {name: weight for name, weight in _block_weights(model).items() if weight.ndim > 1 and name not in spared}
     stacks = [name for name, weight in weights.items() if weight.ndim > 2]
     if not stacks:
         return
-    share = sum(weights[name].numel() for name in stacks) / sum(weight.numel() for weight in weights.values())
+    fraction = sum(weights[name].numel() for name in stacks) / sum(weight.numel() for weight in weights.values())
     patterns = list(dict.fromkeys(re.sub(r"(?<=\.)\d+(?=\.)", "*", name) for name in weights))
     warnings.warn(
-        f"{share:.0%} of the weights in the blocks of {type(model).__name__} stay dense, since they are no matrices: "
-        f"{listed(stacks)}, the first of shape {tuple(weights[stacks[0]].shape)}; prune them too with "
-        f"include={patterns}, or say that you mean it with exclude=[...]",
-        stacklevel=1,  # said once for each model, wherever it is asked from
+        f"{100 * fraction:.0f} % of the weights in the blocks of {type(model).__name__} stay dense, because they are "
+        f"not matrices: {listed(stacks)}, the first of shape {tuple(weights[stacks[0]].shape)}; prune them too with "
+        f"include={patterns}, or confirm that they stay dense with exclude=[...]",
+        stacklevel=1,  # shown once for each model, because it always has the same origin
     )
 
 
 def keep_counts(
     shapes: Mapping[str, Sequence[int]], sparsity: float, allocation: Allocation | Mapping[str, int]
 ) -> dict[str, int]:
-    """The number of weights to keep, by tensor (or under `"global"`): `N - round(sparsity * N)` of each group.
+    """The number of weights to keep in each group: `N - round(sparsity * N)`, where N is the size of the group.
 
     Args:
-        allocation: `"layerwise"`: each tensor is a group. `"global"`: all tensors are one group, named `"global"`, with
-            one threshold. `"erk"`: each tensor has a density proportional to `sum(shape) / prod(shape)` (Erdős-Rényi
-            kernel, Evci et al. 2020), so that small tensors keep more; the total is that of `"global"`. A dict: the
-            number of weights that each tensor keeps, with the same total.
+        shapes: the shapes of the tensors, by name.
+        sparsity: the fraction of the weights to remove.
+        allocation: one of these:
+
+            - `"layerwise"`: each tensor is a group.
+            - `"global"`: all tensors are one group, named `"global"`, with one threshold.
+            - `"erk"`: each tensor is a group with a density proportional to `sum(shape) / prod(shape)`, so that small
+              tensors keep a larger fraction; the total is that of `"global"` (Erdős-Rényi kernel, Evci et al. 2020).
+            - a dict: the number of weights that each tensor keeps; the total must be that of `"global"`.
+
+    Returns:
+        The numbers by the name of the group.
 
     Raises:
-        ConfigError: if the sparsity is not in [0, 1), there is no such allocation, or the counts do not fit.
+        ConfigError: if the sparsity is not in [0, 1), there is no such allocation, or the counts do not match.
     """
     check_range("sparsity", sparsity, low=0, high=1, high_open=True)
     sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
@@ -118,18 +129,19 @@ def keep_counts(
     fits = allocation.keys() == sizes.keys() and all(0 <= allocation[name] <= sizes[name] for name in sizes)
     if not fits or sum(allocation.values()) != total:
         raise ConfigError(
-            f"counts must have the number of weights to keep for each of {listed(sizes)}, {total} in total"
+            f"allocation must have a count for each of {listed(sizes)}, from 0 to the tensor's size and {total:,} in "
+            f"total, got {listed(allocation.items())}"
         )
     return dict(allocation)
 
 
 def keep_count(size: int, sparsity: float) -> int:
-    """The number of weights to keep of `size`: `torch.nn.utils.prune` removes the same number."""
+    """The number of weights to keep of `size` weights; `torch.nn.utils.prune` removes the same number."""
     return size - round(sparsity * size)
 
 
 def _erk(shapes: Mapping[str, Sequence[int]], sizes: Mapping[str, int], total: int) -> dict[str, int]:
-    # density × size, up to a factor; a scalar counts as a vector of one
+    # density × size, up to a factor; a scalar counts as a vector of length 1
     weight = {name: float(max(sum(shape), 1)) if sizes[name] else 0.0 for name, shape in shapes.items()}
     full: set[str] = set()
     while True:

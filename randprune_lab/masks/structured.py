@@ -1,6 +1,7 @@
-"""Masks with a structure: whole blocks of weights, and n of every m.
+"""Structured masks: whole blocks of weights, and N:M sparsity.
 
-Both by what the core has: a block is treated like a weight, and m weights are a small group for the literal procedure.
+Both reuse unstructured masks: a block is treated like a weight, and M consecutive weights are a small group for the
+reference procedure.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ def block_scores(
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
 ) -> dict[str, Float[Tensor, "rows columns"]]:
-    """The mean magnitude of every block of the prunable matrices, by name: what `MaskSampler` takes for weights.
+    """The mean magnitude of every block of the prunable matrices, by name; `MaskSampler` takes these as weights.
 
     Args:
-        block: rows and columns of a block; `(1, 32)` are 32 consecutive weights of a row.
+        target: a model, or a dict of tensors.
+        block: the number of rows and columns of a block; `(1, 32)` are 32 consecutive weights of a row.
+        include: name patterns of the weights to prune, as in `prunable`.
+        exclude: name patterns of weights that stay dense.
 
     Raises:
-        ScopeError: if a weight is no matrix, or does not fall into such blocks.
+        ScopeError: if a weight is not a matrix, or cannot be divided into such blocks.
 
     >>> scores = block_scores({"w": torch.ones(8, 12)}, (4, 4))
     >>> scores["w"].shape
@@ -46,8 +50,8 @@ def block_scores(
     for name, weight in prunable(target, include, exclude).items():
         if weight.ndim != 2 or rows < 1 or columns < 1 or weight.shape[0] % rows or weight.shape[1] % columns:
             raise ScopeError(
-                f"{name!r}, of shape {tuple(weight.shape)}, does not fall into blocks of {rows} x {columns}; "
-                "take another block, or leave it out with exclude=[...]"
+                f"{name!r}, of shape {tuple(weight.shape)}, cannot be divided into blocks of {rows} x {columns}; "
+                "choose another block, or leave the weight dense with exclude=[...]"
             )
         blocks = weight.abs().reshape(weight.shape[0] // rows, rows, weight.shape[1] // columns, columns)
         scores[name] = blocks.mean(dim=(1, 3))
@@ -55,7 +59,12 @@ def block_scores(
 
 
 def spread_blocks(mask: MaskSet, block: Block) -> MaskSet:
-    """The mask of weights that keeps and removes the blocks that `mask` does."""
+    """The mask of the weights that belongs to a mask of blocks.
+
+    Args:
+        mask: a mask of blocks, drawn from their `block_scores`.
+        block: the number of rows and columns of a block.
+    """
     rows, columns = block
     return MaskSet(
         {name: part.repeat_interleave(rows, dim=0).repeat_interleave(columns, dim=1) for name, part in mask.items()}
@@ -76,13 +85,23 @@ def draw_n_of_m(
 ) -> MaskSet:
     """One candidate that keeps n of every m consecutive weights of a row (N:M sparsity, such as 2:4).
 
-    Like `MaskSampler.draw` a pure function of weights, rule, seed and candidate, and as exact; but every weight takes
-    its random numbers, so it is no faster than sorting is. Arguments as there.
+    Like `MaskSampler.draw`, it is a pure function of weights, rule, seed and candidate, and keeps exactly n weights.
+    Every weight needs its own random numbers, so a draw is not faster than sorting all weights.
+
+    Args:
+        target: a model, or a dict of tensors.
+        rule: the rule that draws the n weights of each group.
+        n: the number of weights to keep in each group.
+        m: the number of weights in a group.
+        candidate: the number of the mask.
+        seed: masks with different seeds are independent.
+        include: name patterns of the weights to prune, as in `prunable`.
+        exclude: name patterns of weights that stay dense.
 
     Raises:
-        ConfigError: if not 1 ≤ n ≤ m.
-        ScopeError: if rows do not fall into groups of m.
-        WeightError: if weights are not finite, or a group has fewer than n that are not zero.
+        ConfigError: if n is not from 1 to m.
+        ScopeError: if rows cannot be divided into groups of m.
+        WeightError: if weights are not finite, or a group has fewer than n weights that are not zero.
 
     >>> draw_n_of_m({"w": torch.ones(6, 8)}, Voting(), 2, 4, candidate=0)
     MaskSet(1 tensors, 24 of 48 kept, sparsity 50.0000%)
@@ -90,7 +109,7 @@ def draw_n_of_m(
     check_count("m", m)
     check_count("n", n)
     check_range("n", n, low=1, high=m)
-    votes = rule.votes(m, n) or Votes(rounds=1, power=0.0)  # a rule without a literal procedure ignores the weights
+    votes = rule.votes(m, n) or Votes(rounds=1, power=0.0)  # a rule without a reference procedure ignores the weights
     masks = {}
     for name, weight in prunable(target, include, exclude).items():
         rows = _rows(name, weight, n, m)
@@ -105,15 +124,15 @@ def draw_n_of_m(
 def _rows(name: str, weight: Float[Tensor, "..."], n: int, m: int) -> Float64[np.ndarray, "groups m"]:
     if weight.ndim == 0 or weight.shape[-1] % m:
         raise ScopeError(
-            f"rows of {name!r}, of shape {tuple(weight.shape)}, do not fall into groups of {m} weights; "
-            "take another m, or leave it out with exclude=[...]"
+            f"rows of {name!r}, of shape {tuple(weight.shape)}, cannot be divided into groups of {m} weights; "
+            "choose another m, or leave the weight dense with exclude=[...]"
         )
     rows = scores(weight).cpu().numpy().reshape(-1, m)
     if broken := int((~np.isfinite(rows)).sum()):
         raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
     if short := int((np.count_nonzero(rows, axis=1) < n).sum()):
         raise WeightError(
-            f"cannot keep {n} weights of every {m} of {name!r}: {short:,} of {len(rows):,} groups have fewer that are "
-            "not zero, and pruned weights stay pruned; keep fewer, or start from dense weights"
+            f"cannot keep {n} of every {m} weights of {name!r}: {short:,} of {len(rows):,} groups have fewer non-zero "
+            "weights, and zero weights are never kept; choose a smaller n, or start from dense weights"
         )
     return rows

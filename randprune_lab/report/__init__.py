@@ -1,4 +1,4 @@
-"""The course as a report: notebooks run headless, one page each, and an index over all of them."""
+"""The course report: the notebooks are run without a display; each gets a page, and an index shows all of them."""
 
 from randprune_lab.report.build import PROFILES, parse_parameters, report
 from randprune_lab.report.key_figures import key_figures, measured

@@ -1,4 +1,4 @@
-"""A report from start to end: which notebooks, with which parameters, into which folder."""
+"""Making a report: the choice of notebooks and parameters, the folder, and the run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from randprune_lab.report.runner import WORK_FOLDER, run_notebooks
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-# Seconds that one cell may take: far above what it needs, but a hung kernel must end some day.
+# The maximum time of one cell in seconds: far more than any cell needs, so that only a hung kernel is stopped.
 PROFILES = {"smoke": 300, "classroom": 1_800, "study": 7 * 86_400}
 
 
@@ -38,22 +38,27 @@ def report(
     check: CheckMode | None = None,
     expected: str | Path | None = None,
 ) -> ReportSummary:
-    """Run the notebooks of a folder headless and write one page each, an index and a summary to `out`.
+    """Run the notebooks of a folder, and write a page for each, an index and a summary to `out`.
 
-    Prints one line per notebook, what came of the check, and the path of the index.
+    It prints one line for each notebook, the outcome of the check, and the path of the index.
 
     Args:
-        only: selects by the beginning of the name ("00", "03_mask").
-        parameters: go to the notebooks whose parameters cell assigns them.
-        overwrite: a former report in `out` is replaced; a folder that holds anything else is refused, unless this
-            is set: it replaces files of the same name and keeps the others.
-        jobs: how many notebooks run at a time; None for as many as cores and free memory allow.
-        check: "compare" the key figures with the expected ones, or "update" these.
-        expected: the folder of the expected ones; None for `data/expected` beside the notebooks' folder.
+        profile: the profile that the notebooks are run with.
+        out: the report's folder. An earlier report in it is replaced.
+        only: the beginning of the names of the notebooks to run, such as "00" or "03_mask"; None for all.
+        parameters: values for parameters; a notebook gets those that its parameters cell assigns.
+        notebooks: the folder of the notebooks.
+        overwrite: write to `out` even if it contains other files than a report. Files with the same name are replaced,
+            others are kept.
+        jobs: the number of notebooks that run at a time; None chooses it by cores and free memory.
+        check: "compare" the key figures with the expected ones, or "update" the expected ones.
+        expected: the folder of the expected key figures; None for `data/expected` beside the notebooks' folder.
 
-    Raises `UnknownNameError` for a profile or notebook, `ConfigError` for a parameter that no selected
-    notebook has, or for parameters with a check, `FileError` for notebooks or expected key figures that cannot be
-    read, `RunError` for a refused folder.
+    Raises:
+        UnknownNameError: if there is no such profile or notebook.
+        ConfigError: if no selected notebook has one of the parameters, or if parameters are set together with a check.
+        FileError: if notebooks or expected key figures cannot be read.
+        RunError: if `out` cannot be used.
     """
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
@@ -66,10 +71,10 @@ def report(
 
     planned = tuple(NotebookResult(path.stem, read.title(node, path.stem)) for path, node in sources.items())
     summary = ReportSummary(Path(out), profile, dict(parameters or {}), planned)
-    write_index(summary)  # from now on the folder is known as a report, even if this run is killed
+    write_index(summary)  # marks the folder as a report, even if this run is killed
     start, jobs = time.monotonic(), jobs or jobs_that_fit(len(planned))
     running = run_notebooks(list(sources), Path(out), summary.parameters, profile, PROFILES[profile], jobs)
-    with closing(running):  # at Ctrl-C the kernels end before anything else does
+    with closing(running):  # after Ctrl-C, the kernels end first
         for number, result in enumerate(running, 1):
             print(_progress_line(result, number, planned), flush=True)
             summary = _with_result(summary, regression.checked(result), time.monotonic() - start)
@@ -80,10 +85,12 @@ def report(
 
 
 def parse_parameters(assignments: Sequence[str]) -> dict[str, Any]:
-    """Parameters from texts such as "seed=3", "rate=1e-3", "levels=[0.5, 0.9]" or "task=SST-2".
+    """Parameters from text such as "seed=3", "rate=1e-3", "levels=[0.5, 0.9]" or "task=SST-2".
 
-    A value is read as JSON, else as a Python literal, else it is the text itself. Raises `ConfigError`
-    for an assignment without a name.
+    A value is read as JSON or as a Python literal; any other value is a string.
+
+    Raises:
+        ConfigError: if an assignment has no name.
     """
     return dict(map(_parse_parameter, assignments))
 
@@ -91,7 +98,7 @@ def parse_parameters(assignments: Sequence[str]) -> dict[str, Any]:
 def _parse_parameter(assignment: str) -> tuple[str, Any]:
     name, equals, value = assignment.partition("=")
     if not (equals and name.strip().isidentifier()):
-        raise ConfigError(f"a parameter must read name=value, got {assignment!r}")
+        raise ConfigError(f"a parameter must be written as name=value, such as seed=3, got {assignment!r}")
     for literal in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError):
             return name.strip(), literal(value)
@@ -108,7 +115,7 @@ def _read_folder(folder: Path) -> dict[Path, NotebookNode]:
         except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
             raise FileError(f"cannot read notebook {path}: {error}") from error
     if not sources:
-        raise FileError(f"no notebooks (*.ipynb) in {folder.absolute()}; name their folder with --notebooks")
+        raise FileError(f"no notebooks (*.ipynb) in {folder.absolute()}; give their folder with --notebooks")
     return sources
 
 
@@ -124,23 +131,24 @@ def _check_parameters(parameters: Mapping[str, Any], sources: Mapping[Path, Note
     unknown = sorted(set(parameters) - known)
     if unknown:
         raise ConfigError(
-            f"unknown parameter {', '.join(unknown)}; the selected notebooks know: {', '.join(sorted(known)) or 'none'}"
+            f"unknown parameter {', '.join(unknown)}; parameters of the selected notebooks: "
+            f"{', '.join(sorted(known)) or 'none'}"
         )
 
 
 def _prepare_folder(out: Path, notebooks: Path, overwrite: bool) -> None:
     if out.resolve() == notebooks.resolve():
-        raise RunError(f"{out} holds the notebooks themselves; choose another folder for the report")
+        raise RunError(f"{out} is the folder of the notebooks; choose another folder for the report")
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; choose a folder for the report")
     former = _former_names(out)
     if former is None and not overwrite and out.exists() and any(out.iterdir()):
-        raise RunError(f"{out} holds something else than a report; choose another folder, or --overwrite")
+        raise RunError(f"{out} contains other files than a report; choose another folder, or use --overwrite")
     _remove_report(out, former or set())
 
 
 def _former_names(out: Path) -> set[str] | None:
-    """The notebooks of the report that lies in `out`; None if there is none."""
+    """The notebooks of the earlier report in `out`; None if there is no report."""
     try:
         summary = json.loads((out / SUMMARY_FILE).read_text(encoding="utf-8"))
         names = {str(entry["name"]) for entry in summary["notebooks"]}
@@ -150,9 +158,9 @@ def _former_names(out: Path) -> set[str] | None:
 
 
 def _remove_report(out: Path, names: set[str]) -> None:
-    """Remove the pages of a former report, so that none of them is taken for a new one."""
+    """Remove the pages of an earlier report, so that none of them is mistaken for a new one."""
     present = {path.stem for path in out.glob("*")}
-    for name in names & present:  # whatever someone wrote into the summary, nothing outside of `out`
+    for name in names & present:  # whatever the summary contains, nothing outside `out` is removed
         (out / f"{name}.html").unlink(missing_ok=True)
         (out / f"{name}.ipynb").unlink(missing_ok=True)
         shutil.rmtree(out / WORK_FOLDER / name, ignore_errors=True)

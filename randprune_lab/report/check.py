@@ -1,4 +1,4 @@
-"""The regression check: the key figures of a notebook against those that are expected of it."""
+"""The regression check: the key figures of a notebook, compared with the expected ones."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from randprune_lab.report.key_figures import KeyFigure
 Verdict = Literal["as expected", "better", "changed", "missing", "new"]
 ROUNDING = 1e-9  # relative: 0.83 - 0.81 is a little more than 0.02 in floating point
 PROCESSOR = 1e-6
-"""Relative: processors differ in the last bits of a float, and sums of millions carry that to the eighth digit."""
+"""Relative: processors differ in the last bits of a float, and in sums of millions of terms in the eighth digit."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One key figure, as it is expected and as it was got; either may be absent, but not both."""
+    """One key figure, expected and measured; one of the two may be absent."""
 
     name: str
     expected: KeyFigure | None
@@ -25,7 +25,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """What came of it. The tolerance and the direction that count are the expected ones."""
+        """The outcome of the comparison; tolerance and direction are those of the expected figure."""
         if self.expected is None:
             return "new"
         if self.got is None:
@@ -38,46 +38,57 @@ class Comparison:
 
     @property
     def failed(self) -> bool:
-        """Whether this fails the check."""
+        """Whether this comparison fails the check."""
         return self.verdict in ("changed", "missing")
 
 
 @dataclass(frozen=True)
 class Check:
-    """All key figures of a notebook, compared; `known` is False if nothing is recorded that it could be held to."""
+    """All key figures of a notebook, compared.
+
+    Args:
+        known: whether expected figures are recorded for this notebook.
+    """
 
     comparisons: tuple[Comparison, ...]
     known: bool = True
 
     @property
     def passed(self) -> bool:
-        """Whether there are expected values, and none of them failed."""
+        """Whether expected figures are recorded and no comparison failed."""
         return self.known and not any(comparison.failed for comparison in self.comparisons)
 
 
 def compare(expected: Mapping[str, KeyFigure] | None, got: Mapping[str, KeyFigure]) -> Check:
-    """Compare a notebook's key figures by name; `expected` is None if none are recorded."""
+    """Compare a notebook's key figures by name.
+
+    Args:
+        expected: the expected figures; None if none are recorded.
+        got: the figures of this run.
+    """
     names = dict.fromkeys([*got, *(expected or ())])
     pairs = (Comparison(name, (expected or {}).get(name), got.get(name)) for name in names)
     return Check(tuple(pairs), known=expected is not None)
 
 
 def describe_checks(checks: Mapping[str, Check]) -> str:
-    """How many key figures have which verdict, a table of those that are not as expected, and what is unknown.
+    """The check as text: the number of key figures by verdict, a table of those that differ, and unknown notebooks.
 
     Args:
-        checks: by notebook.
+        checks: the checks by notebook.
     """
     count = Counter(comparison.verdict for check in checks.values() for comparison in check.comparisons)
     counts = ", ".join(f"{count[verdict]} {verdict}" for verdict in get_args(Verdict) if count[verdict])
     unknown = [
-        f"{notebook}: no key figures are expected of it" for notebook, check in checks.items() if not check.known
+        f"{notebook}: no expected key figures are recorded; record them with --update"
+        for notebook, check in checks.items()
+        if not check.known
     ]
     return "\n".join([f"key figures: {counts or 'none'}", *_table(list(_rows(checks))), *unknown])
 
 
 def describe_tolerance(figure: KeyFigure) -> str:
-    """How far from a figure another may be: "exact", "6 digits" for what is no integer, or "0.02, higher is better"."""
+    """The tolerance as text: "exact", "6 digits" for computed floats, or, for example, "0.02, higher is better"."""
     if figure.tolerance == 0:
         return "exact" if isinstance(figure.value, int) else "6 digits"
     return f"{figure.tolerance:g}" + (f", {figure.better} is better" if figure.better != "neither" else "")
@@ -98,12 +109,12 @@ def _rows(checks: Mapping[str, Check]) -> Iterator[tuple[str, ...]]:
 
 
 def _exactly(figure: KeyFigure | None) -> str:
-    """All digits: two figures that differ must not look the same."""
+    """The figure with all its digits, because two figures that differ must not look the same."""
     return "-" if figure is None else repr(figure.value)
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    """The rows under a heading, in columns; nothing without rows."""
+    """The rows as lines in columns, below a heading; no lines if there are no rows."""
     if not rows:
         return []
     table = [("notebook", "key figure", "expected", "got", "tolerance", "verdict"), *rows]

@@ -1,4 +1,4 @@
-"""The key figures that are expected of the notebooks: one file per profile, which `--update` writes."""
+"""The expected key figures of the notebooks: one file for each profile, which `--update` writes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ Expected = Mapping[str, Mapping[str, KeyFigure]]  # by notebook and name
 
 
 def expected_path(profile: str, notebooks: Path, folder: Path | None = None) -> Path:
-    """The file for a profile: in `folder` or, without one, in `data/expected` beside the notebooks' folder."""
+    """The file of a profile, in `folder` or else in `data/expected` beside the notebooks' folder."""
     return (folder or notebooks.resolve().parent / FOLDER) / f"{profile}.json"
 
 
 def read_expected(path: Path) -> dict[str, dict[str, KeyFigure]]:
     """The expected key figures by notebook and name.
 
-    Raises `FileError` if there is no such file, or if it cannot be understood.
+    Raises:
+        FileError: if the file does not exist or cannot be read.
     """
     try:
         stored = json.loads(path.read_text("utf-8"))
@@ -41,7 +42,7 @@ def read_expected(path: Path) -> dict[str, dict[str, KeyFigure]]:
 
 
 def write_expected(path: Path, profile: str, expected: Expected) -> None:
-    """Write expected key figures, atomically."""
+    """Write the expected key figures of a profile, atomically."""
     notebooks = {
         notebook: {name: _entry(figure) for name, figure in expected[notebook].items()} for notebook in sorted(expected)
     }
@@ -49,7 +50,7 @@ def write_expected(path: Path, profile: str, expected: Expected) -> None:
 
 
 def _entry(figure: KeyFigure) -> float | dict[str, Any]:
-    """As the notebook says it: the number alone if it must be met exactly."""
+    """The figure as in the notebook: the number alone if it must be reproduced exactly."""
     if figure.tolerance == 0:
         return figure.value
     return {"value": figure.value, "tolerance": figure.tolerance, "better": figure.better}

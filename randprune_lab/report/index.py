@@ -1,4 +1,4 @@
-"""The front page of a report, and the same facts for programs: `index.html` and `summary.json`."""
+"""The front page of a report, `index.html`, and the same information for programs, `summary.json`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PAGE = """<!doctype html>
 <body><main>
 <header>
 <h1>Randomized pruning masks</h1>
-<p>Report of the course, profile <strong>{profile}</strong>{parameters}</p>
+<p>Course report, profile <strong>{profile}</strong>{parameters}</p>
 <p>{counts}</p>
 </header>
 <ol class="cards">
@@ -115,7 +115,7 @@ def _page(report: ReportSummary, environment: dict[str, str]) -> str:
 
 
 def _counts(report: ReportSummary) -> str:
-    """What came of the notebooks: "Notebooks: 8 ok, 1 failed, in 2 min 5 s. Key figures: 40 as expected, 1 changed"."""
+    """The outcome as text: "Notebooks: 8 ok, 1 failed, in 2 min 5 s. Key figures: 40 as expected, 1 changed"."""
     notebooks = _count((result.status for result in report.results), get_args(Status))
     counts = f"Notebooks: {notebooks}, in {format_duration(report.seconds)}"
     checks = [result.check for result in report.results if result.check]
@@ -157,7 +157,7 @@ def _cost(result: NotebookResult) -> str:
 
 def _check_badge(check: Check) -> str:
     if not check.known:
-        return '<span class="badge failed">nothing expected</span>'
+        return '<span class="badge failed">no expected key figures</span>'
     failed = sum(comparison.failed for comparison in check.comparisons)
     text = f"{failed} changed" if failed else "as expected"
     return f'<span class="badge {"failed" if failed else "ok"}">{text}</span>'
@@ -181,12 +181,12 @@ def _figure(one: Comparison, checked: bool) -> str:
 
 
 def _mark(one: Comparison) -> str:
-    """What the check says of a figure that is not as expected, in words as well as in colour."""
+    """The check's verdict on a figure that is not as expected, in words as well as in colour."""
     state = "failed" if one.failed else "ok" if one.verdict == "better" else ""
     said: str = one.verdict
     if one.expected is not None:
         value = format_figure(one.expected.value)
-        if one.got and value == format_figure(one.got.value):  # they differ in digits that are not shown
+        if one.got and value == format_figure(one.got.value):  # they differ only in digits that are not shown
             value = f"{one.expected.value!r}, got {one.got.value!r}"
         said += f": expected {value} ({describe_tolerance(one.expected)})"
     return f'<dd class="mark {state}">{escape(said)}</dd>'

@@ -1,4 +1,4 @@
-"""Key figures: the few numbers that a notebook stands for, shown to its reader and read by the report."""
+"""Key figures: the few numbers that summarize a notebook, shown to its reader and collected by the report."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Better = Literal["higher", "lower", "neither"]
 
 @dataclass(frozen=True)
 class KeyFigure:
-    """A named number, and how far another run may be from it.
+    """A named number, and how much another run may differ from it.
 
     Args:
-        tolerance: a difference up to this is no change. 0 for what is computed, not measured: it must be equal.
-        better: a difference in this direction is no fault; with "neither" any is.
+        tolerance: differences up to this are accepted. 0 is for computed numbers, which must be equal.
+        better: larger differences are accepted in this direction only.
     """
 
     name: str
@@ -34,7 +34,7 @@ class KeyFigure:
 
 @dataclass(frozen=True)
 class Measured:
-    """A number that other machines find a little different: a score, a time."""
+    """A number that differs slightly between machines, such as a score or a time."""
 
     value: float
     tolerance: float
@@ -42,48 +42,56 @@ class Measured:
 
 
 def measured(value: float, *, tolerance: float, better: Better = "neither") -> Measured:
-    """A number for `key_figures` that need not be met exactly.
+    """A number for `key_figures` that another run need not reproduce exactly.
 
     Args:
-        tolerance: differences up to this are no change.
-        better: "higher" or "lower" if a change in this direction is no fault.
+        tolerance: differences up to this are accepted.
+        better: "higher" or "lower" to accept any change in this direction.
 
-    Raises `ConfigError` for a tolerance that is not finite and above 0, or another direction.
+    Raises:
+        ConfigError: if `tolerance` is not finite and above 0, or `better` is none of these.
     """
     if not (math.isfinite(tolerance) and tolerance > 0):
-        raise ConfigError(f"tolerance must be a finite number above 0, got {tolerance}; for exact figures leave it out")
+        raise ConfigError(
+            f"tolerance must be a finite number above 0, got {tolerance}; for an exact figure, pass the number itself"
+        )
     if better not in get_args(Better):
         raise ConfigError(f"better must be one of {', '.join(get_args(Better))}, got {better!r}")
     return Measured(value, float(tolerance), better)
 
 
 def key_figures(**values: float | Measured) -> None:
-    """Show named numbers as a table and record them in the notebook's output.
+    """Show named numbers as a table, and record them in the notebook's output.
 
-    The report lists them on its index and in `summary.json`, and compares them with those of former runs: integers
-    exactly, others to six digits, or as `measured` says. A name that is recorded twice keeps its last value. Raises
-    `ConfigError` for a value that is not a finite number.
+    The report lists them in its index and in `summary.json`, and compares them with those of earlier runs: integers
+    exactly, other numbers to six digits, and measured numbers within their tolerance. A name that is recorded twice
+    keeps its last value.
+
+    Raises:
+        ConfigError: if there is no value, or a value is not a finite number.
     """
     from IPython.display import display
 
     figures = [_figure(name, value) for name, value in values.items()]
     if not figures:
-        raise ConfigError("key_figures needs at least one name=value, e.g. key_figures(accuracy=0.81)")
+        raise ConfigError(
+            "key_figures got no values; expected at least one name=value, such as key_figures(accuracy=0.81)"
+        )
     plain = "\n".join(f"{figure.name} = {format_figure(figure.value)}" for figure in figures)
-    # A list, because notebooks are saved with the keys of their mappings sorted.
+    # This is a list because notebooks are saved with the keys of their mappings sorted.
     recorded = [asdict(figure) for figure in figures]
     display({MIMETYPE: recorded, "text/html": _table(figures), "text/plain": plain}, raw=True)
 
 
 def format_figure(value: float) -> str:
-    """A number as it is shown: with four significant digits, but whole and large ones in full."""
+    """A number as text: integers and large numbers in full, others with four significant digits."""
     if isinstance(value, int) or 1e4 <= abs(value) < 1e12:
         return f"{value:,.0f}"
     return f"{value:,.4g}"
 
 
 def label(name: str) -> str:
-    """A figure's name as it is shown: `winner_accuracy` reads "winner accuracy"."""
+    """The name of a key figure as text: `winner_accuracy` becomes "winner accuracy"."""
     return name.replace("_", " ")
 
 
@@ -94,13 +102,13 @@ def _figure(name: str, value: float | Measured) -> KeyFigure:
 
 
 def _number(name: str, value: float) -> float:
-    # Scalars of numpy and torch come in too; JSON knows neither them nor NaN.
+    # Scalars of numpy and torch are accepted too; JSON has neither these nor NaN.
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"key figure {name} must be a number, got {value!r}") from error
     if not math.isfinite(number):
-        raise ConfigError(f"key figure {name} must be finite, got {number}; record only what was measured")
+        raise ConfigError(f"key figure {name} must be finite, got {number}; leave it out where it has no value")
     return int(value) if isinstance(value, numbers.Integral) else number
 
 

@@ -1,4 +1,4 @@
-"""What the report reads from a notebook: its title, parameters, key figures, thumbnail and failed cell."""
+"""Reading a notebook for the report: its title, parameters, key figures, thumbnail and failed cell."""
 
 from __future__ import annotations
 
@@ -16,32 +16,35 @@ from randprune_lab.report.results import CellFailure
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-THUMBNAIL_SIZE = (720, 540)  # pixels: twice what the index shows, for sharp screens
+THUMBNAIL_SIZE = (720, 540)  # pixels: twice the size in the index, for high-resolution screens
 
 
 def title(notebook: NotebookNode, default: str) -> str:
-    """The first Markdown heading, without its markup, or `default`."""
+    """The first Markdown heading without its markup, or `default` if there is none."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     heading = re.search(r"^#{1,6}\s+(.+?)\s*#*$", text, flags=re.MULTILINE)
     return re.sub(r"[*`]|\[([^]]*)\]\([^)]*\)", r"\1", heading[1]) if heading else default
 
 
 def parameter_names(notebook: NotebookNode) -> set[str]:
-    """The names assigned in the cell tagged `parameters`; none if there is no such cell.
+    """The names that the cell tagged `parameters` assigns; none if there is no such cell.
 
-    Raises `ConfigError` if that cell is not plain Python.
+    Raises:
+        ConfigError: if that cell is not valid Python.
     """
     cells = [cell for cell in notebook.cells if "parameters" in _tags(cell)]
     try:
         statements = ast.parse(cells[0].source).body if cells else []
     except SyntaxError as error:
-        raise ConfigError(f"the parameters cell must hold plain assignments, got {error.text!r}") from error
+        raise ConfigError(
+            f"the cell tagged `parameters` must have plain assignments such as seed = 0, got {error.text!r}"
+        ) from error
     assigned = [target for statement in statements for target in _targets(statement)]
     return {target.id for target in assigned if isinstance(target, ast.Name)}
 
 
 def key_figures(notebook: NotebookNode) -> dict[str, KeyFigure]:
-    """All key figures that the executed notebook recorded, in their order."""
+    """The key figures that the executed notebook recorded, in their order."""
     figures: dict[str, KeyFigure] = {}
     for _, data in _outputs(notebook):
         figures |= {figure["name"]: KeyFigure(**figure) for figure in data.get(MIMETYPE, [])}
@@ -49,17 +52,17 @@ def key_figures(notebook: NotebookNode) -> dict[str, KeyFigure]:
 
 
 def thumbnail(notebook: NotebookNode) -> bytes | None:
-    """A small PNG of the first figure in a cell tagged `thumbnail` or, failing this, of the first figure."""
+    """A small PNG of the first figure in a cell tagged `thumbnail`, or of the first figure; None without figures."""
     figures = [(cell, data["image/png"]) for cell, data in _outputs(notebook) if "image/png" in data]
     if not figures:
         return None
-    # False sorts before True, and the order among equals stays.
+    # False sorts before True, and figures that compare equal keep their order.
     _, encoded = min(figures, key=lambda figure: "thumbnail" not in _tags(figure[0]))
     return _shrink(base64.b64decode(encoded))
 
 
 def failure(notebook: NotebookNode, error: str, message: str) -> CellFailure:
-    """The failure of a notebook that an error stopped: its last cell that began to run."""
+    """The failure of a notebook that an error stopped, at the last cell that began to run."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     begun = sum(bool(cell.metadata.get("papermill", {}).get("start_time")) for cell in cells)
     return CellFailure(begun, error, message)

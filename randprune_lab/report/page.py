@@ -1,7 +1,8 @@
 """The page of one executed notebook: a single HTML file without scripts that needs no network.
 
-Formulas become MathML, which browsers draw themselves. Widgets live only with a kernel: a note stands in
-their place, and the static figure beside each one shows the same.
+Formulas become MathML, which browsers display by themselves. Widgets need a kernel, so a note replaces them; the static
+figure after each of them shows the same. Links to other notebooks lead to their pages. Links to other files of the
+repository become plain text, because a report is a separate folder.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ from randprune_lab.report.style import CSS, PAGE_CSS
 
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-WIDGET_NOTE = '<p class="widget-note">The notebook itself has an interactive figure here.</p>'
+WIDGET_NOTE = '<p class="widget-note">In the notebook, this figure is interactive.</p>'
 
-# The best form of an output comes first; scripts are left out.
+# The preferred form of an output comes first; scripts are left out.
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain"]
 
-# Two spellings that the converter does not know.
+# A relative link to a file of the repository that is not in the report, such as ../docs/glossary.md.
+OUTSIDE = re.compile(r"(?![a-z][a-z0-9+.-]*:|#|[^/#]+\.html(#|$))", re.IGNORECASE)
+
+# Two commands that the converter does not know, and replacements that it does.
 LATEX_SYNONYMS = {"{aligned}": "{align*}", r"\operatorname*": r"\operatorname"}
 
 TEMPLATE = """
@@ -68,7 +72,7 @@ TEMPLATE = """
 
 
 def render_page(notebook: NotebookNode, result: NotebookResult) -> str:
-    """The page of an executed notebook as HTML."""
+    """The page of an executed notebook, as HTML."""
     resources = {"result": result, "css": CSS + PAGE_CSS, "duration": format_duration(result.seconds)}
     exporter = _PageExporter(raw_template=TEMPLATE)
     html, _ = exporter.from_notebook_node(presentable(notebook), resources=resources)
@@ -76,7 +80,7 @@ def render_page(notebook: NotebookNode, result: NotebookResult) -> str:
 
 
 def presentable(notebook: NotebookNode) -> NotebookNode:
-    """A copy without papermill's marks and with a note in place of each widget."""
+    """A copy of the notebook without papermill's error cell and progress bars, and with a note for each widget."""
     notebook = copy.deepcopy(notebook)
     models = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
     notebook.cells = [
@@ -96,7 +100,7 @@ def _without_widget(output: NotebookNode) -> NotebookNode:
 
 
 def _is_progress(output: NotebookNode, models: Mapping[str, Any]) -> bool:
-    """Whether an output is a progress bar: it has nothing left to say once the run is over."""
+    """Whether an output is a progress bar, which has no information after the run."""
     view = output.get("data", {}).get(WIDGET_VIEW)
     return view is not None and any("Progress" in name for name in _model_names(view["model_id"], models))
 
@@ -113,7 +117,7 @@ class _PageExporter(HTMLExporter):
     def default_config(self) -> Config:
         config = Config(super().default_config)
         config.NbConvertBase.display_data_priority = SHOWN
-        config.CoalesceStreamsPreprocessor.enabled = True  # of a text progress bar, its last state
+        config.CoalesceStreamsPreprocessor.enabled = True  # keeps the last state of a text progress bar
         return config
 
     @pass_context
@@ -123,7 +127,7 @@ class _PageExporter(HTMLExporter):
 
 
 class _Renderer(IPythonRenderer):
-    """Markdown to HTML that stands alone: formulas as MathML, no pictures from elsewhere."""
+    """Markdown to HTML that needs no other files: formulas as MathML, no remote pictures, no dead links."""
 
     def inline_math(self, body: str) -> str:
         return mathml(body, "inline")
@@ -135,19 +139,22 @@ class _Renderer(IPythonRenderer):
         return mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
-        if "://" in url:  # a badge, say: its text stands for it
+        if "://" in url:  # a remote picture, such as a badge, is replaced by its text
             return escape(text)
         return super().image(text, url, title)
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        # A neighbouring notebook is a page of this report.
-        return super().link(text, re.sub(r"^([^/:]+)\.ipynb", r"\1.html", url), title)
+        page = re.sub(r"^([^/:]+)\.ipynb", r"\1.html", url)  # another notebook is a page of this report
+        if OUTSIDE.match(page):
+            return text
+        return super().link(text, page, title)
 
 
 def mathml(latex: str, display: str) -> str:
+    """A formula as MathML, or as its source if it cannot be converted."""
     for spelling, known in LATEX_SYNONYMS.items():
         latex = latex.replace(spelling, known)
     try:
         return latex_to_mathml(latex, display=display)
-    except Exception:  # it raises many types; a reader is better served by the source than by nothing
+    except Exception:  # the converter raises many types; then the reader sees the source
         return f"<code>{escape(latex)}</code>"

@@ -1,4 +1,4 @@
-"""Processes that run notebooks side by side, and that end with the report, whatever ends it."""
+"""Processes that run notebooks at the same time, and that end when the report ends, for any reason."""
 
 from __future__ import annotations
 
@@ -14,38 +14,42 @@ from typing import IO, Any
 
 from randprune_lab.machine import cores
 
-MEMORY_EACH = 1_500_000_000  # bytes; most lessons hold half a gigabyte, those that train up to 1.7 GB
+MEMORY_EACH = 1_500_000_000  # bytes; most lessons need half a gigabyte, those that train up to 1.7 GB
 SECONDS_TO_END = 20.0
 WORKER = Path(__file__).with_name("worker.py")
 
 
 def jobs_that_fit(notebooks: int) -> int:
-    """How many notebooks to run at a time: as many as cores and free memory allow, and at least 1."""
+    """The number of notebooks to run at a time: limited by cores and free memory, and at least 1."""
     return max(1, min(notebooks, cores(), available_memory() // MEMORY_EACH))
 
 
 def available_memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """Free memory in bytes, or the limit of the container that this runs in, if that is less."""
+    """The free memory in bytes, or the memory limit of the container, whichever is less.
+
+    Args:
+        limit: the file with the container's limit.
+    """
     import psutil
 
-    free = int(psutil.virtual_memory().available)  # of the machine, whatever a container may use of it
+    free = int(psutil.virtual_memory().available)  # of the machine; a container may be limited to less
     try:
         return min(free, int(limit.read_text("ascii")))
-    except (OSError, ValueError):  # no container, or one with the limit "max"
+    except (OSError, ValueError):  # not in a container, or the limit is "max"
         return free
 
 
 class Workers:
-    """Runs jobs in processes of their own; leaving the block ends all that still run.
+    """Runs each job in a separate process; at the end of the `with` block, all processes that still run are ended.
 
     Args:
-        jobs: how many run at a time. Each is given its share of the cores, unless the environment already says
-            how many threads there are to be.
+        jobs: the number of jobs that run at a time. The cores are divided equally between them, unless the environment
+            already sets the number of threads.
     """
 
     def __init__(self, jobs: int) -> None:
-        share = {"OMP_NUM_THREADS": str(max(1, cores() // jobs)), "OMP_WAIT_POLICY": "PASSIVE"}
-        self._environment = share | dict(os.environ)
+        threads = {"OMP_NUM_THREADS": str(max(1, cores() // jobs)), "OMP_WAIT_POLICY": "PASSIVE"}
+        self._environment = threads | dict(os.environ)
         self._running: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -63,15 +67,19 @@ class Workers:
             try:
                 process.wait(SECONDS_TO_END)
             except subprocess.TimeoutExpired:
-                process.kill()  # its kernel sees that, and ends too
+                process.kill()  # its kernel notices, and ends too
 
     def run(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one job to its end, in a thread of the caller's; the worker's answer."""
+        """Run one job to its end, in the caller's thread.
+
+        Returns:
+            The worker's answer. If the worker ended without one, an answer with the error.
+        """
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
             process = self._start(job, log)
             assert process.stdout is not None
             with process.stdout:
-                answer = process.stdout.readline()  # or nothing, if the worker ends without
+                answer = process.stdout.readline()  # empty if the worker ends without an answer
             _close(process)
             code = process.wait()
             with self._lock:
@@ -89,7 +97,7 @@ class Workers:
                 stderr=log,
                 env=self._environment,
                 encoding="utf-8",
-                start_new_session=True,  # Ctrl-C is for the report, which then ends its workers
+                start_new_session=True,  # Ctrl-C reaches the report only, which then ends its workers
             )
             self._running.add(process)
             assert process.stdin is not None
@@ -99,7 +107,7 @@ class Workers:
 
 
 def _close(process: subprocess.Popen[str]) -> None:
-    """Tell a worker that it is to end: by its stdin, as it would also see if we were killed."""
+    """Make a worker end by closing its stdin, which also happens if this process is killed."""
     assert process.stdin is not None
     process.stdin.close()
 
@@ -109,5 +117,5 @@ def _no_answer(code: int, log: IO[str]) -> dict[str, Any]:
     last = next((line.strip() for line in reversed(log.readlines()) if line.strip()), "")
     message = f"the process that ran the notebook ended with code {code}{': ' if last else ''}{last}"
     if code < 0:
-        message += "; if it was killed for want of memory, run fewer at a time (--jobs 1)"
+        message += "; if it was killed because memory ran out, run fewer notebooks at a time (--jobs 1)"
     return {"seconds": 0.0, "peak_memory": None, "error": {"name": "WorkerError", "message": message}}

@@ -1,4 +1,4 @@
-"""The regression check of a whole report: compare with the expected key figures, or record new ones."""
+"""The regression check of a whole report: compare the key figures with the expected ones, or record new ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ CheckMode = Literal["compare", "update"]
 
 @dataclass(frozen=True)
 class Regression:
-    """What a report is held to.
+    """The check of a report: its mode and the expected key figures.
 
     Args:
-        mode: None if it is held to nothing.
-        expected: by notebook; those that the report does not run included.
-        names: all notebooks that there are.
+        mode: "compare" the key figures, "update" the expected ones, or None for neither.
+        profile: the profile that the notebooks are run with.
+        path: the file of the expected key figures.
+        expected: the expected key figures by notebook, including notebooks that this report does not run.
+        names: the names of all notebooks in the folder.
     """
 
     mode: CheckMode | None
@@ -41,10 +43,18 @@ class Regression:
         parameters: Mapping[str, Any],
         only: str | None,
     ) -> Regression:
-        """Read what is expected, before anything runs.
+        """Read the expected key figures, before any notebook runs.
 
-        Raises `ConfigError` for parameters of one's own, `FileError` for expected key figures that are missing, cannot
-        be read, or belong to a selected notebook that does not exist.
+        Args:
+            notebooks: the folder of the notebooks.
+            folder: the folder of the expected key figures; None for `data/expected` beside the notebooks' folder.
+            parameters: parameters that are set for this report; a check allows none.
+            only: the beginning of the names of the notebooks that the report runs; None for all.
+
+        Raises:
+            ConfigError: if parameters are set.
+            FileError: if the expected key figures are missing, cannot be read, or belong to a selected notebook that
+                does not exist.
         """
         path = expected_path(profile, notebooks, Path(folder) if folder is not None else None)
         names = frozenset(path.stem for path in notebooks.glob("*.ipynb"))
@@ -53,33 +63,33 @@ class Regression:
         if parameters:
             given = ", ".join(sorted(parameters))
             raise ConfigError(
-                f"expected key figures hold for the notebooks' own parameters, but {given} is set; "
-                "leave out the parameters, or the check"
+                f"expected key figures are valid only for the parameters in the notebooks, but {given} is set; "
+                "leave out the parameters, or leave out the check"
             )
         expected = read_expected(path) if mode == "compare" or path.exists() else {}
         gone = sorted(name for name in set(expected) - names if name.startswith(only or ""))
         if mode == "compare" and gone:
             raise FileError(
-                f"{path} expects key figures of {', '.join(gone)}, which {notebooks} does not hold; "
-                "bring it back, or forget it with --update"
+                f"{path} has expected key figures of {', '.join(gone)}, but {notebooks} has no such notebook; "
+                "restore the notebook, or remove its key figures with --update"
             )
         return cls(mode, profile, path, expected, names)
 
     def checked(self, result: NotebookResult) -> NotebookResult:
-        """The result with its check, if there is to be one. A notebook that failed has not said all its key figures."""
+        """The result with its check if the mode is "compare"; a failed notebook, which lacks key figures, has none."""
         return (
             replace(result, check=self._check(result)) if self.mode == "compare" and result.status == "ok" else result
         )
 
     def conclude(self, results: Sequence[NotebookResult]) -> None:
-        """Print what came of it and, if that is the mode, record the key figures of the notebooks that ran."""
+        """Print the outcome and, in mode "update", record the key figures of the notebooks that ran to their end."""
         if self.mode is None:
             return
         ran = {result.name: result for result in results if result.status == "ok"}
         checks = {name: self._check(result) for name, result in ran.items()}
         print(describe_checks(checks))
         if self.mode == "compare" and not all(check.passed for check in checks.values()):
-            print(f"the check against {self.path} failed; if the change is meant, record it with --update")
+            print(f"key figures differ from {self.path}; if the change is intended, record it with --update")
         if self.mode == "update":
             kept = {name: figures for name, figures in self.expected.items() if name in self.names}
             write_expected(self.path, self.profile, kept | {name: result.key_figures for name, result in ran.items()})

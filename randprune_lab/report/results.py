@@ -1,4 +1,4 @@
-"""What a report knows about its notebooks."""
+"""The results of a report: for each notebook, and for all together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ Status = Literal["ok", "failed", "not run"]
 
 @dataclass(frozen=True)
 class CellFailure:
-    """Where a notebook stopped and why; `cell` is the number in the cell's prompt."""
+    """Where a notebook stopped and why.
+
+    Args:
+        cell: the number in the cell's prompt.
+        error: the name of the error's class.
+        message: the error's message.
+    """
 
     cell: int
     error: str
@@ -23,7 +29,7 @@ class CellFailure:
 
     @property
     def reason(self) -> str:
-        """The error and its message in a line, as Python ends a traceback."""
+        """The error and its message, like the last line of a traceback."""
         return f"{self.error}: {self.message}" if self.message else self.error
 
     def __str__(self) -> str:
@@ -32,12 +38,17 @@ class CellFailure:
 
 @dataclass(frozen=True)
 class NotebookResult:
-    """One notebook of a report.
+    """The result of one notebook.
 
     Args:
-        peak_memory: the most that a process of its kernel held, in bytes; None if the system does not tell.
-        check: its key figures against the expected ones; None if they were not compared.
-        thumbnail: the bytes of a PNG.
+        name: the name of the notebook's file, without the extension.
+        title: the notebook's first heading.
+        seconds: the time it took.
+        failure: where and why it stopped; None if it did not.
+        peak_memory: the peak memory of its kernel in bytes; None if the system does not report it.
+        key_figures: the key figures by name.
+        check: the key figures compared with the expected ones; None if they were not compared.
+        thumbnail: a picture, as the bytes of a PNG file.
     """
 
     name: str
@@ -52,13 +63,21 @@ class NotebookResult:
 
     @property
     def page(self) -> str:
-        """The file of the notebook's page, relative to the report's folder."""
+        """The name of the notebook's page in the report's folder."""
         return f"{self.name}.html"
 
 
 @dataclass(frozen=True)
 class ReportSummary:
-    """A report: where it is, what it was made with, one result per notebook, and the seconds that all took together."""
+    """A report and its results.
+
+    Args:
+        out: the report's folder.
+        profile: the profile that the notebooks were run with.
+        parameters: parameters that were set for this report.
+        results: one result for each notebook.
+        seconds: the time that all notebooks took together.
+    """
 
     out: Path
     profile: str
@@ -73,13 +92,13 @@ class ReportSummary:
 
     @property
     def exit_code(self) -> int:
-        """0 if every notebook ran to its end and no key figure failed the check, else 1."""
+        """0 if every notebook ran to its end and no key figure failed the check; otherwise 1."""
         checks = [result.check for result in self.results if result.check]
         return int(any(result.status != "ok" for result in self.results) or not all(check.passed for check in checks))
 
 
 def format_duration(seconds: float) -> str:
-    """A duration as a reader says it: "41 s", "2 min 5 s", "3 h 12 min"."""
+    """A duration as text: "41 s", "2 min 5 s", "3 h 12 min"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -88,5 +107,5 @@ def format_duration(seconds: float) -> str:
 
 
 def format_memory(size: int) -> str:
-    """Bytes as a reader says them: "0.71 GB"."""
+    """A number of bytes as text: "0.71 GB"."""
     return f"{size / 1e9:.2f} GB"

@@ -1,4 +1,4 @@
-"""Running notebooks: each in a kernel and a work folder of its own, several at a time."""
+"""Running notebooks, several at a time: each has its own kernel and its own work folder."""
 
 from __future__ import annotations
 
@@ -27,15 +27,23 @@ def run_notebooks(
     cell_timeout: int | None = None,
     jobs: int = 1,
 ) -> Generator[NotebookResult, None, None]:
-    """Run notebooks, `jobs` at a time; yield each one's result as soon as it ends and its page is written.
+    """Run notebooks and yield each result as soon as the notebook has ended and its page is written.
 
-    Each is given `profile` and those of `parameters` that its parameters cell assigns. Writes
-    `<name>.ipynb` (executed) and `<name>.html` to `out`. A cell that fails, or runs longer than
-    `cell_timeout` seconds, ends its own notebook only. Whoever stops iterating ends them all.
+    A notebook gets `profile`, and the parameters that its parameters cell assigns. `<name>.ipynb` (executed) and
+    `<name>.html` are written to `out`. A cell that fails, or takes longer than `cell_timeout` seconds, ends only its
+    own notebook. All notebooks end when the iteration stops.
+
+    Args:
+        notebooks: the notebooks to run.
+        out: the report's folder.
+        parameters: values for parameters, by name.
+        profile: the profile that the notebooks are run with.
+        cell_timeout: the maximum time of one cell in seconds; None for no maximum.
+        jobs: the number of notebooks that run at a time.
     """
     waiting = ThreadPoolExecutor(jobs)
     try:
-        with Workers(jobs) as workers:  # left before the threads are waited for: these wait for the workers
+        with Workers(jobs) as workers:  # ends before the threads are waited for, because they wait for the workers
             made = {
                 waiting.submit(workers.run, _job(path, out, parameters, profile, cell_timeout)): path
                 for path in notebooks
@@ -49,7 +57,7 @@ def run_notebooks(
 def _job(
     path: Path, out: Path, parameters: Mapping[str, Any], profile: str, cell_timeout: int | None
 ) -> dict[str, Any]:
-    """What a worker must know to run the notebook."""
+    """The job that a worker needs to run the notebook."""
     import nbformat
 
     known = read.parameter_names(nbformat.read(path, as_version=4))
@@ -65,11 +73,11 @@ def _job(
 
 
 def _result(path: Path, out: Path, answer: Mapping[str, Any]) -> NotebookResult:
-    """The result of a notebook that a worker ran, once its page is written."""
+    """The result of a notebook that a worker ran; its page is written first."""
     import nbformat
 
     source = nbformat.read(path, as_version=4)
-    # Nothing was written if the notebook failed before its first cell.
+    # There is no executed notebook if it failed before its first cell.
     executed = nbformat.read(out / path.name, as_version=4) if (out / path.name).exists() else source
     error = answer["error"]
     result = NotebookResult(
@@ -102,7 +110,7 @@ def _fresh_folder(folder: Path) -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the libraries' warnings off the terminal; a reader looks for one line per notebook."""
+    """Keep the libraries' warnings off the terminal, which shows one line for each notebook."""
     previous = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""The look of a report: one style sheet for the index and for the notebooks' pages, light and dark."""
+"""The style sheet of a report, for the index and for the pages of the notebooks, light and dark."""
 
 CSS = """
 :root {
@@ -153,7 +153,7 @@ mtd[columnalign="left"] { text-align: -webkit-left; }
 .ansi-bold { font-weight: 600; }
 @media (max-width: 40rem) {
   .prompt { visibility: hidden; }
-  .output_png img { min-width: 30rem; }  /* on a phone a figure's text is read by scrolling, not guessed */
+  .output_png img { min-width: 30rem; }  /* on a phone, the text of a figure stays readable, and the figure scrolls */
 }
 @media print { .top a { display: none; } .cell { break-inside: avoid; } }
 """

@@ -1,10 +1,10 @@
-"""Runs one notebook in a process of its own: papermill changes the working folder, which is the whole process's.
+"""Runs one notebook in a separate process, because papermill changes the working folder of its whole process.
 
-Run as a file (`python -P worker.py`) that imports nothing of this package: the package would bring torch, seconds
-and hundreds of megabytes for each notebook.
+It is run as a file (`python -P worker.py`) and imports nothing from this package, because the package imports torch,
+which takes seconds and hundreds of megabytes for each notebook.
 
-stdin: the job as a line of JSON. It stays open as long as the report lives; when it closes, whatever the reason,
-the kernel is killed and this process ends. stdout: the answer, as a line of JSON.
+stdin has the job as a line of JSON. It stays open while the report runs; when it closes, for any reason, the kernel is
+killed and this process ends. stdout has the answer as a line of JSON.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ SECONDS_TO_TIDY_UP = 2.0
 
 
 def main() -> None:
-    """Read the job, run the notebook, answer."""
+    """Read the job, run the notebook, write the answer."""
     job = json.loads(sys.stdin.readline())
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever the kernel's libraries print is no answer
+    os.dup2(2, 1)  # what the kernel's libraries print must not be part of the answer
     threading.Thread(target=_end_with_the_report, daemon=True).start()
 
     start = time.monotonic()
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _run(job: Mapping[str, Any]) -> dict[str, str] | None:
-    """Execute the notebook; what stopped it, if anything did."""
+    """Execute the notebook; the result is the error that stopped it, or None."""
     import papermill
 
     try:
@@ -44,7 +44,7 @@ def _run(job: Mapping[str, Any]) -> dict[str, str] | None:
             job["notebook"],
             job["executed"],
             parameters=job["parameters"],
-            kernel_name="python3",  # the environment's own, whatever the notebook was saved with
+            kernel_name="python3",  # this environment's kernel, not the one that the notebook was saved with
             language="python",
             cwd=job["folder"],
             progress_bar=False,
@@ -57,33 +57,33 @@ def _run(job: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _name_and_message(error: Exception) -> dict[str, str]:
-    # papermill carries the error of the cell as texts; anything else (a time-out, a kernel that died)
-    # explains itself at length, its first line says it all.
+    # papermill stores the error of a cell as text. Other errors, such as a time-out or a dead kernel, have long
+    # messages, and their first line is enough.
     name = getattr(error, "ename", type(error).__name__)
     message = getattr(error, "evalue", None) or str(error).strip().partition("\n")[0]
     return {"name": name, "message": message}
 
 
 def _peak_memory() -> int | None:
-    """The most memory in bytes that a process of the notebook held; None where the system does not tell."""
+    """The peak memory of the notebook's processes in bytes; None where the system does not report it."""
     with suppress(ImportError):
         import resource
 
-        # Of those that have ended: the kernel has.
+        # This covers child processes that have ended; the kernel has.
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         return int(peak) if sys.platform == "darwin" else int(peak) * 1024
     return None
 
 
 def _end_with_the_report() -> None:
-    while os.read(0, 1):  # not by sys.stdin, whose lock would hang the end of this process
+    while os.read(0, 1):  # not sys.stdin, whose lock would block the end of this process
         pass
     import psutil
 
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             process.kill()
-    time.sleep(SECONDS_TO_TIDY_UP)  # papermill sees that the kernel is gone, and removes its files
+    time.sleep(SECONDS_TO_TIDY_UP)  # papermill notices that the kernel is gone, and removes its files
     os._exit(1)
 
 

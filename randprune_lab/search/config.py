@@ -1,4 +1,4 @@
-"""Settings of a whole search. The command line and the notebooks take their options from here."""
+"""The settings of a whole search. The command line and the notebooks take their options from here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Criterion = Literal["magnitude", "wanda"]
 Learn = Literal["nothing", "allocation", "inclusion"]
 Protocol = Literal["held-out", "select-on-test"]
 BASELINES: dict[str, Rule] = {"imp": Magnitude(), "uniform": Uniform()}
-"""The rules of the methods that a run may do beside its own, by name."""
+"""The rules of the methods that a run may have besides its own, by name."""
 
 EXECUTORS = ("in-process", "dask")
 
@@ -41,8 +41,9 @@ DENSE_SETTINGS = (
 """The settings that the data and the dense model depend on."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # For `tiny`, whose weights begin at random: higher rates, more epochs before pruning. Its attention has a 36th of
-    # the weights of BERT-base's, matrix by matrix: at 36 times the ratio, votes are over as many samples as there.
+    # For `tiny`, whose weights are random at first: higher learning rates, more epochs before pruning. A matrix in its
+    # attention has 1/36 of the weights of one in BERT-base, so the ratios are 36 times larger: the same number of
+    # rounds vote.
     "lesson": {
         "task": "mini-sst2",
         "model": "tiny",
@@ -57,7 +58,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "evaluate_every": 20,
     },
 }
-"""Settings that go together, by name; single settings can be given on top of them."""
+"""Settings that belong together, by name. Other settings can be added, and override them."""
 
 _NAMES: dict[str, Sequence[str] | Registry[Any]] = {
     "rule": RULES,
@@ -67,7 +68,7 @@ _NAMES: dict[str, Sequence[str] | Registry[Any]] = {
     "learn": get_args(Learn),
     "protocol": get_args(Protocol),
 }
-"""What some settings may be."""
+"""The allowed values of some settings."""
 
 _OPTIONS: dict[str, dict[str, str]] = {
     "voting": {"sampling_ratio": "sampling_ratios", "power": "power"},
@@ -75,12 +76,12 @@ _OPTIONS: dict[str, dict[str, str]] = {
     "halving": {"budget": "early_budget"},
     "race": {"error_rate": "race_error_rate"},
 }
-"""The settings of rules and strategies that have an option of their own, and that option."""
+"""The settings of rules and strategies that have a separate field of `RunConfig`, and the name of this field."""
 
 DATA, MODEL, MASKS, EARLY, TRAINING, DISTILLATION, EVALUATION = GROUPS = (
     *("Data", "Model", "Masks", "Early evaluation", "Training", "Distillation", "Evaluation"),
 )
-"""Headings for the settings."""
+"""The headings under which `--help` shows the settings."""
 
 
 def _option(group: str, default: Any, help: str) -> Any:
@@ -93,7 +94,11 @@ def _settings(group: str, help: str) -> Any:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides the result of a run, and nothing else."""
+    """The settings that determine the result of a run, and no others.
+
+    Raises:
+        ConfigError: if a setting is out of range, or contradicts another one.
+    """
 
     task: str = _option(DATA, "rotten_tomatoes", "task to train on; `randprune tasks` lists them")
     glue_dir: str | None = _option(DATA, None, "folder with GLUE's TSV files; without it GLUE tasks come from the hub")
@@ -108,25 +113,30 @@ class RunConfig:
     label_kind: LabelKind = _option(
         DATA, "class", "kind of the labels in custom data: class, or score (numbers; regression)"
     )
-    difficulty: int = _option(DATA, 1, "difficulty of a mini-GLUE task, 0 to 2")
+    difficulty: int = _option(DATA, 1, "difficulty of a mini-GLUE task, 0 (easiest) to 2")
     label_noise: float = _option(DATA, 0.0, "fraction of wrong train labels in a mini-GLUE task")
     data_seed: int = _option(DATA, 0, "seed of the generated examples of a mini-GLUE task")
     max_length: int | None = _option(
         DATA, None, "maximum length of an input in tokens; without it, the maximum length set for the task"
     )
     train_size: int | None = _option(
-        DATA, None, "number of training examples (mini-GLUE can generate any number); without it, all"
+        DATA,
+        None,
+        "number of training examples (mini-GLUE can generate any number); without it, all that are not held out",
     )
-    validation_size: int | None = _option(DATA, None, "number of validation examples; without it, all")
+    validation_size: int | None = _option(
+        DATA, None, "number of validation examples, which are held out of the train data; without it, at most 1,000"
+    )
     test_size: int | None = _option(DATA, None, "number of examples of each test set; without it, all")
     model: str = _option(MODEL, "minilm", "model to prune: a name from `randprune models`, a hub id or a local folder")
     layers: int | None = _option(MODEL, None, "number of the model's layers to use, from the first; without it, all")
     include: tuple[str, ...] = _option(
         MASKS,
         (),
-        "name patterns of the weights to prune, such as '*.attention.*.weight'; without it, every matrix in the blocks",
+        "shell patterns for the names of the weights to prune, such as '*.attention.*.weight'; without it, every "
+        "matrix in the repeated layers",
     )
-    exclude: tuple[str, ...] = _option(MASKS, (), "name patterns of weights that stay dense")
+    exclude: tuple[str, ...] = _option(MASKS, (), "shell patterns for the names of weights that stay dense")
     levels: tuple[float, ...] = _option(
         MASKS,
         (0.54, 0.83, 0.92, 0.9375),
@@ -139,8 +149,8 @@ class RunConfig:
     )
     rule_settings: Mapping[str, Any] = _settings(
         MASKS,
-        "settings of a mask rule of your own; a setting with several values gives candidate after candidate "
-        "the next value",
+        "settings of the mask rule that have no option here, as of a rule of your own; several values, with commas "
+        "between them, are used cyclically by the candidates",
     )
     criterion: Criterion = _option(
         MASKS,
@@ -164,16 +174,21 @@ class RunConfig:
     )
     candidates: int = _option(EARLY, 8, "number of masks that are evaluated early at each level")
     screen: int | None = _option(
-        EARLY, None, "number of masks to draw and score without training; the best become the candidates"
+        EARLY,
+        None,
+        "number of masks to draw and score by log-loss on the validation set without training; the best become the "
+        "candidates",
     )
     early_strategy: str = _option(
         EARLY,
         "full",
         "how candidates are compared: full (each gets the whole early evaluation), halving (the worse "
-        "half is dropped again and again), race (a candidate is dropped when it is significantly worse), or a strategy "
+        "half is dropped in each round), race (a candidate is dropped when it is significantly worse), or a strategy "
         "of your own",
     )
-    early_settings: Mapping[str, Any] = _settings(EARLY, "settings of an early-evaluation strategy of your own")
+    early_settings: Mapping[str, Any] = _settings(
+        EARLY, "settings of the strategy that have no option here, such as eta=4 or looks=20"
+    )
     early_score: Score = _option(
         EARLY, "metric", "score that compares candidates: metric (the task's metric) or log-loss"
     )
@@ -190,23 +205,25 @@ class RunConfig:
         EARLY,
         "nothing",
         "what later candidates adapt to the best earlier ones: nothing, allocation (how many weights "
-        "each matrix keeps), inclusion (each weight's probability to be kept)",
+        "each matrix keeps), inclusion (each weight's inclusion probability)",
     )
     generations: int = _option(
         EARLY, 1, "number of groups that a level's candidates come in; with --learn, each learns from those before"
     )
-    learn_rate: float = _option(EARLY, 0.5, "update rate of what is learned after a generation, 0 (none) to 1 (all)")
+    learn_rate: float = _option(
+        EARLY, 0.5, "update rate of the learned distribution after a generation, 0 (none) to 1 (all)"
+    )
     allocation_spread: float = _option(
         EARLY,
         0.5,
-        "with --learn allocation: standard deviation of the log-odds of keeping a weight, between matrices, "
-        "in the first generation",
+        "with --learn allocation: how much the matrices of a candidate differ in the first generation, as the standard "
+        "deviation of the log-odds of keeping a weight",
     )
     noise_seeds: int = _option(
         EARLY,
         0,
-        "number of other training seeds to train a level's first masks with again, which shows how much of "
-        "an early score is due to the mask",
+        "train the first masks of each level early again with this number of other seeds, to measure how much of an "
+        "early score is due to the mask; it does not change the selection",
     )
     dense_epochs: int = _option(TRAINING, 2, "number of epochs of fine-tuning before any pruning")
     dense_learning_rate: float = _option(TRAINING, 1e-4, "learning rate of the fine-tuning before any pruning")
@@ -223,16 +240,18 @@ class RunConfig:
     baselines: tuple[str, ...] = _option(
         EVALUATION,
         ("imp", "uniform"),
-        "other methods to run for comparison, with one mask a level: imp (iterative "
-        "magnitude pruning without rewinding), uniform (random masks)",
+        "other methods to run for comparison, with one mask a level and the winner's training steps: imp (iterative "
+        "magnitude pruning without rewinding), uniform (uniformly random masks)",
     )
     protocol: Protocol = _option(
         EVALUATION,
         "held-out",
-        "who chooses: held-out (the validation set; the test set is used once, at the end), or "
-        "select-on-test (the test set chooses at the last level, as published)",
+        "examples that masks are chosen by: held-out (the validation set; the test set is used once, at the end), or "
+        "select-on-test (at the last level the test set, as published)",
     )
-    method: str = _option(EVALUATION, "search", "name of this run's method in its records and tables")
+    method: str = _option(
+        EVALUATION, "search", "name of this run's method in records and tables, to compare several runs"
+    )
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -247,14 +266,12 @@ class RunConfig:
             if (value := getattr(self, name)) not in known:
                 raise known.unknown(value) if isinstance(known, Registry) else unknown_name(name, str(value), known)
         if self.early_strategy == Screened.name:
-            raise ConfigError(
-                f"early_strategy {Screened.name!r} is what screen (--screen) chooses; give screen instead"
-            )
+            raise ConfigError(f"early_strategy must not be {Screened.name!r}; give screen (--screen) instead")
         if self.screen is not None:
             check_count("screen", self.screen)
             if self.screen < self.candidates:
                 raise ConfigError(
-                    f"screen must be at least the number of candidates, {self.candidates}, got {self.screen}"
+                    f"screen must be at least {self.candidates}, the number of candidates, got {self.screen}"
                 )
         if not self.sampling_ratios:
             raise ConfigError("sampling_ratios must have at least one ratio, got none")
@@ -266,37 +283,35 @@ class RunConfig:
         check_count("seed", self.seed, low=0, high=2**62)
         check_method_name(self.method)
         self._check_data()
-        (
-            self.methods(),
-            self.dense_training(),
-            self.early_training(0),
-            self.level_training(0),
-        )  # check the rest
+        # These check the other settings.
+        _ = self.methods(), self.dense_training(), self.early_training(0), self.level_training(0)
 
     def _check_learning(self) -> None:
         if self.learn == "allocation" and self.allocation != "layerwise":
             raise ConfigError(
-                f"learn='allocation' chooses the number of weights that each tensor keeps; leave allocation out, "
-                f"got {self.allocation!r}"
+                f"allocation must be 'layerwise' with learn='allocation', which chooses it, got {self.allocation!r}; "
+                "leave allocation out"
             )
         check_count("generations", self.generations)
         check_count("noise_seeds", self.noise_seeds, low=0)
         if self.noise_seeds == 1:
             raise ConfigError(
-                "noise_seeds must be 0, or at least 2: the seeds of one mask are compared with each other"
+                "noise_seeds must be 0, or at least 2 to compare the seeds of one mask with each other, got 1"
             )
         check_range("learn_rate", self.learn_rate, low=0, high=1)
         check_range("allocation_spread", self.allocation_spread, low=0)
         for name in ("candidates", "screen"):
             if (size := getattr(self, name)) is not None and size % self.generations:
-                raise ConfigError(f"{name} must be a multiple of the {self.generations} generations, got {size}")
+                raise ConfigError(
+                    f"{name} must be a multiple of {self.generations}, the number of generations, got {size}"
+                )
 
     def _check_data(self) -> None:
-        """Custom data exclude what belongs to a task, and the other way round."""
+        """Refuse settings of a task together with custom data, and settings of custom data without it."""
         excluded: tuple[str, ...] = ("task", "glue_dir")
         if self.data is None:
             excluded = CUSTOM_DATA[1:]
-        defaults = {each.name: default_of(each) for each in fields(self)}
+        defaults = {setting.name: default_of(setting) for setting in fields(self)}
         for name in excluded:
             value = getattr(self, name)
             if value != defaults[name] and self.data is None:
@@ -305,12 +320,14 @@ class RunConfig:
                 raise ConfigError(f"{name} {value!r} and data {self.data!r} exclude each other; leave one of them out")
         for name in GENERATED if self.task not in GENERATORS else ():
             if (value := getattr(self, name)) != defaults[name]:
-                raise ConfigError(f"{name} {value!r} is for the tasks of mini-GLUE; leave it out, or choose one")
-        _ = self.custom_data, self.mini_glue, self.strategy()  # check the rest
+                raise ConfigError(
+                    f"{name} {value!r} is for the tasks of mini-GLUE; leave it out, or choose such a task"
+                )
+        _ = self.custom_data, self.mini_glue, self.strategy()  # these check the other settings
 
     @property
     def mini_glue(self) -> MiniGlue | None:
-        """The rows to generate, where the task is one of mini-GLUE."""
+        """The settings of the generated data; None if the task is not one of mini-GLUE."""
         if self.task not in GENERATORS:
             return None
         sizes = {"train": self.train_size, "validation": self.validation_size}
@@ -319,18 +336,19 @@ class RunConfig:
 
     @property
     def custom_data(self) -> CustomData | None:
-        """The data that replace a task."""
+        """The custom data; None if the run has a task."""
         if self.data is None:
             return None
         return CustomData(self.data, self.text_columns, self.label_column, self.label_kind, self.test_data)
 
     @property
     def scope(self) -> dict[str, Any]:
-        """Which weights are pruned, as `prunable` takes it."""
+        """The patterns of the weights to prune, as `prunable` takes them."""
         return {"include": self.include or None, "exclude": self.exclude}
 
     @property
     def distillation(self) -> Distillation:
+        """The settings of the distillation."""
         return Distillation(
             self.distill_labels,
             self.distill_logits,
@@ -340,7 +358,7 @@ class RunConfig:
         )
 
     def methods(self) -> list[Method]:
-        """The search and its baselines."""
+        """The run's own method, and its baselines."""
         for name in self.baselines:
             if name not in BASELINES:
                 raise unknown_name("baseline", name, BASELINES)
@@ -348,14 +366,14 @@ class RunConfig:
         if len(set(names)) < len(names):
             raise ConfigError(f"method and baselines must have different names, got {' '.join(names)}")
         settings = self._own_settings(self.rule, self.rule_settings, "rule_settings")
-        rules = tuple(make_rule(self.rule, **each) for each in _cycled(settings))
+        rules = tuple(make_rule(self.rule, **values) for values in _cycled(settings))
         return [
             Method(self.method, rules, self.screen or self.candidates),
             *(Method(name, (BASELINES[name],), 1) for name in self.baselines),
         ]
 
     def strategy(self) -> Strategy:
-        """How the candidates of a generation are compared."""
+        """The strategy that compares the candidates of a generation."""
         scored = {"score": self.early_score, "last": self.early_last}
         known = settings_of(STRATEGIES[self.early_strategy])
         settings = {name: value for name, value in scored.items() if name in known}
@@ -364,12 +382,12 @@ class RunConfig:
         return Screened(keep=self.candidates // self.generations, then=strategy) if self.screen else strategy
 
     def _own_settings(self, name: str, given: Mapping[str, Any], field_name: str) -> dict[str, Any]:
-        """The settings of a rule or strategy: those with an option of their own, and the given ones."""
+        """The settings of a rule or strategy: those with a separate field, and the given ones."""
         options = _OPTIONS.get(name, {})
         for setting in given:
             if setting in options:
                 raise ConfigError(
-                    f"{field_name} has {setting!r}, which is a setting of its own: give {options[setting]}"
+                    f"{field_name} has {setting!r}, which is a setting of its own; give {options[setting]} instead"
                 )
         return {setting: getattr(self, option) for setting, option in options.items()} | dict(given)
 
@@ -377,7 +395,12 @@ class RunConfig:
         """The distribution that a method's masks at a level are drawn from; levels count from 1.
 
         Args:
-            train: the train set; only criterion wanda needs it.
+            method: one of `methods()`.
+            seed: the seed of the masks.
+            train: the train set; only criterion "wanda" needs it.
+
+        Raises:
+            ConfigError: if the criterion is "wanda" and `train` is None.
         """
         size = max(1, method.candidates // self.generations)
         made: Callable[..., Proposal] = Proposal
@@ -388,7 +411,9 @@ class RunConfig:
         scores = None
         if self.criterion == "wanda":
             if train is None:
-                raise ConfigError("criterion wanda needs the train set, to run the model on")
+                raise ConfigError(
+                    "criterion 'wanda' needs the train set to compute the norms of inputs, got train=None"
+                )
             scores = partial(wanda_scores, data=train.first(CALIBRATION), **self.scope)
         settings: dict[str, Any] = {"rate": self.learn_rate, "scores": scores, **self.scope}
         return made(method.rules, self.levels[level - 1], seed, self.allocation, size, **settings)
@@ -399,15 +424,18 @@ class RunConfig:
         return RULES[self.rule], STRATEGIES[self.early_strategy]
 
     def dense_training(self) -> TrainingConfig:
+        """The settings of the fine-tuning before any pruning."""
         return self._training(
             epochs=self.dense_epochs, learning_rate=self.dense_learning_rate, keep_best=True, seed=self.seed
         )
 
     def early_training(self, seed: int) -> TrainingConfig:
+        """The settings of an early evaluation."""
         rate = self.learning_rate * self.early_rate
         return self._training(epochs=self.early_epochs, learning_rate=rate, seed=seed, distillation=self.distillation)
 
     def level_training(self, seed: int) -> TrainingConfig:
+        """The settings of the training with the winner of a level."""
         return self._training(
             epochs=self.epochs,
             learning_rate=self.learning_rate,
@@ -417,12 +445,15 @@ class RunConfig:
         )
 
     def _training(self, **settings: Any) -> TrainingConfig:
-        """What all trainings of a run have in common, and `settings`."""
+        """The settings that all trainings of a run share, and `settings`."""
         return TrainingConfig(batch_size=self.batch_size, evaluate_every=self.evaluate_every, **settings)
 
     @classmethod
     def preset(cls, name: str, **settings: Any) -> RunConfig:
-        """The settings of a preset, and `settings` on top of them; raises `UnknownNameError` if there is none.
+        """The settings of a preset; `settings` are added, and override them.
+
+        Raises:
+            UnknownNameError: if there is no such preset.
 
         >>> RunConfig.preset("lesson", task="mini-mnli").model
         'tiny'
@@ -437,7 +468,7 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
-        """The settings that `to_dict` gave."""
+        """The settings that `to_dict` returned."""
         return cls(**{key: _tupled(value) for key, value in values.items()})
 
 
@@ -447,35 +478,37 @@ def default_of(setting: Any) -> Any:
 
 
 def check_method_name(name: str) -> None:
-    """Raise `ConfigError` unless a method may be called so: in the names of units, files and columns."""
+    """Raise `ConfigError` unless the name of a method can be part of the names of units, files and columns."""
     if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or name == DENSE:
-        raise ConfigError(f"the name of a method must be letters, digits, - and _, and not {DENSE!r}, got {name!r}")
+        raise ConfigError(
+            f"the name of a method must have only letters, digits, - and _, and not be {DENSE!r}, got {name!r}"
+        )
 
 
 def _listed(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _listed(each) for key, each in value.items()}
+        return {key: _listed(part) for key, part in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 
 def _tupled(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _tupled(each) for key, each in value.items()}
+        return {key: _tupled(part) for key, part in value.items()}
     return tuple(value) if isinstance(value, list) else value
 
 
 def _cycled(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One dict of settings for each value of those that have several; the shorter ones are repeated.
+    """One dict of settings for each value of the setting with the most values; shorter lists of values are repeated.
 
     >>> _cycled({"a": (1, 2), "b": 3})
     [{'a': 1, 'b': 3}, {'a': 2, 'b': 3}]
     """
-    values = {name: [*value] if isinstance(value, tuple | list) else [value] for name, value in settings.items()}
-    if empty := [name for name, each in values.items() if not each]:
+    columns = {name: [*value] if isinstance(value, tuple | list) else [value] for name, value in settings.items()}
+    if empty := [name for name, values in columns.items() if not values]:
         raise ConfigError(f"{empty[0]} must have at least one value, got none")
-    rounds = max(map(len, values.values()), default=1)
-    columns = {name: list(islice(cycle(each), rounds)) for name, each in values.items()}
-    return [{name: column[number] for name, column in columns.items()} for number in range(rounds)]
+    rounds = max(map(len, columns.values()), default=1)
+    cycled = {name: list(islice(cycle(values), rounds)) for name, values in columns.items()}
+    return [{name: values[number] for name, values in cycled.items()} for number in range(rounds)]
 
 
 def _check_patterns(name: str, patterns: Sequence[str]) -> None:
@@ -485,7 +518,13 @@ def _check_patterns(name: str, patterns: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to find the mask of a level: candidates that use `rules` cyclically; one candidate needs no selection."""
+    """A way to find the mask of a level.
+
+    Args:
+        name: the name of the method.
+        rules: the mask rules, which candidates use cyclically.
+        candidates: the number of candidates; a single one needs no selection.
+    """
 
     name: str
     rules: tuple[Rule, ...]

@@ -1,11 +1,12 @@
-"""A run is a folder: what was asked, what was done so far, and every weight and mask needed to go on.
+"""The folder of a run: its configuration, its results so far, and the weights and masks that it needs to continue.
 
-    config.json         the configuration           journal.jsonl      one line per finished unit of work
+    config.json         the configuration           journal.jsonl      one line for each finished unit of work
     environment.json    versions and machine        checkpoints/       weights after each training
     masks/              the chosen masks            predictions/       logits and labels, no text
     model/              the final model, as `save_pretrained` writes it
 
-A unit of work writes its files first, each atomically, and then its line: what the journal names is there.
+A unit of work first writes its files, each atomically, and then its line in the journal. So every file that the journal
+names is complete.
 """
 
 from __future__ import annotations
@@ -33,23 +34,24 @@ from randprune_lab.search.units import DATA, DENSE, Units
 
 LOCK = ".lock"
 FORMAT = 2
-"""The number of the format of a run folder."""
+"""The format number of a run folder."""
 
 
 def read_config(path: Path) -> RunConfig:
     """The configuration of the run in a folder.
 
     Raises:
-        RunError: if there is none, it is of another format, or it used a plugin that is not loaded.
-        FileError: if it is damaged.
+        RunError: if the folder has no configuration, its format is another one, or the run used a plugin that is not
+            loaded.
+        FileError: if the configuration is damaged.
     """
     try:
         values = json.loads((path / "config.json").read_text("utf-8"))
         version, plugins = values.pop("format", 1), values.pop("plugins", [])
         if version != FORMAT:
             raise RunError(
-                f"{path} is a run of format {version}, and this version of randprune_lab reads format {FORMAT}; start "
-                "the run again in another folder, or use the version that wrote it"
+                f"{path} has format {version}, and this version of randprune_lab reads format {FORMAT}; start the run "
+                "again in another folder, or use the version that wrote it"
             )
         _check_plugins(path, plugins)
         return RunConfig.from_dict(values)
@@ -62,13 +64,19 @@ def read_config(path: Path) -> RunConfig:
 
 
 def read_journal(path: Path) -> Units:
-    """The finished units by name. A torn last line, as a kill in mid-write leaves it, counts as not written."""
+    """The results of the finished units by name.
+
+    An incomplete last line, which a killed process may leave, is ignored.
+
+    Raises:
+        FileError: if another line is damaged.
+    """
     try:
         lines = (path / "journal.jsonl").read_text("utf-8").split("\n")
     except FileNotFoundError:
         return {}
     units: Units = {}
-    for number, line in enumerate(lines[:-1], start=1):  # what follows the last line break is torn
+    for number, line in enumerate(lines[:-1], start=1):  # the text after the last line break is incomplete
         try:
             entry = json.loads(line)
             units[entry["unit"]] = entry["result"]
@@ -78,15 +86,20 @@ def read_journal(path: Path) -> Units:
 
 
 def check_usable(path: Path, *, resume: bool, overwrite: bool) -> bool:
-    """Whether a run folder is there already; raises `RunError` if it, or what is there, must not be touched."""
+    """Whether a run folder already exists.
+
+    Raises:
+        RunError: if the folder exists and neither `resume` nor `overwrite` is given, both are given, or it is not a run
+            folder.
+    """
     if resume and overwrite:
-        raise RunError("resume and overwrite exclude each other: go on with the run, or replace it")
-    # Hidden are the lock, and files that another process begins with; both are there before its config.json.
+        raise RunError("resume and overwrite exclude each other; resume the run, or overwrite it")
+    # Hidden files do not count: another process writes a lock and temporary files before its config.json.
     used = path.exists() and (not path.is_dir() or any(not entry.name.startswith(".") for entry in path.iterdir()))
     if used and not (resume or overwrite):
         raise RunError(f"{path} exists already; go on with --resume, replace it with --overwrite, or choose another")
     if used and not (path / "config.json").is_file():
-        raise RunError(f"{path} is not a run folder (it has no config.json); choose another")
+        raise RunError(f"{path} is not a run folder: it has no config.json; choose another folder")
     return used
 
 
@@ -103,7 +116,7 @@ def in_use(path: Path) -> bool:
 
 
 class RunFolder:
-    """An open run folder: does units of work once, and remembers them."""
+    """An open run folder: each unit of work is done once, and its result is recorded."""
 
     def __init__(self, path: Path, units: Units, lock: IO[str]):
         self.path = path
@@ -112,11 +125,12 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path, config: RunConfig, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
-        """Create a run folder, or open one to go on.
+        """Create a run folder, or open one to continue its run.
 
         Raises:
-            RunError: if the folder exists and neither `resume` nor `overwrite` is given; if it belongs to another
-                configuration; if another process works in it.
+            RunError: if the folder exists and neither `resume` nor `overwrite` is given, if it is not a run folder, or
+                if its run has another configuration.
+            LockedError: if another process is working in it.
             FileError: if it cannot be written.
         """
         path = Path(path)
@@ -149,13 +163,17 @@ class RunFolder:
         self._lock.close()
 
     def unit(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The result of a unit of work: read from the journal, or done now and written there."""
+        """The result of a unit of work. If the journal does not have it, the work is done and recorded."""
         if name not in self.units:
             self.add(name, work())
         return self.units[name]
 
     def add(self, name: str, result: dict[str, Any]) -> None:
-        """Write the result of a unit of work to the journal; its files are written before."""
+        """Append the result of a unit of work to the journal. The files of the unit must be written before.
+
+        Raises:
+            FileError: if the journal cannot be written.
+        """
         line = json.dumps({"unit": name, "result": result}) + "\n"
         file = self.path / "journal.jsonl"
         try:
@@ -164,7 +182,9 @@ class RunFolder:
                 journal.flush()
                 os.fsync(journal.fileno())
         except OSError as error:
-            raise FileError(f"cannot write {file}: {error.strerror}; make room, then go on with --resume") from error
+            raise FileError(
+                f"cannot write {file}: {error.strerror}; free some disk space, then go on with --resume"
+            ) from error
         self.units[name] = result
 
     def forget(self, name: str) -> None:
@@ -172,7 +192,7 @@ class RunFolder:
         self.units.pop(name, None)
 
     def save_weights(self, name: str, weights: Mapping[str, Tensor]) -> None:
-        """Write a checkpoint. Shared tensors are stored once for each name."""
+        """Write a checkpoint. A tensor with several names is stored once for each name."""
         from safetensors.torch import save_file
 
         tensors = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in weights.items()}
@@ -180,7 +200,11 @@ class RunFolder:
             save_file(tensors, temporary)
 
     def load_weights(self, name: str) -> dict[str, Tensor]:
-        """Read a checkpoint. Raises `FileError` that names a missing or damaged file, or one of other weights."""
+        """Read a checkpoint.
+
+        Raises:
+            FileError: if the file is missing or damaged, or has other weights than were recorded.
+        """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -190,21 +214,23 @@ class RunFolder:
         except (OSError, SafetensorError) as error:
             raise FileError(f"checkpoint {path} is missing or damaged ({error})") from error
         if weights_sha256(weights) != self.units[name]["weights_sha256"]:
-            raise FileError(f"checkpoint {path} is damaged: its weights are not those that were recorded")
+            raise FileError(f"checkpoint {path} is damaged: its weights differ from the recorded ones")
         return weights
 
     def checkpoint(self, name: str) -> Path:
+        """The file of the weights that were trained under `name`."""
         return self.path / "checkpoints" / f"{name}.safetensors"
 
     def mask_path(self, name: str) -> Path:
+        """The file of the mask that `name` was trained with."""
         return mask_path(self.path, name)
 
     def save_predictions(self, name: str, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Write what a model answered for each example of a split, and what was right."""
+        """Write a model's logits for the examples of a split, and the true labels."""
         self.save_arrays(name, {"logits": logits, "labels": labels})
 
     def save_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write arrays about the examples of a split."""
+        """Write arrays with a value for each example of a split."""
         from safetensors.numpy import save_file
 
         with atomic_path(self.path / "predictions" / f"{name}.safetensors") as temporary:
@@ -212,18 +238,27 @@ class RunFolder:
 
 
 def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
-    """Copy the dense model of another run. Does nothing if this run has one already.
+    """Copy the dense model of another run. Does nothing if this run has a dense model already.
 
-    Raises `RunError` if it was trained with other settings, or not yet.
+    Args:
+        folder: the folder of this run.
+        config: the configuration of this run.
+        source: the folder of the other run.
+
+    Raises:
+        RunError: if the other run has other settings for its dense model, or has not trained it yet.
     """
     other = read_config(source)
     for name in DENSE_SETTINGS:
         old, new = getattr(other, name), getattr(config, name)
         if old != new:
-            raise RunError(f"the dense model of {source} is another one: its {name} is {old!r}, here it is {new!r}")
+            raise RunError(
+                f"cannot use the dense model of {source}: its {name} is {old!r}, here it is {new!r}; "
+                f"give both runs the same {name}"
+            )
     units = read_journal(source)
     if DENSE not in units:
-        raise RunError(f"{source} has no dense model yet; finish it first, with --resume")
+        raise RunError(f"{source} has no dense model yet; finish that run first, with --resume")
     if DENSE in folder.units:
         return
     with atomic_path(folder.checkpoint(DENSE)) as temporary:
@@ -233,18 +268,26 @@ def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
 
 
 def mask_path(path: Path, name: str) -> Path:
-    """The file of the mask that a run trained `name` with."""
+    """The file of the mask that `name` was trained with, in the run folder `path`."""
     return path / "masks" / f"{name}.safetensors"
 
 
 def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and labels that a run recorded under `name`."""
+    """The logits and labels that a run recorded under `name`.
+
+    Raises:
+        FileError: if they are missing or damaged.
+    """
     arrays = load_arrays(path, name)
     return arrays["logits"], arrays["labels"]
 
 
 def load_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
-    """The arrays that a run recorded under `name`. Raises `FileError` if they are missing or damaged."""
+    """The arrays that a run recorded under `name`.
+
+    Raises:
+        FileError: if they are missing or damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -256,7 +299,7 @@ def load_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
 
 
 def environment() -> dict[str, Any]:
-    """What the numbers of a run may depend on besides its configuration."""
+    """Versions and machine: what the numbers of a run may depend on, besides its configuration."""
 
     def installed(package: str) -> str:
         try:
@@ -284,7 +327,7 @@ def environment() -> dict[str, Any]:
 
 
 def _check_plugins(path: Path, recorded: list[dict[str, str]]) -> None:
-    """Raise `RunError` unless the plugins of a run are loaded, unchanged."""
+    """Raise `RunError` unless all plugins of a run are loaded and unchanged."""
     loaded = {plugin.path.name: plugin.sha256 for plugin in loaded_plugins()}
     for plugin in recorded:
         name, sha256 = plugin["file"], plugin["sha256"]
@@ -292,7 +335,7 @@ def _check_plugins(path: Path, recorded: list[dict[str, str]]) -> None:
             raise RunError(f"{path} used the plugin {name} (SHA-256 {sha256[:12]}); give it with --plugin {name}")
         if loaded[name] != sha256:
             raise RunError(
-                f"{path} used the plugin {name} with SHA-256 {sha256[:12]}, and the one given has {loaded[name][:12]}; "
+                f"{path} used the plugin {name} with SHA-256 {sha256[:12]}, but the given one has {loaded[name][:12]}; "
                 "give the file as it was, or choose another folder"
             )
 
@@ -317,14 +360,14 @@ def _empty(path: Path) -> None:
 
 def _cut_torn_line(journal: Path) -> None:
     if journal.exists():
-        whole = journal.read_bytes()
-        end = whole.rfind(b"\n") + 1
-        if end < len(whole):
+        content = journal.read_bytes()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
             os.truncate(journal, end)
 
 
 def weights_sha256(weights: Mapping[str, Tensor]) -> str:
-    """Fingerprint of names, types, shapes and bits of a model's weights."""
+    """The fingerprint of a model's weights: their names, types, shapes and bits."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()

@@ -1,7 +1,8 @@
-"""Where the masks of a level's candidates come from: the rules alone, or also what earlier candidates taught.
+"""Proposal distributions: what the masks of a level's candidates are drawn from.
 
-Candidates come in generations of equal size, numbered through. The best of a generation, its *elite*, shape the
-masks of the next. What is learned is a function of who they were, so a candidate is still named by a few integers.
+Candidates come in generations of equal size and have consecutive numbers. The best candidates of a generation, its
+*elite*, change the distribution of the next generation. The change depends only on the elites' numbers, so a few
+integers still determine a candidate's mask.
 """
 
 from __future__ import annotations
@@ -24,20 +25,21 @@ from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import Allocation, keep_count, prunable
 
 Elites = tuple[tuple[int, ...], ...]
-"""The elite of every generation so far, by candidate number, best first."""
+"""The elite of each generation so far: numbers of candidates, best first."""
 
 
 @dataclass(eq=False)
 class Proposal:
-    """Candidates that learn nothing from each other: the rules in turn.
+    """Draws masks that do not depend on earlier candidates: candidates use the rules cyclically.
 
     Args:
-        rules: candidate c is drawn by the rule c mod their number.
-        sparsity, seed, allocation, include, exclude: as of `MaskSampler`.
-        size: candidates of a generation.
-        elites: who was best in the generations before.
-        rate: how much of what a generation taught replaces what was held before, from 0 (nothing) to 1 (all).
-        scores: what the rules go by instead of magnitudes, for each tensor that is pruned; zero where a weight is.
+        rules: the mask rules; candidate c is drawn by `rules[c % len(rules)]`.
+        sparsity, seed, allocation, include, exclude: see `MaskSampler`.
+        size: the number of candidates in a generation.
+        elites: the best candidates of the generations so far.
+        rate: the update rate of the learned distribution after a generation, from 0 (none) to 1 (all).
+        scores: computes the importance scores of each pruned tensor; zero where the weight is zero. Without it, they
+            are magnitudes.
     """
 
     rules: tuple[Rule, ...]
@@ -54,15 +56,15 @@ class Proposal:
     _samplers: dict[Rule, MaskSampler] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, model: nn.Module, candidate: int) -> MaskSet:
-        """The mask of a candidate. `model` has the level's starting weights whenever this is called."""
+        """The mask of a candidate; `model` must have the level's starting weights."""
         return self._sampler(model, candidate).draw(candidate)
 
     def recipe(self, model: nn.Module, candidate: int) -> dict[str, Any]:
-        """What names the mask, given these weights: what `redraw` takes."""
+        """The recipe of a candidate's mask, from which `redraw` rebuilds it; `model` must have the starting weights."""
         return self._sampler(model, candidate).recipe(candidate).to_dict()
 
     def _sampler(self, model: nn.Module, candidate: int) -> MaskSampler:
-        """The sampler of a candidate's rule, planned when it is first wanted."""
+        """The sampler of a candidate's rule, built when it is first used."""
         rule = self._rule(candidate)
         if rule not in self._samplers:
             self._samplers[rule] = self._plan(model, rule, self.allocation)
@@ -90,19 +92,25 @@ class Proposal:
         """The elites that a candidate learns from."""
         generation = candidate // self.size
         if generation > len(self.elites):
-            raise RunError(f"candidate {candidate} is of generation {generation}, and {len(self.elites)} were selected")
+            raise RunError(
+                f"candidate {candidate} belongs to generation {generation}, which needs the elites of {generation} "
+                f"generations, got {len(self.elites)}; select earlier generations first"
+            )
         return self.elites[:generation]
 
 
 @dataclass(eq=False)
 class LearnedAllocation(Proposal):
-    """The cross-entropy method on how much each tensor keeps, at the same total (Rubinstein 1999; De Boer et al. 2005).
+    """Learns how many weights each tensor keeps, at a fixed total, with the cross-entropy method.
 
-    Where a tensor keeps a share p of its weights, the log-odds of p are normal around what the elites had. The first
-    generation has a mean of what all would keep if each lost the same share of the weights that it still has.
+    If a tensor keeps a fraction p of its weights, the log-odds of p are normally distributed around those of the
+    elites. The mean of the first generation is an equal loss: each tensor loses the same fraction of its nonzero
+    weights.
 
     Args:
-        spread: standard deviation of the log-odds in the first generation.
+        spread: the standard deviation of the log-odds in the first generation.
+
+    Source: Rubinstein 1999; De Boer et al. 2005.
     """
 
     spread: float = 0.5
@@ -114,10 +122,10 @@ class LearnedAllocation(Proposal):
         return self._plan(model, self._rule(candidate), counts)
 
     def _offsets(self, candidate: int, tensors: int) -> Float64[np.ndarray, " tensors"]:
-        """Log-odds of what each tensor keeps, against the mean of the first generation."""
+        """The log-odds of keeping a weight of each tensor, minus their mean in the first generation."""
         mean, spread = np.zeros(tensors), np.full(tensors, self.spread)
         for elite in self._elites_before(candidate):
-            best = np.stack([mean + spread * self._normals(one, tensors) for one in elite])
+            best = np.stack([mean + spread * self._normals(member, tensors) for member in elite])
             mean = mean + self.rate * (best.mean(axis=0) - mean)
             spread = spread + self.rate * (best.std(axis=0) - spread)
         return mean + spread * self._normals(candidate, tensors)
@@ -130,25 +138,27 @@ class LearnedAllocation(Proposal):
 
 @dataclass(eq=False)
 class LearnedInclusion(Proposal):
-    """Inclusion probabilities that are drawn towards the elites' masks, weight by weight (Baluja 1994).
+    """Learns inclusion probabilities: weight by weight, they move towards the masks of the last elite.
 
-    A weight that the elites keep more often than not is kept more often: its probability is (1 - rate) q + rate m,
-    where q is the rule's and m the share of the last elite that keeps it.
+    The probability of a weight is (1 - rate) q + rate m. Here q is its inclusion probability under the rule, and m is
+    the fraction of the elite's masks that keep it.
+
+    Source: Baluja 1994.
     """
 
     _masks: dict[int, MaskSet] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, model: nn.Module, candidate: int) -> MaskSet:
-        fresh, taught = super().draw(model, candidate), self._elites_before(candidate)
-        if not taught:
+        fresh, elites = super().draw(model, candidate), self._elites_before(candidate)
+        if not elites:
             return fresh
-        return blend(fresh, [self._elite(model, one) for one in taught[-1]], self.rate, self.seed, candidate)
+        return blend(fresh, [self._elite(model, member) for member in elites[-1]], self.rate, self.seed, candidate)
 
     def recipe(self, model: nn.Module, candidate: int) -> dict[str, Any]:
-        found, taught = super().recipe(model, candidate), self._elites_before(candidate)
-        if not taught:
-            return found
-        return found | {"rate": self.rate, "elite": [self.recipe(model, one) for one in taught[-1]]}
+        recipe, elites = super().recipe(model, candidate), self._elites_before(candidate)
+        if not elites:
+            return recipe
+        return recipe | {"rate": self.rate, "elite": [self.recipe(model, member) for member in elites[-1]]}
 
     def _elite(self, model: nn.Module, candidate: int) -> MaskSet:
         if candidate not in self._masks:
@@ -157,26 +167,38 @@ class LearnedInclusion(Proposal):
 
 
 def redraw(target: nn.Module | Mapping[str, Tensor], recipe: Mapping[str, Any]) -> MaskSet:
-    """The mask that a recorded recipe names, from the weights that it was drawn from.
+    """Draw the mask of a recorded recipe again.
 
-    If the run went by another criterion than magnitude, `target` are its scores (`wanda_scores`).
-    Raises `MaskError` for other weights.
+    Args:
+        target: the model with the weights that the mask was drawn from. If the run used another importance score than
+            magnitude, the scores by tensor, as from `wanda_scores`.
+        recipe: the recipe, as `LevelRecord.recipe` returns it.
+
+    Raises:
+        MaskError: if the weights are not those of the recipe.
     """
-    own = {key: value for key, value in recipe.items() if key not in ("rate", "elite")}
-    fresh = Recipe.from_dict(own)
-    mask = MaskSampler.from_recipe(target, fresh).draw(fresh.candidate)
+    plain = Recipe.from_dict({key: value for key, value in recipe.items() if key not in ("rate", "elite")})
+    mask = MaskSampler.from_recipe(target, plain).draw(plain.candidate)
     if "elite" not in recipe:
         return mask
-    elite = [redraw(target, one) for one in recipe["elite"]]
-    return blend(mask, elite, recipe["rate"], fresh.seed, fresh.candidate)
+    elite = [redraw(target, member) for member in recipe["elite"]]
+    return blend(mask, elite, recipe["rate"], plain.seed, plain.candidate)
 
 
 def allocate(
     weights: Mapping[str, Tensor], sparsity: float, offsets: Float64[np.ndarray, " tensors"]
 ) -> dict[str, int]:
-    """How many weights each tensor keeps: log-odds of an equal loss, moved by `offsets`; the total is that of "global".
+    """How many weights each tensor keeps, if the log-odds of an equal loss are moved by `offsets`.
 
-    Weights that are zero are not kept, so a tensor keeps at most what it has left.
+    Zero weights are never kept, so a tensor keeps at most its nonzero weights.
+
+    Args:
+        weights: the tensors by name.
+        sparsity: the fraction of all weights that is removed.
+        offsets: what is added to the log-odds of keeping a weight, for each tensor.
+
+    Returns:
+        The number of kept weights by tensor. Their sum is that of the allocation "global".
     """
     from scipy.optimize import brentq
     from scipy.special import expit, logit
@@ -200,10 +222,18 @@ def allocate(
 
 
 def blend(fresh: MaskSet, elite: Sequence[MaskSet], rate: float, seed: int, candidate: int) -> MaskSet:
-    """A mask as sparse as all of these, which keeps weights with the probability (1 - rate) fresh + rate · mean(elite).
+    """Draw a mask that keeps a weight with probability (1 - rate) fresh + rate · mean(elite).
 
-    Exactly as many of each tensor are kept as `fresh` keeps, by Pareto sampling (Rosén 1997) of those of which the
-    masks disagree. `fresh` is one draw of the rule, so that over candidates its own probabilities come in.
+    Each tensor keeps exactly the number of weights that `fresh` keeps. The weights on which the masks disagree are
+    drawn by Pareto sampling.
+
+    Args:
+        fresh: a mask drawn by the rule; over many candidates it brings in the inclusion probabilities of the rule.
+        elite: the masks to learn from.
+        rate: the weight of `elite`, from 0 to 1.
+        seed, candidate: determine the random numbers.
+
+    Source: Rosén 1997 for Pareto sampling.
     """
     return MaskSet({name: _blend(name, mask, elite, rate, seed, candidate) for name, mask in fresh.items()})
 
@@ -211,12 +241,12 @@ def blend(fresh: MaskSet, elite: Sequence[MaskSet], rate: float, seed: int, cand
 def _blend(
     name: str, fresh: Bool[Tensor, "*shape"], elite: Sequence[MaskSet], rate: float, seed: int, candidate: int
 ) -> Bool[Tensor, "*shape"]:
-    share = torch.stack([one[name] for one in elite]).double().mean(dim=0)
-    chance = ((1 - rate) * fresh + rate * share).flatten()
-    open_ = ((chance > 0) & (chance < 1)).nonzero().flatten()
-    mask = chance >= 1
-    chance = chance[open_]
-    u = uniform(seed, candidate, name, open_, purpose="blend")
-    keys = u / (1 - u) * (1 - chance) / chance
-    mask[open_[keys.argsort(stable=True)[: int(fresh.sum() - mask.sum())]]] = True
+    fraction = torch.stack([member[name] for member in elite]).double().mean(dim=0)
+    inclusion = ((1 - rate) * fresh + rate * fraction).flatten()
+    undecided = ((inclusion > 0) & (inclusion < 1)).nonzero().flatten()
+    mask = inclusion >= 1
+    inclusion = inclusion[undecided]
+    u = uniform(seed, candidate, name, undecided, purpose="blend")
+    keys = u / (1 - u) * (1 - inclusion) / inclusion
+    mask[undecided[keys.argsort(stable=True)[: int(fresh.sum() - mask.sum())]]] = True
     return mask.view(fresh.shape)

@@ -1,4 +1,4 @@
-"""The whole search: dense, then level by level draw, evaluate early, select, train; for each method alike."""
+"""The whole search: train the dense model; then, level by level, draw, evaluate early, select and train."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from randprune_lab.training.scoring import SplitScore, predict, score
 log = logging.getLogger("randprune_lab")
 
 UNKNOWN = 0.2
-"""Share of unknown tokens above which a model's vocabulary is not for this text."""
+"""The largest fraction of unknown tokens at which a model's vocabulary is accepted for a text."""
 
 
 def run(
@@ -43,21 +43,29 @@ def run(
     executor: Executor | None = None,
     dense_of: str | Path | None = None,
 ) -> Path:
-    """Do a whole search and record it in the folder `out`; gives the folder.
+    """Run a whole search, and record it in the folder `out`.
 
-    A run that was stopped at any moment goes on with `resume=True`, to the same masks and scores.
+    A run can be stopped at any moment. With `resume=True` it continues to the same masks and scores.
 
     Args:
-        executor: where candidates are evaluated, by default in this process; it decides nothing but the time.
-        dense_of: the folder of a run with the same dense model, which is taken from there instead of trained again.
+        config: the settings of the run.
+        out: the folder of the run.
+        resume: continue the run in `out`.
+        overwrite: replace the run in `out`.
+        progress: show progress bars.
+        executor: evaluates the candidates, by default in this process; it does not change the results.
+        dense_of: the folder of a run with the same dense model, which is copied from there instead of trained again.
+
+    Returns:
+        The folder.
 
     Raises:
-        RunError: if `out` exists and neither `resume` nor `overwrite` is given, or it is another run's; if the dense
-            model of `dense_of` is another one.
-        ConfigError, DataError, FileError: if something that the configuration names is not to be had.
+        RunError: if `out` exists and neither `resume` nor `overwrite` is given, if it has another run, or if the dense
+            model of `dense_of` has other settings.
+        ConfigError, DataError, FileError: if the task, the data or the model cannot be found or used.
     """
     check_usable(Path(out), resume=resume, overwrite=overwrite)
-    search = Search(config, progress, executor)  # what the configuration names is found before a folder is made
+    search = Search(config, progress, executor)  # finds the task, data and model before the folder is made
     with RunFolder.open(out, config, resume=resume, overwrite=overwrite) as folder:
         if dense_of is not None:
             take_dense(folder, config, Path(dense_of))
@@ -66,7 +74,16 @@ def run(
 
 
 class Search:
-    """One run at work: the data, the one model whose weights are exchanged, and the folder."""
+    """A running search: the data, the run folder, and one model, which gets other weights for each step.
+
+    Args:
+        config: the settings of the run.
+        progress: show progress bars.
+        executor: evaluates the candidates, by default in this process.
+
+    Raises:
+        ConfigError, DataError, FileError: if the task, the data or the model cannot be found or used.
+    """
 
     folder: RunFolder
 
@@ -79,7 +96,7 @@ class Search:
         )
         self.task = self.splits.task
         self.model, self.tokenizer = self._load()
-        prunable(self.model, **config.scope)  # a pattern that matches nothing is found before all work
+        prunable(self.model, **config.scope)  # finds a pattern that matches nothing before the work begins
         self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.train = self.encode(self.splits.train)
         self.validation = self.encode(_first(self.splits.validation, "validation", config.validation_size))
@@ -87,7 +104,7 @@ class Search:
         self.tests = {name: self.encode(_first(rows, "test", config.test_size)) for name, rows in tests}
 
     def run(self, folder: RunFolder) -> None:
-        """Do every unit of work that is not done yet, in order."""
+        """Do all units of work that are not done yet, in their order."""
         self.folder = folder
         self._check_data()
         self._forget_damaged()
@@ -98,7 +115,11 @@ class Search:
         self.folder.unit(MODEL, self._save_model)
 
     def encode(self, rows: Any) -> Encoded:
-        """Rows as this run's model reads them. Raises `ConfigError` if they do not suit it."""
+        """The rows as token ids for this run's model.
+
+        Raises:
+            ConfigError: if an input is too long for the model, or too many of its tokens are unknown.
+        """
         length = self.config.max_length or self.task.max_length
         encoded = encode(rows, self.task.text_fields, self.tokenizer, length)
         places = min(getattr(self.model.config, "max_position_embeddings", length), self.tokenizer.model_max_length)
@@ -109,8 +130,8 @@ class Search:
             )
         if (unknown := encoded.share(self.tokenizer.unk_token_id)) > UNKNOWN:
             raise ConfigError(
-                f"model {self.config.model!r} does not know {unknown:.0%} of the words of task {self.task.name!r}; "
-                "take one for such text, such as tiny-minilm or minilm"
+                f"model {self.config.model!r} does not know {unknown:.0%} of the tokens of task {self.task.name!r}; "
+                "choose a model for such text, such as tiny-minilm or minilm"
             )
         return encoded
 
@@ -130,7 +151,7 @@ class Search:
         return self._save_trained(DENSE, history)
 
     def _level(self, name: str) -> dict[str, Any]:
-        """Find the mask of a level and train with it."""
+        """Find the mask of a level, and train with it."""
         method, number, start = self._levels[name]
         level = Level(
             name,
@@ -162,7 +183,7 @@ class Search:
             progress=self._title(level.name),
         )
         mask.save(self.folder.mask_path(level.name))
-        log.info("%s: trained to %.4f with mask %d", level.name, history.scores[history.best], winner)
+        log.info("%s: scores %.4f after training with mask %d", level.name, history.scores[history.best], winner)
         return {
             **self._save_trained(level.name, history),
             "winner": winner,
@@ -172,7 +193,7 @@ class Search:
         }
 
     def _save_model(self) -> dict[str, Any]:
-        """Write the last winner as `save_pretrained` does."""
+        """Write the model of the last winner with `save_pretrained`."""
         name = level_unit(self.config.method, len(self.config.levels))
         self.model.load_state_dict(self._weights(name))
         self.model.save_pretrained(self.folder.path / "model")
@@ -180,14 +201,14 @@ class Search:
         return {"path": "model", "weights": name}
 
     def _test(self, name: str) -> dict[str, Any]:
-        """Score trained weights on the test set, and on further ones; their metrics end in their names."""
+        """Score trained weights on all test sets. Metrics of further test sets end in the name of the set."""
         self.model.load_state_dict(self._weights(name))
         metrics: dict[str, float] = {}
         for test_set, rows in self.tests.items():
             logits = predict(self.model, rows)
             self.folder.save_predictions(file_name(score_unit(name), test_set), logits, rows.labels)
-            found = score(self.task, logits, rows)
-            metrics |= {suffixed(metric, test_set): value for metric, value in found.items()}
+            scores = score(self.task, logits, rows)
+            metrics |= {suffixed(metric, test_set): value for metric, value in scores.items()}
         log.info(
             "%s on the test set: %s",
             name,
@@ -198,7 +219,7 @@ class Search:
     # --- parts ---
 
     def fresh_model(self) -> Any:
-        """Another model as this run's is before any training."""
+        """A new model in the state of this run's model before any training."""
         return self._load()[0]
 
     def _load(self) -> tuple[Any, Any]:
@@ -210,7 +231,7 @@ class Search:
         return model, tokenizer
 
     def _weights(self, name: str) -> Weights:
-        """Trained weights from the folder; a checkpoint that was damaged is made again, to the same bits."""
+        """Trained weights from the folder. If the checkpoint is damaged, it is made again with the same bits."""
         try:
             return self.folder.load_weights(name)
         except FileError as error:
@@ -221,34 +242,34 @@ class Search:
 
     @cached_property
     def teacher(self) -> Teacher:
-        """The dense model, trained."""
+        """The trained dense model."""
         model = self.fresh_model()
         model.load_state_dict(self._weights(DENSE))
         return Teacher(model, self.train)
 
     def _scoring(self, level: int) -> Encoded:
-        """The rows that decide at a level: with the protocol select-on-test, at the last level the test set."""
+        """The rows that decide at a level: the validation set; at the last level of select-on-test, the test set."""
         on_test = self.config.protocol == "select-on-test" and level == len(self.config.levels)
         return self.tests[""] if on_test else self.validation
 
     @cached_property
     def _levels(self) -> dict[str, tuple[Method, int, str]]:
-        """All that is trained after the dense model, in order: the method, its level, and what this starts from."""
-        found: dict[str, tuple[Method, int, str]] = {}
+        """The units after the dense model, in order: the method, the level, and the unit that each starts from."""
+        levels: dict[str, tuple[Method, int, str]] = {}
         for method in self.config.methods():
             start = DENSE
             for number in range(1, len(self.config.levels) + 1):
                 name = level_unit(method.name, number)
-                found[name] = method, number, start
+                levels[name] = method, number, start
                 start = name
-        return found
+        return levels
 
     def _make(self, name: str) -> None:
-        """Have trained weights in the folder."""
+        """Train the weights of a unit, unless the folder has them."""
         self.folder.unit(name, self._dense if name == DENSE else partial(self._level, name))
 
     def _forget_damaged(self) -> None:
-        """Have what is damaged of a finished run's winner made again; it is what is handed on."""
+        """Forget a damaged mask or model of a finished run's winner, so that it is made again for export."""
         units = {**self.folder.units}
         if MODEL not in units or units[MODEL]["weights"] not in units:
             return
@@ -276,9 +297,9 @@ class Search:
         }
 
     def _check_data(self) -> None:
-        """Write what the data was, or make sure that it is still the same."""
+        """Record the data, or raise `RunError` if the recorded data was different."""
         splits = self.splits
-        found = {
+        data = {
             "source": splits.source,
             "fingerprint": splits.fingerprint,
             "dropped_leaks": splits.dropped_leaks,
@@ -290,11 +311,12 @@ class Search:
             "labels": splits.label_counts(),
             "task": self.task.to_dict(),
         }
-        recorded = self.folder.unit(DATA, lambda: found)
+        recorded = self.folder.unit(DATA, lambda: data)
         if recorded["fingerprint"] != splits.fingerprint:
             raise RunError(
                 f"cannot resume {self.folder.path}: the data from {splits.source} has changed "
-                f"(fingerprint {splits.fingerprint[:12]}, was {recorded['fingerprint'][:12]})"
+                f"(fingerprint {splits.fingerprint[:12]}, was {recorded['fingerprint'][:12]}); "
+                "restore the data, or choose another folder"
             )
 
     def _title(self, text: str) -> str | None:
@@ -302,9 +324,9 @@ class Search:
 
 
 def _first(split: Any, role: str, size: int | None) -> Any:
-    """The first rows of a split; every such part has its labels' shares."""
+    """The first rows of a split, or all. Every prefix of a split has the label proportions of the whole."""
     if size is None:
         return split
     if size > len(split):
-        raise ConfigError(f"{role}_size must be at most {len(split)}, the rows of the {role} set, got {size}")
+        raise ConfigError(f"{role}_size must be at most {len(split)}, the number of rows of the {role} set, got {size}")
     return split.select(range(size))

@@ -1,7 +1,7 @@
-"""How the steps of early evaluation are spent: who trains on, who is dropped, who wins.
+"""Strategies decide how the steps of early evaluation are spent: which candidates are trained on, and which one wins.
 
-A strategy is a list of stages. It trains nothing itself: it asks an `Evaluate` to train candidates on, and reads
-what comes back. The same strategy thus runs in a search, on many machines, or over a recording.
+A strategy is a list of stages. It trains nothing itself: it asks an `Evaluate` function to train candidates, and reads
+the evaluations that it returns. So the same strategy runs in a search, on many machines, or over recorded evaluations.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from randprune_lab.search.selection import Drop, Evaluate, Evaluation, Round, Sc
 from randprune_lab.stats.paired_test import worse
 
 Dropping = Callable[[list[Evaluation]], list[Drop]]
-"""Says who trains no further, of evaluations sorted by score, best first."""
+"""Decides which candidates are dropped, from their evaluations sorted by score, best first."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """All who are still racing are trained until `steps`, scored by their `last` evaluations, and some are dropped."""
+    """One stage: train the remaining candidates up to `steps`, score their `last` evaluations, and drop some."""
 
     steps: int
     score: Score
@@ -36,14 +36,15 @@ class Stage:
 
 
 STRATEGIES: Registry[Strategy] = Registry("strategy")
-"""All strategies by name; a strategy that is defined joins them."""
+"""All strategies by name. A strategy is added when its class is defined."""
 
 
 @dataclass(frozen=True)
 class Strategy(ABC):
-    """A way to find the best of some candidates. Strategies are frozen dataclasses: equal settings are equal.
+    """A way to find the best of some candidates.
 
-    A class that derives from `Strategy` and has a name is registered by it: searches find it by that name.
+    Strategies are frozen dataclasses: those with equal settings are equal. A subclass with a `name` is registered under
+    this name, where searches find it.
     """
 
     name: ClassVar[str]
@@ -54,51 +55,58 @@ class Strategy(ABC):
 
     @property
     def steps_fraction(self) -> float:
-        """The steps it takes at most, as a fraction of training all candidates to the end."""
+        """The largest number of steps that it spends, as a fraction of training all candidates to the end."""
         return 1.0
 
     @abstractmethod
     def stages(self, candidates: int, total_steps: int, every: int) -> list[Stage]:
-        """What is done, with rising steps; the last stage leaves one candidate. Arguments as in `select`."""
-
-    def select(self, candidates: Sequence[int], total_steps: int, evaluate: Evaluate, *, every: int = 1) -> Selection:
-        """Race the candidates until one is left; of equal scores the lowest number is best.
+        """The stages of a race, with increasing steps; the last stage leaves one candidate.
 
         Args:
-            total_steps: steps of one whole early evaluation; no candidate is trained longer.
-            every: candidates stop at multiples of it, or at `total_steps`: the steps between two evaluations, or 1 if
-                training is also evaluated wherever it stops.
+            candidates: the number of candidates.
+            total_steps, every: see `select`.
+        """
+
+    def select(self, candidates: Sequence[int], total_steps: int, evaluate: Evaluate, *, every: int = 1) -> Selection:
+        """Race the candidates until one is left; among equal scores, the lowest number is the best.
+
+        Args:
+            candidates: the numbers of the candidates.
+            total_steps: the steps of one whole early evaluation; no candidate is trained longer.
+            evaluate: trains candidates, and returns their evaluations.
+            every: candidates stop at multiples of this number of steps, or at `total_steps`. It is the number of steps
+                between two evaluations, or 1 if a candidate is also evaluated wherever it stops.
 
         Raises:
             ConfigError: if there are no candidates, one is named twice, or a setting does not fit these numbers.
-            RunError: if the scores of all candidates are not finite.
+            RunError: if no candidate has finite scores.
         """
         racing = sorted(candidates)
         if not racing or len(set(racing)) < len(racing):
-            raise ConfigError(f"candidates must be different numbers, at least one, got {list(candidates)}")
+            raise ConfigError(f"candidates must be one or more different numbers, got {list(candidates)}")
         check_range("total_steps", total_steps, low=1)
         check_range("every", every, low=1)
         rounds: list[Round] = []
         passes: dict[tuple[int, bool], int] = {}
         for stage in self.stages(len(racing), total_steps, every):
-            found = evaluate([(candidate, stage.steps) for candidate in racing])
-            scores = {evaluation.candidate: evaluation.score(stage.score, stage.last) for evaluation in found}
-            sound = [e for e in found if math.isfinite(scores[e.candidate]) and np.isfinite(e.examples).all()]
-            if not sound:
+            evaluations = evaluate([(candidate, stage.steps) for candidate in racing])
+            scores = {evaluation.candidate: evaluation.score(stage.score, stage.last) for evaluation in evaluations}
+            finite = [e for e in evaluations if math.isfinite(scores[e.candidate]) and np.isfinite(e.examples).all()]
+            if not finite:
                 raise RunError(f"no candidate has finite scores after {stage.steps} steps; lower the learning rate")
-            diverged = sorted(set(racing) - {evaluation.candidate for evaluation in sound})
-            ranked = sorted(sound, key=lambda evaluation: (-scores[evaluation.candidate], evaluation.candidate))
+            diverged = sorted(set(racing) - {evaluation.candidate for evaluation in finite})
+            ranked = sorted(finite, key=lambda evaluation: (-scores[evaluation.candidate], evaluation.candidate))
             dropped = [Drop(candidate, "its answers are not finite") for candidate in diverged] + stage.drop(ranked)
             rounds.append(Round(stage.steps, tuple(racing), tuple(scores[c] for c in racing), tuple(dropped)))
-            # A pass before training is not in the evaluations of the training.
-            passes |= {(evaluation.candidate, stage.steps > 0): len(evaluation.at) for evaluation in found}
+            # The evaluation without training is not among the evaluations of the training, so it is counted apart.
+            passes |= {(evaluation.candidate, stage.steps > 0): len(evaluation.at) for evaluation in evaluations}
             racing = sorted(set(racing) - {drop.candidate for drop in dropped})
             if len(racing) == 1:
                 break
         return Selection(tuple(rounds), sum(passes.values()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Name and settings, as `make_strategy` takes them."""
+        """The name and the settings, as `make_strategy` takes them."""
         settings = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         plain = {key: value.to_dict() if isinstance(value, Strategy) else value for key, value in settings.items()}
         return {"strategy": self.name, **plain}
@@ -106,11 +114,11 @@ class Strategy(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredStrategy(Strategy):
-    """A strategy that goes by one score throughout.
+    """A strategy that uses the same score at every stage.
 
     Args:
-        score: what a candidate is judged by: the task metric, or the mean log-likelihood of the right answers.
-        last: a score is the mean of so many last evaluations, or of all if there are fewer.
+        score: "metric" for the task metric, "log-loss" for the mean log-likelihood of the right answers.
+        last: the number of last evaluations that a score is the mean of; all of them, if there are fewer.
     """
 
     score: Score = "metric"
@@ -126,7 +134,10 @@ class ScoredStrategy(Strategy):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainAll(ScoredStrategy):
-    """All candidates are trained to the end (Li, Gao, Lei and Xu, Findings of EMNLP 2023, arXiv 2310.13183)."""
+    """Train all candidates to the end.
+
+    Source: Li, Gao, Lei and Xu, Findings of EMNLP 2023, arXiv 2310.13183.
+    """
 
     name: ClassVar[str] = "full"
 
@@ -136,15 +147,16 @@ class TrainAll(ScoredStrategy):
 
 @dataclass(frozen=True, kw_only=True)
 class SuccessiveHalving(ScoredStrategy):
-    """The best 1 / eta go on, round by round, each round with the same share of the budget.
+    """Keep the best 1 / eta of the candidates in each round; each round gets an equal part of the budget.
 
-    (Karnin, Koren and Somekh 2013; Jamieson and Talwalkar 2016.) Steps that a round leaves over, because it stops
-    where there is an evaluation, go to the next. A budget that does not reach the first evaluation so is spent in fewer
-    rounds, with a larger eta.
+    A round stops at an evaluation, and the steps that it leaves over go to the next round. If the budget does not reach
+    the first evaluation in this way, it is spent in fewer rounds, with a larger eta.
 
     Args:
-        eta: one candidate in so many goes on, rounded up, or in more.
-        budget: steps to spend at most, as a share of those of all candidates trained to the end.
+        eta: one candidate in `eta` is kept, rounded up; a small budget can make the number larger.
+        budget: the largest number of steps to spend, as a fraction of training all candidates to the end.
+
+    Source: Karnin, Koren and Somekh 2013; Jamieson and Talwalkar 2016.
     """
 
     eta: int = 2
@@ -170,14 +182,14 @@ class SuccessiveHalving(ScoredStrategy):
             if len(sizes) == 1:
                 raise ConfigError(
                     f"a budget of {self.budget:g} gives each of {candidates} candidates "
-                    f"{int(self.budget * total_steps + 1e-6)} steps, and they are evaluated after {every}; "
-                    "raise it, or evaluate more often"
+                    f"{int(self.budget * total_steps + 1e-6)} steps, but the first evaluation comes after {every}; "
+                    "raise the budget, or evaluate more often"
                 )
         keep = [*sizes[1 : len(stops)], 1]
         return [self._stage(stop, _best(size)) for stop, size in zip(stops, keep, strict=True)]
 
     def _stops(self, sizes: Sequence[int], total_steps: int, every: int) -> list[int]:
-        """The steps after which rounds of so many candidates end; the first is 0 if the budget is too small for it."""
+        """The steps at which rounds of these sizes end; the first is 0 if the budget does not reach an evaluation."""
         allowed = int(self.budget * sizes[0] * total_steps + 1e-6)
         stops = [0]
         spent = 0
@@ -192,21 +204,23 @@ class SuccessiveHalving(ScoredStrategy):
 
 @dataclass(frozen=True, kw_only=True)
 class PairedRace(ScoredStrategy):
-    """A candidate is dropped when a paired test on the shared validation examples says that another is better.
+    """Drop a candidate when a paired test on the validation examples says that another candidate is better.
 
-    The chance that any candidate is dropped at a look at which, over the population of examples, it is the best of
-    all is at most `error_rate`: so one that is best at every look stays to the end with a chance of at least
-    1 - `error_rate`. Each test of a candidate, against every other and at every look, has an equal share of the
-    error rate (Bonferroni), which asks nothing about how looks and candidates depend on each other. Nothing is
-    said of a candidate that is behind now and would overtake later, nor of training seeds. After a screening on the
-    same examples it holds for those kept only as far as the screening did not depend on chance.
+    Candidates are tested at several looks. The best candidate at a look is the one with the highest mean over the
+    population of examples. The probability that any look drops its best candidate is at most `error_rate`. So a
+    candidate that is the best at every look reaches the end with probability 1 - `error_rate` or more.
 
-    The test is about the mean log-likelihood over the last evaluations, whatever the score that decides among those
-    who reach the end. It is a normal approximation: see `paired_test.worse`.
+    Each test compares two candidates at one look, and gets an equal part of the error rate (Bonferroni). This assumes
+    nothing about the dependence between looks or between candidates. The guarantee does not cover a candidate that is
+    behind now and would overtake later, nor other training seeds. After a screening on the same examples, it covers the
+    remaining candidates only as far as the screening did not depend on chance.
+
+    The test compares mean log-likelihoods over the last evaluations, even if another score decides at the end. It is
+    approximate: see `paired_test.worse`.
 
     Args:
-        error_rate: at most so often is a best one dropped.
-        looks: evenly spaced stops, the end included, where the best score decides and nobody is tested.
+        error_rate: the probability that a best candidate is dropped, at most.
+        looks: the number of evenly spaced stops, including the end. At the end nothing is tested: the best score wins.
     """
 
     score: Score = "log-loss"
@@ -220,8 +234,8 @@ class PairedRace(ScoredStrategy):
         check_range("looks", self.looks, low=2)
 
     def stages(self, candidates: int, total_steps: int, every: int) -> list[Stage]:
-        wanted = [math.ceil(total_steps * look / self.looks / every) * every for look in range(1, self.looks)]
-        stops = sorted({stop for stop in wanted if stop < total_steps})
+        spaced = [math.ceil(total_steps * look / self.looks / every) * every for look in range(1, self.looks)]
+        stops = sorted({stop for stop in spaced if stop < total_steps})
         level = self.error_rate / max(1, len(stops) * (candidates - 1))
         tested = [self._stage(stop, partial(_worse, last=self.last, level=level)) for stop in stops]
         return [*tested, self._stage(total_steps, _best(1))]
@@ -229,12 +243,12 @@ class PairedRace(ScoredStrategy):
 
 @dataclass(frozen=True, kw_only=True)
 class Screened(Strategy):
-    """Judge all candidates masked but not trained, and let only the best of them race.
+    """Score all candidates without training, and let only the best of them race.
 
     Args:
-        keep: so many candidates race.
-        then: how they race.
-        score: what is compared before training; the metric of an untrained sparse model says next to nothing.
+        keep: the number of candidates that race.
+        then: the strategy of the race.
+        score: the score without training. The task metric of a masked, untrained model says almost nothing.
     """
 
     keep: int = 16
@@ -253,7 +267,15 @@ class Screened(Strategy):
 
 
 def make_strategy(strategy: str, **settings: Any) -> Strategy:
-    """The strategy of that name, as a command line or a recorded run says it; `then` may be a dictionary.
+    """The strategy of a name, as on the command line or in a recorded run.
+
+    Args:
+        strategy: the name.
+        settings: the settings of the strategy; `then` may be a dictionary.
+
+    Raises:
+        UnknownNameError: if there is no such strategy.
+        ConfigError: if it has no such setting, or a value is out of range.
 
     >>> make_strategy("halving", budget=0.25)
     SuccessiveHalving(score='metric', last=10, eta=2, budget=0.25)
@@ -274,7 +296,7 @@ def _best(keep: int) -> Dropping:
 
 
 def _worse(ranked: list[Evaluation], *, last: int, level: float) -> list[Drop]:
-    """Drop who is worse than another by a paired test of that level. The highest mean is never dropped."""
+    """Drop candidates that a paired test at this level finds worse than another. The highest mean is never dropped."""
     p = worse(np.stack([evaluation.by_example(last) for evaluation in ranked]))
     return [
         Drop(ranked[i].candidate, f"worse than candidate {ranked[j].candidate} (p = {p[i, j]:.1e} ≤ {level:.1e})")

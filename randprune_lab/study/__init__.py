@@ -1,4 +1,4 @@
-"""Does it work, and by how much? A grid of tasks, methods and seeds, each a resumable run, and what it says."""
+"""Studies: a grid of tasks, methods and seeds, of which each cell is a resumable run, and the tables of its results."""
 
 from randprune_lab.study.config import StudyConfig
 from randprune_lab.study.grid import Grid

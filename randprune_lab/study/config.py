@@ -1,4 +1,4 @@
-"""What a study compares: tasks, seeds, and methods, each of which is the settings of a run."""
+"""The settings of a study: the tasks, seeds and methods that it compares."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from randprune_lab.search.config import RunConfig, check_method_name
 
 SHIPPED = Path(__file__).parent
 CONTROLS = "controls"
-"""The first unit of every task and seed: the dense model, and what can be had without masks worth the name."""
+"""The method name of the first unit of every task and seed: the dense model, and baselines that need no encoder."""
 OWN = ("task", "seed", "baselines", "method")
-"""Settings that the grid makes, or does not use: what are a run's baselines are methods here."""
+"""Settings of a run that the grid sets. It has no baselines: in a study, they are methods."""
 FORMAT = 2
-"""The number of the format of `study.json`."""
+"""The format number of `study.json`."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,16 @@ class StudyConfig:
     """A grid of runs.
 
     Args:
-        tasks: as `randprune tasks` names them.
-        seeds: each of the first, over all tasks, comes before any of the next.
-        settings: of every run, on top of the defaults of `RunConfig`.
-        methods: the settings of each method by its name, on top of those.
-        task_settings: settings of single tasks, on top of all others.
+        tasks: the names of the tasks; `randprune tasks` lists them.
+        seeds: the seeds of the runs. All runs with one seed come before those with the next.
+        methods: the settings of each method by its name; they override `settings`.
+        settings: the settings of every run; they override the defaults of `RunConfig`.
+        task_settings: the settings of single tasks; they override all others.
         baseline: the method that the others are compared with.
         contrasts: named differences between two methods, the first minus the second, for tables and figures.
+
+    Raises:
+        ConfigError: if a setting is unknown, out of range, or contradicts another one.
     """
 
     tasks: tuple[str, ...]
@@ -46,9 +49,11 @@ class StudyConfig:
         for name in ("tasks", "seeds", "methods"):
             values = list(getattr(self, name))
             if not values or len(set(values)) < len(values):
-                raise ConfigError(f"{name} must name at least one, and each once, got {values}")
+                raise ConfigError(f"{name} must have at least one value, and each value once, got {values}")
         if CONTROLS in self.methods:
-            raise ConfigError(f"a method cannot be called {CONTROLS!r}, as the first unit of every task is")
+            raise ConfigError(
+                f"a method must not be named {CONTROLS!r}, which is the first unit of every task; choose another name"
+            )
         for name in self.methods:
             check_method_name(name)
         if self.baseline not in self.methods:
@@ -58,7 +63,7 @@ class StudyConfig:
                 if name not in self.methods:
                     raise unknown_name("method in contrasts", name, self.methods)
             if len(pair) != 2:
-                raise ConfigError(f"a contrast must be two methods, the first minus the second, got {list(pair)}")
+                raise ConfigError(f"a contrast must have two methods, the first minus the second, got {list(pair)}")
         for task in self.task_settings:
             if task not in self.tasks:
                 raise unknown_name("task in task_settings", task, self.tasks)
@@ -66,17 +71,18 @@ class StudyConfig:
             _check_settings(settings)
         configs = [self.run_config(method, task, self.seeds[0]) for task in self.tasks for method in self.methods]
         if len({config.levels for config in configs}) > 1:
-            raise ConfigError("all methods and tasks must have the same levels; give them once, in settings")
+            raise ConfigError("all methods and tasks must have the same levels; give levels once, in settings")
 
     @property
     def levels(self) -> tuple[float, ...]:
+        """The sparsity of each level, the same for all runs."""
         return self.run_config(self.baseline, self.tasks[0], self.seeds[0]).levels
 
     def run_config(self, method: str, task: str, seed: int) -> RunConfig:
-        """The settings of one run; of the controls, those of the magnitude mask at the last level, at once."""
-        own = self.methods.get(method, {})
-        known = {"task": task, "seed": seed, "baselines": (), "method": method}
-        settings = _tuples({**self.settings, **own, **self.task_settings.get(task, {}), **known})
+        """The settings of one run. The run of the controls prunes to the last level in one step, by magnitude."""
+        by_method, by_task = self.methods.get(method, {}), self.task_settings.get(task, {})
+        by_grid = {"task": task, "seed": seed, "baselines": (), "method": method}
+        settings = _tuples({**self.settings, **by_method, **by_task, **by_grid})
         if method == CONTROLS:
             settings |= {"rule": "magnitude", "candidates": 1, "levels": self.levels[-1:]}
         return RunConfig(**settings)
@@ -87,15 +93,23 @@ class StudyConfig:
 
     @classmethod
     def from_dict(cls, values: Any, source: str | Path) -> StudyConfig:
-        """The study that a YAML or JSON file has; raises `ConfigError` that names the file if it has none."""
-        known = [each.name for each in fields(cls)]
+        """The study with the values from a file.
+
+        Args:
+            values: the content of the file.
+            source: the file, for error messages.
+
+        Raises:
+            ConfigError: if the values are not those of a study.
+        """
+        known = [setting.name for setting in fields(cls)]
         if not isinstance(values, dict):
             raise ConfigError(f"{source} is not a study: it must be a mapping with {', '.join(known)}")
         for name in values:
             if name not in known:
                 raise unknown_name(f"key in {source}", str(name), known)
         if missing := [name for name in ("tasks", "seeds", "methods") if not values.get(name)]:
-            raise ConfigError(f"{source} lacks {' and '.join(missing)}")
+            raise ConfigError(f"{source} lacks {' and '.join(missing)}; a study needs tasks, seeds and methods")
         methods = {name: settings or {} for name, settings in values["methods"].items()}
         contrasts = {name: tuple(pair) for name, pair in (values.get("contrasts") or {}).items()}
         lists = {name: tuple(values[name]) for name in ("tasks", "seeds")}
@@ -103,34 +117,35 @@ class StudyConfig:
 
     @classmethod
     def load_json(cls, path: Path) -> StudyConfig:
-        """The study of a `study.json`.
+        """The study in a file `study.json`.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            FileError: if it is damaged, or of another format.
+            FileError: if it is damaged, or its format is another one.
         """
         text = path.read_text("utf-8")
         try:
             values = json.loads(text)
         except ValueError as error:
             raise FileError(f"{path} is damaged: {error}") from error
-        if isinstance(values, dict) and (found := values.pop("format", 1)) != FORMAT:
+        if isinstance(values, dict) and (version := values.pop("format", 1)) != FORMAT:
             raise FileError(
-                f"{path} has format {found}, and this version of randprune_lab reads format {FORMAT}; start the study "
-                "again in another folder, or use the version that wrote it"
+                f"{path} has format {version}, and this version of randprune_lab reads format {FORMAT}; start the "
+                "study again in another folder, or use the version that wrote it"
             )
         return cls.from_dict(values, path)
 
     @classmethod
     def load(cls, name: str | Path, **settings: Any) -> StudyConfig:
-        """A study from a YAML file, or one of those that ship, by its name.
+        """A study from a YAML file, or one of the built-in studies.
 
         Args:
-            settings: of every run, on top of what the file says, such as `glue_dir`.
+            name: a YAML file, or the name of a built-in study.
+            settings: settings of every run that override those of the file, such as `glue_dir`.
 
         Raises:
-            FileError: if there is no such file and no such study, or it cannot be read.
-            ConfigError: if it says what cannot be.
+            FileError: if there is no such file or study, or it cannot be read.
+            ConfigError: if its values are not those of a study.
         """
         import yaml
 
@@ -143,22 +158,22 @@ class StudyConfig:
                 f"give a YAML file, or one of {', '.join(built_in_studies())}"
             ) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise FileError(f"study {path} is no YAML: {' '.join(str(error).split())}") from error
+            raise FileError(f"study {path} is not valid YAML: {' '.join(str(error).split())}") from error
         if isinstance(values, dict):
             values["settings"] = {**(values.get("settings") or {}), **settings}
         return cls.from_dict(values, path)
 
 
 def built_in_studies() -> list[str]:
-    """Names of the studies that come with the package."""
+    """The names of the studies that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
-    known = [each.name for each in fields(RunConfig)]
+    known = [setting.name for setting in fields(RunConfig)]
     for name in settings:
         if name in OWN:
-            raise ConfigError(f"{name} is not a setting of a study's runs; tasks, seeds and methods say it")
+            raise ConfigError(f"{name} is not a setting of a study's runs; the study's tasks, seeds and methods set it")
         if name not in known:
             raise unknown_name("setting", name, known)
 

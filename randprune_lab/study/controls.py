@@ -1,4 +1,4 @@
-"""What can be had without a mask worth the name. A task on which that is enough cannot tell masks apart."""
+"""Controls: baselines that need no encoder. On a task where they are as good as the model, masks cannot matter."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from randprune_lab.training.scoring import SplitScore, predict, score
 
 BARE = "without-encoder"
 BARE_RATES = (1.0, 3.0, 10.0)
-"""Multiples of the dense learning rate for the model without its encoder; the best on the validation set is taken."""
+"""Learning rates of the model without encoder, as multiples of the dense one; the validation set chooses."""
 
 
 def measure_controls(search: Search) -> tuple[dict[str, float], np.ndarray]:
-    """Scores on the test set of what needs no encoder, and the logits of the last of these.
+    """Measure the baselines that need no encoder.
 
-    `majority`: the commonest label, or the mean score; `words`: the better, on the validation set, of two linear
-    models of which words are there; `without-encoder`: the model without its blocks, trained as the dense one is, at
-    the best of some learning rates.
+    `majority` answers with the most frequent label, or the mean score. `words` is a linear model of the words of a
+    text; the validation set chooses between two kinds of features. `without-encoder` is the model without its blocks,
+    trained like the dense model; the validation set chooses the learning rate.
+
+    Returns:
+        The scores on the test set by name, and the logits of `without-encoder`.
     """
     task, splits = search.task, search.splits
     rows = len(search.tests[""])
     test = splits.test.select(range(rows))
-    words = [linear_words(task, splits.train, splits.validation, test, compared=each) for each in (False, True)]
+    words = [linear_words(task, splits.train, splits.validation, test, compared=compared) for compared in (False, True)]
     logits = _bare(search)
     return {
         "majority": majority(task, splits.train, test),
@@ -39,17 +42,22 @@ def measure_controls(search: Search) -> tuple[dict[str, float], np.ndarray]:
 
 
 def majority(task: Task, train: Any, test: Any) -> float:
-    """The first metric of always giving the commonest label of the train set, or the mean score."""
+    """The first metric on the test set of the train set's most frequent label, or its mean score, as every answer."""
     labels = np.asarray(train["label"])
     answer = labels.mean() if task.regression else np.bincount(labels).argmax()
     return _score(task, np.full(len(test), answer), test)
 
 
 def linear_words(task: Task, train: Any, validation: Any, test: Any, *, compared: bool) -> tuple[float, float]:
-    """A linear model of which words are there, in which text: its first metric on the selection and the test set.
+    """Train a linear model on bags of words, one for each text field.
 
     Args:
-        compared: it also sees which words are in both texts, and which in one alone.
+        task: the task.
+        train, validation, test: the rows.
+        compared: add features for the words that are in both texts, and for those in only one of them.
+
+    Returns:
+        The first metric on the validation set, and on the test set.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -57,13 +65,13 @@ def linear_words(task: Task, train: Any, validation: Any, test: Any, *, compared
     model = Ridge() if task.regression else LogisticRegression(max_iter=2000)
     model.fit(features[0], train["label"])
     on_validation, on_test = (
-        _score(task, model.predict(seen), rows) for seen, rows in zip(features[1:], (validation, test), strict=True)
+        _score(task, model.predict(inputs), rows) for inputs, rows in zip(features[1:], (validation, test), strict=True)
     )
     return on_validation, on_test
 
 
 def without_blocks(model: nn.Module) -> nn.Module:
-    """A copy of a model without its repeated blocks (`nn.ModuleList`): embeddings, norms and head remain."""
+    """A copy of a model without its repeated blocks (`nn.ModuleList`); embeddings, norms and head remain."""
     bare = copy.deepcopy(model)
     names = [name for name, module in bare.named_modules() if isinstance(module, nn.ModuleList)]
     for name in names:
@@ -84,7 +92,7 @@ def _bare(search: Search) -> np.ndarray:
             evaluate=SplitScore(search.task, search.validation),
         )
         trained.append((max(history.scores), -number, bare))
-    _, _, best = max(trained, key=lambda each: each[:2])
+    _, _, best = max(trained, key=lambda entry: entry[:2])
     return predict(best, search.tests[""])
 
 
@@ -95,12 +103,12 @@ def _features(task: Task, parts: tuple[Any, ...], compared: bool) -> list[Any]:
     counter = CountVectorizer(token_pattern=r"\S+", binary=True)
     fields = task.text_fields
     counter.fit([text for field in fields for text in parts[0][field]])
-    found = []
+    features = []
     for rows in parts:
         counts = [counter.transform(list(rows[field])) for field in fields]
         shared = [counts[0].multiply(counts[1]), abs(counts[0] - counts[1])] if compared and len(fields) == 2 else []
-        found.append(sparse.hstack([*counts, *shared]).tocsr())
-    return found
+        features.append(sparse.hstack([*counts, *shared]).tocsr())
+    return features
 
 
 def _score(task: Task, answers: Any, rows: Any) -> float:

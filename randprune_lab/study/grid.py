@@ -1,4 +1,4 @@
-"""The units of a study in order of information, and how far each has come."""
+"""The units of a study, the most informative first, and their progress."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ State = Literal["done", "recorded", "running", "begun", "waiting"]
 
 
 class Unit(NamedTuple):
-    """One run of a study."""
+    """One run of a study: a method, or the controls, on a task with a seed."""
 
     method: str
     task: str
@@ -32,7 +32,13 @@ class Unit(NamedTuple):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a unit has come: the levels that are trained, of all."""
+    """The progress of a unit.
+
+    Args:
+        state: done; recorded (elsewhere); running (in some process); begun (and stopped); or waiting.
+        levels: the number of trained levels.
+        of: the number of all levels.
+    """
 
     state: State
     levels: int
@@ -40,16 +46,18 @@ class Progress:
 
     @property
     def open(self) -> bool:
-        """Whether there is something left to do."""
+        """Whether the unit is still to be done."""
         return self.state not in ("done", "recorded")
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A study and the folder in which it is worked on; `study.json` there says what was asked.
+    """A study and its folder, where `study.json` has its settings.
 
     Args:
-        recorded: units whose results are elsewhere already, so that they need not be done here.
+        config: the settings of the study.
+        path: the folder.
+        recorded: units that need not be done, because their results are recorded elsewhere.
     """
 
     config: StudyConfig
@@ -58,13 +66,18 @@ class Grid:
 
     @classmethod
     def open(cls, config: StudyConfig, path: str | Path, *, resume: bool = False) -> Grid:
-        """Begin a study in a new folder, or go on with one, in as many processes at once as one likes.
+        """Begin a study in a new folder, or continue one. Any number of processes may do so at the same time.
 
-        A study may have grown: by tasks, seeds and methods that come after those that it had.
+        A study may grow: tasks, seeds and methods may be added at the end.
+
+        Args:
+            config: the settings of the study.
+            path: the folder.
+            resume: continue the study in the folder.
 
         Raises:
-            RunError: if the folder exists and `resume` is not given, or it is another study's.
-            FileError: if it cannot be written.
+            RunError: if the folder exists and `resume` is not given, or it has another study.
+            FileError: if the folder cannot be written, or its `study.json` is damaged.
         """
         path = Path(path)
         if (path / FILE).is_file() and resume:
@@ -81,7 +94,12 @@ class Grid:
 
     @classmethod
     def load(cls, path: str | Path, *, recorded: frozenset[Unit] = frozenset()) -> Grid:
-        """The study in a folder. Raises `RunError` if there is none."""
+        """The study in a folder.
+
+        Raises:
+            RunError: if the folder holds no study.
+            FileError: if its `study.json` is damaged.
+        """
         file = Path(path) / FILE
         try:
             return cls(StudyConfig.load_json(file), Path(path), recorded)
@@ -90,7 +108,7 @@ class Grid:
 
     @cached_property
     def units(self) -> list[Unit]:
-        """All tasks with the first seed before any with the next; of a seed the controls first, then by method."""
+        """All units, seed by seed; for each seed first the controls, then method by method, on all tasks."""
         return [
             Unit(method, task, seed)
             for seed in self.config.seeds
@@ -99,6 +117,7 @@ class Grid:
         ]
 
     def run_config(self, unit: Unit) -> RunConfig:
+        """The settings of the run of a unit."""
         return self.config.run_config(*unit)
 
     def folder(self, unit: Unit) -> Path:
@@ -106,13 +125,15 @@ class Grid:
         return self.path / "runs" / f"{unit.task}-seed-{unit.seed}" / unit.method
 
     def controls_of(self, unit: Unit) -> Unit:
-        """The unit from which this one has its dense model."""
+        """The controls unit, which trains the dense model of a unit."""
         return unit._replace(method=CONTROLS)
 
     def journal(self, unit: Unit) -> dict[str, Any]:
+        """The results of the run of a unit, by the names of the run's units."""
         return read_journal(self.folder(unit))
 
     def progress(self, unit: Unit) -> Progress:
+        """The progress of a unit."""
         config, done = self.run_config(unit), self.journal(unit)
         levels = levels_done(done, config.method)
         last = CONTROLS if unit.method == CONTROLS else MODEL
@@ -126,28 +147,29 @@ class Grid:
         return Progress(state, levels, len(config.levels))
 
     def _recorded(self, unit: Unit) -> bool:
-        """Controls are if all that starts from their dense model is."""
+        """Whether a unit is recorded. Controls are, if all units that start from their dense model are."""
         methods = self.config.methods if unit.method == CONTROLS else [unit.method]
         return all(unit._replace(method=method) in self.recorded for method in methods)
 
     def finished(self) -> Iterator[Unit]:
+        """The units that are done in this folder."""
         return (unit for unit in self.units if self.progress(unit).state == "done")
 
     @property
     def has_results(self) -> bool:
-        """Whether something besides controls is finished."""
+        """Whether a unit other than controls is done in this folder."""
         return any(unit.method != CONTROLS for unit in self.finished())
 
 
 def planned_steps(config: RunConfig, rows: int) -> int:
-    """Training steps of all levels of a run with so many train rows, at most; the dense model is not counted."""
+    """The largest number of training steps of a run with `rows` train rows, without those of the dense model."""
     batches = -(-rows // config.batch_size)
     early = config.candidates * config.early_epochs * batches if config.candidates > 1 else 0
     return len(config.levels) * (int(early * config.strategy().steps_fraction) + config.epochs * batches)
 
 
 def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
-    """Raise `RunError` if a study lacks what it had, or has it otherwise."""
+    """Raise `RunError` unless a study has everything that it had before, unchanged and in the same order."""
     old, new = recorded.to_dict(), asked.to_dict()
     for name in old.keys() - {"contrasts"}:
         if isinstance(old[name], tuple):
@@ -159,5 +181,5 @@ def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
         if not same:
             raise RunError(
                 f"cannot resume {path}: {name} were {old[name]!r} and are now {new[name]!r}; "
-                "it may only grow at the end; choose another folder"
+                "a study may only grow at the end; choose another folder"
             )

@@ -1,7 +1,7 @@
-"""What a study leaves to be handed on: a small folder without texts and weights, which grows from sitting to sitting.
+"""Records a study in a small folder without texts or weights, which can be shared and can grow in several sessions.
 
-It has `study.json`, the tables `results.csv` and `controls.csv`, and of each task and seed a file
-`TASK-seed-S.safetensors` that `analysis.task_records` reads.
+The folder has `study.json`, the tables `results.csv` and `controls.csv`, and for each task and seed a file
+`TASK-seed-S.safetensors`, which `analysis.task_records` reads.
 """
 
 from __future__ import annotations
@@ -29,9 +29,17 @@ log = logging.getLogger("randprune_lab")
 
 
 def record_study(grid: Grid, folder: str | Path) -> list[Path]:
-    """Add what is finished to a folder; what it has already of other units stays.
+    """Add the results of all finished units to a folder. Results of other units stay there.
 
-    Raises `RunError` if it holds another study, or nothing is finished.
+    Args:
+        grid: the study.
+        folder: the folder; it is made if it does not exist.
+
+    Returns:
+        The written files.
+
+    Raises:
+        RunError: if the folder has another study, or no unit is finished.
     """
     folder = Path(folder)
     check_recorded(grid.config, folder)
@@ -47,7 +55,7 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
             runs = _joined(runs, TaskRecord.load(written[-1]))
         runs.save(written[-1])
     write_json(folder / FILE, _without_paths(grid.config).to_dict())
-    # The tables come last: what they have counts as done.
+    # The tables come last, because a unit counts as recorded if they have it.
     results = _with_differences(_added(folder / "results.csv", results), folder, grid.config.baseline)
     controls = with_included(_added(folder / "controls.csv", controls), grid.config)
     for name, table in (("controls", controls), ("results", results)):
@@ -56,7 +64,7 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
 
 
 def recorded_units(folder: str | Path) -> frozenset[Unit]:
-    """The units that a folder has the results of; none if it is not there."""
+    """The units whose results a folder has; none if the folder does not exist."""
     import pandas as pd
 
     path = Path(folder) / "results.csv"
@@ -67,31 +75,36 @@ def recorded_units(folder: str | Path) -> frozenset[Unit]:
 
 
 def check_recorded(config: StudyConfig, folder: Path) -> None:
-    """Raise `RunError` if a folder has the results of another study, `FileError` if it is damaged."""
+    """Check that a folder can record a study.
+
+    Raises:
+        RunError: if the folder has another study.
+        FileError: if its `study.json` is damaged.
+    """
     try:
-        had = StudyConfig.load_json(folder / FILE)
+        recorded = StudyConfig.load_json(folder / FILE)
     except FileNotFoundError:
         return
-    check_grown(had, _without_paths(config), folder)
+    check_grown(recorded, _without_paths(config), folder)
 
 
 def _without_paths(config: StudyConfig) -> StudyConfig:
-    """Where the data lay is no part of a study."""
+    """The study without the place of its data, which does not belong to it."""
     settings = {name: value for name, value in config.settings.items() if name != "glue_dir"}
     return dataclasses.replace(config, settings=settings)
 
 
-def _joined(new: TaskRecord, had: TaskRecord) -> TaskRecord:
-    if not np.array_equal(had.dense, new.dense):
+def _joined(new: TaskRecord, old: TaskRecord) -> TaskRecord:
+    if not np.array_equal(old.dense, new.dense):
         log.warning(
-            "%s seed %d: the dense model answers otherwise than the one recorded, as happens on another machine",
+            "%s seed %d: the dense model answers otherwise than the recorded one, as can happen on another machine",
             *(new.task, new.seed),
         )
-    return new.joined(had)
+    return new.joined(old)
 
 
 def _added(path: Path, new: pd.DataFrame) -> pd.DataFrame:
-    """A table with the rows that a file has of other units."""
+    """A table, with the rows of other units from a file."""
     import pandas as pd
 
     if not path.is_file():
@@ -102,11 +115,11 @@ def _added(path: Path, new: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_differences(table: pd.DataFrame, folder: Path, baseline: str) -> pd.DataFrame:
-    """Differences of methods to a baseline that was recorded at another time."""
+    """Add the differences from a baseline that was recorded at another time."""
     has = {(row.task, row.seed) for row in table[table.method == baseline].itertuples()}
-    lacking = table[table.difference.isna() & (table.method != DENSE)]
-    for index, row in lacking[[place in has for place in zip(lacking.task, lacking.seed, strict=True)]].iterrows():
+    missing = table[table.difference.isna() & (table.method != DENSE)]
+    for index, row in missing[[place in has for place in zip(missing.task, missing.seed, strict=True)]].iterrows():
         runs = TaskRecord.load(folder / f"{row.task}-seed-{row.seed}.safetensors")
-        found = runs.difference(row.method, baseline, row.sparsity)
-        table.loc[index, [f"difference{end}" for end in ENDS]] = [found.estimate, found.low, found.high]
+        interval = runs.difference(row.method, baseline, row.sparsity)
+        table.loc[index, [f"difference{end}" for end in ENDS]] = [interval.estimate, interval.low, interval.high]
     return table

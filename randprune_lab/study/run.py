@@ -1,4 +1,4 @@
-"""Work on a study: the next unit that nobody works on, until none is left."""
+"""Does the units of a study: each process takes the next free unit, until none is left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from randprune_lab.study.recording import check_recorded, recorded_units
 from randprune_lab.study.status import TIMES, remaining
 
 WAIT = 5.0
-"""Seconds between two looks at units that other processes work on, when nothing else is left to do."""
+"""Seconds to wait before looking again at units of other processes, when no other unit is left."""
 
 log = logging.getLogger("randprune_lab")
 
@@ -41,19 +41,25 @@ def run_study(
     executor: Executor | None = None,
     recorded: str | Path | None = None,
 ) -> list[Unit]:
-    """Do a study in the folder `out`; gives the units that failed.
+    """Run a study in the folder `out`.
 
-    It can be stopped at any moment, and gone on with by `resume=True`, in as many processes at once, on as many
-    machines that share the folder, as one likes. A unit that fails does not keep the others from being done.
+    A study can be stopped at any moment. With `resume=True` it continues. Any number of processes, also on other
+    machines that share the folder, may work on it at the same time. If a unit fails, the others are still done.
 
     Args:
-        jobs: processes that work on it here; each has its share of the cores, unless OMP_NUM_THREADS says otherwise.
-        executor: where candidates are evaluated, as of `randprune_lab.run`; with one job alone.
-        recorded: a folder of `record_study`; what it has is not done again.
+        config: the settings of the study.
+        out: the folder of the study.
+        resume: continue the study in `out`.
+        jobs: the number of processes to start. They divide the cores equally, unless OMP_NUM_THREADS is set.
+        executor: evaluates the candidates, see `randprune_lab.run`; only with one job.
+        recorded: a folder that `record_study` wrote; the units whose results it has are not done again.
+
+    Returns:
+        The units that failed.
 
     Raises:
-        RunError: if the folder exists and `resume` is not given, or it is another study's, as what is recorded may be.
-        ConfigError: if there are several jobs and an executor.
+        RunError: if `out` exists and `resume` is not given, or `out` or `recorded` has another study.
+        ConfigError: if `jobs` is below 1, or there are several jobs and an executor.
     """
     check_count("jobs", jobs)
     if jobs > 1 and executor is not None:
@@ -68,11 +74,11 @@ def run_study(
     plugins = [plugin.path for plugin in loaded_plugins()]
     with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, initargs=(plugins,)) as pool:
         failed = pool.map(_work, [grid] * jobs)
-        return sorted({unit for each in failed for unit in each})
+        return sorted({unit for units in failed for unit in units})
 
 
 def _begin(plugins: list[Path]) -> None:
-    """Log like the parent process, know its plugins, and exit with it."""
+    """Set up a process of a study: it exits with its parent, logs like it, and loads its plugins."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
@@ -84,16 +90,16 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     parent.join()
-    os._exit(1)  # at once, whatever is being computed: all that is finished lies in the folder
+    os._exit(1)  # at once, also during a computation: all finished work is in the folder
 
 
 def _work(grid: Grid, executor: Executor | None = None) -> list[Unit]:
-    """Work on a study until nothing is left; gives what failed here."""
+    """Do units of a study until none is left; return those that failed here."""
     failed: set[Unit] = set()
     while (unit := _next(grid, failed)) is not None:
         try:
             _do(grid, unit, executor)
-        except LockedError:  # another process was faster
+        except LockedError:  # another process took the unit first
             continue
         except RandpruneError as error:
             failed.add(unit)
@@ -104,17 +110,17 @@ def _work(grid: Grid, executor: Executor | None = None) -> list[Unit]:
 
 
 def _next(grid: Grid, failed: set[Unit]) -> Unit | None:
-    """A unit to work on; waits while there may be one later. None if there is no more to do."""
+    """The next unit to do; None if no unit is left. Waits while a unit of another process may become free."""
     while True:
         progress = {unit: grid.progress(unit) for unit in grid.units}
-        states = {unit: each.state for unit, each in progress.items()}
+        states = {unit: entry.state for unit, entry in progress.items()}
         lost = {grid.controls_of(unit) for unit in failed if unit.method == CONTROLS}
-        open_ = [unit for unit, each in progress.items() if each.open and grid.controls_of(unit) not in lost]
-        ready = [unit for unit in open_ if unit.method == CONTROLS or states[grid.controls_of(unit)] == "done"]
+        unfinished = [unit for unit, entry in progress.items() if entry.open and grid.controls_of(unit) not in lost]
+        ready = [unit for unit in unfinished if unit.method == CONTROLS or states[grid.controls_of(unit)] == "done"]
         for unit in ready:
             if states[unit] != "running" and unit not in failed:
                 return unit
-        if not any(states[unit] == "running" for unit in open_):
+        if not any(states[unit] == "running" for unit in unfinished):
             return None
         time.sleep(WAIT)
 
@@ -132,7 +138,7 @@ def _do(grid: Grid, unit: Unit, executor: Executor | None) -> None:
         levels = grid.progress(unit).levels - before
         line = {"unit": list(unit), "levels": levels, "seconds": round(time.monotonic() - start, 1)}
         with contextlib.suppress(OSError), (grid.path / TIMES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")  # an estimate is all that hangs on it
+            file.write(json.dumps(line) + "\n")  # only an estimate of the remaining time needs it
 
 
 def _controls(grid: Grid, unit: Unit) -> None:
@@ -141,6 +147,6 @@ def _controls(grid: Grid, unit: Unit) -> None:
     with RunFolder.open(grid.folder(unit), config, resume=True) as folder:
         if CONTROLS in folder.units:
             return
-        found, logits = measure_controls(search)
+        scores, logits = measure_controls(search)
         folder.save_predictions(file_name(score_unit(BARE)), logits, search.tests[""].labels)
-        folder.add(CONTROLS, found)
+        folder.add(CONTROLS, scores)

@@ -1,4 +1,4 @@
-"""How far a study has come, and what remains."""
+"""The progress of a study, and an estimate of the remaining time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNS = {"done": "done", "recorded": "recorded", "waiting": "-"}
 
 
 def describe_status(grid: Grid) -> str:
-    """A table of all units, in Markdown, a row for each seed and task, and an estimate of what remains."""
+    """A Markdown table of all units with a row for each seed and task, and an estimate of the remaining time."""
     methods = (CONTROLS, *grid.config.methods)
     lines = [("seed", "task", *methods), ("---",) * (2 + len(methods))]
     for seed in grid.config.seeds:
@@ -28,34 +28,39 @@ def describe_status(grid: Grid) -> str:
 
 
 def remaining(grid: Grid, *, more: int = 0) -> str:
-    """How many units are done, and how long the others will take if it goes on as it went.
+    """The number of units that are done, and an estimate of the time for the others, as text.
 
     Args:
-        more: processes besides those that work on a unit at this moment.
+        grid: the study.
+        more: the number of processes besides those that work on a unit at this moment.
     """
     states = {unit: grid.progress(unit) for unit in grid.units}
-    done = sum(not each.open for each in states.values())
+    done = sum(not progress.open for progress in states.values())
     text = f"{done} of {len(states)} units"
     seconds = seconds_left(grid)
     if done == len(states) or seconds is None:
         return text
-    workers = max(1, sum(each.state == "running" for each in states.values()) + more)
+    workers = max(1, sum(progress.state == "running" for progress in states.values()) + more)
     shared = f" for each of {workers} processes" if workers > 1 else ""
     return f"{text}, about {_duration(seconds / workers)} of work left{shared}"
 
 
 def seconds_left(grid: Grid) -> float | None:
-    """Seconds of one process that the units that are not done will take, controls not counted.
+    """The estimated time of the units that are not done, without controls, in seconds of one process.
 
-    By steps, at the pace at which the task went so far, or all tasks where it is not known; None before anything went.
+    The estimate is the number of training steps times the seconds per step: those of the task so far, or those of all
+    tasks if the task has none yet.
+
+    Returns:
+        The seconds; None before any unit has been timed.
     """
     spent: dict[str, float] = defaultdict(float)
     steps: dict[str, float] = defaultdict(float)
     for unit, levels, seconds in _times(grid):
-        share = levels / len(grid.run_config(unit).levels)
+        fraction = levels / len(grid.run_config(unit).levels)
         for name in (unit.task, ""):
             spent[name] += seconds
-            steps[name] += share * planned_steps(grid.run_config(unit), _rows(grid, unit))
+            steps[name] += fraction * planned_steps(grid.run_config(unit), _rows(grid, unit))
     if not steps[""]:
         return None
     total = 0.0
@@ -70,7 +75,7 @@ def seconds_left(grid: Grid) -> float | None:
 
 
 def _rows(grid: Grid, unit: Unit) -> int:
-    """The train rows of a unit: what was found, or else what was asked for."""
+    """The number of train rows of a unit, from its data if they are recorded, or else from its settings."""
     data: dict[str, Any] = grid.journal(grid.controls_of(unit)).get(DATA, {})
     return int(data.get("train", grid.run_config(unit).train_size or RunConfig.train_size or 1))
 
@@ -80,14 +85,14 @@ def _times(grid: Grid) -> list[tuple[Unit, int, float]]:
         lines = (grid.path / TIMES).read_text("utf-8").splitlines()
     except FileNotFoundError:
         return []
-    found = []
+    times = []
     for line in lines:
         try:
             entry = json.loads(line)
-            found.append((Unit(*entry["unit"]), int(entry["levels"]), float(entry["seconds"])))
-        except (ValueError, KeyError, TypeError):  # torn by a kill
+            times.append((Unit(*entry["unit"]), int(entry["levels"]), float(entry["seconds"])))
+        except (ValueError, KeyError, TypeError):  # a killed process left an incomplete line
             continue
-    return [each for each in found if each[0] in grid.units]
+    return [(unit, levels, seconds) for unit, levels, seconds in times if unit in grid.units]
 
 
 def _cell(grid: Grid, unit: Unit) -> str:

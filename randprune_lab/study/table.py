@@ -1,4 +1,4 @@
-"""The results of a study as tidy tables: a row for each finished method, level, task and seed; and the controls."""
+"""The results and the controls of a study as tidy tables."""
 
 from __future__ import annotations
 
@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 
 
 ROW = ("task", "seed", "method", "sparsity")
-"""The columns by which a row is known; in the table of controls the first two."""
+"""The columns that identify a row. The table of controls has only the first two."""
 
 
 def write_results(grid: Grid) -> list[Path]:
-    """Write `results` and `controls` of what is finished, each as CSV and Parquet, into the study's folder."""
+    """Write the tables `results` and `controls` into the study's folder, each as CSV and Parquet.
+
+    Returns:
+        The written files.
+
+    Raises:
+        RunError: if no unit is finished.
+    """
     written = []
     for name, table in (("results", study_results(grid)), ("controls", study_controls(grid))):
         written += [write_csv(table, grid.path / f"{name}.csv"), grid.path / f"{name}.parquet"]
@@ -33,32 +40,38 @@ def write_results(grid: Grid) -> list[Path]:
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> Path:
-    """Write a table, whole or not at all."""
+    """Write a table to a CSV file, atomically; return the file."""
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f")
     return path
 
 
 def study_results(grid: Grid) -> pd.DataFrame:
-    """As `analysis.results.results_table`, with the study's names of methods, of the units that are finished.
+    """The results of all finished units; columns: see `analysis.results.results_table`.
 
-    Raises `RunError` if none is.
+    Raises:
+        RunError: if only controls are finished, or nothing.
     """
     units = [unit for unit in grid.finished() if unit.method != CONTROLS]
     if not units:
-        raise RunError(f"nothing of {grid.path} is finished yet but controls; go on with --resume")
+        raise RunError(f"no method in {grid.path} is finished yet; go on with --resume")
     records = [RunRecord.load(grid.folder(unit)) for unit in units]
     table = results_table(records, names=[unit.method for unit in units], baseline=grid.config.baseline)
     return in_order(table, grid.config)
 
 
 def study_controls(grid: Grid) -> pd.DataFrame:
-    """A row for each task and seed whose controls are finished.
+    """The controls of a study, in one table.
 
-    Columns: task, seed, metric; majority, words, without-encoder (see `study.controls`), dense, and magnitude (the
-    magnitude mask of the last level, in one step): scores on the test set; encoder: the dense score minus that without
-    encoder, with its paired 95 % interval; and included: whether the mask matters on this task, that is, whether that
-    interval is above zero with the study's first seed.
+    Returns:
+        A row for each task and seed whose controls are finished.
+        Columns: task, seed, metric; scores on the test set: majority, words and without-encoder (see `study.controls`),
+        dense, and magnitude (pruned to the last level in one step, by magnitude); encoder, the dense score minus that
+        without encoder, with its paired 95 % interval; included, whether this interval is above zero with the study's
+        first seed, so that masks can matter on the task.
+
+    Raises:
+        RunError: if no controls are finished.
     """
     import pandas as pd
 
@@ -83,18 +96,18 @@ def study_controls(grid: Grid) -> pd.DataFrame:
         )
     table = pd.DataFrame(rows)
     if table.empty:
-        raise RunError(f"no controls of {grid.path} are finished yet; go on with --resume")
+        raise RunError(f"no controls in {grid.path} are finished yet; go on with --resume")
     return with_included(table, grid.config)
 
 
 def with_included(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
-    """The table of controls with the column `included`, which the study's first seed decides for all seeds."""
+    """The table of controls with the column `included`. The study's first seed decides it for all seeds."""
     first = table[table.seed == config.seeds[0]]
     return table.assign(included=table.task.isin(first.task[first.encoder_low > 0]))
 
 
 def in_order(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
-    """Tasks and methods in the order in which the study names them."""
+    """The table with tasks and methods in the order of the study's settings."""
     places = {"task": list(config.tasks), "method": [DENSE, *config.methods]}
 
     def key(column: pd.Series) -> pd.Series:

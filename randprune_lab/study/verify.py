@@ -1,4 +1,4 @@
-"""Are a study's winners what its tables say? Looked at from outside, by what was saved."""
+"""Checks the saved winners of a study independently: transformers loads them, and they are scored again."""
 
 from __future__ import annotations
 
@@ -23,10 +23,15 @@ BATCH = 50
 
 
 def verify_winners(grid: Grid) -> pd.DataFrame:
-    """Load the last winner of every finished unit by transformers and score it on the raw test examples.
+    """Load the last winner of every finished unit with transformers, and score it on the raw test examples.
 
-    Columns: method, task, seed; sparsity as asked for, zeros as counted among the weights of the saved file that could
-    be pruned; recorded and again, the score of the task's first metric. Raises `RunError` if nothing is finished.
+    Returns:
+        A row for each unit.
+        Columns: method, task, seed; sparsity, as in the settings; zeros, the fraction of zeros among the prunable
+        weights in the saved file; recorded and again, the task's first metric in the record and now.
+
+    Raises:
+        RunError: if only controls are finished, or nothing.
     """
     import pandas as pd
 
@@ -48,13 +53,13 @@ def verify_winners(grid: Grid) -> pd.DataFrame:
             {
                 **unit._asdict(),
                 "sparsity": config.levels[-1],
-                "zeros": sum(int((one == 0).sum()) for one in scope) / sum(one.size for one in scope),
+                "zeros": sum(int((weight == 0).sum()) for weight in scope) / sum(weight.size for weight in scope),
                 "recorded": record.score(record.last).estimate,
                 "again": compute_metrics(task, predictions, labels)[task.primary_metric],
             }
         )
     if not rows:
-        raise RunError(f"nothing of {grid.path} is finished yet but controls; go on with --resume")
+        raise RunError(f"no method in {grid.path} is finished yet; go on with --resume")
     return pd.DataFrame(rows)
 
 
@@ -83,9 +88,9 @@ def _test_set(config: RunConfig) -> tuple[dict[str, list[Any]], list[Any]]:
 
 @torch.no_grad()
 def _answers(model: Any, tokenizer: Any, texts: list[list[str]], length: int) -> np.ndarray:
-    found = []
+    logits = []
     for start in range(0, len(texts[0]), BATCH):
         part = [field[start : start + BATCH] for field in texts]
         batch = tokenizer(*part, truncation=True, max_length=length, padding=True, return_tensors="pt")
-        found.append(model(**batch).logits.numpy())
-    return np.concatenate(found)
+        logits.append(model(**batch).logits.numpy())
+    return np.concatenate(logits)

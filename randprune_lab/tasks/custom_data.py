@@ -173,7 +173,7 @@ def _read(custom: CustomData, data: str, splits: dict[str, Path | datasets.Datas
     try:
         records, classes = _read_file(custom, split) if isinstance(split, Path) else _read_saved(custom, place, split)
     except ColumnError as error:
-        raise ColumnError(f"{error}; choose columns with --text-columns and --label-column") from None
+        raise ColumnError(f"{error}; name those to use with --text-columns and --label-column") from None
     if not records:
         raise DataError(f"{place} contains no rows; give data with rows")
     if all(is_unlabelled(values[-1]) for _, values in records):

@@ -31,7 +31,7 @@ def read_hub(task: Task, hub_id: str) -> Corpus:
         raise DataError(
             f"cannot load {task.name!r} of data set {hub_id!r}: {reason}. Load it once with network access (it is then "
             "cached; with HF_HUB_OFFLINE=1 only the cache is used), or give a folder of GLUE's TSV files with "
-            "--glue-dir (glue_dir=...); task 'rotten_tomatoes' and your own data (--data) work offline"
+            "--glue-dir (glue_dir=...); task 'rotten_tomatoes' works offline, as do your own data (--data)"
         ) from error
     source = f"data set {hub_id}, {task.name}"
     test = "validation_matched" if task.further_tests else "validation"

@@ -1,4 +1,4 @@
-"""The mask explorer: a rule and its settings, what it keeps of a small matrix, and how far candidates differ."""
+"""The mask explorer: a rule and its settings, the masks it draws for a small matrix, and how much these overlap."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ from randprune_lab.viz.widgets import choice, sampling_ratio_slider, sparsity_sl
 
 RULES = {"voting (published)": "voting", "Gumbel top-k": "gumbel", "uniform": "uniform", "magnitude": "magnitude"}
 KNOBS = {"sampling_ratio": ("voting",), "power": ("voting",), "temperature": ("gumbel",)}
-"""Of which rules each setting is."""
+"""The rules that have each setting."""
 
 
 def mask_explorer(size: int = 192, seed: int = 0) -> ipywidgets.VBox:
-    """Controls, the inclusion curve, the 12 × 12 corner of a matrix as three candidates keep it, and the numbers."""
+    """The explorer: controls, overlaps as numbers, the inclusion curve, and a corner of three candidates.
+
+    Args:
+        size: the number of rows and columns of the matrix of normal weights.
+        seed: the seed of these weights.
+    """
     weights = torch.randn((size, size), generator=torch.Generator().manual_seed(seed))
     powers = {f"{power:g}": power for power in (0.5, 1.0, 2.0, 5.0, 10.0)}
     temperatures = {f"{value:g}": value for value in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)}
@@ -40,7 +45,7 @@ def mask_explorer(size: int = 192, seed: int = 0) -> ipywidgets.VBox:
         own = {name: value for name, value in settings.items() if rule in KNOBS[name]}
         return _shown(weights, make_rule(rule, **own), sparsity)
 
-    return Panel("How much chance does a rule leave, and where?", controls, show).widget
+    return Panel("How much randomness does a rule leave, and where?", controls, show).widget
 
 
 def _shown(weights: Float[Tensor, "out in"], rule: Rule, sparsity: float) -> Shown:
@@ -50,11 +55,11 @@ def _shown(weights: Float[Tensor, "out in"], rule: Rule, sparsity: float) -> Sho
     expected, away = sampler.expected_hamming().overall, sampler.expected_distance_to_magnitude().overall
     overlap = 1 - expected / both
     rows: list[tuple[Any, ...]] = [
-        ("weights that every candidate keeps", kept),
-        ("two candidates share, expected", f"{overlap:.1%}"),
-        ("candidates 0 and 1 share, counted", f"{1 - first.hamming(second) / both:.1%}"),
-        ("a candidate shares with magnitude, expected", f"{1 - away / both:.1%}"),
+        ("weights kept by each candidate", kept),
+        ("overlap of two candidates, expected", f"{100 * overlap:.1f} %"),
+        ("overlap of candidates 0 and 1, counted", f"{100 * (1 - first.hamming(second) / both):.1f} %"),
+        ("overlap with the magnitude mask, expected", f"{100 * (1 - away / both):.1f} %"),
     ]
-    title = f"Two candidates share {overlap:.0%} of what they keep"
+    title = f"Expected overlap of two candidates: {100 * overlap:.0f} %"
     curve = figures.inclusion_curves({rule.name: sampler.curves["weights"]}, title)
     return Shown([curve, figures.corners(weights, rule, sparsity)], table(rows))

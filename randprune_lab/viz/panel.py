@@ -1,7 +1,7 @@
-"""Controls above numbers and pictures, all drawn anew when one moves: what the classroom's app is made of.
+"""Controls above numbers and pictures, all updated when a control changes: the building block of the classroom app.
 
-Like `widgets.explore`, and for the same reasons without Output widgets; but with several pictures, that stand beside
-each other where there is room and else one below the other, and with numbers as text.
+A panel is similar to `widgets.explore`, and avoids Output widgets for the same reason. It also shows numbers as text
+and several pictures, which are side by side where there is room and below each other where there is not.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from randprune_lab.errors import RandpruneError
 from randprune_lab.viz.style import png
 
 PICTURES = 3
-"""Places for pictures; those that are not wanted are hidden."""
+"""The largest number of pictures; places that are not used are hidden."""
 WIDTH = "38em"
-"""Of a picture where there is room for it."""
+"""The width of a picture where there is room for it."""
 CELL = 'style="text-align: left; font-weight: normal; padding: 0.1em 1em 0.1em 0; white-space: nowrap"'
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a page shows at some setting of its controls: pictures, and numbers as HTML."""
+    """What a panel shows for one setting of its controls.
+
+    Args:
+        pictures: at most `PICTURES` figures.
+        numbers: text and tables as HTML.
+    """
 
     pictures: Sequence[Figure]
     numbers: str
@@ -36,7 +41,10 @@ class Panel:
     """A question, controls, numbers and pictures.
 
     Args:
-        show: a function of the controls' values, by name. An error of ours that it raises is shown in its place.
+        question: the heading.
+        controls: widgets with a value, by the name of the argument of `show` that they set.
+        show: a function from the controls' values to what is shown. If it raises a `RandpruneError`, the message is
+            shown instead.
     """
 
     def __init__(self, question: str, controls: Mapping[str, ipywidgets.Widget], show: Callable[..., Shown]) -> None:
@@ -65,9 +73,9 @@ class Panel:
         self.draw()
 
     def draw(self, _: Any = None) -> None:
-        """Show what belongs to the controls' values."""
+        """Update numbers and pictures to the controls' values."""
         values = {name: one.value for name, one in self.controls.items()}
-        if values == self._drawn:  # one control that sets another is heard twice
+        if values == self._drawn:  # a control that sets another one triggers two calls
             return
         self._drawn = values
         try:
@@ -83,14 +91,18 @@ class Panel:
 
 
 def control(widget: ipywidgets.Widget) -> ipywidgets.Widget:
-    """The widget with the label and the width that the sliders have."""
+    """The widget, with label and width changed to those of the sliders."""
     widget.style.description_width = "8em"
     widget.layout.width = "28em"
     return widget
 
 
 def table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
-    """Rows as an HTML table; their first cells say what the others are."""
+    """Rows as an HTML table; the first cell of a row is its heading.
+
+    Args:
+        head: the headings of the columns, if any.
+    """
     top = "".join(f'<th scope="col" {CELL}>{html.escape(str(cell))}</th>' for cell in head)
     body = "".join(
         f'<tr><th scope="row" {CELL}>{html.escape(str(row[0]))}</th>'
@@ -103,5 +115,5 @@ def table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
 
 
 def warning(text: str) -> str:
-    """A message that nobody overlooks, as HTML."""
+    """A message as HTML, in red and announced by screen readers."""
     return f'<p role="alert" style="color: #B00020; line-height: 1.4">{html.escape(text)}</p>'

@@ -1,4 +1,4 @@
-"""The run explorer: candidates on their way, the choice among them, and what came out of it, level by level."""
+"""The run explorer: early scores of candidates, the selection among them, and test scores, level by level."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ from randprune_lab.stats.confidence import assess_choice
 from randprune_lab.stats.intervals import Interval, rank_correlation
 from randprune_lab.viz import figures
 from randprune_lab.viz.panel import Panel, Shown, control, table, warning
+from randprune_lab.viz.style import LABELS, percent
 
-CONFIG = "config.json"  # what makes a folder a run
+CONFIG = "config.json"  # a folder with this file is a run folder
 VARIABLE = "RANDPRUNE_RUN"
-"""Names a run folder, or a folder of run folders, to look at beside what is recorded."""
+"""The environment variable with a run folder, or a folder of run folders, to show beside the recorded results."""
 LAST = 2
-"""An early score is the mean of so many evaluations, as in the preset for lessons."""
+"""The number of evaluations that an early score is the mean of, as in the preset for lessons."""
 
 
 class Source(ABC):
-    """Something recorded, to be looked at position by position."""
+    """Recorded results that are shown position by position."""
 
-    axis: ClassVar[str]  # what the positions are
+    axis: ClassVar[str]  # the name of the positions, such as "level"
 
     @property
     @abstractmethod
@@ -43,7 +44,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def positions(self) -> dict[str, Any]:
-        """The positions by the names that they are shown with."""
+        """The positions, by the names that are shown."""
 
     @abstractmethod
     def show(self, position: Any) -> Shown: ...
@@ -51,7 +52,7 @@ class Source(ABC):
 
 @dataclass(eq=False)
 class PoolSource(Source):
-    """A pool of candidates that were all trained to the end, after so many training steps."""
+    """A pool of candidates that were all trained to the end; the positions are numbers of training steps."""
 
     pool: PoolRecord
     axis: ClassVar[str] = "training steps"
@@ -59,7 +60,7 @@ class PoolSource(Source):
     @property
     def name(self) -> str:
         pool = self.pool
-        return f"pool: {pool.task}, {pool.sparsity:.2%}, {pool.candidates_from}"
+        return f"pool: {pool.task}, {percent(pool.sparsity)}, {pool.candidates_from}"
 
     @property
     def positions(self) -> dict[str, Any]:
@@ -72,10 +73,14 @@ class PoolSource(Source):
         place = 1 + int((pool.final > pool.final[sure.winner]).sum())
         rank = rank_correlation(examples.mean(axis=1), pool.final)
         rows = [
-            ("chosen after so many steps", f"candidate {sure.winner} of {len(pool.final)}"),
-            ("its place after a whole training", f"{place} of {len(pool.final)}"),
-            ("its accuracy in the end", f"{pool.final[sure.winner]:.2%}, the mean of all {pool.final.mean():.2%}"),
-            ("rank correlation, early with final", f"{rank.estimate:+.2f} [{rank.low:+.2f}, {rank.high:+.2f}]"),
+            ("selected at this step", f"candidate {sure.winner}"),
+            ("its rank after full training", f"{place} of {len(pool.final)}"),
+            ("its final accuracy (points)", f"{100 * pool.final[sure.winner]:.1f}"),
+            ("mean final accuracy of all candidates (points)", f"{100 * pool.final.mean():.1f}"),
+            (
+                "rank correlation of early with final scores [95 %]",
+                f"{rank.estimate:+.2f} [{rank.low:+.2f}, {rank.high:+.2f}]",
+            ),
         ]
         names = [str(number) for number in range(len(pool.final))]
         return Shown([figures.early_trajectories(pool, position), figures.chance_of_best(sure, names)], table(rows))
@@ -83,9 +88,14 @@ class PoolSource(Source):
 
 @dataclass(eq=False)
 class ResultsSource(Source):
-    """The recorded results of a task, level by level."""
+    """The recorded results of a task; the positions are levels.
 
-    results: Any  # a DataFrame, as `results_table` makes it
+    Args:
+        results: a DataFrame as `analysis.results_table` returns it.
+        task: the task that is shown.
+    """
+
+    results: Any
     task: str
     axis: ClassVar[str] = "level"
 
@@ -101,18 +111,21 @@ class ResultsSource(Source):
         own = self.results[(self.results.task == self.task) & (self.results.sparsity == position)]
         found = differences(self.results, position)
         rows = [
-            (method, _interval(over_seeds(each, "score")), _points(found.get(str(method), {}).get(self.task)))
+            (
+                LABELS.get(str(method), method),
+                _score(over_seeds(each, "score")),
+                _difference(found.get(str(method), {}).get(self.task)),
+            )
             for method, each in own.groupby("method", sort=False)
         ]
         pictures = [figures.scores_by_level(self.results, self.task), figures.differences_by_task(found, position)]
-        return Shown(
-            pictures, table(rows, ("method", f"{own.metric.iloc[0]} [95 %]", "difference from IMP (points) [95 %]"))
-        )
+        metric = f"{own.metric.iloc[0]} (points) [95 %]"
+        return Shown(pictures, table(rows, ("method", metric, "difference from IMP (points) [95 %]")))
 
 
 @dataclass(eq=False)
 class RunSource(Source):
-    """A run folder, level by level."""
+    """A run folder; the positions are levels."""
 
     record: RunRecord
     axis: ClassVar[str] = "level"
@@ -135,33 +148,32 @@ class RunSource(Source):
         if record.finished:
             pictures.append(figures.accuracy_by_sparsity(record))
         else:
-            missing = warning(f"This run is not finished; go on with: randprune run --resume --out {record.path}")
-        return Shown(
-            pictures,
-            missing
-            + table(self._rows(position), ("method", self._metric, f"{record.config.method} minus it (points) [95 %]")),
-        )
-
-    @property
-    def _metric(self) -> str:
-        return f"{self.record.task.primary_metric} [95 %]"
+            missing = warning(f"this run is not finished; continue with: randprune run --resume --out {record.path}")
+        metric, ours = f"{record.task.primary_metric} (points) [95 %]", LABELS.get(record.config.method, "run")
+        head = ("method", metric, f"{ours} minus this method (points) [95 %]")
+        return Shown(pictures, missing + table(self._rows(position), head))
 
     def _rows(self, level: int) -> list[tuple[Any, ...]]:
         record, rows = self.record, list[tuple[Any, ...]]()
         ours = record.level(level).name
         names = {DENSE: DENSE} | {method: record.level(level, method).name for method in record.methods}
         for method, name in names.items():
+            label = LABELS.get(method, method)
             if name not in record.scored:
-                rows.append((method, "no test score yet", ""))
+                rows.append((label, "no test score yet", ""))
                 continue
             compared = name not in (DENSE, ours) and ours in record.scored
             difference = record.difference(ours, name) if compared else None
-            rows.append((method, _interval(record.score(name)), _points(difference)))
+            rows.append((label, _score(record.score(name)), _difference(difference)))
         return rows
 
 
 class Sources:
-    """Everything that can be looked at, by name, and what could not be had."""
+    """All sources by name, and the problems of those that cannot be read.
+
+    Args:
+        own: a run folder, or a folder of run folders.
+    """
 
     def __init__(self, own: str | Path | None) -> None:
         self.problems: list[str] = []
@@ -189,29 +201,33 @@ class Sources:
 
 
 def run_folders(place: str | Path) -> list[Path]:
-    """The run folder itself, or those in it. Raises `RunError` if there is neither."""
+    """The run folder itself, or the run folders in it.
+
+    Raises:
+        RunError: if there is neither.
+    """
     place = Path(place)
     inside = sorted(path.parent for path in place.glob(f"*/{CONFIG}"))
     if not inside and not (place / CONFIG).is_file():
-        raise RunError(f"{place} is no run folder and holds none; give one that `randprune run --out` wrote")
+        raise RunError(f"{place} is not a run folder and contains none; give a folder that `randprune run --out` wrote")
     return [place] if (place / CONFIG).is_file() else inside
 
 
 def run_explorer(own: str | Path | None = None) -> ipywidgets.VBox:
-    """What is recorded and, if there are some, runs of one's own: trajectories, the choice, and scores by level.
+    """The explorer of the recorded results and, if there are any, of your own runs.
 
     Args:
-        own: a run folder or a folder of them; without it the environment variable RANDPRUNE_RUN.
+        own: a run folder, or a folder of run folders; without it, the environment variable RANDPRUNE_RUN.
     """
     sources = Sources(own or os.environ.get(VARIABLE))
     if not sources.by_name:
         return ipywidgets.VBox([ipywidgets.HTML(sources.message)])
     first, *_ = names = list(sources.by_name)
-    what = control(ipywidgets.Dropdown(description="what", options=names, value=first))
+    what = control(ipywidgets.Dropdown(description="results", options=names, value=first))
     where = control(ipywidgets.Dropdown(options=_options(sources.by_name[first])))
 
     def aim(source: Source) -> None:
-        """Offer the source's positions, beginning at the first."""
+        """Offer the source's positions, and select the first."""
         where.description = source.axis
         where.options = _options(source)
 
@@ -220,10 +236,10 @@ def run_explorer(own: str | Path | None = None) -> ipywidgets.VBox:
         shown = source.show(where)
         return Shown(shown.pictures, sources.message + shown.numbers)
 
-    # Before the panel listens: the positions are those of the source when all is drawn.
+    # This is observed before the panel is, so that the panel draws a new source with one of its own positions.
     what.observe(lambda change: aim(sources.by_name[change["new"]]), names="value")
     aim(sources.by_name[first])
-    question = "Who was ahead when, who was chosen, and was it worth it?"
+    question = "Which candidate led when, which was selected, and did it pay?"
     return Panel(question, {"what": what, "where": where}, show).widget
 
 
@@ -232,18 +248,18 @@ def _options(source: Source) -> list[tuple[str, Any]]:
 
 
 def _levels(levels: Sequence[float]) -> dict[str, float]:
-    return {f"{100 * level:.4g} %": level for level in levels}
+    return {percent(level): level for level in levels}
 
 
-def _interval(found: Interval | None) -> str:
-    """In three digits; nothing where nothing was compared."""
-    if found is None or found.estimate != found.estimate:
+def _score(score: Interval) -> str:
+    """A score in points; nothing if there is none."""
+    if score.estimate != score.estimate:
         return ""
-    return f"{found.estimate:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return f"{100 * score.estimate:.1f} [{100 * score.low:.1f}, {100 * score.high:.1f}]"
 
 
-def _points(found: Interval | None) -> str:
+def _difference(difference: Interval | None) -> str:
     """A difference in points; nothing where nothing was compared."""
-    if found is None or found.estimate != found.estimate:
+    if difference is None or difference.estimate != difference.estimate:
         return ""
-    return f"{100 * found.estimate:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    return f"{100 * difference.estimate:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"

@@ -22,7 +22,7 @@ COLOURS = {  # Okabe and Ito (2008)
     "uniform": "#009E73",
     "gumbel": "#CC79A7",
     "dense": "#595959",
-    # Methods of studies: lighter where less is done than by the method of the same hue.
+    # Methods of studies: a lighter colour means fewer steps than the method of the same hue.
     "one-mask": "#56B4E9",
     "imp-short": "#E69F00",
     "allocation": "#CC79A7",
@@ -36,26 +36,31 @@ LABELS = {
     "uniform": "uniform random",
     "dense": "dense",
     "imp-short": "IMP, winner's steps",
-    "imp-short-4e-3": "IMP, winner's steps, rate 4e-3",
+    "imp-short-4e-3": "IMP, winner's steps, learning rate 4e-3",
     "one-mask": "one random mask",
     "one-mask-long": "one random mask, IMP's steps",
     "allocation": "random allocations",
     "wanda": "Wanda score",
 }
-"""What legends call the methods."""
+"""The names of the methods in legends and titles."""
 RAMP = ("#9ECAE1", "#4292C6", "#08519C", "#08306B")  # from more to less randomness
 QUIET = "#9A9A9A"
 
 
 class Picture(Figure):
-    """A figure that a notebook shows without pyplot and its global state."""
+    """A figure that a notebook displays without pyplot and its global state."""
 
     def _repr_png_(self) -> bytes:
         return png(self)
 
 
 def new_figure(width: float = 7.0, height: float = 3.6, **subplots: Any) -> tuple[Figure, Any]:
-    """A figure and its axes, outside of pyplot's global state. Sizes in inches."""
+    """A new figure and its axes, outside of pyplot's global state.
+
+    Args:
+        width, height: size in inches.
+        subplots: keyword arguments of matplotlib's `Figure.subplots`.
+    """
     with mpl.rc_context({**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.95)}):
         figure = Picture(figsize=(width, height), dpi=110, layout="constrained")
         axes = figure.subplots(**subplots)
@@ -65,7 +70,7 @@ def new_figure(width: float = 7.0, height: float = 3.6, **subplots: Any) -> tupl
 
 
 def method_colour(method: str) -> str:
-    """The colour of a method; those without one of their own have that of the search."""
+    """The colour of a method; methods that are not in `COLOURS` get the colour of the search."""
     variants = dict.fromkeys(("random allocation", "learned allocation"), COLOURS["allocation"])
     return variants.get(method) or COLOURS.get(method, COLOURS["search"])
 
@@ -79,12 +84,13 @@ def errorbars(
     horizontal: bool = False,
     **look: Any,
 ) -> None:
-    """Draw estimates with their intervals; an infinite interval is left out, its estimate is not.
+    """Draw estimates with their intervals; an infinite interval is left out, but its estimate is drawn.
 
     Args:
-        scale: factor for all numbers; 100 makes points of fractions.
-        horizontal: put the intervals along the x axis, and `places` on the y axis.
-        look: as matplotlib's `errorbar` takes it.
+        places: positions along the other axis, one for each interval.
+        scale: factor for all numbers; 100 turns fractions into points.
+        horizontal: draw the intervals along the x axis, with `places` on the y axis.
+        look: keyword arguments of matplotlib's `errorbar`.
     """
     middle = scale * np.array([each.estimate for each in intervals])
     ends = scale * np.array([[each.low, each.high] for each in intervals]).reshape(-1, 2).T
@@ -96,8 +102,17 @@ def errorbars(
         axis.errorbar(places, middle, yerr=arms, **look)
 
 
+def percent(fraction: float) -> str:
+    """A sparsity as text, with up to four digits.
+
+    >>> percent(0.9375)
+    '93.75 %'
+    """
+    return f"{100 * fraction:.4g} %"
+
+
 def short_name(tensor: str) -> str:
-    """A tensor's name as an axis can hold it: the layer's number, and the words that distinguish its tensors.
+    """A tensor's name that fits on an axis: the layer's number, and the words that distinguish its tensors.
 
     >>> short_name("bert.encoder.layer.0.attention.self.query.weight")
     '0 attention query'
@@ -108,7 +123,7 @@ def short_name(tensor: str) -> str:
 
 
 def fix_layout(figure: Figure, **margins: float) -> None:
-    """Place the axes by `subplots_adjust`: an explorer's redraw need not wait for the layout to measure every text."""
+    """Place the axes by `subplots_adjust`, so that an explorer redraws without measuring every text first."""
     figure.set_layout_engine(None)
     figure.subplots_adjust(**margins)
 
@@ -116,6 +131,6 @@ def fix_layout(figure: Figure, **margins: float) -> None:
 def png(figure: Figure) -> bytes:
     """The figure as a PNG image."""
     buffer = io.BytesIO()
-    # Level 3 takes half the time of the usual 6, for a tenth more bytes.
+    # Level 3 takes half the time of the default level 6, and makes the file a tenth larger.
     figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 3})
     return buffer.getvalue()

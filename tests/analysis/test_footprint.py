@@ -1,4 +1,4 @@
-"""What sparsity buys is counted and measured; where it pays follows from the times."""
+"""Bytes and times of sparse weights, and the sparsity at which they break even."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def sizes(folder: Path, mask: rp.MaskSet) -> dict[str, int]:
     return {row["form"]: row["bytes"] for row in measure_storage(folder, mask)}
 
 
-def test_packed_is_the_masks_and_four_bytes_for_each_weight_that_stays(winner, tmp_path):
+def test_the_packed_form_has_the_masks_and_four_bytes_for_each_kept_weight(winner, tmp_path):
     folder, mask = winner
-    found = sizes(folder, mask)
+    measured = sizes(folder, mask)
     file = folder / "model.safetensors"
     mask.save(tmp_path / "mask.safetensors")
     from safetensors.torch import load_file
 
     weights = sum(weight.numel() for weight in load_file(file).values())
     masks = (tmp_path / "mask.safetensors").stat().st_size
-    assert found["as saved"] == file.stat().st_size > 4 * weights
-    assert found[PACKED] == masks + 4 * (weights - mask.size + mask.kept)
+    assert measured["as saved"] == file.stat().st_size > 4 * weights
+    assert measured[PACKED] == masks + 4 * (weights - mask.size + mask.kept)
 
 
-def test_zeros_make_a_compressed_file_smaller_but_not_the_file(winner, finished, tmp_path):
+def test_zeros_make_only_the_compressed_file_smaller(winner, finished, tmp_path):
     folder, mask = winner
     (tmp_path / "model.safetensors").write_bytes((finished / "checkpoints" / "dense.safetensors").read_bytes())
     dense, sparse = sizes(tmp_path, mask), sizes(folder, mask)
@@ -48,13 +48,13 @@ def test_a_folder_without_weights_is_refused(tmp_path):
         measure_storage(tmp_path, rp.MaskSet({}))
 
 
-def test_both_forms_multiply_the_same_matrix_with_exactly_so_many_weights(monkeypatch):
-    seen = []
-    monkeypatch.setattr(footprint, "_seconds", lambda matrix, inputs, repeats: seen.append((matrix, inputs)) or 1.0)
+def test_both_forms_multiply_the_same_matrix_with_the_right_number_of_weights(monkeypatch):
+    calls = []
+    monkeypatch.setattr(footprint, "_seconds", lambda matrix, inputs, repeats: calls.append((matrix, inputs)) or 1.0)
     matrix = torch.randn(20, 30, generator=torch.Generator().manual_seed(0))
     rows = measure_products(matrix, (0.5, 0.9), columns=7)
     assert [row["sparsity"] for row in rows] == [0.5, 0.9]
-    for (dense, inputs), (sparse, _), kept in zip(seen[::2], seen[1::2], (300, 60), strict=True):
+    for (dense, inputs), (sparse, _), kept in zip(calls[::2], calls[1::2], (300, 60), strict=True):
         assert sparse.layout == torch.sparse_csr and torch.equal(sparse.to_dense(), dense)
         assert inputs.shape == (30, 7)
         assert torch.equal(dense != 0, rp.MaskSampler({"w": matrix}, rp.Magnitude(), 1 - kept / 600).draw(0)["w"])
@@ -74,14 +74,14 @@ def test_settings_out_of_range_are_refused(wrong):
 @pytest.mark.parametrize(
     ("ratios", "even"),
     [
-        ({0.5: 3.0, 0.9: 1.5, 0.95: 0.5}, 0.925),  # half-way between 1.5 and 0.5
+        ({0.5: 3.0, 0.9: 1.5, 0.95: 0.5}, 0.925),  # half-way between the ratios 1.5 and 0.5
         ({0.95: 0.5, 0.5: 3.0, 0.9: 1.5}, 0.925),  # in any order
         ({0.5: 3.0, 0.9: 1.0}, 0.9),
-        ({0.5: 0.8, 0.9: 1.2, 0.95: 0.8}, 0.925),  # once faster is not from there on
+        ({0.5: 0.8, 0.9: 1.2, 0.95: 0.8}, 0.925),  # faster once, then slower again
         ({0.5: 0.9, 0.9: 0.5}, 0.5),
         ({0.5: 3.0, 0.9: 1.1}, None),
     ],
 )
-def test_break_even_is_where_the_ratio_falls_to_one_for_good(ratios, even):
+def test_above_the_break_even_the_ratio_stays_below_one(ratios, even):
     rows = [{"sparsity": sparsity, "dense": 2.0, "csr": 2.0 * ratio} for sparsity, ratio in ratios.items()]
     assert break_even(rows) == (even if even is None else pytest.approx(even))

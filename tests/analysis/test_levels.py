@@ -1,4 +1,4 @@
-"""Levels: their masks, what became of the weights, what they cost, and what they gained."""
+"""Levels: their masks, the weights that come back, the training steps, and the difference from one step."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def record(finished) -> rp.RunRecord:
 
 
 def without(record: rp.RunRecord, unit: str) -> rp.RunRecord:
-    """The same run before it came so far."""
+    """The same run without the result of a unit."""
     return dataclasses.replace(record, units={name: value for name, value in record.units.items() if name != unit})
 
 
 # --- masks ---
 
 
-def test_masks_are_those_that_the_journal_names(record):
+def test_masks_match_the_journal(record):
     masks = level_masks(record)
     assert list(masks) == record.methods
-    for method, each in masks.items():
-        assert [one.sparsity for one in each] == pytest.approx(record.config.levels, abs=1e-3)
-        assert [one.sha256 for one in each] == [record.units[f"{method}-level-{n}"]["mask_sha256"] for n in (1, 2)]
+    for method, levels in masks.items():
+        assert [mask.sparsity for mask in levels] == pytest.approx(record.config.levels, abs=1e-3)
+        assert [mask.sha256 for mask in levels] == [record.units[f"{method}-level-{n}"]["mask_sha256"] for n in (1, 2)]
 
 
-def test_what_a_search_prunes_stays_pruned(record):
-    """Weights of score zero are never drawn, whatever the rule."""
-    assert {name: revived(each) for name, each in level_masks(record).items()} == {
+def test_pruned_weights_stay_pruned_in_a_search(record):
+    """No rule draws weights with score zero."""
+    assert {name: revived(masks) for name, masks in level_masks(record).items()} == {
         method: [0.0] for method in record.methods
     }
 
 
-def test_masks_of_a_run_that_has_not_come_so_far_are_refused(record, tmp_path):
+def test_missing_masks_are_refused(record, tmp_path):
     with pytest.raises(RunError, match="has not trained uniform-level-2 yet"):
         level_masks(without(record, "uniform-level-2"))
     copy = shutil.copytree(record.path, tmp_path / "copy")
@@ -55,23 +55,23 @@ def test_masks_of_a_run_that_has_not_come_so_far_are_refused(record, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "share"),
+    ("first", "second", "fraction"),
     [((1, 1, 0, 0), (1, 1, 0, 0), 1.0), ((1, 1, 0, 0), (0, 1, 1, 1), 0.5), ((1, 0, 0, 0), (0, 1, 1, 1), 0.0)],
 )
-def test_overlap_is_the_share_of_what_the_first_keeps(one, other, share):
-    assert overlap_fraction(mask(*one), mask(*other)) == share
+def test_the_overlap_is_a_fraction_of_the_weights_that_the_first_mask_keeps(first, second, fraction):
+    assert overlap_fraction(mask(*first), mask(*second)) == fraction
 
 
-def test_a_mask_that_keeps_nothing_lies_within_any_other():
+def test_the_overlap_of_a_mask_that_keeps_nothing_is_1():
     assert overlap_fraction(mask(0, 0), mask(0, 1)) == 1.0
 
 
-def test_overlap_of_other_shapes_is_refused():
+def test_the_overlap_of_different_shapes_is_refused():
     with pytest.raises(MaskError, match="shape"):
         overlap_fraction(mask(1, 0), mask(1, 0, 0))
 
 
-def test_what_comes_back_is_a_share_of_what_the_later_level_keeps():
+def test_revived_weights_are_a_fraction_of_the_weights_that_the_later_level_keeps():
     levels = [mask(1, 1, 1, 0, 0), mask(1, 0, 0, 1, 0), mask(1, 0, 0, 0, 0), mask(0, 1, 1, 1, 1)]
     assert revived(levels) == [0.5, 0.0, 1.0]
     assert revived(levels[:1]) == []
@@ -84,34 +84,34 @@ def test_every_step_of_the_journal_is_counted_once(record):
     rows = training_steps(record)
     assert [(row["method"], row["level"]) for row in rows] == [(m, n) for m in record.methods for n in (1, 2)]
     counted = sum(row["candidates"] + row["winner"] for row in rows)
-    candidates = [each["steps"] for level in (1, 2) for each in record.level(level).candidates]
+    candidates = [entry["steps"] for level in (1, 2) for entry in record.level(level).candidates]
     trained = [record.units[name]["total_steps"] for name in record.trained if name != "dense"]
     assert counted == sum(candidates) + sum(trained)
     assert all(row["candidates"] == 0 for row in rows if row["method"] != "search")
     assert len({row["winner"] for row in rows}) == 1, "the winner of each method trains equally long"
 
 
-def test_steps_of_a_run_that_has_not_come_so_far_are_refused(record):
+def test_missing_steps_are_refused(record):
     with pytest.raises(RunError, match="has not trained imp-level-2 yet; go on with --resume"):
         training_steps(without(record, "imp-level-2"))
 
 
-# --- levels against one step ---
+# --- levels compared with one step ---
 
 
-def test_a_run_gains_nothing_over_itself(record):
-    gain = difference_of_levels(record, record, "imp")
-    assert (gain.estimate, gain.low, gain.high) == (0, 0, 0)
+def test_the_difference_of_a_run_from_itself_is_zero(record):
+    difference = difference_of_levels(record, record, "imp")
+    assert (difference.estimate, difference.low, difference.high) == (0, 0, 0)
 
 
-def test_the_gain_is_that_of_the_last_levels(record):
+def test_the_difference_is_that_of_the_last_levels(record):
     shorter = dataclasses.replace(record, config=dataclasses.replace(record.config, levels=record.config.levels[:1]))
     ours, theirs = record.score("imp-level-2").estimate, record.score("imp-level-1").estimate
     assert difference_of_levels(record, shorter, "imp").estimate == pytest.approx(ours - theirs)
     assert difference_of_levels(shorter, record, "imp").estimate == pytest.approx(theirs - ours)
 
 
-def test_runs_on_other_examples_are_not_compared(record, two_tests):
+def test_runs_on_different_examples_are_not_compared(record, two_tests):
     with pytest.raises(RunError, match="not scored on the same test examples"):
         difference_of_levels(record, rp.RunRecord.load(two_tests), "imp")
     data = {**record.units["data"], "fingerprint": "another"}

@@ -1,4 +1,4 @@
-"""A trained pool in a file is the pool."""
+"""A pool record survives saving, and strategies run on it."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from randprune_lab.errors import FileError
 from randprune_lab.search.strategies import TrainAll
 
 
-def test_what_was_saved_comes_back_equal(tmp_path):
+def test_a_saved_pool_record_is_loaded_unchanged(tmp_path):
     saved = pool()
     saved.save(tmp_path / "pool")
     loaded = PoolRecord.load(tmp_path / "pool")
@@ -19,17 +19,17 @@ def test_what_was_saved_comes_back_equal(tmp_path):
 
 
 def test_strategies_see_the_recorded_evaluations():
-    one = pool()
-    selection = TrainAll(score="log-loss", last=2).select(range(4), 10, one.replay, every=5)
-    assert selection.winner == int(np.argmax(one.early(2)))
-    metric = TrainAll(last=1).select(range(4), 10, one.replay, every=5)
-    assert metric.winner == int(np.argmax(one.correct[:, -1].mean(axis=1)))
+    record = pool()
+    selection = TrainAll(score="log-loss", last=2).select(range(4), 10, record.replay, every=5)
+    assert selection.winner == int(np.argmax(record.early(2)))
+    metric = TrainAll(last=1).select(range(4), 10, record.replay, every=5)
+    assert metric.winner == int(np.argmax(record.correct[:, -1].mean(axis=1)))
 
 
-def test_a_file_that_is_no_pool_is_named(tmp_path):
+def test_a_file_that_is_not_a_pool_record_is_named_in_the_error(tmp_path):
     from safetensors.numpy import save_file
 
-    (tmp_path / "text").write_text("no pool")
+    (tmp_path / "text").write_text("not a pool record")
     save_file({"final": np.zeros(3)}, tmp_path / "other")
     for name in ("text", "other", "missing"):
         with pytest.raises(FileError, match=name):

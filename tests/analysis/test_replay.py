@@ -1,4 +1,4 @@
-"""A replay gives what was recorded and nothing later; regrets are those of the choices made."""
+"""A replay returns the recorded evaluations up to a step, and regrets are those of the choices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRATEGIES = [
 
 
 def recording(spread: float = 1.0, noise: float = 1.0, seed: int = 0) -> tuple[Replay, np.ndarray]:
-    """Recorded trainings, and the true scores of their candidates."""
+    """A pool of recorded evaluations, and the true scores of its candidates."""
     random = np.random.default_rng(seed)
     truth = random.normal(0, spread, CANDIDATES)
     wobble = random.normal(0, noise, (CANDIDATES, len(AT), N))
@@ -29,7 +29,7 @@ def recording(spread: float = 1.0, noise: float = 1.0, seed: int = 0) -> tuple[R
     return Replay(AT, examples, lambda rows: np.tanh(examples[:, :, rows]).mean(axis=2)), truth
 
 
-def test_it_gives_what_was_recorded_until_then():
+def test_a_replay_returns_the_evaluations_up_to_a_step():
     pool, _ = recording()
     (evaluation,) = pool([(3, 8)])
     assert (evaluation.candidate, evaluation.steps, evaluation.at) == (3, 8, (4, 8))
@@ -37,13 +37,13 @@ def test_it_gives_what_was_recorded_until_then():
     assert evaluation.metric == pytest.approx(np.tanh(pool.examples[3, 1:3]).mean(axis=1))
 
 
-def test_before_training_there_is_the_pass_before_training():
+def test_with_0_steps_a_replay_returns_the_evaluation_without_training():
     pool, _ = recording()
     (evaluation,) = pool([(3, 0)])
     assert evaluation.at == (0,) and (evaluation.examples == pool.examples[3, :1]).all()
 
 
-def test_who_takes_part_and_the_examples_can_be_chosen():
+def test_candidates_and_examples_of_a_replay_can_be_chosen():
     pool, _ = recording()
     part = Replay(pool.at, pool.examples, pool.metric, chosen=np.array([5, 2]), rows=np.array([7, 7, 3]))
     (evaluation,) = part([(1, 40)])
@@ -52,22 +52,22 @@ def test_who_takes_part_and_the_examples_can_be_chosen():
     assert evaluation.metric == pytest.approx(np.tanh(evaluation.examples).mean(axis=1))
 
 
-def test_what_was_not_recorded_is_an_error():
-    with pytest.raises(ConfigError, match="nothing was recorded at step 25; recorded: 0, 4, 8, 12,"):
+def test_steps_without_a_recorded_evaluation_are_refused():
+    with pytest.raises(ConfigError, match=r"steps must be one of the recorded 0, 4, 8, 12, .*, got 25"):
         recording()[0]([(0, 25)])
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_regrets_are_those_of_the_choices(strategy):
-    """With all candidates and examples every repetition makes the same choice."""
+    """With all candidates and examples, every repetition makes the same choice."""
     pool, truth = recording()
-    found = regret(strategy, pool, truth, repetitions=5)
+    result = regret(strategy, pool, truth, repetitions=5)
     selection = strategy.select(range(CANDIDATES), 40, pool, every=4)
-    assert (found.steps == selection.steps).all()
-    assert (found.share == selection.steps / (CANDIDATES * 40)).all()
-    assert (found.evaluations == selection.evaluations).all()
-    assert found.lost + found.gained == pytest.approx(truth.max() - truth.mean())
-    assert found.lost == pytest.approx(truth.max() - truth[selection.winner])
+    assert (result.steps == selection.steps).all()
+    assert (result.share == selection.steps / (CANDIDATES * 40)).all()
+    assert (result.evaluations == selection.evaluations).all()
+    assert result.lost + result.gained == pytest.approx(truth.max() - truth.mean())
+    assert result.lost == pytest.approx(truth.max() - truth[selection.winner])
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -78,8 +78,10 @@ def test_without_noise_nothing_is_lost(strategy):
 
 
 def test_candidates_that_do_not_differ_gain_nothing_over_the_mean():
-    """Truth that the recording knows nothing of: a gain of more than 4.9 standard errors is a false alarm in a
-    million. Repetitions over all candidates would share one winner; so each draws its own few."""
+    """The true scores are independent of the recording. A false alarm, beyond 4.9 standard errors, is one in a million.
+
+    Repetitions over all candidates would share one winner, so each repetition draws only a few of them.
+    """
     pool, _ = recording(spread=0.0)
     truth = np.random.default_rng(1).normal(size=(40, CANDIDATES))
     gains = np.array([regret(TrainAll(), pool, t, candidates=4, repetitions=50).gained.mean() for t in truth])
@@ -87,31 +89,33 @@ def test_candidates_that_do_not_differ_gain_nothing_over_the_mean():
 
 
 def test_ties_favour_no_candidate():
-    """All answers are equal: each is chosen about as often; a count of less than 60 of 800 has a chance of 1e-5."""
+    """With equal answers, all candidates win equally often. A count below 60 of 800 has a probability of 1e-5."""
     examples = np.zeros((CANDIDATES, 1, 5))
     pool = Replay((10,), examples, lambda rows: examples.mean(axis=2))
-    found = regret(TrainAll(), pool, np.arange(CANDIDATES, dtype=float), repetitions=800)
-    assert np.bincount(found.lost.astype(int), minlength=CANDIDATES).min() >= 60
+    result = regret(TrainAll(), pool, np.arange(CANDIDATES, dtype=float), repetitions=800)
+    assert np.bincount(result.lost.astype(int), minlength=CANDIDATES).min() >= 60
 
 
 def test_the_same_seed_draws_the_same_pools_for_every_strategy():
     pool, truth = recording()
-    one, other = (regret(TrainAll(), pool, truth, candidates=4, examples=50, repetitions=20) for _ in range(2))
-    assert (one.lost == other.lost).all()
+    first, second = (regret(TrainAll(), pool, truth, candidates=4, examples=50, repetitions=20) for _ in range(2))
+    assert (first.lost == second.lost).all()
     halving = regret(SuccessiveHalving(), pool, truth, candidates=4, examples=50, repetitions=20)
-    assert halving.lost + halving.gained == pytest.approx(one.lost + one.gained)  # best less mean of the same pools
-    assert (halving.steps < one.steps).all()
+    assert halving.lost + halving.gained == pytest.approx(
+        first.lost + first.gained
+    )  # best minus mean of the same pools
+    assert (halving.steps < first.steps).all()
     fresh = regret(TrainAll(), pool, truth, candidates=4, examples=50, repetitions=20, seed=1)
-    assert (fresh.gained != one.gained).any()
+    assert (fresh.gained != first.gained).any()
 
 
-def test_a_summary_is_the_mean_and_where_most_lie():
+def test_a_summary_has_the_mean_and_the_range_of_95_percent():
     pool, truth = recording()
-    found = regret(TrainAll(), pool, truth, candidates=3, examples=20, repetitions=200)
-    summary = found.summary()
+    result = regret(TrainAll(), pool, truth, candidates=3, examples=20, repetitions=200)
+    summary = result.summary()
     assert summary.keys() == {"lost", "gained", "steps", "share", "evaluations"}
-    assert summary["lost"].estimate == pytest.approx(found.lost.mean())
-    inside = (found.gained >= summary["gained"].low) & (found.gained <= summary["gained"].high)
+    assert summary["lost"].estimate == pytest.approx(result.lost.mean())
+    inside = (result.gained >= summary["gained"].low) & (result.gained <= summary["gained"].high)
     assert inside.mean() >= 0.95
 
 
@@ -123,7 +127,7 @@ def test_a_summary_is_the_mean_and_where_most_lie():
         ({"truth": np.zeros(3)}, "truth must have a score for each of 8 candidates, got 3"),
     ],
 )
-def test_more_than_was_recorded_cannot_be_drawn(settings, message):
+def test_more_candidates_or_examples_than_recorded_are_refused(settings, message):
     pool, truth = recording()
     with pytest.raises(ConfigError, match=message):
         regret(TrainAll(), pool, **{"truth": truth, **settings})

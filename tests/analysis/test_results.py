@@ -1,4 +1,4 @@
-"""Many runs in one table say what each run says."""
+"""The table of many runs has the results of each run."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ CONTRASTS = StudyConfig.load("laptop-gain").contrasts
 
 
 @pytest.fixture(scope="module")
-def alone(config, tmp_path_factory) -> rp.RunRecord:
-    """The same search by allocation, without a baseline of its own."""
-    asked = dataclasses.replace(config, learn="allocation", baselines=(), levels=(0.5,))
-    return rp.RunRecord.load(rp.run(asked, tmp_path_factory.mktemp("alone") / "run", progress=False))
+def without_imp(config, tmp_path_factory) -> rp.RunRecord:
+    """The same search with a learned allocation and no baselines."""
+    changed = dataclasses.replace(config, learn="allocation", baselines=(), levels=(0.5,))
+    return rp.RunRecord.load(rp.run(changed, tmp_path_factory.mktemp("without_imp") / "run", progress=False))
 
 
 def test_scores_differences_and_steps_are_those_of_the_run(finished):
@@ -41,32 +41,33 @@ def test_scores_differences_and_steps_are_those_of_the_run(finished):
     table = results_table([record]).set_index(["method", "sparsity"])
     assert len(table) == 1 + 3 * 2
     for method in ("search", "imp", "uniform"):
-        spent = 0
-        for step in (each for each in training_steps(record) if each["method"] == method):
-            row = table.loc[method, step["sparsity"]]
-            spent += step["candidates"] + step["winner"]
-            score = record.score(f"{method}-level-{step['level']}")
+        steps = 0
+        for level in (row for row in training_steps(record) if row["method"] == method):
+            row, number = table.loc[method, level["sparsity"]], level["level"]
+            steps += level["candidates"] + level["winner"]
+            score = record.score(f"{method}-level-{number}")
             assert (row.score, row.score_low, row.score_high) == (score.estimate, score.low, score.high)
-            assert row.steps == spent
-            found = record.difference(f"{method}-level-{step['level']}", f"imp-level-{step['level']}")
-            assert (row.difference, row.difference_low, row.difference_high) == (found.estimate, found.low, found.high)
+            assert row.steps == steps
+            paired = record.difference(f"{method}-level-{number}", f"imp-level-{number}")
+            interval = (row.difference, row.difference_low, row.difference_high)
+            assert interval == (paired.estimate, paired.low, paired.high)
     assert table.loc["dense", 0.0].score == record.score("dense").estimate
     assert (table.loc["imp"].difference == 0).all()
 
 
-def test_a_run_without_imp_is_held_against_that_of_another_run(finished, alone):
-    table = results_table([alone, rp.RunRecord.load(finished)])
+def test_a_run_without_imp_is_compared_with_the_imp_of_another_run(finished, without_imp):
+    table = results_table([without_imp, rp.RunRecord.load(finished)])
     row = table[(table.method == "random allocation") & (table.sparsity == 0.5)].iloc[0]
     imp = table[(table.method == "imp") & (table.sparsity == 0.5)].iloc[0]
     assert row.difference == pytest.approx(row.score - imp.score)
     assert not table.duplicated(["task", "seed", "method", "sparsity"]).any()
-    assert results_table([alone]).difference.isna().all()
+    assert results_table([without_imp]).difference.isna().all()
 
 
-def test_runs_on_other_examples_are_not_compared(finished, alone, tmp_path):
-    copy = shutil.copytree(alone.path, tmp_path / "copy")
+def test_runs_on_different_examples_are_not_compared(finished, without_imp, tmp_path):
+    copy = shutil.copytree(without_imp.path, tmp_path / "copy")
     journal = copy / "journal.jsonl"
-    fingerprint = alone.units["data"]["fingerprint"]
+    fingerprint = without_imp.units["data"]["fingerprint"]
     journal.write_text(journal.read_text().replace(fingerprint, "0" * len(fingerprint)))
     with pytest.raises(RunError, match="not scored on the same test examples"):
         results_table([rp.RunRecord.load(copy), rp.RunRecord.load(finished)])
@@ -98,37 +99,37 @@ MADE_UP = pd.DataFrame(
 
 
 def test_differences_are_means_over_seeds_and_then_over_tasks():
-    found = differences(MADE_UP, 0.9)
-    assert set(found) == {"search"} and list(found["search"]) == ["a", "b", "all tasks"]
-    assert found["search"]["a"].estimate == pytest.approx(0.15)
-    one = found["search"]["b"]
-    assert (one.low, one.high) == pytest.approx((-0.1, 0.1))  # over examples, where there is one seed
-    assert found["search"]["all tasks"].estimate == pytest.approx(0.075)
+    by_method = differences(MADE_UP, 0.9)
+    assert set(by_method) == {"search"} and list(by_method["search"]) == ["a", "b", "all tasks"]
+    assert by_method["search"]["a"].estimate == pytest.approx(0.15)
+    single = by_method["search"]["b"]
+    assert (single.low, single.high) == pytest.approx((-0.1, 0.1))  # over examples, because there is one seed
+    assert by_method["search"]["all tasks"].estimate == pytest.approx(0.075)
 
 
 def test_ranks_share_ties():
-    found = ranks(MADE_UP, 0.9)
-    assert found["search"].estimate == pytest.approx((1 + 1 + 1.5) / 3)
-    assert found["imp"].estimate == pytest.approx((2 + 2 + 1.5) / 3)
+    ranked = ranks(MADE_UP, 0.9)
+    assert ranked["search"].estimate == pytest.approx((1 + 1 + 1.5) / 3)
+    assert ranked["imp"].estimate == pytest.approx((2 + 2 + 1.5) / 3)
 
 
-def test_a_method_that_lacks_a_task_or_seed_is_not_ranked():
-    lacking = {"task": "a", "seed": 0, "method": "uniform", "sparsity": 0.9, "score": 0.99}
-    assert ranks(pd.concat([MADE_UP, pd.DataFrame([lacking])]), 0.9) == ranks(MADE_UP, 0.9)
+def test_a_method_without_some_task_or_seed_is_not_ranked():
+    uniform = {"task": "a", "seed": 0, "method": "uniform", "sparsity": 0.9, "score": 0.99}
+    assert ranks(pd.concat([MADE_UP, pd.DataFrame([uniform])]), 0.9) == ranks(MADE_UP, 0.9)
 
 
-def test_the_summary_is_in_points_of_the_metric_and_in_steps_of_imp():
+def test_the_summary_has_points_and_steps_relative_to_imp():
     steps = MADE_UP.method.map({"search": 30, "imp": 120}) * (1 + MADE_UP.seed)
-    found = summary_table(MADE_UP.assign(steps=steps), [0.9])
-    assert list(found.index) == ["search", "imp"] and list(found.seeds) == [1, 1]  # task b has one seed
-    assert list(found["steps (IMP = 1)"]) == ["0.25", "1.00"]
-    assert list(found["difference from IMP at 90 % (points)"]) == ["+7.5 [-87.8, +102.8]", ""]
-    assert list(found["rank at 90 %"]) == ["1.2", "1.8"]
+    summary = summary_table(MADE_UP.assign(steps=steps), [0.9])
+    assert list(summary.index) == ["search", "imp"] and list(summary.seeds) == [1, 1]  # task b has one seed
+    assert list(summary["steps (IMP = 1)"]) == ["0.25", "1.00"]
+    assert list(summary["difference from IMP at 90 % (points)"]) == ["+7.5 [-87.8, +102.8]", ""]
+    assert list(summary["rank at 90 %"]) == ["1.2", "1.8"]
     without_b = MADE_UP[(MADE_UP.method == "imp") | (MADE_UP.task == "a")].assign(steps=steps)
     assert list(summary_table(without_b, [0.9]).seeds) == [0, 1]
 
 
-def test_searches_are_named_by_how_they_differ():
+def test_searches_are_named_after_their_strategy_and_learning():
     names = [
         method_name(rp.RunConfig(**settings))
         for settings in (
@@ -144,7 +145,7 @@ def test_searches_are_named_by_how_they_differ():
 
 
 def scores(pairs, sparsities=(0.9,)):
-    """Three tasks and seeds of every method of the pairs."""
+    """Random scores of every method in the pairs, on three tasks with three seeds."""
     random = np.random.default_rng(0)
     methods = sorted({method for pair in pairs for method in pair})
     return [
@@ -153,15 +154,15 @@ def scores(pairs, sparsities=(0.9,)):
     ]
 
 
-def test_contrasts_of_pairs_are_those_of_each_pair():
+def test_the_table_of_contrasts_has_the_intervals_of_each_contrast():
     table = pd.DataFrame(scores(CONTRASTS.values(), (0.99, 0.9)))
-    found = contrast_table(table, CONTRASTS)
-    keys = list(zip(found.contrast, found.sparsity, found.task, strict=True))
+    contrasts = contrast_table(table, CONTRASTS)
+    keys = list(zip(contrasts.contrast, contrasts.sparsity, contrasts.task, strict=True))
     assert keys == list(itertools.product(CONTRASTS, (0.9, 0.99), (*"abc", "all tasks")))
-    for part, sparsity in itertools.product(CONTRASTS, (0.9, 0.99)):
-        own = found[(found.contrast == part) & (found.sparsity == sparsity)]
-        each = contrast(table, *CONTRASTS[part], sparsity).values()
-        assert own[["estimate", "low", "high"]].to_numpy().tolist() == [[i.estimate, i.low, i.high] for i in each]
+    for name, sparsity in itertools.product(CONTRASTS, (0.9, 0.99)):
+        rows = contrasts[(contrasts.contrast == name) & (contrasts.sparsity == sparsity)]
+        expected = contrast(table, *CONTRASTS[name], sparsity).values()
+        assert rows[["estimate", "low", "high"]].to_numpy().tolist() == [[i.estimate, i.low, i.high] for i in expected]
     some = table[table.method != "random-brief"]
     assert set(CONTRASTS) - set(contrast_table(some, CONTRASTS).contrast) == {"one random mask, 1 epoch"}
 

@@ -1,4 +1,4 @@
-"""What is read back from a run folder is what was recorded there, finished or not."""
+"""The record of a run, finished or not, has what is in its folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def journal_lines(folder: Path) -> list[str]:
 
 
 def stopped_after_each_unit(finished: Path, folder: Path) -> Iterator[int]:
-    """Make `folder` what the run was like after 0, 1, 2... units, without the files of those to come."""
+    """Make `folder` like the run after 0, 1, 2... units, without the files of later units."""
     lines = journal_lines(finished)
     (folder / "predictions").mkdir(parents=True)
     shutil.copy(finished / "config.json", folder)
@@ -76,7 +76,7 @@ def test_the_summary_has_every_method_and_level_with_the_numbers_of_the_journal(
     assert [len(level["candidates"]) for level in levels] == [3, 3, 0, 0, 0, 0]
 
 
-def test_fingerprints_are_those_of_the_files(record, finished):
+def test_fingerprints_match_the_files(record, finished):
     for level in record.summary()["levels"]:
         name = f"{level['method']}-level-{level['level']}.safetensors"
         assert level["mask_sha256"] == rp.MaskSet.load(finished / "masks" / name).sha256
@@ -106,20 +106,20 @@ def test_test_scores_and_differences_follow_from_the_recorded_answers(record, fi
         assert row == {"baseline": baseline, "level": level, "sparsity": sparsity, "metric": "accuracy"} | interval
 
 
-def test_candidates_are_in_the_order_of_their_numbers_each_as_far_as_it_went(copy):
+def test_candidates_are_ordered_by_number_and_have_their_longest_evaluation(copy):
     unit = json.loads(journal_lines(copy)[2])["result"]
-    done = [(10, 4), (2, 4), (9, 4), (2, 12), (9, 8)]
+    evaluations = [(10, 4), (2, 4), (9, 4), (2, 12), (9, 8)]
     lines = [
         {"unit": f"search-level-1/candidate-{c}/steps-{n}", "result": unit | {"candidate": c, "steps": n}}
-        for c, n in done
+        for c, n in evaluations
     ]
     (copy / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     candidates = rp.RunRecord.load(copy).level(1).candidates
-    assert [(each["candidate"], each["steps"]) for each in candidates] == [(2, 12), (9, 8), (10, 4)]
-    assert all(each["score"] is None for each in candidates)
+    assert [(entry["candidate"], entry["steps"]) for entry in candidates] == [(2, 12), (9, 8), (10, 4)]
+    assert all(entry["score"] is None for entry in candidates)
 
 
-def test_the_text_says_what_was_asked_and_what_was_found(record):
+def test_the_text_has_the_settings_and_the_results(record):
     text, summary = describe_run(record), record.summary()
     data = summary["data"]
     assert f"sst2: 360 train, {data['validation']} validation, {data['test']} test examples" in text
@@ -136,7 +136,7 @@ def test_the_text_says_what_was_asked_and_what_was_found(record):
         assert f"search minus {row['baseline']}: {row['estimate']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" in text
 
 
-def test_how_sure_the_winner_is_follows_from_the_recorded_log_likelihoods(record, config):
+def test_the_confidence_follows_from_the_recorded_log_likelihoods(record, config):
     for level in (1, 2):
         names = [f"search-level-{level}-candidate-{number}-steps-12" for number in range(3)]
         examples = np.stack(
@@ -144,17 +144,16 @@ def test_how_sure_the_winner_is_follows_from_the_recorded_log_likelihoods(record
         )
         winner = record.units[f"search-level-{level}"]["winner"]
         expected = assess_choice(examples, winner=winner)
-        sure = record.level(level).confidence
-        assert sure.winner == winner and sure.expected_loss == expected.expected_loss >= 0
-        assert np.array_equal(
-            sure.chance_of_best, expected.chance_of_best
-        ) and sure.chance_of_best.sum() == pytest.approx(1)
-        assert f"best of these with probability {sure.chance_of_best[winner]:.2f};" in describe_run(record)
-        assert record.summary()["levels"][level - 1]["confidence"]["winners_curse"] == sure.winners_curse
+        confidence = record.level(level).confidence
+        assert confidence.winner == winner and confidence.expected_loss == expected.expected_loss >= 0
+        assert np.array_equal(confidence.chance_of_best, expected.chance_of_best)
+        assert confidence.chance_of_best.sum() == pytest.approx(1)
+        assert f"best of these with probability {confidence.chance_of_best[winner]:.2f};" in describe_run(record)
+        assert record.summary()["levels"][level - 1]["confidence"]["winners_curse"] == confidence.winners_curse
     assert record.level(1, "imp").confidence is None
 
 
-# --- a part of it ---
+# --- an unfinished run ---
 
 
 def test_a_run_stopped_after_any_unit_can_be_read(finished, tmp_path):
@@ -174,17 +173,17 @@ def test_a_run_stopped_after_any_unit_can_be_read(finished, tmp_path):
     assert record.summary() == whole | {"run": str(tmp_path / "stopped")}
 
 
-def test_a_run_is_not_finished_before_its_model_is_written(copy):
+def test_a_run_is_finished_when_its_model_is_written(copy):
     *all_but_the_model, model = journal_lines(copy)
     assert json.loads(model)["unit"] == "model"
     (copy / "journal.jsonl").write_text("".join(all_but_the_model), "utf-8")
     assert not rp.RunRecord.load(copy).finished
 
 
-# --- what cannot be read ---
+# --- missing and damaged files ---
 
 
-def test_a_folder_without_a_run_is_named(tmp_path):
+def test_a_folder_without_a_run_is_named_in_the_error(tmp_path):
     with pytest.raises(RunError, match=r"holds no run: it has no config\.json"):
         rp.RunRecord.load(tmp_path)
 
@@ -193,19 +192,19 @@ def test_a_folder_without_a_run_is_named(tmp_path):
     "content",
     ["", "{", '{"format": 2, "levels": [1.2]}', '{"format": 2, "speed": 3}', '{"format": 2, "candidates": "three"}'],
 )
-def test_a_damaged_configuration_is_named(tmp_path, content):
+def test_a_damaged_configuration_is_named_in_the_error(tmp_path, content):
     (tmp_path / "config.json").write_text(content, "utf-8")
     with pytest.raises(FileError, match=r"config\.json is damaged"):
         rp.RunRecord.load(tmp_path)
 
 
-def test_a_damaged_environment_is_named(copy):
+def test_a_damaged_environment_is_named_in_the_error(copy):
     (copy / "environment.json").write_text("{", "utf-8")
     with pytest.raises(FileError, match=r"environment\.json is damaged"):
         rp.RunRecord.load(copy).summary()
 
 
-def test_missing_and_damaged_predictions_are_named(copy):
+def test_missing_and_damaged_predictions_are_named_in_the_error(copy):
     file = copy / "predictions" / "test-imp-level-2.safetensors"
     file.write_bytes(file.read_bytes()[:-3])
     for _ in ("damaged", "missing"):

@@ -1,9 +1,9 @@
-"""What ships is found, read, and missed with a remedy."""
+"""The data that ships can be found and read; errors about missing data name a remedy."""
 
 import itertools
 
 import pytest
-from support.made_up import pool
+from support.made_up import pool as made_up_pool
 
 from randprune_lab.analysis.results import seed_by_seed
 from randprune_lab.analysis.shipped import (
@@ -18,9 +18,9 @@ from randprune_lab.errors import FileError
 from randprune_lab.study import StudyConfig
 
 
-def test_recorded_pools_ship_and_are_sorted():
+def test_pool_records_ship_and_are_sorted():
     pools = pool_records()
-    keys = [(one.task, one.seed, one.candidates_from != "voting", one.sparsity) for one in pools]
+    keys = [(pool.task, pool.seed, pool.candidates_from != "voting", pool.sparsity) for pool in pools]
     assert keys == sorted(keys) and len(set(keys)) == len(keys) >= 6
 
 
@@ -30,15 +30,15 @@ def test_reference_results_have_their_sources():
 
 
 def test_another_folder_of_pools_can_be_named(tmp_path):
-    pool().save(tmp_path / "one.safetensors")
-    assert [one.task for one in pool_records(tmp_path)] == ["mini-sst2"]
+    made_up_pool().save(tmp_path / "one.safetensors")
+    assert [pool.task for pool in pool_records(tmp_path)] == ["mini-sst2"]
     with pytest.raises(FileError, match="no pool records"):
         pool_records(tmp_path / "none")
 
 
-def test_the_variable_says_where_data_is_and_is_believed(tmp_path, monkeypatch):
+def test_the_variable_names_the_folder_of_the_data(tmp_path, monkeypatch):
     monkeypatch.setenv("RANDPRUNE_DATA", str(tmp_path))
-    with pytest.raises(FileError, match=r"clone the repository, or say where it is by .* RANDPRUNE_DATA"):
+    with pytest.raises(FileError, match=r"clone the repository, or give the path of the folder in .* RANDPRUNE_DATA"):
         data_folder()
     (tmp_path / "reference_results.csv").write_text("method\n")
     assert data_folder() == tmp_path
@@ -60,7 +60,7 @@ def test_recorded_results_are_those_of_the_study_that_ships(folder):
     assert (table.difference[table.method == "imp"] == 0).all()
 
 
-def test_every_recorded_score_and_difference_follows_from_recorded_answers(folder):
+def test_recorded_scores_and_differences_follow_from_recorded_answers(folder):
     table = recorded_results(folder)
     rows = table[table.sparsity > 0].set_index(["task", "seed", "method", "sparsity"])
     runs = task_records(folder)
@@ -74,16 +74,16 @@ def test_every_recorded_score_and_difference_follows_from_recorded_answers(folde
 
 def test_differences_seed_by_seed_are_those_of_each_run_that_has_the_methods():
     runs = task_records(data_folder() / "recorded" / "gain")
-    found = seed_by_seed(runs, "search", ["imp", "imp-4e-3"], 0.998)
-    able = [run for run in runs if {"search", "imp", "imp-4e-3"} <= set(run.methods)]
-    assert list(found.index) == [(run.task, run.seed) for run in able] and len(able) >= 2
-    for run in able:
+    table = seed_by_seed(runs, "search", ["imp", "imp-4e-3"], 0.998)
+    complete = [run for run in runs if {"search", "imp", "imp-4e-3"} <= set(run.methods)]
+    assert list(table.index) == [(run.task, run.seed) for run in complete] and len(complete) >= 2
+    for run in complete:
         estimate = 100 * (run.score("search", 0.998).estimate - run.score("imp-4e-3", 0.998).estimate)
-        assert found.loc[(run.task, run.seed), "minus imp-4e-3 (points)"].startswith(f"{estimate:+.1f} [")
+        assert table.loc[(run.task, run.seed), "minus imp-4e-3 (points)"].startswith(f"{estimate:+.1f} [")
     assert seed_by_seed(runs, "search", ["none such"], 0.998).empty
 
 
-def test_controls_say_which_tasks_are_included(folder):
+def test_controls_decide_which_tasks_are_included(folder):
     controls = recorded_controls(folder)
     first = controls[controls.seed == controls.seed.min()]
     assert (first.included == (first.encoder_low > 0)).all() and set(controls.task) == set(
@@ -91,7 +91,7 @@ def test_controls_say_which_tasks_are_included(folder):
     )
 
 
-def test_a_study_of_your_own_can_be_named_and_is_missed(tmp_path):
+def test_a_folder_without_a_recorded_study_is_an_error_with_a_remedy(tmp_path):
     for read in (recorded_results, recorded_controls, task_records):
         with pytest.raises(FileError, match="randprune study --record"):
             read(tmp_path)

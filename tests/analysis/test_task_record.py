@@ -1,4 +1,4 @@
-"""Runs in one small file say what the run folders say."""
+"""A task record has the same results as the run folders."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from randprune_lab.errors import FileError, RunError, UnknownNameError
 
 @pytest.fixture(scope="module")
 def records(finished, config, tmp_path_factory) -> dict[str, rp.RunRecord]:
-    asked = dataclasses.replace(config, rule="magnitude", candidates=1, baselines=())
-    imp = rp.run(asked, tmp_path_factory.mktemp("recorded") / "imp", progress=False, dense_of=finished)
+    changed = dataclasses.replace(config, rule="magnitude", candidates=1, baselines=())
+    imp = rp.run(changed, tmp_path_factory.mktemp("recorded") / "imp", progress=False, dense_of=finished)
     return {"search": rp.RunRecord.load(finished), "imp": rp.RunRecord.load(imp)}
 
 
@@ -36,25 +36,24 @@ def test_scores_differences_and_early_evaluations_are_those_of_the_runs(recorded
             unit = f"search-level-{number}"
             assert recorded.score(name, sparsity) == record.score(unit)
             assert recorded.recipes[name][number - 1] == record.units[unit]["mask"]
-        early, told = recorded.early("search", sparsity), records["search"].level(number).candidates
-        assert [each["score"] for each in early] == [each["score"] for each in told]
-        assert [each["metric"] for each in early] == [each["metric"] for each in told]
-        assert [each["rule"] for each in early] == [each["mask"]["rule"] for each in told]
+        early, expected = recorded.early("search", sparsity), records["search"].level(number).candidates
+        assert [entry["score"] for entry in early] == [entry["score"] for entry in expected]
+        assert [entry["metric"] for entry in early] == [entry["metric"] for entry in expected]
+        assert [entry["rule"] for entry in early] == [entry["mask"]["rule"] for entry in expected]
         assert recorded.early("imp", sparsity) == []
-    # of the search's own IMP, which is trained as short as its winner, as this one is
+    # The IMP baseline of the search has the same training as this IMP run.
     paired = records["search"].difference("search-level-2", "imp-level-2")
     assert recorded.difference("search", "imp", config.levels[1]) == paired
 
 
-def test_scores_of_regression_come_back(regression, tmp_path):
+def test_a_task_record_keeps_the_scores_of_regression(regression, tmp_path):
     record = rp.RunRecord.load(regression)
     TaskRecord.of({"search": record}).save(tmp_path / "runs")
-    found = TaskRecord.load(tmp_path / "runs").score("search", 0.5)
-    assert found == record.score("search-level-1")
+    assert TaskRecord.load(tmp_path / "runs").score("search", 0.5) == record.score("search-level-1")
 
 
 @pytest.mark.parametrize("labels", [2, 3, 5])
-def test_any_number_of_labels_comes_back(recorded, labels, tmp_path):
+def test_a_task_record_keeps_any_number_of_labels(recorded, labels, tmp_path):
     random = np.random.default_rng(0)
     made = dataclasses.replace(
         recorded,
@@ -68,9 +67,9 @@ def test_any_number_of_labels_comes_back(recorded, labels, tmp_path):
     assert all(np.array_equal(loaded.answers[name], made.answers[name]) for name in made.methods)
 
 
-def test_what_was_recorded_at_two_times_is_joined(recorded, records):
-    apart = [TaskRecord.of({name: record}) for name, record in records.items()]
-    both = apart[0].joined(apart[1])
+def test_two_task_records_can_be_joined(recorded, records):
+    single = [TaskRecord.of({name: record}) for name, record in records.items()]
+    both = single[0].joined(single[1])
     assert both.recipes == recorded.recipes and both.candidates == recorded.candidates
     sparsity = recorded.levels[0]
     assert both.difference("search", "imp", sparsity) == recorded.difference("search", "imp", sparsity)
@@ -83,7 +82,7 @@ def test_what_was_recorded_at_two_times_is_joined(recorded, records):
             recorded.joined(other)
 
 
-def test_what_is_not_there_is_named(recorded, tmp_path):
+def test_errors_name_a_missing_method_level_or_file(recorded, tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'search'"):
         recorded.score("serch", 0.9)
     with pytest.raises(UnknownNameError, match=r"unknown level '0\.7'"):
@@ -94,9 +93,9 @@ def test_what_is_not_there_is_named(recorded, tmp_path):
             TaskRecord.load(tmp_path / name)
 
 
-def test_runs_that_do_not_belong_together_are_refused(records, regression, tmp_path):
+def test_a_task_record_of_different_or_unfinished_runs_is_refused(records, regression, tmp_path):
     other = rp.RunRecord.load(regression)
-    with pytest.raises(RunError, match="differ in levels"):
+    with pytest.raises(RunError, match=r"differ in levels: \(0\.5, 0\.9\) and \(0\.5,\)"):
         TaskRecord.of({**records, "other": other})
     copy = shutil.copytree(records["imp"].path, tmp_path / "copy")
     lines = (copy / "journal.jsonl").read_text().splitlines(keepends=True)

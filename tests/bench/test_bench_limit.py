@@ -6,7 +6,7 @@ from randprune_lab.bench import limit
 from randprune_lab.cli import main
 
 
-def test_the_limit_is_off_in_small_groups_and_not_in_large_ones():
+def test_the_closed_forms_are_inaccurate_in_small_groups_and_not_in_large_ones():
     """Known from longer runs: about 6 % at 64 weights, below 1 % from 1,024 on. Seeds are fixed."""
     rows = limit.bench_limit(sizes=(64, 2048), sparsities=(0.9375,), numbers=2**16)
     errors = {(row["weights"], row["rounds"]): row["between candidates"] for row in rows}
@@ -14,7 +14,7 @@ def test_the_limit_is_off_in_small_groups_and_not_in_large_ones():
     assert abs(errors[2048, 15]["relative error"]) < 0.02 + 4 * errors[2048, 15]["standard error"]
 
 
-def test_sizes_that_leave_nothing_to_choose_are_left_out():
+def test_sizes_without_a_choice_are_left_out():
     assert limit.bench_limit(sizes=(8,), sparsities=(0.99,), numbers=16) == []
 
 

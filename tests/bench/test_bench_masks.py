@@ -1,3 +1,5 @@
+"""The bench of drawing masks, on small shapes."""
+
 import json
 import math
 
@@ -20,23 +22,23 @@ def test_every_figure_is_measured_and_judged(tiny):
     assert row["weights"] == 64 * 80 * 2 + 100 * 70
     assert all(seconds > 0 for seconds in row["seconds"].values())
     assert all(math.isfinite(figure["value"]) for figure in row["figures"])
-    assert {figure["verdict"] for figure in row["figures"]} <= {"aim", "must", "MISSED"}
+    assert {figure["verdict"] for figure in row["figures"]} <= {"target", "limit", "none"}
 
 
 @pytest.mark.parametrize(
     ("value", "at_most", "verdict"),
     [
-        (1, True, "aim"),
-        (3, True, "must"),
-        (4, True, "MISSED"),
-        (9, False, "aim"),
-        (2.5, False, "must"),
-        (1, False, "MISSED"),
+        (1, True, "target"),
+        (3, True, "limit"),
+        (4, True, "none"),
+        (9, False, "target"),
+        (2.5, False, "limit"),
+        (1, False, "none"),
     ],
 )
-def test_a_figure_is_judged_from_its_good_side(value, at_most, verdict):
-    must, aim = (3, 2) if at_most else (2, 3)
-    assert Figure("x", value, must, aim, at_most).verdict == verdict
+def test_limit_and_target_may_be_upper_or_lower_limits(value, at_most, verdict):
+    limit, target = (3, 2) if at_most else (2, 3)
+    assert Figure("x", value, limit, target, at_most).verdict == verdict
 
 
 def test_entropy_of_known_sparsities():
@@ -48,20 +50,20 @@ def test_the_command_prints_a_table_and_writes_json(tiny, monkeypatch, tmp_path,
     measured = bench.bench_masks("tiny", sparsities=(0.9,), repeats=1)
     monkeypatch.setattr(bench, "bench_masks", lambda shapes: measured)
     assert main(["bench", "masks", "--shapes", "tiny", "--json", str(tmp_path / "bench.json")]) == 0
-    assert "draw / clone of its masks" in capsys.readouterr().out
+    assert "draw / copying its masks" in capsys.readouterr().out
     assert json.loads((tmp_path / "bench.json").read_text()) == measured
 
 
-def test_time_grows_with_the_candidates_and_what_is_too_long_is_said_to_be_extrapolated():
+def test_time_grows_with_the_candidates_and_long_times_are_extrapolated():
     weight = bench.heavy_tailed({"w": (64, 80)})["w"]
     rows = bench.time_by_candidates(weight, Voting(0.01), 0.9, numbers=(1, 4, 10**6), budget=0.5)
     assert [row["candidates"] for row in rows] == [1, 4, 10**6] * 4
-    for method in ("literal", "multinomial", "topk", "sampler"):
+    for method in ("reference", "multinomial", "topk", "sampler"):
         seconds = [row["seconds"] for row in rows if row["method"] == method]
         assert seconds[0] > 0 and seconds[2] > seconds[1]
     assert not any(row["measured"] for row in rows if row["candidates"] == 10**6)
 
 
-def test_unknown_shapes_come_with_the_nearest():
+def test_the_error_for_unknown_shapes_has_the_nearest_name():
     with pytest.raises(UnknownNameError, match="bert-base"):
         bench.bench_masks("bert-bse")

@@ -1,4 +1,4 @@
-"""The bench of a training step, on a model and a task that take seconds."""
+"""The bench of a training step, on a small model and task."""
 
 import json
 
@@ -15,5 +15,5 @@ def test_three_loops_are_timed_on_the_same_model_and_batches(monkeypatch, tmp_pa
 
     monkeypatch.setattr(bench, "bench_train", lambda: rows)
     assert main(["bench", "train", "--json", str(tmp_path / "train.json")]) == 0
-    assert "our dense step / a step of transformers.Trainer" in capsys.readouterr().out
+    assert "dense step / step of transformers.Trainer" in capsys.readouterr().out
     assert json.loads((tmp_path / "train.json").read_text()) == rows

@@ -1,4 +1,4 @@
-"""Finds a Chromium that starts, or gets one: `python tests/browser/chromium.py` prints its path."""
+"""Finds a Chromium that starts, or installs one: `python tests/browser/chromium.py` prints its path."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find() -> str | None:
-    """The first Chromium that starts: of the PATH, or the one that Playwright has brought."""
+    """The path of the first Chromium that starts, in PATH or installed by Playwright; None if there is none."""
     return next((path for path in _candidates() if _starts(path)), None)
 
 
 def install() -> str | None:
-    """Try to get one, by Playwright or else by apt; its path."""
+    """Try to install Chromium with Playwright, or else with apt.
+
+    Returns:
+        The path of the Chromium, or None.
+    """
     root = [] if os.name == "nt" or os.geteuid() == 0 else ["sudo", "-n"]
     apt = [*root, "apt-get"]
     ways = (
@@ -38,13 +42,13 @@ def _candidates() -> Iterator[str]:
 
     yield from filter(None, map(shutil.which, NAMES))
     with sync_playwright() as playwright:
-        brought = playwright.chromium.executable_path
-    if Path(brought).exists():
-        yield brought
+        installed = playwright.chromium.executable_path
+    if Path(installed).exists():
+        yield installed
 
 
 def _starts(path: str) -> bool:
-    try:  # a Chromium without its libraries is there, but of no use
+    try:  # a Chromium without its libraries exists, but does not start
         return subprocess.run([path, "--version"], capture_output=True, timeout=60).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -54,8 +58,8 @@ if __name__ == "__main__":
     found = find() or install()
     if found is None:
         sys.exit(
-            "No Chromium for the browser tests: none of "
+            "no Chromium for the browser tests: none of "
             + ", ".join(NAMES)
-            + " is in PATH and starts, and neither Playwright nor apt could bring one. Install Chromium, and try again."
+            + " in PATH starts, and neither Playwright nor apt could install one; install Chromium, and try again"
         )
     print(found)

@@ -1,4 +1,4 @@
-"""A headless Chromium, a page that tells what went wrong in it, and a JupyterLab on this machine."""
+"""A headless Chromium, a page that records its errors, and a JupyterLab on this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECONDS_TO_START = 120
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = chromium.find()
-    assert path, "there is no Chromium that starts; `make test-browser` gets one"
+    assert path, "no Chromium starts; `make test-browser` installs one"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=QUIET.split())
         yield browser
@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """A page, and all that should not be: errors of its console and of its scripts, requests for other machines."""
+    """A page, the errors of its console and scripts, and its requests to other machines."""
 
     page: Page
     errors: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Watched:
 
 @contextmanager
 def watched(browser: Browser, width: int = 1280, height: int = 900) -> Iterator[Watched]:
-    """A fresh page of this size."""
+    """A new page of this size."""
     context = browser.new_context(viewport={"width": width, "height": height})
     try:
         yield Watched(context.new_page())
@@ -66,13 +66,13 @@ def watched(browser: Browser, width: int = 1280, height: int = 900) -> Iterator[
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory) -> Iterator[str]:
-    """The address of a JupyterLab on copies of the notebooks whose profile is "smoke"; {name} is to be filled in."""
+    """The address of a JupyterLab with copies of the notebooks in the profile smoke; {name} stands for a notebook."""
     folder = tmp_path_factory.mktemp("lab")
     root = folder / "notebooks"
     root.mkdir()
     for path in NOTEBOOKS.glob("*.ipynb"):
         nbformat.write(_in_smoke_profile(path), root / path.name)
-    # All cells are in the page, those out of sight too.
+    # This keeps all cells in the page, including those out of sight.
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     settings.parent.mkdir(parents=True)
     settings.write_text('{"windowingMode": "none"}')
@@ -84,7 +84,7 @@ def lab(tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory) -> Iterator[str]:
-    """The address of the classroom's app, as `make app` serves it."""
+    """The address of the classroom app, served as by `make app`."""
     port = _free_port()
     command = [sys.executable, str(NOTEBOOKS / "app" / "serve.py"), "--no-browser", f"--port={port}"]
     with _served(command, tmp_path_factory.mktemp("app"), f"http://127.0.0.1:{port}/voila/static/voila.js"):
@@ -99,7 +99,7 @@ def _free_port() -> int:
 
 @contextmanager
 def _served(command: list[str], folder: Path, answers_at: str) -> Iterator[None]:
-    """A server that runs, and keeps its log and all that is its own in a folder."""
+    """Run a server that keeps its log and its settings in a folder."""
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, env=_environment(folder), stdout=log, stderr=log)
         try:
@@ -134,7 +134,7 @@ def _command(port: int, root: Path) -> list[str]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Nothing of the user's own: no settings, no workspaces, no extensions."""
+    """The environment without the user's settings, workspaces and extensions."""
     own = {f"JUPYTER_{kind.upper()}_DIR": folder / kind for kind in ("config", "data", "runtime")}
     own |= {f"JUPYTERLAB_{kind.upper()}_DIR": folder / kind for kind in ("settings", "workspaces")}
     return os.environ | {name: str(path) for name, path in own.items()}

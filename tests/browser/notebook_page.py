@@ -1,4 +1,4 @@
-"""A notebook that is open in JupyterLab: what the tests do with it and ask of it."""
+"""A notebook that is open in JupyterLab, and what tests do with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MINUTES = 60_000  # milliseconds
 SLIDER = ".widget-slider .noUi-handle"
 PICTURE = "img.widget-image"
 
-# The promises for which JupyterLab itself waits: to wait for an idle kernel and then to run is a race.
+# JupyterLab itself waits for these promises; waiting for an idle kernel and then running cells would be a race.
 RESTORED = "() => window.jupyterapp && window.jupyterapp.restored.then(() => true)"
 OPENED = """() => {
   window.panel = [...window.jupyterapp.shell.widgets('main')].find(widget => widget.sessionContext);
@@ -43,7 +43,7 @@ class NotebookPage:
         page.evaluate(READY)
 
     def run_all(self) -> None:
-        """Run all cells, to the last one or the first that fails."""
+        """Run all cells, up to the last one or the first that fails."""
         self.page.evaluate(RUN)
         self.page.wait_for_function("() => window.ran", timeout=5 * MINUTES)
 
@@ -57,7 +57,7 @@ class NotebookPage:
         return self.page.locator(SLIDER).first
 
     def press(self, key: str) -> str:
-        """Press a key on the slider, and wait until the picture is another one; the picture."""
+        """Press a key on the slider, wait until the picture has changed, and return the new picture."""
         before = self.page.locator(PICTURE).first.get_attribute("src")
         self.slider.focus()
         self.page.keyboard.press(key)
@@ -66,9 +66,9 @@ class NotebookPage:
         return self.picture()
 
     def picture(self) -> str:
-        """The explorer's picture: its bytes, encoded."""
+        """The explorer's picture, as encoded bytes."""
         return self.page.locator(PICTURE).first.evaluate(BYTES)
 
     def value(self) -> str:
-        """What the slider says beside itself."""
+        """The text beside the slider."""
         return self.page.locator(".widget-readout").first.inner_text()

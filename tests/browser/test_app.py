@@ -1,4 +1,4 @@
-"""The classroom's app shows both explorers, answers to the keyboard, and asks no other machine for anything."""
+"""The classroom app shows both explorers, reacts to the keyboard, and sends no requests to other machines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def seen(page: Page, explorer: int) -> tuple[str, str]:
 
 
 def press(page: Page, handle: Locator, key: str, explorer: int) -> tuple[str, str]:
-    """Press a key on a control, and wait until picture and numbers are others; both."""
+    """Press a key on a control, wait until picture and numbers have changed, and return both."""
     src, (_, numbers) = page.locator(PICTURE).nth(3 * explorer).get_attribute("src"), seen(page, explorer)
     handle.focus()
     page.keyboard.press(key)
@@ -35,7 +35,7 @@ def press(page: Page, handle: Locator, key: str, explorer: int) -> tuple[str, st
     return seen(page, explorer)
 
 
-def test_both_explorers_answer_to_the_keyboard(browser, app):
+def test_both_explorers_react_to_the_keyboard(browser, app):
     with watched(browser) as watch:
         page = watch.page
         opened(page, app)
@@ -43,7 +43,7 @@ def test_both_explorers_answer_to_the_keyboard(browser, app):
         before = seen(page, 0)
         moved = press(page, page.locator(SLIDER).first, "ArrowRight", 0)
         assert moved[0] != before[0] and moved[1] != before[1]
-        assert press(page, page.locator(SLIDER).first, "ArrowLeft", 0) == before  # by the value, and by nothing else
+        assert press(page, page.locator(SLIDER).first, "ArrowLeft", 0) == before  # they depend on the value alone
 
         before = seen(page, 1)
         assert "candidate" in before[1]
@@ -55,7 +55,7 @@ def test_both_explorers_answer_to_the_keyboard(browser, app):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_it_is_whole_on_any_screen(browser, app, width):
+def test_it_fits_every_screen(browser, app, width):
     with watched(browser, width) as watch:
         opened(watch.page, app)
         boxes = watch.page.locator(PICTURE).evaluate_all(

@@ -1,4 +1,4 @@
-"""In JupyterLab the tour runs from end to end, and its explorer answers to the keyboard."""
+"""In JupyterLab, the tour runs from start to end, and its explorer reacts to the keyboard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from notebook_page import NotebookPage
 pytestmark = pytest.mark.browser
 
 
-def test_the_tour_runs_and_its_explorer_answers_to_the_keyboard(browser, lab):
+def test_the_tour_runs_and_its_explorer_reacts_to_the_keyboard(browser, lab):
     with watched(browser) as watch:
         notebook = NotebookPage(watch.page, lab.format(name="00_tour.ipynb"))
         notebook.run_all()
@@ -21,7 +21,7 @@ def test_the_tour_runs_and_its_explorer_answers_to_the_keyboard(browser, lab):
         value, picture = notebook.value(), notebook.picture()
         moved = notebook.press("ArrowRight")
         assert notebook.value() != value and moved != picture
-        assert notebook.press("ArrowLeft") == picture  # it depends on the value, and on nothing else
+        assert notebook.press("ArrowLeft") == picture  # it depends on the value alone
         assert notebook.value() == value
 
         assert not watch.errors

@@ -1,4 +1,4 @@
-"""The report's pages, opened as files without kernel and network, show all that they have on any screen."""
+"""The pages of a report, opened as files without kernel and network, are complete and fit every screen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def made(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_whole_without_a_network(browser, made, name, width):
+def test_a_page_is_complete_without_a_network(browser, made, name, width):
     with watched(browser, width) as watch:
         watch.page.context.set_offline(True)
         watch.page.goto((made / name).as_uri())
@@ -34,7 +34,7 @@ def test_a_page_is_whole_without_a_network(browser, made, name, width):
         assert all(natural > 100 and shown > 250 for natural, shown, _ in images)
         if width > 1000:  # on a phone a figure may be wider than its column, which then scrolls
             assert all(shown <= column for _, shown, column in images)
-        # The reader scrolls down, and never sideways.
+        # The page scrolls down, and never sideways.
         assert watch.page.evaluate("document.documentElement.scrollWidth") <= width
         assert watch.page.evaluate("getComputedStyle(document.body).fontSize") == "16px"
         assert not watch.errors

@@ -1,4 +1,4 @@
-"""A source with three exercises that take no time, and need nothing."""
+"""A source with three exercises that take no time and need no imports."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def make_source() -> Any:
 
 @pytest.fixture
 def numbers() -> Any:
-    """The source as a notebook, to be changed at will."""
+    """The source as a notebook, which a test may change."""
     return make_source()
 
 
 @pytest.fixture
 def sources(numbers, tmp_path) -> Path:
-    """A folder that holds the source."""
+    """The folder of the source."""
     (tmp_path / "sources").mkdir()
     nbformat.write(numbers, tmp_path / "sources" / "01_numbers.ipynb")
     return tmp_path / "sources"

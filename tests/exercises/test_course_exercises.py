@@ -1,4 +1,4 @@
-"""The exercises that ship: their solutions pass, their stubs and common mistakes do not, and each stands alone."""
+"""The exercises of the course: solutions pass, stubs and common mistakes fail, and no exercise needs another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ every_exercise = pytest.mark.parametrize(
 
 
 def solve(source: Source, name: str, notebook: Any, answer: str | None = None) -> None:
-    """Run the setup and one exercise as a kernel would; an answer takes the place of that in the notebook."""
+    """Run the setup and one exercise as a kernel would; `answer` replaces the answer in the notebook."""
     names: dict[str, Any] = {}
     for cell in notebook.cells:
         if cell.cell_type == "code" and exercise_of(cell) in ("", name):
@@ -31,26 +31,26 @@ def solve(source: Source, name: str, notebook: Any, answer: str | None = None) -
 
 
 @every_exercise
-def test_the_solution_passes_the_check_with_no_help_from_other_exercises(source, exercise):
+def test_the_solution_passes_the_check_without_other_exercises(source, exercise):
     solve(source, exercise.name, instructor_copy(source))
 
 
 @every_exercise
-def test_the_stub_does_not(source, exercise):
+def test_the_stub_fails(source, exercise):
     with pytest.raises(NotImplementedError, match="write your answer here"):
         solve(source, exercise.name, student_copy(source))
 
 
 @every_exercise
-def test_nothing_of_the_solution_is_in_the_students_copy(source, exercise):
+def test_no_line_of_the_solution_is_in_the_students_copy(source, exercise):
     (cell,) = (cell for cell in source.notebook.cells if cell.metadata.nbgrader.grade_id == exercise.name)
-    handed_out = "\n".join(cell.source for cell in student_copy(source).cells)
+    copy = "\n".join(cell.source for cell in student_copy(source).cells)
     lines = [line.strip() for line in SOLUTION.search(cell.source)[2].splitlines()]
-    assert lines and not [line for line in lines if line and line in handed_out]
+    assert lines and not [line for line in lines if line and line in copy]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
-def test_an_answer_of_none_is_told_what_is_missing(source):
+def test_an_answer_that_returns_none_fails(source):
     for exercise in source.exercises:
         with pytest.raises((ExerciseError, TypeError, AttributeError, ValueError)):
             solve(source, exercise.name, source.notebook, f"def {exercise.name}(*_, **__): return None")
@@ -107,9 +107,9 @@ MISTAKES = {
 
 
 @every_exercise
-def test_a_common_mistake_does_not_pass(source, exercise):
+def test_a_common_mistake_fails(source, exercise):
     mistake = MISTAKES.get(exercise.name)
-    assert mistake, f"name a common mistake in exercise {exercise.name}, and see that its check finds it"
+    assert mistake, f"MISTAKES has no common mistake for exercise {exercise.name}; add one that its check detects"
     with pytest.raises(ExerciseError, match="expected"):
         solve(source, exercise.name, source.notebook, mistake)
 
@@ -120,13 +120,13 @@ def test_every_lesson_has_at_least_three():
     assert not [source.name for source in SOURCES if len(source.exercises) < 3]
 
 
-def test_a_function_is_asked_for_by_its_name():
+def test_an_exercise_asks_for_a_function_with_its_name():
     for source, exercise in EXERCISES:
         (cell,) = (cell for cell in source.notebook.cells if cell.metadata.nbgrader.grade_id == exercise.name)
         assert f"def {exercise.name}(" in cell.source, exercise
 
 
-def test_the_sources_keep_the_rules_of_the_course():
+def test_the_sources_follow_the_rules_of_the_course():
     for source in SOURCES:
         nbformat.validate(source.notebook)
         code = [cell for cell in source.notebook.cells if cell.cell_type == "code"]

@@ -1,4 +1,4 @@
-"""Checks that help, sources that say what they lack, and the copies that are made of them."""
+"""The messages of checks, the errors of incomplete sources, and the copies for students and instructors."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ def test_another_answer_raises(got, expected):
         expect("f()", got, expected, "Look.")
 
 
-def test_numbers_may_be_off_by_the_margin_and_no_more():
+def test_numbers_may_differ_by_the_margin_and_no_more():
     expect("f()", [1.0, 2.09], [1.0, 2.0], "Look.", within=0.1)
-    with pytest.raises(ExerciseError, match=r"give or take 0\.1"):
+    with pytest.raises(ExerciseError, match=r"\(± 0\.1\)"):
         expect("f()", [1.0, 2.11], [1.0, 2.0], "Look.", within=0.1)
 
 
 def test_the_message_names_the_call_both_answers_and_the_next_step():
     with pytest.raises(ExerciseError) as raised:
-        expect("share([1, 2])", {"w": 1 / 3}, {"w": 0.5}, "Count both.")
-    assert str(raised.value) == "share([1, 2]): got {'w': 0.333333}, expected {'w': 0.5}. Count both."
+        expect("fraction([1, 2])", {"w": 1 / 3}, {"w": 0.5}, "Count both.")
+    assert str(raised.value) == "fraction([1, 2]): got {'w': 0.333333}, expected {'w': 0.5}. Count both."
     assert isinstance(raised.value, RandpruneError) and isinstance(raised.value, AssertionError)
     with pytest.raises(ExerciseError, match="Does the function return"):
         expect("f()", None, 1, "Look.")
@@ -71,7 +71,7 @@ def test_the_message_names_the_call_both_answers_and_the_next_step():
 # --- sources ---
 
 
-def test_a_source_says_what_its_exercises_are(sources):
+def test_a_source_is_read_with_its_exercises(sources):
     (source,) = read_sources(sources)
     assert source.name == "01_numbers"
     assert source.exercises == (
@@ -84,24 +84,36 @@ def test_a_source_says_what_its_exercises_are(sources):
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [
-        ("two-text", lambda cell: cell.update(source=cell.source.replace("## ", "")), "exercise two: lacks a heading"),
+        (
+            "two-text",
+            lambda cell: cell.update(source=cell.source.replace("## ", "")),
+            "exercise two: expected a heading",
+        ),
         (
             "two-text",
             lambda cell: cell.update(source=cell.source.replace("★", "")),
-            "exercise two: lacks .* difficulty",
+            "exercise two: expected .* difficulty",
         ),
-        ("two-text", lambda cell: cell.update(source=cell.source.replace("minutes", "")), "lacks .* time"),
-        ("two-text", lambda cell: cell.update(source=cell.source.replace("Hint", "")), "exercise two: lacks a hint"),
-        ("two", lambda cell: cell.update(source="def two():\n    return 2"), "exercise two: lacks a solution"),
-        ("two", lambda cell: cell.metadata.nbgrader.update(solution=False), "no cell holds the solution of two"),
-        ("two-check", lambda cell: cell.metadata.nbgrader.update(points=0), "exercise two: lacks points"),
+        ("two-text", lambda cell: cell.update(source=cell.source.replace("minutes", "")), "expected .* time"),
+        (
+            "two-text",
+            lambda cell: cell.update(source=cell.source.replace("Hint", "")),
+            "exercise two: expected a collapsed hint",
+        ),
+        ("two", lambda cell: cell.update(source="def two():\n    return 2"), "exercise two: expected a solution"),
+        ("two", lambda cell: cell.metadata.nbgrader.update(solution=False), "no cell has the solution of two"),
+        ("two-check", lambda cell: cell.metadata.nbgrader.update(points=0), "exercise two: expected points"),
         ("two-check", lambda cell: cell.metadata.nbgrader.update(locked=False), "'two-check' must be locked"),
-        ("two-check", lambda cell: cell.metadata.nbgrader.update(grade_id="x"), "lacks a cell .* 'two-check'"),
-        ("two-check", lambda cell: cell.metadata.pop("nbgrader"), "every cell needs a grade_id"),
-        ("two-check", lambda cell: cell.metadata.nbgrader.update(grade_id="one-check"), "a grade_id of its own"),
+        (
+            "two-check",
+            lambda cell: cell.metadata.nbgrader.update(grade_id="x"),
+            "a cell with the grade_id 'two-check' is missing",
+        ),
+        ("two-check", lambda cell: cell.metadata.pop("nbgrader"), "every cell needs its own grade_id"),
+        ("two-check", lambda cell: cell.metadata.nbgrader.update(grade_id="one-check"), "its own grade_id"),
     ],
 )
-def test_a_source_that_lacks_a_part_is_refused_by_name(numbers, cell_of, tmp_path, part, change, message):
+def test_an_incomplete_source_is_refused_by_name(numbers, cell_of, tmp_path, part, change, message):
     change(cell_of(numbers, part))
     nbformat.write(numbers, tmp_path / "01_numbers.ipynb")
     with pytest.raises(FileError, match=f"01_numbers.ipynb.*{message}"):
@@ -109,7 +121,7 @@ def test_a_source_that_lacks_a_part_is_refused_by_name(numbers, cell_of, tmp_pat
 
 
 def test_no_sources_and_unknown_ones_are_named(sources, tmp_path):
-    with pytest.raises(FileError, match="name their folder with --sources"):
+    with pytest.raises(FileError, match="give their folder with --sources"):
         read_sources(tmp_path / "nowhere")
     with pytest.raises(UnknownNameError, match="unknown exercise notebook '02'; known: 01_numbers"):
         read_sources(sources, only="02")
@@ -128,14 +140,14 @@ def test_the_students_copy_has_stubs_and_its_other_cells_are_locked(sources, tmp
     assert editable == ["one", "two", "three"]
 
 
-def test_the_instructors_copy_has_the_solutions_folded_away(sources, tmp_path, cell_of):
+def test_the_instructors_copy_has_the_solutions_collapsed(sources, tmp_path, cell_of):
     (path,) = write_copies("instructor", tmp_path / "out", sources)
     cell = cell_of(nbformat.read(path, as_version=4), "two")
     assert cell.source == "def two():\n    answer = 2\n    return answer"
     assert cell.metadata.jupyter.source_hidden is True
 
 
-def test_the_command_names_what_it_wrote_and_what_it_refused(sources, tmp_path, capsys):
+def test_the_command_names_the_files_it_wrote_and_the_reason_of_a_refusal(sources, tmp_path, capsys):
     command = ["exercises", "student", "--out", str(tmp_path / "out"), "--sources", str(sources)]
     assert main([*command, "--only", "01"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'out' / '01_numbers.ipynb'}\n"
@@ -146,10 +158,10 @@ def test_the_command_names_what_it_wrote_and_what_it_refused(sources, tmp_path, 
 def test_a_copy_that_may_hold_answers_is_not_replaced_by_accident(sources, tmp_path):
     (path,) = write_copies("student", tmp_path / "out", sources)
     path.write_text("answers")
-    with pytest.raises(RunError, match="may hold answers"):
+    with pytest.raises(RunError, match="may contain answers"):
         write_copies("student", tmp_path / "out", sources)
     assert path.read_text() == "answers"
     write_copies("student", tmp_path / "out", sources, overwrite=True)
     assert path.read_text() != "answers"
-    with pytest.raises(RunError, match="holds the sources themselves"):
+    with pytest.raises(RunError, match="is the folder of the sources"):
         write_copies("student", sources, sources, overwrite=True)

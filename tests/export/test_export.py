@@ -1,4 +1,4 @@
-"""The winner of a run is handed on whole: its weights, its masks, its words, and what is known of it."""
+"""An exported winner has its weights, its masks, its tokenizer, and a card with what is known about it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 import randprune_lab as rp
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.stats.intervals import Interval
 
 WINNER = "search-level-2"
 
@@ -42,6 +43,10 @@ def answer(model: torch.nn.Module) -> torch.Tensor:
         return model.eval()(input_ids=torch.arange(5, 17)[None]).logits
 
 
+def points(score: Interval) -> str:
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * end for end in (score.estimate, score.low, score.high)))
+
+
 def mask_of(run: Path) -> rp.MaskSet:
     return rp.MaskSet.load(run / "masks" / f"{WINNER}.safetensors")
 
@@ -49,7 +54,7 @@ def mask_of(run: Path) -> rp.MaskSet:
 # --- what is written ---
 
 
-def test_dense_is_what_save_pretrained_wrote_with_the_masks(exported, finished, trained):
+def test_dense_has_the_files_of_save_pretrained_and_the_masks(exported, finished, trained):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     files = {path.name for path in (finished / "model").iterdir()}
@@ -60,7 +65,7 @@ def test_dense_is_what_save_pretrained_wrote_with_the_masks(exported, finished, 
     assert len(AutoTokenizer.from_pretrained(exported["dense"])) == model.config.vocab_size
 
 
-def test_sparse_has_the_same_weights_bit_for_bit_and_no_dense_ones(exported, finished, trained):
+def test_sparse_has_the_same_weights_bit_for_bit_and_no_dense_file(exported, finished, trained):
     files = {path.name for path in exported["sparse"].iterdir()}
     assert [name for name in files if name.endswith("safetensors")] == ["model.sparse.safetensors"]
     assert {"README.md", "config.json", "tokenizer.json"} <= files
@@ -70,7 +75,7 @@ def test_sparse_has_the_same_weights_bit_for_bit_and_no_dense_ones(exported, fin
 
 
 @pytest.mark.parametrize("format", ["dense", "sparse"])
-def test_the_card_says_how_to_load_and_that_works(exported, finished, format, monkeypatch):
+def test_the_code_in_the_card_loads_the_model(exported, finished, format, monkeypatch):
     from transformers import AutoModelForSequenceClassification
 
     card = (exported[format] / "README.md").read_text("utf-8")
@@ -83,10 +88,10 @@ def test_the_card_says_how_to_load_and_that_works(exported, finished, format, mo
 
 
 @pytest.mark.parametrize("format", ["dense", "sparse"])
-def test_the_card_says_what_is_known(exported, finished, config, format):
+def test_the_card_has_scores_sparsities_hashes_and_settings(exported, finished, config, format):
     card, record = (exported[format] / "README.md").read_text("utf-8"), rp.RunRecord.load(finished)
     for name in ("dense", WINNER, "imp-level-2", "uniform-level-2"):
-        assert str(record.score(name)) in card
+        assert points(record.score(name)) in card
     for name, kept in mask_of(finished).items():
         assert f"| {name} | {'×'.join(map(str, kept.shape))} | {int(kept.sum()):,} | " in card
     unit = record.units[WINNER]
@@ -97,7 +102,7 @@ def test_the_card_says_what_is_known(exported, finished, config, format):
     assert f"torch {torch.__version__}" in card
 
 
-def test_the_card_names_no_place_of_this_machine(exported, finished, config):
+def test_the_card_has_no_path_of_this_machine(exported, finished, config):
     for folder in exported.values():
         card = (folder / "README.md").read_text("utf-8")
         assert config.model not in card and str(finished) not in card and config.glue_dir not in card
@@ -105,12 +110,12 @@ def test_the_card_names_no_place_of_this_machine(exported, finished, config):
 
 
 @pytest.mark.parametrize(("run", "scores"), [("regression", 1), ("two_tests", 2)])
-def test_runs_of_other_kinds_can_be_handed_on(request, tmp_path, run, scores):
+def test_runs_of_other_kinds_can_be_exported(request, tmp_path, run, scores):
     folder = request.getfixturevalue(run)
     out = rp.export_run(folder, tmp_path / "out", "sparse")
     card, record = (out / "README.md").read_text("utf-8"), rp.RunRecord.load(folder)
     (row,) = re.findall(r"\| \*\*search: this model\*\* \| (.*) \|", card)
-    assert row.split(" | ") == [str(record.score("search-level-1", each)) for each in record.task.test_sets]
+    assert row.split(" | ") == [points(record.score("search-level-1", each)) for each in record.task.test_sets]
     assert len(row.split(" | ")) == scores
 
 
@@ -129,12 +134,12 @@ def test_the_command_prints_the_folder(finished, tmp_path, capsys):
 def test_nothing_is_overwritten(exported, finished):
     before = {path: path.read_bytes() for path in exported["dense"].iterdir()}
     for out in (exported["dense"], exported["dense"] / "README.md"):
-        with pytest.raises(FileError, match="exists already; choose another folder"):
+        with pytest.raises(FileError, match="exists; choose another folder"):
             rp.export_run(finished, out, "sparse")
     assert {path: path.read_bytes() for path in exported["dense"].iterdir()} == before
 
 
-def test_what_goes_wrong_leaves_nothing_behind(finished, tmp_path, monkeypatch):
+def test_a_failed_export_leaves_no_files(finished, tmp_path, monkeypatch):
     def fails(*arguments):
         raise OSError(28, "No space left on device")
 
@@ -147,7 +152,7 @@ def test_what_goes_wrong_leaves_nothing_behind(finished, tmp_path, monkeypatch):
 def test_an_unfinished_run_is_refused(copied, tmp_path):
     journal = copied / "journal.jsonl"
     journal.write_text("".join(journal.read_text("utf-8").splitlines(keepends=True)[:-1]), "utf-8")
-    with pytest.raises(RunError, match="is not finished; go on with: randprune run --resume"):
+    with pytest.raises(RunError, match="is not finished; continue with: randprune run --resume"):
         rp.export_run(copied, tmp_path / "out")
     with pytest.raises(RunError, match="holds no run"):
         rp.export_run(tmp_path / "nothing", tmp_path / "out")
@@ -155,7 +160,7 @@ def test_an_unfinished_run_is_refused(copied, tmp_path):
         rp.export_run(copied, tmp_path / "out", "onnx")
 
 
-def test_damage_is_noticed(copied, tmp_path):
+def test_damaged_files_are_refused(copied, tmp_path):
     mask_file, model = copied / "masks" / f"{WINNER}.safetensors", copied / "model" / "model.safetensors"
     right = mask_file.read_bytes()
     shutil.copy(copied / "masks" / "imp-level-2.safetensors", mask_file)
@@ -178,8 +183,8 @@ def test_damage_is_noticed(copied, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_one_bit_of_a_kept_weight_is_noticed(copied, tmp_path):
-    """Which the mask alone would not tell."""
+def test_one_changed_bit_of_a_kept_weight_is_refused(copied, tmp_path):
+    """The mask alone does not show such a change."""
     weights, file = load_file(copied / "model" / "model.safetensors"), copied / "model" / "model.safetensors"
     name, kept = next(iter(mask_of(copied).items()))
     weights[name].view(torch.int32)[tuple(kept.nonzero()[0])] ^= 1
@@ -189,9 +194,9 @@ def test_one_bit_of_a_kept_weight_is_noticed(copied, tmp_path):
 
 
 @pytest.mark.parametrize("file", [f"masks/{WINNER}.safetensors", "model/model.safetensors"])
-def test_what_export_names_resume_makes_again(finished, config, copied, tmp_path, file, caplog):
+def test_the_command_in_the_error_restores_the_file(finished, config, copied, tmp_path, file, caplog):
     (copied / file).write_bytes((copied / file).read_bytes()[:-9])
-    with pytest.raises(FileError, match=r"make it again with: randprune run --resume --out '.*copy of a run'"):
+    with pytest.raises(FileError, match=r"restore it with: randprune run --resume --out '.*copy of a run'"):
         rp.export_run(copied, tmp_path / "out")
     rp.run(config, copied, resume=True, progress=False)
     assert caplog.text.count("it is made again") == 1
@@ -202,19 +207,22 @@ def test_what_export_names_resume_makes_again(finished, config, copied, tmp_path
 
 PLAIN = """
 import importlib.util, sys, torch
-sys.modules["randprune_lab"] = None  # whoever asks for it is told that there is none
+sys.modules["randprune_lab"] = None  # an import of it raises
 folder = sys.argv[1]
 exec(sys.argv[2])
 print(type(model).__name__, *model.eval()(input_ids=torch.arange(5, 17)[None]).logits[0].tolist())
 """
 
 
-def test_a_mean_pooled_model_says_how_plain_transformers_loads_it(tmp_path):
+def test_the_card_of_a_mean_pooled_model_loads_it_with_plain_transformers(tmp_path):
     lesson = rp.RunConfig.preset("lesson", train_size=64, validation_size=40, levels=(0.5,), candidates=1)
     short = dataclasses.replace(lesson, dense_epochs=1, epochs=1, baselines=(), exclude=("*.query.weight",))
     run = rp.run(short, tmp_path / "run", progress=False)
     card = (rp.export_run(run, tmp_path / "dense") / "README.md").read_text("utf-8")
-    assert "runs code of a folder only if you\nsay so" in card and "\n| all but | `*.query.weight` |" in card
+    assert (
+        "runs code from a folder\nonly if you set `trust_remote_code`" in card
+        and "\n| weights that stay dense | `*.query.weight` |" in card
+    )
     ours, plain = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     assert "trust_remote_code" not in ours and "randprune_lab" not in plain
     arguments = [sys.executable, "-c", PLAIN, str(tmp_path / "dense"), plain]
@@ -276,12 +284,12 @@ try:
     socket.create_connection(("192.0.2.1", 80), 1)
 except OSError:
     pass
-assert unpickled and asked  # the watch was awake
+assert unpickled and asked  # so the hook works
 """
 
 
-def test_nothing_asks_the_network_or_reads_a_pickle(finished, tmp_path):
-    """Without any variable that tells libraries to stay offline."""
+def test_no_command_uses_the_network_or_reads_a_pickle(finished, tmp_path):
+    """No variable tells libraries to stay offline."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     done = subprocess.run(
         [sys.executable, "-c", OFFLINE, str(finished), str(tmp_path)],

@@ -1,4 +1,4 @@
-"""What the documentation shows is run as it stands there."""
+"""The examples in the documentation run unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_examples_run_one_after_the_other(place, model, mask, rows, tmp_path, mo
         text = text.partition("## In your own training")[2].partition("## Where to read on")[0]
     monkeypatch.chdir(tmp_path)
     settings = {"max_steps": 2, "save_strategy": "no", "report_to": "none", "disable_tqdm": True, "use_cpu": True}
-    found = {
+    names = {
         "rp": rp,
         "Trainer": Trainer,
         "model": model,
@@ -37,7 +37,7 @@ def test_examples_run_one_after_the_other(place, model, mask, rows, tmp_path, mo
     }
     assert len(examples(text)) == {"docs/your-training.md": 5, "README.md": 1}[place]
     for example in examples(text):
-        exec(example, found)
-    assert all(not model.get_parameter(name)[~kept].any() for name, kept in found["mask"].items())
-    if "dense" in found:  # the reader without the package ends with the last weight
-        assert torch.equal(torch.from_numpy(found["dense"]), model.get_parameter(found["name"]))
+        exec(example, names)
+    assert all(not model.get_parameter(name)[~kept].any() for name, kept in names["mask"].items())
+    if "dense" in names:  # the example without the package ends with the last weight
+        assert torch.equal(torch.from_numpy(names["dense"]), model.get_parameter(names["name"]))

@@ -1,4 +1,4 @@
-"""Whatever trains, removed weights are exactly zero after every step and at the end, and a misfit is an error."""
+"""In every kind of training, removed weights are zero after every step and at the end; a misfit is an error."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from randprune_lab.errors import MaskError
 
 
 class Watch(TrainerCallback):
-    """Comes after the mask's callback, and counts at every turn the removed weights that are not zero."""
+    """Runs after the mask's callback, and counts the removed weights that are not zero at every event."""
 
     def __init__(self, mask: rp.MaskSet):
-        self.mask, self.steps, self.wrong = mask, 0, 0
+        self.mask, self.steps, self.nonzero = mask, 0, 0
 
     def on_step_begin(self, args, state, control, model=None, **others):
-        self.wrong += wrong(model, self.mask)
+        self.nonzero += nonzero(model, self.mask)
 
     def on_step_end(self, args, state, control, model=None, **others):
         self.steps += 1
-        self.wrong += wrong(model, self.mask)
+        self.nonzero += nonzero(model, self.mask)
 
     on_evaluate = on_train_end = on_save = on_step_begin
 
 
-def wrong(model: nn.Module, mask: rp.MaskSet) -> int:
+def nonzero(model: nn.Module, mask: rp.MaskSet) -> int:
+    """The number of removed weights that are not zero."""
     weights = dict(model.named_parameters())
     return sum(int(weights[name][~kept].count_nonzero()) for name, kept in mask.items())
 
@@ -72,47 +73,47 @@ def test_removed_weights_are_zero_after_every_step_and_kept_ones_learn(model, ma
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     watch = Watch(mask)
     trainer(model, mask, rows, tmp_path, watch, **settings).train()
-    assert watch.steps >= 2 and watch.wrong == 0 and wrong(model, mask) == 0
+    assert watch.steps >= 2 and watch.nonzero == 0 and nonzero(model, mask) == 0
     assert all(not torch.equal(model.get_parameter(name)[kept], before[name][kept]) for name, kept in mask.items())
 
 
-def test_without_the_callback_they_would_come_back(model, mask, rows, tmp_path):
-    """The test above can fail: zeroing once at the start does not hold."""
+def test_without_the_callback_removed_weights_become_nonzero(model, mask, rows, tmp_path):
+    """The test above can fail: zeroing once at the start is not enough."""
     mask.apply_(model)
-    teacher = trainer(model, mask, rows, tmp_path)
-    teacher.pop_callback(rp.MaskCallback)
-    teacher.train()
-    assert wrong(model, mask) > mask.size // 2
+    training = trainer(model, mask, rows, tmp_path)
+    training.pop_callback(rp.MaskCallback)
+    training.train()
+    assert nonzero(model, mask) > mask.size // 2
 
 
-def test_momentum_from_dense_steps_moves_nothing_that_is_removed(model, mask, rows, tmp_path):
-    """An optimizer that was warmed up on the dense model still wants to move every weight."""
+def test_momentum_from_dense_steps_moves_no_removed_weight(model, mask, rows, tmp_path):
+    """The momentum of an optimizer from the dense model would move every weight."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
     model.train()
     model(input_ids=rows[0]["input_ids"][None], labels=rows[0]["labels"][None]).loss.backward()
     optimizer.step()
     watch = Watch(mask)
-    teacher = trainer(model, mask, rows, tmp_path, watch)
-    teacher.optimizer = optimizer
-    teacher.train()
-    assert watch.wrong == 0 and optimizer.state[model.get_parameter(next(iter(mask)))]["exp_avg"].count_nonzero()
+    training = trainer(model, mask, rows, tmp_path, watch)
+    training.optimizer = optimizer
+    training.train()
+    assert watch.nonzero == 0 and optimizer.state[model.get_parameter(next(iter(mask)))]["exp_avg"].count_nonzero()
 
 
-def test_what_is_saved_holds_the_zeros_the_best_checkpoint_too(model, mask, rows, tmp_path):
+def test_saved_models_and_the_best_checkpoint_contain_the_zeros(model, mask, rows, tmp_path):
     best = {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": 1, "save_steps": 1}
     watch = Watch(mask)
-    teacher = trainer(model, mask, rows, tmp_path, watch, save_strategy="steps", max_steps=3, **best)
-    teacher.train()
-    teacher.save_model(str(tmp_path / "end"))
+    training = trainer(model, mask, rows, tmp_path, watch, save_strategy="steps", max_steps=3, **best)
+    training.train()
+    training.save_model(str(tmp_path / "end"))
     files = [*tmp_path.glob("*/model.safetensors")]
-    assert len(files) == 4 and watch.wrong == 0
+    assert len(files) == 4 and watch.nonzero == 0
     for file in files:
         weights = load_file(file)
         assert all(not weights[name][~kept].any() and weights[name].any() for name, kept in mask.items())
 
 
-def test_weights_that_were_replaced_since_the_last_step_are_zeroed_at_the_end(model, mask, rows, tmp_path):
-    """As a best checkpoint is loaded then; even if the parameters are other objects than those of the start."""
+def test_weights_replaced_since_the_last_step_are_zeroed_at_the_end(model, mask, rows, tmp_path):
+    """The best checkpoint is loaded at that time; the parameters may even be new objects."""
     name = next(iter(mask))
 
     class Replace(TrainerCallback):
@@ -141,18 +142,18 @@ def fresh(tiny_model) -> nn.Module:
 def test_a_resumed_training_keeps_the_mask(stopped, tiny_model, mask, rows, tmp_path):
     model, watch = fresh(tiny_model), Watch(mask)
     trainer(model, mask, rows, tmp_path, watch, max_steps=4).train(resume_from_checkpoint=str(stopped))
-    assert watch.steps == 2 and watch.wrong == 0 and wrong(model, mask) == 0
+    assert watch.steps == 2 and watch.nonzero == 0 and nonzero(model, mask) == 0
 
 
-def test_callback_states_may_be_restored_too(stopped, tiny_model, mask, rows, tmp_path):
+def test_a_training_may_also_restore_callback_states(stopped, tiny_model, mask, rows, tmp_path):
     model, watch = fresh(tiny_model), Watch(mask)
     settings = {"max_steps": 4, "restore_callback_states_from_checkpoint": True}
     trainer(model, mask, rows, tmp_path, watch, **settings).train(resume_from_checkpoint=str(stopped))
-    assert watch.steps == 2 and watch.wrong == 0
+    assert watch.steps == 2 and watch.nonzero == 0
 
 
-def test_a_checkpoint_of_another_mask_is_refused(stopped, tiny_model, mask, rows, tmp_path):
-    """Also of one that keeps less, whose removed weights would silently come back to life."""
+def test_a_checkpoint_with_another_mask_is_refused(stopped, tiny_model, mask, rows, tmp_path):
+    """Also if the new mask keeps more weights, which would silently train from zero."""
     model = fresh(tiny_model)
     more = rp.MaskSet(
         {name: kept | (torch.arange(kept.numel()).reshape(kept.shape) % 7 == 0) for name, kept in mask.items()}
@@ -164,7 +165,7 @@ def test_a_checkpoint_of_another_mask_is_refused(stopped, tiny_model, mask, rows
             trainer(model, other, rows, tmp_path, max_steps=4).train(resume_from_checkpoint=str(stopped))
 
 
-def test_a_checkpoint_that_is_dense_is_refused(stopped, tiny_model, mask, rows, tmp_path):
+def test_a_checkpoint_with_nonzero_removed_weights_is_refused(stopped, tiny_model, mask, rows, tmp_path):
     weights = load_file(stopped / "model.safetensors")
     name = next(iter(mask))
     weights[name][~mask[name]] = 0.5
@@ -174,12 +175,12 @@ def test_a_checkpoint_that_is_dense_is_refused(stopped, tiny_model, mask, rows, 
         trainer(fresh(tiny_model), mask, rows, tmp_path, max_steps=4).train(resume_from_checkpoint=str(stopped))
 
 
-def test_a_checkpoint_says_which_mask_it_has(stopped, mask):
+def test_a_checkpoint_records_its_mask(stopped, mask):
     state = json.loads((stopped / "trainer_state.json").read_text("utf-8"))
     assert state["stateful_callbacks"]["randprune_lab.mask"]["attributes"]["sha256"] == mask.sha256
 
 
-# --- what does not fit ---
+# --- masks that do not fit ---
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_a_checkpoint_says_which_mask_it_has(stopped, mask):
     ],
     ids=["name", "shape", "keeps all", "empty", "no bools"],
 )
-def test_a_mask_that_does_not_fit_is_an_error_before_anything_is_trained(model, mask, rows, tmp_path, change, message):
+def test_a_mask_that_does_not_fit_is_an_error_before_training(model, mask, rows, tmp_path, change, message):
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(MaskError, match=message):
         trainer(model, change(mask), rows, tmp_path)
@@ -211,11 +212,11 @@ def test_a_mask_that_does_not_fit_is_an_error_before_anything_is_trained(model, 
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
-def test_a_callback_that_comes_late_still_complains_and_still_works(model, mask, rows, tmp_path):
-    teacher = trainer(model, mask, rows, tmp_path)
-    teacher.add_callback(rp.MaskCallback({"none.weight": torch.zeros(1, dtype=torch.bool)}))
+def test_a_callback_that_is_added_later_still_checks_its_mask(model, mask, rows, tmp_path):
+    training = trainer(model, mask, rows, tmp_path)
+    training.add_callback(rp.MaskCallback({"none.weight": torch.zeros(1, dtype=torch.bool)}))
     with pytest.raises(MaskError, match=r"'none\.weight' has no counterpart"):
-        teacher.train()
+        training.train()
 
 
 def test_without_a_model_there_is_nothing_to_enforce(mask):
@@ -223,7 +224,7 @@ def test_without_a_model_there_is_nothing_to_enforce(mask):
         rp.MaskCallback(mask).enforce()
 
 
-# --- loops of one's own ---
+# --- your own training loop ---
 
 
 def test_an_accelerate_loop_with_accumulation_keeps_the_mask(model, mask, rows):
@@ -233,14 +234,14 @@ def test_an_accelerate_loop_with_accumulation_keeps_the_mask(model, mask, rows):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9, weight_decay=0.1)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     callback = rp.MaskCallback(mask, wrapped)
-    assert wrong(model, mask) == 0
+    assert nonzero(model, mask) == 0
     for row in rows:
         with accelerator.accumulate(wrapped):
             accelerator.backward(wrapped(input_ids=row["input_ids"][None], labels=row["labels"][None]).loss)
             optimizer.step()
             callback.enforce()
             optimizer.zero_grad()
-        assert wrong(model, mask) == 0
+        assert nonzero(model, mask) == 0
     assert all(model.get_parameter(name)[kept].any() for name, kept in mask.items())
 
 
@@ -257,26 +258,26 @@ def compiled_parts(model: nn.Module) -> nn.Module:
 @pytest.mark.parametrize(
     "wrap", [compiled, compiled_parts, nn.DataParallel, lambda model: nn.DataParallel(compiled(model))]
 )
-def test_wrapped_models_have_the_names_of_what_is_in_them(model, mask, wrap):
-    """A mask fits them, whether it was drawn before or after they were wrapped."""
+def test_wrapped_models_have_the_names_of_the_model_inside(model, mask, wrap):
+    """A mask fits, whether it was drawn before or after the model was wrapped."""
     weights = {name: model.get_parameter(name) for name in mask}
     wrapped = wrap(model)
-    for found in (mask, rp.MaskSampler(wrapped, rp.Magnitude(), sparsity=0.5, seed=0).draw(0)):
+    for drawn in (mask, rp.MaskSampler(wrapped, rp.Magnitude(), sparsity=0.5, seed=0).draw(0)):
         for weight in weights.values():
             nn.init.ones_(weight)
-        rp.MaskCallback(found, wrapped)
-        assert sum(int(weight.sum()) for weight in weights.values()) == found.kept
+        rp.MaskCallback(drawn, wrapped)
+        assert sum(int(weight.sum()) for weight in weights.values()) == drawn.kept
 
 
 def test_a_compiled_trainer_keeps_the_mask(model, mask, rows, tmp_path, monkeypatch):
     from accelerate.state import AcceleratorState
 
-    # The Trainer sets it for the whole process; it is put back after the test.
+    # The Trainer sets it for the whole process; it is reset after the test.
     monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "no")
     AcceleratorState._reset_state(True)
     watch = Watch(mask)
     trainer(model, mask, rows, tmp_path, watch, torch_compile=True, torch_compile_backend="eager", max_steps=3).train()
-    assert watch.steps == 3 and watch.wrong == 0 and wrong(model, mask) == 0
+    assert watch.steps == 3 and watch.nonzero == 0 and nonzero(model, mask) == 0
     AcceleratorState._reset_state(True)
 
 
@@ -288,9 +289,9 @@ def test_distributed_data_parallel_keeps_the_mask(model, mask, rows, tmp_path):
         optimizer = torch.optim.AdamW(wrapped.parameters(), lr=0.05)
         wrapped(input_ids=rows[0]["input_ids"][None], labels=rows[0]["labels"][None]).loss.backward()
         optimizer.step()
-        assert wrong(model, mask) > 0
+        assert nonzero(model, mask) > 0
         callback.enforce()
-        assert wrong(model, mask) == 0
+        assert nonzero(model, mask) == 0
     finally:
         torch.distributed.destroy_process_group()
 

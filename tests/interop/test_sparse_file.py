@@ -1,4 +1,4 @@
-"""Sparse files are small, give back every bit, and are plain safetensors."""
+"""Sparse files are small, preserve every bit, and are valid safetensors files."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def bits(tensor: torch.Tensor) -> bytes:
     return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
-def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
-    return found.keys() == expected.keys() and all(
-        found[name].dtype == tensor.dtype and found[name].shape == tensor.shape and bits(found[name]) == bits(tensor)
+def same(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
+    return actual.keys() == expected.keys() and all(
+        actual[name].dtype == tensor.dtype and actual[name].shape == tensor.shape and bits(actual[name]) == bits(tensor)
         for name, tensor in expected.items()
     )
 
 
 def bound(mask: rp.MaskSet, dtype: torch.dtype) -> float:
-    """Bytes of the masks at their entropy, and of the kept values."""
+    """The bytes of the masks, at their entropy, plus the bytes of the kept values."""
     entropies = 0.0
     for kept in mask.values():
-        share = float(kept.double().mean())
-        entropies += kept.numel() * -(share * math.log2(share) + (1 - share) * math.log2(1 - share))
+        density = float(kept.double().mean())
+        entropies += kept.numel() * -(density * math.log2(density) + (1 - density) * math.log2(1 - density))
     return entropies / 8 + mask.kept * dtype.itemsize
 
 
@@ -56,8 +56,8 @@ def bound(mask: rp.MaskSet, dtype: torch.dtype) -> float:
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("sparsity", [0.54, 0.9375, 0.99])
-def test_a_file_takes_little_more_than_its_masks_and_kept_values(tmp_path, sparsity, dtype):
-    """All of the file, its header too, so at 99 % of small tensors more than the 15 % of the promise at 93.75 %."""
+def test_a_file_is_little_larger_than_its_masks_and_kept_values(tmp_path, sparsity, dtype):
+    """The size includes the header, so small tensors at 99 % exceed the 15 % that hold at 93.75 %."""
     weights, mask = pruned(256, sparsity, dtype)
     masked = {name: weights[name] for name in mask}
     rp.save_sparse(masked, mask, tmp_path / "sparse.safetensors")
@@ -71,26 +71,26 @@ def test_a_file_takes_little_more_than_its_masks_and_kept_values(tmp_path, spars
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("sparsity", [0.01, 0.54, 0.9375, 0.99])
-def test_every_bit_comes_back_and_the_mask_too(tmp_path, sparsity, dtype):
+def test_every_bit_and_the_mask_are_preserved(tmp_path, sparsity, dtype):
     weights, mask = pruned(40, sparsity, dtype)
     rp.save_sparse(weights, mask, tmp_path / "a" / "sparse.safetensors")
-    found = rp.load_sparse(tmp_path / "a" / "sparse.safetensors")
-    assert same(found.weights, weights) and found.mask == mask
+    loaded = rp.load_sparse(tmp_path / "a" / "sparse.safetensors")
+    assert same(loaded.weights, weights) and loaded.mask == mask
 
 
-def test_kept_zeros_infinities_and_the_bits_of_nan_come_back(tmp_path):
+def test_kept_zeros_infinities_and_the_bits_of_nan_are_preserved(tmp_path):
     odd = torch.tensor([0, -(2**31), 0x7FC00001, 0x7F800001, -1, 0x7F800000, 1, 0], dtype=torch.int32)
     weights = {"w": odd.view(torch.float32)}
     mask = rp.MaskSet({"w": torch.tensor([True] * 7 + [False])})
     rp.save_sparse(weights, mask, tmp_path / "odd")
-    found = rp.load_sparse(tmp_path / "odd")
-    assert torch.equal(found.weights["w"].view(torch.int32), odd) and found.mask == mask
+    loaded = rp.load_sparse(tmp_path / "odd")
+    assert torch.equal(loaded.weights["w"].view(torch.int32), odd) and loaded.mask == mask
 
 
 @pytest.mark.parametrize(
     ("shape", "kept"), [((), False), ((3, 0), True), ((5,), False), ((2, 3, 4, 1), True), ((4, 4), False)], ids=str
 )
-def test_odd_shapes_come_back(tmp_path, shape, kept):
+def test_unusual_shapes_are_preserved(tmp_path, shape, kept):
     weights = {
         "odd": torch.full(shape, float(kept)),
         "w": torch.eye(3),
@@ -99,8 +99,8 @@ def test_odd_shapes_come_back(tmp_path, shape, kept):
     }
     mask = rp.MaskSet({"odd": torch.full(shape, kept), "w": torch.eye(3, dtype=torch.bool)})
     rp.save_sparse(weights, mask, tmp_path / "file")
-    found = rp.load_sparse(tmp_path / "file")
-    assert same(found.weights, weights) and found.mask == mask
+    loaded = rp.load_sparse(tmp_path / "file")
+    assert same(loaded.weights, weights) and loaded.mask == mask
 
 
 def test_a_model_is_loaded_into_another(model, mask, tiny_model, tmp_path):
@@ -111,7 +111,7 @@ def test_a_model_is_loaded_into_another(model, mask, tiny_model, tmp_path):
     assert same(dict(other.state_dict()), dict(model.state_dict()))
 
 
-def test_tied_weights_are_stored_once_and_come_back_tied(tmp_path):
+def test_tied_weights_are_stored_once_and_loaded_tied(tmp_path):
     model = nn.ModuleDict({name: nn.Linear(64, 64, bias=False) for name in ("one", "two", "three", "four")})
     model["two"].weight, model["four"].weight = model["one"].weight, model["three"].weight
     mask = rp.MaskSet({"two.weight": torch.eye(64, dtype=torch.bool)})
@@ -123,7 +123,7 @@ def test_tied_weights_are_stored_once_and_come_back_tied(tmp_path):
     assert (tmp_path / "file").stat().st_size < 1.1 * 64 * 64 * 4
 
 
-def test_slices_and_transposes_that_share_memory_are_stored_by_themselves(tmp_path):
+def test_slices_and_transposes_that_share_memory_are_stored_separately(tmp_path):
     whole = torch.arange(16.0).reshape(4, 4)
     weights = {"whole": whole, "turned": whole.T, "row": whole[1], "w": torch.eye(2)}
     rp.save_sparse(weights, rp.MaskSet({"w": torch.eye(2, dtype=torch.bool)}), tmp_path / "file")
@@ -133,7 +133,7 @@ def test_slices_and_transposes_that_share_memory_are_stored_by_themselves(tmp_pa
 # --- other readers ---
 
 
-def test_it_is_a_safetensors_file_that_a_few_lines_of_numpy_can_read(tmp_path):
+def test_a_few_lines_of_numpy_can_read_the_file(tmp_path):
     import zlib
 
     import numpy as np
@@ -146,14 +146,14 @@ def test_it_is_a_safetensors_file_that_a_few_lines_of_numpy_can_read(tmp_path):
         shapes = json.loads(file.metadata()["shapes"])
     for name, shape in shapes.items():
         code = np.frombuffer(zlib.decompress(stored[f"{name}:mask"].tobytes()), np.uint8).astype(int)
-        ends = np.cumsum(code + (code < 255)) - 1  # 255: so far, and go on
+        ends = np.cumsum(code + (code < 255)) - 1  # 255: a gap that continues in the next byte
         dense = np.zeros(shape, stored[f"{name}:kept"].dtype)
         dense.reshape(-1)[ends[code < 255]] = stored[f"{name}:kept"]
         assert np.array_equal(dense, weights[name].numpy())
     assert np.array_equal(stored["one.bias"], weights["one.bias"].numpy())
 
 
-# --- what is refused ---
+# --- errors ---
 
 
 def test_weights_that_would_be_lost_are_an_error_and_no_file(tmp_path):
@@ -183,14 +183,14 @@ def test_masks_that_do_not_fit_are_an_error(tmp_path, change, message):
         rp.save_sparse(weights, change(mask), tmp_path / "file")
 
 
-def test_what_is_no_tensor_is_named(tmp_path):
+def test_an_entry_that_is_not_a_tensor_is_named(tmp_path):
     weights, mask = pruned(8, 0.5)
-    with pytest.raises(MaskError, match="'extra' in the state dict is no tensor but a dict"):
+    with pytest.raises(MaskError, match=r"'extra' in the state dict must be a tensor .*got a dict"):
         rp.save_sparse({**weights, "extra": {}}, mask, tmp_path / "file")
 
 
 def test_a_changed_bit_anywhere_is_an_error(tmp_path):
-    """In the header, kept values, weights without a mask, masks; also one that leaves a file of the right form."""
+    """In the header, kept values, unmasked weights and masks; also a bit that leaves the file readable."""
     weights, mask = pruned(16, 0.5)
     rp.save_sparse(weights, mask, tmp_path / "file")
     content = (tmp_path / "file").read_bytes()
@@ -198,7 +198,7 @@ def test_a_changed_bit_anywhere_is_an_error(tmp_path):
     shape = content.index(b"[16, 32]") + 2  # the 6 becomes a 7
     for where in (10, shape, *range(header, len(content), 97)):
         (tmp_path / "file").write_bytes(content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :])
-        with pytest.raises(FileError, match=r"is damaged|is no sparse file"):
+        with pytest.raises(FileError, match=r"is damaged|is not a sparse file"):
             rp.load_sparse(tmp_path / "file")
 
 
@@ -215,7 +215,7 @@ def test_other_files_are_refused_and_a_pickle_is_not_opened(tmp_path, monkeypatc
         rp.load_sparse("none")
     save_file({"w": torch.eye(2)}, "plain.safetensors")
     with pytest.raises(
-        FileError, match=r"plain\.safetensors is no sparse file \(format None, not 'randprune-sparse-1'\)"
+        FileError, match=r"plain\.safetensors is not a sparse file: its format must be 'randprune-sparse-1', got None"
     ):
         rp.load_sparse("plain.safetensors")
     torch.save(Trap(), "model.pt")

@@ -1,4 +1,4 @@
-"""Masks go to PyTorch's tools and come back the same; weights keep their names."""
+"""Masks converted to PyTorch's tools and back are equal, and weights keep their names."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def answer(model: nn.Module) -> torch.Tensor:
 
 
 def masked(model: nn.Module, mask: rp.MaskSet) -> nn.Module:
-    """The model as the masks alone make it."""
-    found = copy.deepcopy(model)
-    mask.apply_(found)
-    return found
+    """A copy of the model with the removed weights at zero."""
+    pruned = copy.deepcopy(model)
+    mask.apply_(pruned)
+    return pruned
 
 
 @pytest.fixture(params=TOOLS)
@@ -35,13 +35,13 @@ def tool(request):
     return TOOLS[request.param]
 
 
-def test_masks_go_and_come_back(model, mask, tool):
+def test_masks_are_read_back_unchanged(model, mask, tool):
     put, read = tool
     put(model, mask)
     assert read(model) == mask
 
 
-def test_the_model_answers_as_a_masked_one_and_still_after_training(model, mask, tool):
+def test_the_output_is_that_of_a_masked_model_also_after_training(model, mask, tool):
     expected = answer(masked(model, mask))
     tool[0](model, mask)
     assert torch.equal(answer(model), expected)
@@ -54,21 +54,21 @@ def test_the_model_answers_as_a_masked_one_and_still_after_training(model, mask,
     assert all(not model.get_parameter(name)[~kept].any() for name, kept in mask.items())
 
 
-def test_afterwards_the_weights_have_their_names_and_no_trace_is_left(model, mask, tool):
+def test_make_permanent_restores_names_and_leaves_no_trace(model, mask, tool):
     expected = masked(model, mask).state_dict()
     kinds = [type(module) for module in model.modules()]
     tool[0](model, mask)
     assert rp.make_permanent(model) == mask
-    found = model.state_dict()
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-    assert not any(torch.signbit(found[name][~kept]).any() for name, kept in mask.items())
+    state = model.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+    assert not any(torch.signbit(state[name][~kept]).any() for name, kept in mask.items())
     assert [type(module) for module in model.modules()] == kinds
     assert all(isinstance(model.get_parameter(name), nn.Parameter) for name in mask)
     model.load_state_dict(expected)
 
 
-def test_pytorchs_own_way_of_taking_them_off_leaves_the_same_names(model, mask):
+def test_removal_by_pytorch_leaves_the_same_names(model, mask):
     names, other = model.state_dict().keys(), copy.deepcopy(model)
     rp.to_torch_prune(model, mask)
     rp.to_parametrize(other, mask)
@@ -79,7 +79,7 @@ def test_pytorchs_own_way_of_taking_them_off_leaves_the_same_names(model, mask):
     assert model.state_dict().keys() == other.state_dict().keys() == names
 
 
-def test_names_in_between_are_those_that_pytorch_gives(model, mask):
+def test_intermediate_names_are_pytorchs(model, mask):
     name = next(iter(mask))
     other = copy.deepcopy(model)
     rp.to_torch_prune(model, mask)
@@ -93,7 +93,7 @@ def test_masks_that_pytorch_made_are_read():
     model = nn.Sequential(nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 2))
     for module in (model[0], model[2]):
         prune.l1_unstructured(module, "weight", amount=0.4)
-        prune.random_unstructured(module, "weight", amount=0.5)  # one on the other
+        prune.random_unstructured(module, "weight", amount=0.5)  # on top of the first mask
         prune.l1_unstructured(module, "bias", amount=0.5)
     mask = rp.from_torch_prune(model)
     assert set(mask) == {"0.weight", "0.bias", "2.weight", "2.bias"}
@@ -103,14 +103,14 @@ def test_masks_that_pytorch_made_are_read():
     assert mask["0.weight"].sum() == 60 and mask["0.bias"].sum() == 5
 
 
-def test_other_parametrizations_and_assignments_are_left_alone():
+def test_assignments_are_masked_and_other_parametrizations_ignored():
     model = nn.Linear(4, 4, bias=False)
     nn.init.ones_(model.weight)
     rp.to_parametrize(model, {"weight": torch.eye(4, dtype=torch.bool)})
     model.weight = torch.full((4, 4), 3.0)
     assert torch.equal(model.weight, 3 * torch.eye(4))
     other = parametrize.register_parametrization(nn.Linear(4, 4), "weight", nn.Identity())
-    with pytest.raises(ScopeError, match="Linear holds no masks of to_parametrize"):
+    with pytest.raises(ScopeError, match="Linear has no masks of to_parametrize"):
         rp.from_parametrize(other)
 
 
@@ -124,10 +124,10 @@ def test_a_misfit_changes_nothing(model, mask, put):
 
 
 @pytest.mark.parametrize("put", [rp.to_torch_prune, rp.to_parametrize])
-def test_a_weight_of_two_modules_is_refused(put):
+def test_a_weight_in_two_modules_is_refused(put):
     model = nn.ModuleDict({"one": nn.Linear(4, 4), "two": nn.Linear(4, 4)})
     model["two"].weight = model["one"].weight
-    with pytest.raises(MaskError, match=r"'one\.weight' and 'two\.weight' are one weight"):
+    with pytest.raises(MaskError, match=r"'one\.weight' and 'two\.weight' are one tied weight"):
         put(model, {"one.weight": torch.eye(4, dtype=torch.bool)})
     assert model["one"].weight is model["two"].weight
 
@@ -136,7 +136,7 @@ def test_a_weight_of_two_modules_is_refused(put):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
-def test_a_models_own_zeros_tell_the_mask(model, mask, dtype):
+def test_the_zeros_of_a_model_define_the_mask(model, mask, dtype):
     masked_model = masked(model, mask).to(dtype)
     assert rp.mask_from_zeros(masked_model) == mask
     name = next(iter(mask))

@@ -1,4 +1,4 @@
-"""A guard for this folder: a sampler that never settles fails its test instead of stalling the suite."""
+"""A guard for this folder: a sampler that never ends fails its test instead of stalling all tests."""
 
 from __future__ import annotations
 

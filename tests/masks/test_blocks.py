@@ -1,4 +1,4 @@
-"""Blocks: a block is a weight, so all laws of masks hold for blocks."""
+"""Blocks: a block is treated like a weight, so all laws of masks hold for blocks."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def test_blocks_of_a_model_are_those_of_its_prunable_weights() -> None:
 @pytest.mark.parametrize("block", [(5, 4), (4, 5), (0, 4), (4, -1)])
 def test_a_block_that_does_not_fit_is_named(block: tuple[int, int]) -> None:
     with pytest.raises(
-        ScopeError, match=rf"'w', of shape \(8, 12\), does not fall into blocks of {block[0]} x {block[1]}"
+        ScopeError, match=rf"'w', of shape \(8, 12\), cannot be divided into blocks of {block[0]} x {block[1]}"
     ):
         block_scores({"w": weight(8, 12)}, block)
 
 
-def test_what_is_no_matrix_has_no_blocks() -> None:
+def test_a_weight_that_is_not_a_matrix_has_no_blocks() -> None:
     with pytest.raises(ScopeError, match="'w', of shape"):
         block_scores({"w": torch.ones(4)}, (1, 1))

@@ -1,7 +1,7 @@
 """Random numbers that are a function of integers: the published mixer, uniform, and unrelated between streams.
 
-Statistical tests use fixed streams, so they pass or fail for good; FALSE_ALARM is the chance that a perfect
-generator would have failed one test, shared out evenly over the statistics that the test looks at.
+Statistical tests use fixed streams, so their results do not vary. FALSE_ALARM is the probability that a perfect
+generator would have failed one test, divided evenly over the statistics of the test.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def check_even(cells: np.ndarray, n_cells: int, tests: int) -> None:
 
 
 def check_unrelated(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Every pair of sequences falls evenly into 16 × 16 cells, which any linear dependence would disturb."""
+    """Every pair of sequences is uniform over 16 × 16 cells, which a linear dependence would change."""
     for a, b in pairs:
         check_even((a * 16).astype(int) * 16 + (b * 16).astype(int), 256, tests=len(pairs))
 
@@ -94,7 +94,7 @@ def test_different_streams_have_different_keys(keys: list[tuple[int, int | str, 
     assert all(-(2**63) <= key < 2**63 for key in made)
 
 
-def test_numbers_lie_inside_the_open_interval_on_odd_multiples_of_2_to_the_minus_53() -> None:
+def test_numbers_are_inside_the_open_interval_at_odd_multiples_of_2_to_the_minus_53() -> None:
     u = uniform(0, 0, "w", arange())
     assert u.dtype == torch.float64
     half_steps = u * 2.0**53  # odd numbers reach neither 0 nor 2⁵³
@@ -110,7 +110,7 @@ def test_the_outermost_bits_give_the_outermost_numbers_inside_the_interval(
     assert uniform(0, 0, "w", arange(n=2)).tolist() == [2.0**-53, 1 - 2.0**-53]
 
 
-def test_uniform_depends_on_the_index_alone_not_on_its_neighbours() -> None:
+def test_a_number_depends_on_its_index_and_not_on_other_indices() -> None:
     index = torch.cat([arange(n=500), arange(start=2**31 - 250, n=500), arange(start=2**50, n=10)])
     order = torch.randperm(len(index), generator=torch.Generator().manual_seed(0))
     whole = uniform(7, 1, "w", index)
@@ -137,7 +137,7 @@ def test_every_byte_is_uniform_low_ones_too(step: int) -> None:
 
 
 def test_the_bytes_of_a_number_are_unrelated() -> None:
-    """Each serves a weight of its own."""
+    """Each byte is used for another weight."""
     every = random_bits(salts(arange(), 0, "w"), 0, candidate=0).numpy().view(np.uint8).reshape(N, 8) / 256
     check_unrelated([(every[:, i], every[:, j]) for i in range(8) for j in range(i)])
 
@@ -167,7 +167,7 @@ def test_streams_are_not_one_sequence_in_another_order() -> None:
 
     first = stream("w", 0)
     for other in (*(stream("w", candidate) for candidate in range(1, 9)), stream("v", 0)):
-        assert len(np.intersect1d(first, other)) == 0  # of 2⁶⁴ values, by chance one in four billion tests
+        assert len(np.intersect1d(first, other)) == 0  # among 2⁶⁴ values: one is expected in four billion tests
 
 
 def test_neighbouring_indices_are_unrelated() -> None:
@@ -187,8 +187,8 @@ def test_each_bit_of_the_input_flips_each_bit_of_the_result_half_of_the_time(of:
 
     for bit in range(62):
         flipped = (bits(index) ^ bits(index ^ (1 << bit))).numpy().view(np.uint8)
-        share = np.unpackbits(flipped.reshape(n, 8), axis=1).mean(axis=0)
-        assert np.all(np.abs(share - 0.5) * 2 * np.sqrt(n) < limit)
+        flips = np.unpackbits(flipped.reshape(n, 8), axis=1).mean(axis=0)
+        assert np.all(np.abs(flips - 0.5) * 2 * np.sqrt(n) < limit)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -1,4 +1,4 @@
-"""Buckets order the scores and are fine; histograms count every weight; curves read, split and bound rightly."""
+"""Buckets have the order of the scores; histograms count every weight; curves have the expected distances."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 
 @st.composite
 def curves(draw: st.DrawFn) -> InclusionCurve:
-    """Any curve: scores with ties and zeros, any chances in ascending order, and k their sum."""
+    """Any curve: scores with ties and zeros, ascending inclusion probabilities, and k as their sum."""
     counts = np.array(draw(st.lists(st.integers(1, 50), min_size=1, max_size=12)), dtype=np.int64)
     scores = np.arange(1.0, len(counts) + 1)
     histogram = Histogram(np.arange(1, len(counts) + 1), scores, counts, zeros=draw(st.integers(0, 5)))
     k = draw(st.integers(0, histogram.nonzero))
     if k in (0, histogram.nonzero):
         return InclusionCurve(histogram, np.full(len(counts), float(k > 0)), k)
-    # Between the constant and the step lie all curves; both sum to k.
+    # A mixture of the constant curve and the step, which both sum to k.
     step = InclusionCurve(histogram, np.zeros(0), k).magnitude
     return InclusionCurve(histogram, step + draw(st.floats(0, 1)) * (k / histogram.nonzero - step), k)
 
@@ -61,7 +61,7 @@ def test_the_score_of_a_bucket_is_that_of_its_weights_within_the_resolution(dtyp
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_zero_infinity_and_nan_have_their_places(dtype: torch.dtype) -> None:
+def test_zero_infinity_and_nan_have_their_buckets(dtype: torch.dtype) -> None:
     bucketing = BUCKETINGS[dtype]
     special = torch.tensor([0.0, -0.0, float("inf"), float("-inf"), float("nan"), -float("nan")], dtype=dtype)
     zero, minus_zero, *broken = bucketing.bucket(special).tolist()
@@ -72,7 +72,7 @@ def test_zero_infinity_and_nan_have_their_places(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_every_dtype_knows_its_own_bits(dtype: torch.dtype) -> None:
+def test_every_dtype_has_its_number_of_bits(dtype: torch.dtype) -> None:
     bucketing: Bucketing = BUCKETINGS[dtype]
     info = torch.finfo(dtype)
     assert bucketing.dtype == dtype
@@ -97,12 +97,12 @@ def test_a_histogram_counts_every_weight_once(scores: list[float]) -> None:
 
 @given(curve=curves())
 @law
-def test_the_magnitude_share_is_a_step_that_sums_to_k(curve: InclusionCurve) -> None:
-    share, counts = curve.magnitude, curve.histogram.counts
-    assert counts @ share == pytest.approx(curve.k, rel=1e-12)
-    assert np.all(np.diff(share) >= 0)
-    assert np.sum((share > 0) & (share < 1)) <= 1
-    assert np.all((share >= 0) & (share <= 1))
+def test_the_magnitude_curve_is_a_step_that_sums_to_k(curve: InclusionCurve) -> None:
+    step, counts = curve.magnitude, curve.histogram.counts
+    assert counts @ step == pytest.approx(curve.k, rel=1e-12)
+    assert np.all(np.diff(step) >= 0)
+    assert np.sum((step > 0) & (step < 1)) <= 1
+    assert np.all((step >= 0) & (step <= 1))
 
 
 @given(curve=curves())
@@ -112,7 +112,7 @@ def test_expected_distances_stay_within_their_bounds(curve: InclusionCurve) -> N
     hamming, to_magnitude = curve.expected_hamming(), curve.expected_distance_to_magnitude()
     assert 0 <= hamming <= most
     assert 0 <= to_magnitude <= most
-    assert hamming <= 2 * to_magnitude + 1e-9  # two candidates are no further apart than by way of magnitude
+    assert hamming <= 2 * to_magnitude + 1e-9  # the triangle inequality through the magnitude mask
 
 
 @given(curve=curves(), data=st.data())
@@ -125,14 +125,14 @@ def test_expected_distances_of_the_parts_add_up_to_the_whole(curve: InclusionCur
 
 
 def test_expected_distances_equal_the_sums_over_weights() -> None:
-    """`Σ 2 q (1 - q)` and `Σ |q - 1[top k]|`, by hand for one weight a bucket."""
+    """`Σ 2 q (1 - q)` and `Σ |q - 1[top k]|`, by hand for one weight in each bucket."""
     histogram = Histogram.from_scores(np.array([1.0, 2.0, 4.0, 8.0]))
     curve = InclusionCurve(histogram, np.array([0.1, 0.3, 0.7, 0.9]), k=2)
     assert curve.expected_hamming() == pytest.approx(2 * (0.09 + 0.21 + 0.21 + 0.09))
     assert curve.expected_distance_to_magnitude() == pytest.approx(0.1 + 0.3 + 0.3 + 0.1)
 
 
-def test_a_rule_without_randomness_is_at_distance_zero_even_where_its_border_splits_a_bucket() -> None:
+def test_a_rule_without_randomness_has_distance_zero_even_if_its_threshold_splits_a_bucket() -> None:
     histogram = Histogram.from_scores(np.array([1.0, 1.0, 1.0, 2.0]))
     curve = InclusionCurve(histogram, np.array([1 / 3, 1.0]), k=2, deterministic=True)
     assert curve.expected_hamming() == curve.expected_distance_to_magnitude() == 0.0

@@ -1,4 +1,4 @@
-"""MaskSet: a mapping with an algebra, applied to models, and written to files that are never read wrongly."""
+"""MaskSet: a mapping, compared with other mask sets, applied to models, and written to files that detect damage."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_size_kept_and_sparsity_count_the_weights(masks: MaskSet) -> None:
     assert f"{masks.kept:,} of {masks.size:,} kept" in repr(masks)
 
 
-def test_of_nothing_nothing_is_removed() -> None:
+def test_an_empty_mask_set_has_sparsity_zero() -> None:
     for nothing in (MaskSet({}), MaskSet({"empty": torch.zeros(0, dtype=torch.bool)})):
         assert nothing.size == nothing.kept == 0 and nothing.sparsity == 0.0
         assert nothing.hamming(nothing) == 0 and nothing.jaccard(nothing) == 1.0
@@ -93,7 +93,7 @@ def test_to_a_device_moves_every_mask_and_changes_none() -> None:
     assert masks.to("cpu") == masks
 
 
-# --- an algebra ---
+# --- compared with others ---
 
 
 @given(a=mask_sets, b=mask_sets, c=mask_sets)
@@ -107,7 +107,7 @@ def test_hamming_is_a_metric_and_counts_differing_weights(a: MaskSet, b: MaskSet
 
 @given(a=mask_sets, b=mask_sets)
 @law
-def test_jaccard_is_the_shared_part_of_the_kept_weights(a: MaskSet, b: MaskSet) -> None:
+def test_jaccard_is_the_intersection_over_the_union_of_the_kept_weights(a: MaskSet, b: MaskSet) -> None:
     kept_a, kept_b = ({(n, i) for n in m for i in m[n].flatten().nonzero().flatten().tolist()} for m in (a, b))
     expected = len(kept_a & kept_b) / len(kept_a | kept_b) if kept_a | kept_b else 1.0
     assert a.jaccard(b) == b.jaccard(a) == pytest.approx(expected)
@@ -116,13 +116,13 @@ def test_jaccard_is_the_shared_part_of_the_kept_weights(a: MaskSet, b: MaskSet) 
     assert a.hamming(b) == pytest.approx(len(kept_a | kept_b) * (1 - a.jaccard(b)))
 
 
-def test_disjoint_masks_are_as_far_apart_as_can_be() -> None:
+def test_disjoint_masks_have_the_largest_distance() -> None:
     a = random_masks(0)
     b = MaskSet({name: ~mask for name, mask in a.items()})
     assert a.hamming(b) == a.size and a.jaccard(b) == 0.0
 
 
-def test_comparisons_go_by_name_not_by_order() -> None:
+def test_masks_are_compared_by_name_not_by_order() -> None:
     a = random_masks(0)
     b = MaskSet(dict(reversed(list(a.items()))))
     assert a == b and a.hamming(b) == 0 and a.jaccard(b) == 1.0 and a.sha256 == b.sha256
@@ -140,12 +140,12 @@ def test_masks_of_other_names_or_shapes_cannot_be_compared(compare: object) -> N
 
 @given(a=mask_sets, b=mask_sets)
 @law
-def test_equal_masks_and_only_these_have_equal_fingerprints(a: MaskSet, b: MaskSet) -> None:
+def test_fingerprints_are_equal_exactly_if_masks_are(a: MaskSet, b: MaskSet) -> None:
     assert (a.sha256 == b.sha256) == (a == b)
     assert MaskSet({name: mask.clone() for name, mask in a.items()}).sha256 == a.sha256
 
 
-def test_fingerprints_tell_names_shapes_and_every_bit_apart() -> None:
+def test_fingerprints_depend_on_names_shapes_and_every_bit() -> None:
     a = random_masks(0)
     others = [
         MaskSet({("other" if name == "odd" else name): mask for name, mask in a.items()}),
@@ -185,7 +185,7 @@ def test_apply_sets_exactly_the_removed_weights_to_zero() -> None:
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
 
 
-def test_apply_removes_even_what_is_not_a_number() -> None:
+def test_apply_removes_nan_too() -> None:
     model = nn.Linear(2, 1, bias=False)
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[float("nan"), 2.0]]))
@@ -208,18 +208,18 @@ def test_apply_reaches_tied_weights_under_either_name() -> None:
         ({"3.weight": torch.zeros(2, dtype=torch.bool)}, r"mask of '3\.weight' has no counterpart in Sequential"),
         (
             {"2.weight": torch.zeros(16, 4, dtype=torch.bool)},
-            r"mask of '2\.weight' has shape \(16, 4\), but in Sequential it is \(4, 16\)",
+            r"mask of '2\.weight' has shape \(16, 4\), but in Sequential the shape is \(4, 16\)",
         ),
         ({"2.bias": torch.zeros((), dtype=torch.bool)}, r"mask of '2\.bias' has shape \(\)"),
     ],
 )
-def test_masks_that_do_not_fit_are_named_and_leave_the_model_unchanged(
+def test_masks_that_do_not_match_are_named_and_leave_the_model_unchanged(
     method: str, wrong: dict[str, Tensor], message: str
 ) -> None:
     model = two_layers()
     before = copy.deepcopy(model.state_dict())
-    fitting = {"0.weight": torch.zeros(16, 8, dtype=torch.bool)}
-    for masks in (MaskSet({**fitting, **wrong}), MaskSet({**wrong, **fitting})):
+    matching = {"0.weight": torch.zeros(16, 8, dtype=torch.bool)}
+    for masks in (MaskSet({**matching, **wrong}), MaskSet({**wrong, **matching})):
         with pytest.raises(MaskError, match=message):
             getattr(masks, method)(model)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -243,10 +243,10 @@ def test_the_enforcer_holds_against_momentum() -> None:
         enforce()
         for name, mask in masks.items():
             assert torch.equal(model.get_parameter(name) != 0, mask)
-    assert revived > 0  # the optimizer did pull at the removed weights
+    assert revived > 0  # so the optimizer did change removed weights
     for name, parameter in model.named_parameters():
         moved = (parameter != start[name])[masks.get(name, ...)]
-        assert moved.double().mean() > 0.5  # the kept weights did learn
+        assert moved.double().mean() > 0.5  # so the kept weights were trained
 
 
 # --- files ---
@@ -254,7 +254,7 @@ def test_the_enforcer_holds_against_momentum() -> None:
 
 @given(shapes=any_shapes, seed=st.integers(0, 2**32))
 @settings(deadline=None, derandomize=True, max_examples=60)
-def test_a_file_gives_back_the_same_names_shapes_and_bits(
+def test_names_shapes_and_bits_survive_a_file(
     tmp_path_factory: pytest.TempPathFactory, shapes: dict[str, tuple[int, ...]], seed: int
 ) -> None:
     path = tmp_path_factory.mktemp("masks") / "mask.safetensors"
@@ -266,13 +266,13 @@ def test_a_file_gives_back_the_same_names_shapes_and_bits(
     assert all(tuple(loaded[name].shape) == shape for name, shape in shapes.items())
 
 
-def test_every_order_of_names_survives_a_file(tmp_path: Path) -> None:
+def test_the_order_of_names_survives_a_file(tmp_path: Path) -> None:
     masks = random_masks(0)
     masks.save(tmp_path / "mask")
     assert list(MaskSet.load(tmp_path / "mask")) == list(masks)
 
 
-def test_a_file_takes_one_bit_a_weight(tmp_path: Path) -> None:
+def test_a_file_takes_at_most_one_bit_per_weight_and_a_header(tmp_path: Path) -> None:
     random_masks(0, shapes={"w": (1000, 800)}).save(tmp_path / "mask")
     assert 100_000 <= (tmp_path / "mask").stat().st_size < 101_000
 
@@ -297,7 +297,7 @@ def small_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def test_a_file_cut_anywhere_or_grown_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_or_extended_file_is_refused(tmp_path: Path) -> None:
     content = small_file(tmp_path / "mask")
     for end in range(len(content)):
         check_refused(tmp_path / "cut", content[:end])
@@ -305,8 +305,8 @@ def test_a_file_cut_anywhere_or_grown_is_refused(tmp_path: Path) -> None:
         check_refused(tmp_path / "grown", content + more)
 
 
-def test_a_file_with_any_changed_byte_is_refused_or_still_says_the_same(tmp_path: Path) -> None:
-    """Each byte is changed by a bit, inverted, and turned into what has a meaning in the header."""
+def test_a_file_with_a_changed_byte_is_refused_or_has_the_same_masks(tmp_path: Path) -> None:
+    """In each byte, a bit is changed, all bits are inverted, or a character with a meaning in the header is written."""
     content = small_file(tmp_path / "mask")
     masks, path = MaskSet.load(tmp_path / "mask"), tmp_path / "changed"
     refused = 0
@@ -319,11 +319,11 @@ def test_a_file_with_any_changed_byte_is_refused_or_still_says_the_same(tmp_path
                 assert str(path) in str(error)
                 refused += 1
             else:
-                assert loaded == masks  # white space for white space
+                assert loaded == masks  # one white space was replaced by another
     assert refused > 5 * len(content)
 
 
-def test_masks_swapped_within_a_file_are_noticed(tmp_path: Path) -> None:
+def test_masks_that_were_replaced_within_a_file_are_refused(tmp_path: Path) -> None:
     from safetensors import safe_open
 
     small_file(tmp_path / "mask")
@@ -332,19 +332,21 @@ def test_masks_swapped_within_a_file_are_noticed(tmp_path: Path) -> None:
     with safe_open(str(tmp_path / "mask"), framework="numpy") as file:
         metadata = file.metadata()
     save_file(load_file(tmp_path / "inverse"), tmp_path / "mask", metadata)
-    with pytest.raises(FileError, match="damaged: its bits don't match its SHA-256"):
+    with pytest.raises(FileError, match="damaged: its masks do not match its SHA-256"):
         MaskSet.load(tmp_path / "mask")
 
 
-def test_a_safetensors_file_of_something_else_is_named_as_such(tmp_path: Path) -> None:
+def test_another_safetensors_file_is_refused_by_its_format(tmp_path: Path) -> None:
     for metadata in (None, {"format": "pt"}):
         save_file({"w": np.ones(3)}, tmp_path / "weights", metadata)
-        with pytest.raises(FileError, match=r"weights holds no mask set \(format .*, not 'randprune-mask-set-1'\)"):
+        with pytest.raises(
+            FileError, match=r"weights is not a mask file: its format is .*, expected 'randprune-mask-set-1'"
+        ):
             MaskSet.load(tmp_path / "weights")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a mask", b"\0" * 100, b"{}"])
-def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
     check_refused(tmp_path / "junk", content)
 
 
@@ -355,7 +357,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         MaskSet.load(tmp_path)
 
 
-def test_targets_that_cannot_be_written_are_named_and_lose_nothing(tmp_path: Path) -> None:
+def test_targets_that_cannot_be_written_are_named_and_nothing_is_lost(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     (tmp_path / "folder").mkdir()
     targets = [
@@ -387,8 +389,8 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("sparsity", [0.54, 0.9375, 0.99, 0.9999])
-def test_a_saved_mask_is_within_a_fiftieth_of_its_information(sparsity: float, tmp_path: Path) -> None:
-    """N H(sparsity) bits, and 2 kB for the header and the tables of the code."""
+def test_a_saved_mask_is_within_2_percent_of_its_entropy(sparsity: float, tmp_path: Path) -> None:
+    """The entropy is N H(sparsity) bits; 2 kB more are for the header and the tables of the code."""
     n = 1_000_000
     mask = MaskSet({"w": torch.from_numpy(np.random.default_rng(0).random(n) >= sparsity)})
     mask.save(tmp_path / "mask")

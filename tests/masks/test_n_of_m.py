@@ -1,4 +1,4 @@
-"""N:M sparsity: every m consecutive weights of a row are a group of their own, drawn by the reference procedure."""
+"""N:M sparsity: every m consecutive weights of a row are a separate group, drawn by the reference procedure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_m_consecutive_weights_of_a_row_keep_exactly_n(rule: Rule, n: int,
         assert all(bool((part.reshape(-1, m).sum(dim=1) == n).all()) for part in mask.values())
 
 
-def test_magnitude_keeps_the_largest_of_each_group_equal_ones_by_index() -> None:
+def test_magnitude_keeps_the_largest_of_each_group_and_the_first_of_equal_ones() -> None:
     row = torch.tensor([[1.0, -3, 2, 0, 5, 5, -5, 5]])
     mask = draw_n_of_m({"w": row}, Magnitude(), 2, 4, candidate=0)["w"]
     assert mask.tolist() == [[False, True, True, False, True, True, False, False]]
@@ -38,7 +38,7 @@ def test_magnitude_keeps_the_largest_of_each_group_equal_ones_by_index() -> None
 
 @pytest.mark.parametrize(("rule", "power"), [(Voting(), 5.0), (GumbelTopK(0.5), 2.0), (Uniform(), 0.0)])
 def test_groups_follow_the_exact_law_of_successive_sampling(rule: Rule, power: float) -> None:
-    """2,000 groups of the same four weights, in one draw: they are independent. False alarm 1e-6, as in `check_law`."""
+    """2,000 independent groups of the same four weights in one draw; false alarm 1e-6, as in `check_law`."""
     four = np.array([1.0, 1.2, 0.9, 1.4])
     mask = draw_n_of_m({"w": torch.from_numpy(np.tile(four, (500, 4)))}, rule, 2, 4, candidate=0)["w"]
     drawn = [tuple(row.nonzero()[0].tolist()) for row in mask.reshape(-1, 4).numpy()]
@@ -60,15 +60,15 @@ def test_n_is_from_1_to_m(n: int, m: int) -> None:
         draw_n_of_m({"w": weights(4, 4)}, Uniform(), n, m, candidate=0)
 
 
-def test_rows_that_do_not_fall_into_groups_are_named() -> None:
-    with pytest.raises(ScopeError, match=r"rows of 'w', of shape \(4, 6\), do not fall into groups of 4"):
+def test_rows_that_cannot_be_divided_into_groups_are_named() -> None:
+    with pytest.raises(ScopeError, match=r"rows of 'w', of shape \(4, 6\), cannot be divided into groups of 4"):
         draw_n_of_m({"w": weights(4, 6)}, Uniform(), 2, 4, candidate=0)
 
 
-def test_groups_with_too_few_weights_that_are_not_zero_are_counted() -> None:
+def test_groups_with_too_few_non_zero_weights_are_counted() -> None:
     sparse = weights(4, 8)
     sparse[0, :3] = 0
-    with pytest.raises(WeightError, match="cannot keep 2 weights of every 4 of 'w': 1 of 8 groups have fewer"):
+    with pytest.raises(WeightError, match="cannot keep 2 of every 4 weights of 'w': 1 of 8 groups have fewer"):
         draw_n_of_m({"w": sparse}, Voting(), 2, 4, candidate=0)
     assert not bool(draw_n_of_m({"w": sparse}, Voting(), 1, 4, candidate=0)["w"][sparse == 0].any())
 

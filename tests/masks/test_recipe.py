@@ -1,3 +1,5 @@
+"""A saved recipe draws the same mask again, and only from the same weights."""
+
 import json
 
 import pytest

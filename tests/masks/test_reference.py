@@ -1,4 +1,4 @@
-"""The published procedure: against its exact law by enumeration, and as the oracle of the fast path."""
+"""The published procedure, compared with its exact law by enumeration, and with the fast sampler."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_small_gumbel_sampler_follows_the_exact_law_of_successive_sampling() -
 
 
 def test_vote_and_the_published_mask_agree_weight_by_weight() -> None:
-    """2,000 draws of each, 200 weights of which 40 are kept by 3 rounds: two-sample z-scores share the alarm."""
+    """2,000 draws of each, with 40 of 200 weights kept in 3 rounds; the z-scores share the false-alarm rate."""
     n, k, draws = 200, 40, 2000
     weights = torch.from_numpy(np.random.default_rng(0).standard_t(5, n))
     rule = Voting(sampling_ratio=3.5 / (n - k), power=3.0)
@@ -115,7 +115,7 @@ def test_first_takes_the_smallest_keys_equal_ones_by_index(keys: list[int], data
 
 N, MASKS = 60_000, 12
 LIMIT_ERROR = 0.02
-"""The closed forms are limits; at N = 60,000 this is the relative error they are granted."""
+"""The accepted relative error of the closed forms, which are limits, at N = 60,000."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def standard_errors(sampler: MaskSampler) -> Distances:
 
 
 @pytest.mark.parametrize(("sparsity", "rounds"), [(0.54, 15), (0.9375, 55), (0.99, 29), (0.90, 1)])
-def test_literal_masks_fast_masks_and_closed_forms_agree(sparsity: float, rounds: int) -> None:
+def test_reference_masks_fast_masks_and_closed_forms_agree(sparsity: float, rounds: int) -> None:
     """Pairwise and to magnitude, and bin by bin in the score. z-limit 5.5: false alarm 1e-6 over 26 comparisons."""
     limit = 5.5
     weights = torch.from_numpy(np.random.default_rng(0).standard_t(8, N).astype(np.float32))
@@ -155,23 +155,23 @@ def test_literal_masks_fast_masks_and_closed_forms_agree(sparsity: float, rounds
     def stack(draw: Callable[[int], torch.Tensor]) -> np.ndarray:
         return np.stack([draw(number).numpy() for number in range(MASKS)])
 
-    literal_masks = stack(lambda _: published_mask(weights, k, rule, generator))
+    reference_masks = stack(lambda _: published_mask(weights, k, rule, generator))
     fast_masks = stack(lambda candidate: sampler.draw(candidate)["w"])
-    assert np.all(literal_masks.sum(axis=1) == k) and np.all(fast_masks.sum(axis=1) == k)
+    assert np.all(reference_masks.sum(axis=1) == k) and np.all(fast_masks.sum(axis=1) == k)
 
     magnitude = MaskSampler({"w": weights}, Magnitude(), sparsity).draw(0)["w"].numpy()
-    literal, fast = (Distances.of(masks, magnitude) for masks in (literal_masks, fast_masks))
+    reference, fast = (Distances.of(masks, magnitude) for masks in (reference_masks, fast_masks))
     closed = Distances(sampler.expected_hamming().overall, sampler.expected_distance_to_magnitude().overall)
     error = standard_errors(sampler)
     for field in ("pairwise", "to_magnitude"):
         expected, se = getattr(closed, field), getattr(error, field)
-        assert abs(getattr(literal, field) - expected) <= limit * se + LIMIT_ERROR * expected
+        assert abs(getattr(reference, field) - expected) <= limit * se + LIMIT_ERROR * expected
         assert abs(getattr(fast, field) - expected) <= limit * se + LIMIT_ERROR * expected
-        assert abs(getattr(literal, field) - getattr(fast, field)) <= limit * se * np.sqrt(2) + LIMIT_ERROR * expected
+        assert abs(getattr(reference, field) - getattr(fast, field)) <= limit * se * np.sqrt(2) + LIMIT_ERROR * expected
 
     order = np.argsort(weights.abs().numpy())
     for part in np.array_split(order, 20):
-        a, b = literal_masks[:, part].sum(), fast_masks[:, part].sum()
-        pooled = (literal_masks[:, part].mean(axis=0) + fast_masks[:, part].mean(axis=0)) / 2
+        a, b = reference_masks[:, part].sum(), fast_masks[:, part].sum()
+        pooled = (reference_masks[:, part].mean(axis=0) + fast_masks[:, part].mean(axis=0)) / 2
         se = np.sqrt(2 * MASKS * np.sum(pooled * (1 - pooled)))
         assert abs(int(a) - int(b)) <= limit * se + LIMIT_ERROR * (a + b) / 2 + 1

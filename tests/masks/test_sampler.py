@@ -1,4 +1,4 @@
-"""MaskSampler: exact counts, masks named by integers, the promised distribution, and errors that name the trouble."""
+"""MaskSampler: exact counts, masks named by integers, the distribution of the curve, and errors with a remedy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from randprune_lab.masks.scope import ALLOCATIONS, Allocation, keep_counts
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 FALSE_ALARM = 1e-6
-"""Chance that a right sampler would have failed one statistical test; seeds are fixed, so it never varies."""
+"""The probability that a correct sampler would have failed one statistical test; seeds are fixed, so nothing varies."""
 
 RULES: list[Rule] = [Magnitude(), Uniform(), GumbelTopK(), Voting(sampling_ratio=2e-3)]
 
@@ -158,7 +158,7 @@ def test_float64_weights_obey_the_same_laws(case: Case) -> None:
 @pytest.mark.parametrize("rule", [*RULES, GumbelTopK(1e-12), GumbelTopK(1e12), Voting(2e-3, power=1e6)])
 @pytest.mark.parametrize("n", [1, 2, 3, 100, 2000])
 @pytest.mark.parametrize("sparsity", [0.01, 0.5, 0.9])
-def test_the_count_is_exact_where_almost_nothing_or_almost_everything_is_left_to_chance(
+def test_the_count_is_exact_if_almost_no_or_almost_all_weights_are_undecided(
     rule: Rule, n: int, sparsity: float
 ) -> None:
     for weights in (normal(n), torch.full((n,), 0.3), torch.arange(n) * 1e-3 + 1.0):
@@ -167,17 +167,17 @@ def test_the_count_is_exact_where_almost_nothing_or_almost_everything_is_left_to
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.1, 0.03, 0.01, 0.003, 0.001])
-def test_the_count_is_exact_on_the_way_from_chance_to_none(temperature: float) -> None:
+def test_the_count_is_exact_from_much_randomness_to_none(temperature: float) -> None:
     for n in (10, 100, 1000):
         sampler = MaskSampler({"w": normal(n)}, GumbelTopK(temperature), 0.5, reference_below=0)
         assert {sampler.draw(candidate).kept for candidate in range(5)} == {n // 2}
 
 
-def test_chances_that_the_grid_would_round_away_stay_where_they_are_needed_to_reach_k() -> None:
+def test_tiny_inclusion_probabilities_are_not_rounded_to_0_where_they_are_needed_to_reach_k() -> None:
     for k, q in [(1, 2.0**-26), (2**26 - 1, 1 - 2.0**-26)]:
         curve = InclusionCurve(Histogram(np.array([7]), np.array([0.5]), np.array([2**26]), zeros=0), np.array([q]), k)
-        (chance,) = _grid(curve)
-        assert 0 < chance < 2**25 and chance % 2 == 0
+        (inclusion,) = _grid(curve)
+        assert 0 < inclusion < 2**25 and inclusion % 2 == 0
 
 
 @pytest.mark.parametrize("ratio", [1.0, 100.0, 1e4])
@@ -186,8 +186,8 @@ def test_the_count_is_exact_for_any_number_of_rounds(ratio: float) -> None:
     assert {sampler.draw(candidate).kept for candidate in range(3)} == {2500}
 
 
-def test_masks_keep_the_weights_that_the_sorted_magnitudes_and_the_curve_agree_on() -> None:
-    """Where the curve is 1 a weight is in every mask, where it is 0 in none."""
+def test_every_mask_keeps_weights_with_inclusion_probability_1_and_none_with_0() -> None:
+    """The probabilities are read from the curve at each weight's magnitude."""
     weights = heavy_tailed(20_000)
     sampler = MaskSampler({"w": weights}, Voting(sampling_ratio=3e-3), 0.9)
     q = inclusion(sampler, "w", weights)
@@ -201,7 +201,7 @@ def test_masks_keep_the_weights_that_the_sorted_magnitudes_and_the_curve_agree_o
 
 
 def model_weights() -> dict[str, Tensor]:
-    """Two tensors large enough for the fast route and one small enough for the reference procedure."""
+    """Two tensors that are large enough for Pareto sampling, and one that is drawn by the reference procedure."""
     return {
         "b": heavy_tailed(90, 80, seed=1),
         "a": heavy_tailed(100, 60, seed=2),
@@ -227,7 +227,7 @@ def test_the_same_integers_give_the_same_bits(rule: Rule, allocation: Allocation
 
 
 @every_rule_and_allocation
-def test_other_candidates_and_seeds_give_other_masks_unless_nothing_is_left_to_chance(
+def test_other_candidates_and_seeds_give_other_masks_unless_the_rule_is_deterministic(
     rule: Rule, allocation: Allocation
 ) -> None:
     first = drawn(model_weights(), rule, allocation)
@@ -294,7 +294,7 @@ def test_the_chunk_size_does_not_matter(rule: Rule, chunk: int, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_a_tensor_pruned_by_itself_knows_nothing_of_the_others_nor_of_their_order(rule: Rule) -> None:
+def test_the_mask_of_a_tensor_does_not_depend_on_other_tensors_or_their_order(rule: Rule) -> None:
     weights = model_weights()
     whole = drawn(weights, rule, "layerwise")
     assert drawn({name: weights[name] for name in reversed(weights)}, rule, "layerwise") == whole
@@ -303,7 +303,7 @@ def test_a_tensor_pruned_by_itself_knows_nothing_of_the_others_nor_of_their_orde
 
 
 @pytest.mark.parametrize("rule", RULES[1:], ids=str)
-def test_tensors_of_other_names_and_equal_weights_get_other_masks(rule: Rule) -> None:
+def test_tensors_with_equal_weights_and_other_names_get_other_masks(rule: Rule) -> None:
     for weight in (model_weights()["b"], model_weights()["c"]):
         mask = drawn({"x": weight, "y": weight.clone()}, rule, "layerwise")
         assert not torch.equal(mask["x"], mask["y"])
@@ -319,7 +319,7 @@ def test_the_sign_of_the_weights_and_a_power_of_two_do_not_matter(rule: Rule) ->
 @pytest.mark.parametrize("rule", [GumbelTopK(), Voting(sampling_ratio=2e-3)], ids=str)
 @pytest.mark.parametrize("factor", [0.1, 3.0, 1.2345])
 def test_another_factor_matters_no_more_than_the_width_of_a_bucket(rule: Rule, factor: float) -> None:
-    """log(score) moves by 1/1024 at most, and the chance of a weight by that times the steepness of the curve."""
+    """log(score) changes by 1/1024 at most, and an inclusion probability by that times the slope of the curve."""
     weights = heavy_tailed(20_000)
     before, after = (MaskSampler({"w": w}, rule, 0.9) for w in (weights, factor * weights))
     change = np.abs(inclusion(after, "w", factor * weights) - inclusion(before, "w", weights))
@@ -329,7 +329,7 @@ def test_another_factor_matters_no_more_than_the_width_of_a_bucket(rule: Rule, f
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_permuting_the_weights_permutes_the_chances(rule: Rule) -> None:
+def test_permuting_the_weights_permutes_the_inclusion_probabilities(rule: Rule) -> None:
     weights = heavy_tailed(6000)
     order = torch.randperm(6000, generator=torch.Generator().manual_seed(0))
     before, after = (MaskSampler({"w": w}, rule, 0.9) for w in (weights, weights[order]))
@@ -346,16 +346,16 @@ def test_voting_in_one_round_and_gumbel_top_k_draw_the_same_masks(n: int) -> Non
 
 
 def test_small_groups_are_drawn_by_the_reference_procedure_and_others_are_not() -> None:
-    weights = {"small": normal(20, 10, seed=1), "border": normal(1000, seed=2)}
+    weights = {"small": normal(20, 10, seed=1), "large": normal(1000, seed=2)}
     rule = Voting(sampling_ratio=0.05)
     sampler = MaskSampler(weights, rule, 0.7, seed=2, reference_below=1000)
-    for name, literally in (("small", True), ("border", False)):
+    for name, by_reference in (("small", True), ("large", False)):
         scores = weights[name].flatten().abs().double().numpy()
         k = len(scores) - round(0.7 * len(scores))
         votes = rule.votes(len(scores), k)
         for candidate in range(3):
             expected = vote(scores, k, votes, seed=2, candidate=candidate, group=name)
-            assert np.array_equal(sampler.draw(candidate)[name].flatten().numpy(), expected) == literally
+            assert np.array_equal(sampler.draw(candidate)[name].flatten().numpy(), expected) == by_reference
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
@@ -369,8 +369,8 @@ def test_training_after_planning_changes_no_mask(rule: Rule) -> None:
 
 
 @every_rule_and_allocation
-def test_masks_belong_to_who_drew_them(rule: Rule, allocation: Allocation) -> None:
-    """Neither the next draw nor writing to a mask changes another one."""
+def test_masks_share_no_memory(rule: Rule, allocation: Allocation) -> None:
+    """Neither the next draw nor writing to a mask changes another mask."""
     sampler = MaskSampler(model_weights(), rule, 0.8, allocation=allocation)
     mask = sampler.draw(0)
     copy = MaskSet({name: part.clone() for name, part in mask.items()})
@@ -416,7 +416,7 @@ def pinned_masks() -> dict[str, str]:
 
 
 def test_masks_of_earlier_versions_can_be_drawn_again() -> None:
-    """A promise, not a snapshot: runs record a mask by its integers, so the same integers mean the same mask."""
+    """Runs record a mask by its integers, so these hashes must never change."""
     assert pinned_masks() == PINNED
 
 
@@ -475,7 +475,7 @@ class Drawn:
 
     @cached_property
     def parts(self) -> dict[str, slice]:
-        """Where the whole and each tensor lie in the matrix."""
+        """The columns of each tensor in the matrix."""
         sizes = [weight.numel() for weight in self.weights.values()]
         ends = np.cumsum(sizes).tolist()
         return dict(
@@ -508,9 +508,9 @@ def many(request: pytest.FixtureRequest) -> Drawn:
 
 
 def check_bins(drawn: Drawn, order: np.ndarray, n_bins: int = 40) -> None:
-    """Weights in that order, in bins: kept as often as the curve says, within a z-limit shared by all bins.
+    """Weights in this order, in bins, are kept as often as the curve says, within a z-limit shared by all bins.
 
-    The spread is that of independent weights; the fixed size makes the true one smaller, the test stricter.
+    The spread is that of independent weights. The fixed number of kept weights makes the true spread smaller.
     """
     limit = stats.norm.isf(FALSE_ALARM / 2 / n_bins / len(SETTINGS))
     for part in np.array_split(order, n_bins):
@@ -528,7 +528,7 @@ def test_inclusion_follows_the_curve_at_all_places(many: Drawn) -> None:
 
 
 def test_inclusion_follows_the_curve_for_every_weight(many: Drawn) -> None:
-    """Sum of squared z-scores: too large where the weights miss their chances, or candidates resemble each other."""
+    """The sum of squared z-scores is too large if weights miss their probabilities or candidates are dependent."""
     chance = CANDIDATES * many.q * (1 - many.q) > 5
     q = many.q[chance]
     variance = CANDIDATES * q * (1 - q)
@@ -540,7 +540,7 @@ def test_inclusion_follows_the_curve_for_every_weight(many: Drawn) -> None:
 
 
 def hamming_limits(q: np.ndarray, candidates: int) -> float:
-    """Standard error of the mean distance over all pairs, for weights that are kept independently."""
+    """The standard error of the mean distance over all pairs, for weights that are kept independently."""
     values, counts = np.unique(q.round(3), return_counts=True)
     kept = np.arange(candidates + 1)[:, None]
     distance = 2 * kept * (candidates - kept) / (candidates * (candidates - 1))
@@ -551,7 +551,7 @@ def hamming_limits(q: np.ndarray, candidates: int) -> float:
 
 Z = stats.norm.isf(FALSE_ALARM / 2 / len(SETTINGS) / 3)
 CLOSED_FORM_ERROR = 3e-3
-"""The closed forms leave out that the weights of one mask compete for k places: less than this at N = 20,000."""
+"""The closed forms ignore that the weights of one mask compete for k places; the error is below this at N = 20,000."""
 
 
 def test_pairs_of_candidates_are_as_far_apart_as_expected(many: Drawn) -> None:
@@ -584,13 +584,13 @@ def test_neighbouring_candidates_are_no_closer_than_others(many: Drawn) -> None:
     for lag in (1, 2, 64):
         distance = (many.masks[lag:] ^ many.masks[:-lag]).sum(axis=1)
         expected = many.sampler.expected_hamming().overall
-        # Distances of a chain of pairs are hardly correlated; a distance has the variance of its sum of weights.
+        # Distances of a chain of pairs are hardly correlated; the variance of a distance is about its mean.
         error = np.sqrt(expected / len(distance))
         assert abs(distance.mean() - expected) <= 1.5 * Z * error + CLOSED_FORM_ERROR * expected
 
 
-def lots(seed: int, candidate: int, tensor: str, n: int) -> np.ndarray:
-    """The definition: eight weights share 64 bits, a byte each; 16 more bits are the weight's own; all lots are odd."""
+def uniforms(seed: int, candidate: int, tensor: str, n: int) -> np.ndarray:
+    """The definition: eight weights share 64 bits, a byte each; each weight has 16 more bits; all numbers are odd."""
     word, byte = np.divmod(np.arange(n), 8)
     salt = salts(torch.arange(-(-n // 8)), seed, tensor)[torch.from_numpy(word)]
     first = random_bits(salt, seed, candidate).numpy() >> (8 * byte) & 255
@@ -604,25 +604,25 @@ def lots(seed: int, candidate: int, tensor: str, n: int) -> np.ndarray:
 def test_a_mask_is_the_k_smallest_pareto_keys(
     rule: Rule, n: int, candidates: int, window: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The definition, by a full sort of `[u / (1 - u)] / [q / (1 - q)]`; a too narrow window must not change it."""
+    """The definition, by a full sort of `[u / (1 - u)] / [q / (1 - q)]`; too narrow a window must not change it."""
     if window:
         monkeypatch.setattr("randprune_lab.masks.pareto.WINDOW", window)
     weights = heavy_tailed(n, seed=n)
     sampler = MaskSampler({"w": weights}, rule, 0.7, seed=4, reference_below=0)
     one = 2**25
     q = 2 * np.round(inclusion(sampler, "w", weights) * one / 2)
-    band = np.flatnonzero((q > 0) & (q < one))
+    undecided = np.flatnonzero((q > 0) & (q < one))
     for candidate in range(candidates):
-        u = lots(4, candidate, "w", len(band))
-        u = np.where(q[band] > one / 2, one - u, u)  # the lot of a likely weight says whether it is removed
+        u = uniforms(4, candidate, "w", len(undecided))
+        u = np.where(q[undecided] > one / 2, one - u, u)  # for a likely weight, u decides whether it is removed
         keys = np.where(q == one, 0.0, np.inf)
-        keys[band] = (u / (one - u)) * ((one - q[band]) / q[band])
+        keys[undecided] = (u / (one - u)) * ((one - q[undecided]) / q[undecided])
         expected = np.zeros(n, dtype=bool)
         expected[np.argsort(keys, kind="stable")[: sampler.kept]] = True
         assert np.array_equal(expected, sampler.draw(candidate)["w"].numpy())
 
 
-def test_uniform_draws_every_subset_alike() -> None:
+def test_uniform_draws_every_subset_with_equal_probability() -> None:
     """All 20 ways to keep 3 of 6: a law of whole masks, not only of single weights. False alarm FALSE_ALARM."""
     sampler = MaskSampler({"w": torch.tensor([1.0, 2, 3, 4, 50, 600])}, Uniform(), 0.5)
     subsets = {subset: number for number, subset in enumerate(combinations(range(6), 3))}
@@ -708,7 +708,7 @@ def test_the_largest_seed_and_candidate_work() -> None:
     assert MaskSampler({"w": normal(4)}, Uniform(), 0.5, seed=2**63 - 1).draw(2**63 - 1).kept == 2
 
 
-def test_an_unknown_allocation_is_answered_with_the_known_ones() -> None:
+def test_the_error_for_an_unknown_allocation_has_the_known_ones() -> None:
     with pytest.raises(
         ConfigError, match="allocation must be one of layerwise, global, erk, or a dict of counts, got 'layer'"
     ):
@@ -720,7 +720,7 @@ def test_nothing_to_prune_is_an_error() -> None:
         MaskSampler(nn.Linear(3, 3), Uniform(), 0.5)
 
 
-def test_every_refusal_is_one_of_ours() -> None:
+def test_every_error_has_the_same_base_class() -> None:
     """One `except` catches them all."""
     for target, sparsity in [({"w": normal(4)}, 2.0), ({"w": torch.zeros(4)}, 0.5), ({}, 0.5)]:
         with pytest.raises(RandpruneError):

@@ -1,4 +1,4 @@
-"""Which weights are prunable in real architectures and plain modules, and how many of each group are kept."""
+"""The prunable weights of real architectures and plain modules, and the number of kept weights in each group."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def tiny(architecture: str, head: str = "ForSequenceClassification") -> nn.Modul
 
 
 @pytest.mark.parametrize("architecture", BLOCKS)
-def test_the_default_scope_is_every_matrix_of_the_blocks_and_nothing_else(architecture: str) -> None:
+def test_the_default_scope_is_every_matrix_of_the_blocks(architecture: str) -> None:
     model = tiny(architecture)
     prefix, block = BLOCKS[architecture]
     found = prunable(model)
@@ -71,7 +71,7 @@ def test_the_default_scope_is_every_matrix_of_the_blocks_and_nothing_else(archit
     assert not [name for name in found if unwanted.search(name)]
 
 
-def test_a_tied_embedding_is_no_part_of_the_default_scope_and_counts_once() -> None:
+def test_a_tied_embedding_is_not_in_the_default_scope_and_is_counted_once() -> None:
     model = tiny("GPT2", "LMHeadModel")
     assert model.lm_head.weight is model.transformer.wte.weight
     assert not [name for name in prunable(model) if "wte" in name or "lm_head" in name]
@@ -91,7 +91,7 @@ class Shared(nn.Module):
         self.blocks[2].weight = self.embedding.weight
 
 
-def test_tied_weights_are_counted_once_and_those_of_an_embedding_not_at_all() -> None:
+def test_tied_weights_are_counted_once_and_weights_of_an_embedding_are_left_out() -> None:
     assert list(prunable(Shared())) == ["blocks.0.weight"]
 
 
@@ -106,13 +106,13 @@ def test_a_bare_module_list_is_a_stack_of_blocks() -> None:
     assert set(prunable(nn.ModuleList([nn.Linear(3, 3), nn.Embedding(3, 3)]))) == {"0.weight"}
 
 
-def test_of_a_dict_all_tensors_are_prunable_whatever_their_shape() -> None:
+def test_all_tensors_of_a_dict_are_prunable_in_any_shape() -> None:
     tensors = {"b": torch.ones(3), "a": torch.ones(2, 2, 2), "c": torch.ones(())}
     found = prunable(tensors)
     assert list(found) == ["b", "a", "c"] and all(found[name] is tensors[name] for name in tensors)
 
 
-def test_patterns_choose_and_spare() -> None:
+def test_patterns_include_and_exclude() -> None:
     model = tiny("Bert")
     queries = {f"bert.encoder.layer.{layer}.attention.self.query.weight" for layer in range(LAYERS)}
     assert set(prunable(model, include=["*.query.weight"])) == queries
@@ -127,7 +127,7 @@ def test_patterns_choose_and_spare() -> None:
     assert list(prunable({"x": torch.ones(1), "y": torch.ones(1)}, exclude=["x"])) == ["y"]
 
 
-def test_patterns_tell_capitals_apart() -> None:
+def test_patterns_are_case_sensitive() -> None:
     with pytest.raises(ScopeError):
         prunable(tiny("Bert"), include=["*layernorm*"])
 
@@ -151,8 +151,9 @@ def test_a_string_in_place_of_a_list_is_caught(option: str) -> None:
         prunable({"w": torch.ones(1)}, **{option: "w"})  # type: ignore[arg-type]
 
 
-def test_an_empty_scope_says_what_there_is_to_choose_from() -> None:
-    with pytest.raises(ScopeError, match=r"nothing to prune in Sequential.*include=.*'0\.weight'"):
+def test_the_error_for_an_empty_scope_has_the_names_of_the_matrices() -> None:
+    message = r"nothing to prune in Sequential: no matrix inside repeated blocks.*include=.*'0\.weight'"
+    with pytest.raises(ScopeError, match=message):
         prunable(nn.Sequential(nn.Linear(3, 3), nn.ReLU()))
     with pytest.raises(ScopeError, match="nothing to prune"):
         prunable({})
@@ -161,7 +162,7 @@ def test_an_empty_scope_says_what_there_is_to_choose_from() -> None:
 
 
 class Experts(nn.Module):
-    """Two blocks with a matrix, a bias and, as mixtures of experts have them, matrices in a stack."""
+    """Two blocks with a matrix, a bias and, as in mixtures of experts, a stack of matrices."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,7 +175,7 @@ def test_stacked_matrices_that_stay_dense_are_named_with_patterns_that_include_t
     with pytest.warns(UserWarning) as caught:
         assert set(prunable(Experts())) == {"blocks.0.weight", "blocks.1.weight"}
     (message,) = (str(warning.message) for warning in caught)
-    assert "75% of the weights in the blocks of Experts stay dense" in message
+    assert "75 % of the weights in the blocks of Experts stay dense" in message
     assert "'blocks.0.experts', 'blocks.1.experts', the first of shape (3, 4, 4)" in message
     (patterns,) = re.findall(r"include=(\[.*?\])", message)
     every = prunable(Experts(), include=ast.literal_eval(patterns))
@@ -182,7 +183,7 @@ def test_stacked_matrices_that_stay_dense_are_named_with_patterns_that_include_t
 
 
 @pytest.mark.filterwarnings("error")
-def test_who_names_the_stacks_is_not_warned() -> None:
+def test_there_is_no_warning_if_patterns_name_the_stacks() -> None:
     assert set(prunable(Experts(), exclude=["*.experts"])) == {"blocks.0.weight", "blocks.1.weight"}
     assert len(prunable(Experts(), include=["*.experts"])) == 2
     for architecture in BLOCKS:
@@ -199,7 +200,7 @@ def test_stacked_matrices_are_pruned_as_exactly_as_others() -> None:
     assert [int(mask.sum()) for mask in masks.values()] == [12, 12]
 
 
-# --- how many to keep ---
+# --- the number of weights to keep ---
 
 sparsities = st.one_of(st.floats(0, 1, exclude_max=True), st.sampled_from([0.0, 0.5, 0.9375, 1 - 1e-12]))
 dimensions = st.sampled_from([1, 2, 3, 5, 16, 64, 768])
@@ -217,14 +218,14 @@ def size(shape: tuple[int, ...]) -> int:
 
 @given(n=st.integers(0, 10**9), sparsity=sparsities)
 @law
-def test_as_many_are_removed_as_torch_would_remove(n: int, sparsity: float) -> None:
+def test_the_number_of_removed_weights_is_that_of_torch(n: int, sparsity: float) -> None:
     assert n - keep_count(n, sparsity) == round(sparsity * n)
     assert 0 <= keep_count(n, sparsity) <= n
 
 
 @given(shapes=matrices, sparsity=sparsities)
 @law
-def test_each_allocation_keeps_its_share(shapes: dict[str, tuple[int, ...]], sparsity: float) -> None:
+def test_each_allocation_keeps_the_promised_total(shapes: dict[str, tuple[int, ...]], sparsity: float) -> None:
     total = sum(map(size, shapes.values()))
     assert keep_counts(shapes, sparsity, "layerwise") == {n: keep_count(size(s), sparsity) for n, s in shapes.items()}
     assert keep_counts(shapes, sparsity, "global") == {"global": keep_count(total, sparsity)}
@@ -239,22 +240,24 @@ def test_each_allocation_keeps_its_share(shapes: dict[str, tuple[int, ...]], spa
 def test_erk_densities_are_proportional_to_their_factor_up_to_full_tensors_and_rounding(
     shapes: dict[str, tuple[int, ...]], sparsity: float
 ) -> None:
-    """Tensors that are not full share one scale; a full one would have got more than it holds."""
+    """Tensors that are not full have the same scale; at this scale, a full one would keep more than all its weights."""
     kept = keep_counts(shapes, sparsity, "erk")
     factor = {name: sum(shape) for name, shape in shapes.items()}  # density × size
     # Counts are rounded by less than one, so the scale of a tensor is known up to 1 / factor.
     lowest = max((kept[n] - 1) / factor[n] for n in shapes)
-    open_ = [n for n in shapes if kept[n] < size(shapes[n])]
-    highest = min(((kept[n] + 1) / factor[n] for n in open_), default=float("inf"))
+    partial = [n for n in shapes if kept[n] < size(shapes[n])]
+    highest = min(((kept[n] + 1) / factor[n] for n in partial), default=float("inf"))
     full_lowest = (
-        max((size(shapes[n]) - 1) / factor[n] for n in shapes if n not in open_) if len(open_) < len(shapes) else 0
+        max((size(shapes[n]) - 1) / factor[n] for n in shapes if n not in partial) if len(partial) < len(shapes) else 0
     )
     assert max(lowest, full_lowest) <= highest * (1 + 1e-9)
 
 
 @given(shapes=matrices, sparsity=sparsities)
 @law
-def test_erk_spares_the_tensors_of_higher_factor(shapes: dict[str, tuple[int, ...]], sparsity: float) -> None:
+def test_erk_keeps_a_larger_fraction_of_tensors_with_a_larger_factor(
+    shapes: dict[str, tuple[int, ...]], sparsity: float
+) -> None:
     kept = keep_counts(shapes, sparsity, "erk")
     by_factor = sorted(shapes, key=lambda name: sum(shapes[name]) / size(shapes[name]))
     for sparse, dense in pairwise(by_factor):
@@ -263,9 +266,9 @@ def test_erk_spares_the_tensors_of_higher_factor(shapes: dict[str, tuple[int, ..
 
 
 def test_erk_by_hand() -> None:
-    """Factors 20 / 100 and 110 / 1000: at 2 a unit, 40 + 220 of 1,100 weights."""
+    """The factors are 20 / 100 and 110 / 1000. At scale 2, they keep 40 + 220 of 1,100 weights."""
     assert keep_counts({"a": (10, 10), "b": (10, 100)}, 1 - 260 / 1100, "erk") == {"a": 40, "b": 220}
-    # The small one fills up at 5 a unit, and the rest goes to the large one.
+    # At scale 5 the small tensor is full, and the large one keeps the rest.
     assert keep_counts({"a": (10, 10), "b": (10, 100)}, 1 - 800 / 1100, "erk") == {"a": 100, "b": 700}
 
 
@@ -307,7 +310,7 @@ def test_an_unknown_allocation() -> None:
         keep_counts({"w": (2, 2)}, 0.5, "layer")  # type: ignore[arg-type]
 
 
-def test_counts_of_ones_own_are_taken_as_they_are() -> None:
+def test_given_counts_are_not_changed() -> None:
     counts = {"a": 30, "b": 70}
     assert keep_counts({"a": (10, 10), "b": (10, 10)}, 0.5, counts) == counts
 
@@ -315,6 +318,6 @@ def test_counts_of_ones_own_are_taken_as_they_are() -> None:
 @pytest.mark.parametrize(
     "counts", [{"a": 100}, {"a": 40, "b": 70}, {"a": -10, "b": 110}, {"a": 40, "b": 60, "c": 0}, {"a": 110, "b": -10}]
 )
-def test_counts_that_do_not_fit_are_refused_with_the_total(counts: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="for each of 'a', 'b', 100 in total"):
+def test_counts_that_do_not_match_are_refused_with_the_total(counts: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="for each of 'a', 'b', from 0 to the tensor's size and 100 in total, got"):
         keep_counts({"a": (10, 10), "b": (10, 10)}, 0.5, counts)

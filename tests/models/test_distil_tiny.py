@@ -1,4 +1,4 @@
-"""How tiny-distilled came by its weights: what is read, what is learned, and that the same numbers give the same."""
+"""Training of tiny-distilled: its texts, its batches, and that the same numbers produce the same weights."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def read():
         return distil_tiny._read(60, np.random.default_rng(0), None)
 
 
-def test_texts_are_sentences_and_what_is_made_of_them(read):
+def test_texts_are_sentences_and_texts_made_from_them(read):
     assert len(read.texts) == 60 and len(read.related) == 60
     sentences = {read.texts[at] for at in range(0, 60, 4)}
     assert all(f"The {text[4:].split()[0]} of this film is" in text and "<" not in text for text in sentences)
-    for one, following, made, both in zip(*(read.texts[at::4] for at in range(4)), strict=True):
-        assert set(made.split()) <= set(one.split())
-        assert set(both.split()) <= set(one.split()) | set(following.split())
+    for sentence, following, altered, both in zip(*(read.texts[at::4] for at in range(4)), strict=True):
+        assert set(altered.split()) <= set(sentence.split())
+        assert set(both.split()) <= set(sentence.split()) | set(following.split())
     lengths = {len(text.split()) for text in read.texts[::4]}
     assert min(lengths) >= distil_tiny.WORDS[0] and max(lengths) <= distil_tiny.WORDS[1]
 
@@ -47,14 +47,14 @@ def test_embeddings_are_the_teachers_and_neighbours_are_near(read):
     assert not (read.neighbours == np.arange(60)[:, None]).any()
 
 
-def test_pairs_are_related_near_or_any_and_some_texts_are_alone(read):
+def test_pairs_are_related_near_or_random_and_some_texts_have_no_partner(read):
     first, second = distil_tiny._pairs(read, np.random.default_rng(1), 64)
     assert (second == -1).sum() == 8 and first.min() >= 0
     pairs = {tuple(sorted(pair)) for pair in read.related.tolist()}
     assert sum(tuple(sorted(pair)) in pairs for pair in zip(first[:16], second[:16], strict=True)) == 16
 
 
-def test_a_batch_is_two_segments_as_the_tokenizer_would_make_them(read):
+def test_a_batch_has_the_two_segments_of_the_tokenizer(read):
     _, tokenizer = load.load_model("tiny-minilm", num_labels=2)
     ids = tokenizer(read.texts, add_special_tokens=False)["input_ids"]
     ours = distil_tiny._batch(ids, np.array([0, 3]), np.array([5, -1]), tokenizer)
@@ -65,7 +65,7 @@ def test_a_batch_is_two_segments_as_the_tokenizer_would_make_them(read):
         assert (values[1, len(alone[name]) :] == (tokenizer.pad_token_id if name == "input_ids" else 0)).all()
 
 
-def test_the_same_numbers_give_the_same_weights_and_only_the_word_embeddings_stay(tmp_path):
+def test_the_same_numbers_produce_the_same_weights_and_word_embeddings_stay(tmp_path):
     from safetensors.torch import load_file
 
     for name in ("a", "b"):

@@ -1,4 +1,4 @@
-"""Models come whole and quietly, with a seeded head; what cannot be loaded is an error that names it."""
+"""Models load completely and silently, with a seeded head; an error names what cannot be loaded."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ def head(model: Any) -> torch.Tensor:
     return (model.classifier if hasattr(model, "classifier") else model.score).weight
 
 
-# --- what comes ---
+# --- the loaded model ---
 
 
-def test_the_body_is_the_checkpoints_and_the_head_is_for_the_task(bert: Path) -> None:
+def test_the_body_is_from_the_checkpoint_and_the_head_fits_the_task(bert: Path) -> None:
     from safetensors.torch import load_file
 
     model, _ = load_model(str(bert), task=get_task("mrpc"))
@@ -106,7 +106,7 @@ def test_the_body_is_the_checkpoints_and_the_head_is_for_the_task(bert: Path) ->
     assert not model.training
 
 
-def test_the_number_of_labels_may_stand_for_the_task(bert: Path) -> None:
+def test_the_number_of_labels_may_replace_the_task(bert: Path) -> None:
     model, _ = load_model(str(bert), num_labels=3)
     assert head(model).shape == (3, WIDTH)
     assert model.config.num_labels == 3
@@ -119,14 +119,14 @@ def test_the_head_is_a_function_of_the_seed(bert: Path) -> None:
     assert 0 < first.std() < 0.1  # drawn as BERT draws it, with 0.02
 
 
-def test_the_global_random_state_is_left_alone(bert: Path) -> None:
+def test_the_global_random_state_is_not_changed(bert: Path) -> None:
     torch.manual_seed(7)
     before = torch.get_rng_state()
     load_model(str(bert), num_labels=2, seed=3)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_trained_head_is_kept_if_it_fits_and_drawn_anew_if_not(bert: Path, tmp_path: Path) -> None:
+def test_a_trained_head_is_kept_if_it_fits_and_redrawn_if_not(bert: Path, tmp_path: Path) -> None:
     model, words = load_model(str(bert), num_labels=2, seed=5)
     with torch.no_grad():
         head(model).fill_(0.25)
@@ -137,7 +137,7 @@ def test_a_trained_head_is_kept_if_it_fits_and_drawn_anew_if_not(bert: Path, tmp
     assert not (other == 0.25).any()
 
 
-def test_weights_are_float32_whatever_the_checkpoint(bert: Path, tmp_path: Path) -> None:
+def test_weights_are_float32_for_every_checkpoint(bert: Path, tmp_path: Path) -> None:
     model, words = load_model(str(bert), num_labels=2)
     save(tmp_path, model.to(torch.bfloat16), words)
     assert {weight.dtype for weight in load_model(str(tmp_path), num_labels=2)[0].parameters()} == {torch.float32}
@@ -154,7 +154,7 @@ def test_layers_keeps_the_first_ones(name: str, request: pytest.FixtureRequest) 
     assert all(torch.equal(part[name], whole[name]) for name in part)
 
 
-def test_layers_also_cuts_the_list_of_their_kinds(bert: Path, tmp_path: Path) -> None:
+def test_layers_also_shortens_the_list_of_layer_types(bert: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer, Qwen2Config, Qwen2Model
 
     config = Qwen2Config(
@@ -172,15 +172,17 @@ def test_layers_also_cuts_the_list_of_their_kinds(bert: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("layers", [-1, 0, 4])
 def test_layers_out_of_range_is_an_error_with_the_range(bert: Path, layers: int) -> None:
-    with pytest.raises(ConfigError, match=rf"layers must be from 1 to 3, which model '{bert}' has, got {layers}"):
+    with pytest.raises(
+        ConfigError, match=rf"layers must be from 1 to 3, the number of layers of model '{bert}', got {layers}"
+    ):
         load_model(str(bert), num_labels=2, layers=layers)
 
 
-def test_layers_of_an_encoder_and_a_decoder_is_an_error(copied: Path) -> None:
+def test_layers_of_an_encoder_decoder_model_is_an_error(copied: Path) -> None:
     from transformers import T5Config, T5Model
 
     save(copied, T5Model(T5Config(vocab_size=10, d_model=8, d_kv=4, d_ff=8, num_layers=2, num_heads=2)))
-    with pytest.raises(ConfigError, match="is not one stack of layers to cut; leave layers out, got 1"):
+    with pytest.raises(ConfigError, match="which is not one stack of layers, got 1; remove it"):
         load_model(str(copied), num_labels=2, layers=1)
 
 
@@ -202,11 +204,11 @@ def test_a_tokenizer_that_cannot_pad_is_an_error(copied: Path) -> None:
         load_model(str(copied), num_labels=2)
 
 
-# --- quiet ---
+# --- silence ---
 
 
 class Collector(logging.Handler):
-    """Keeps what is logged; transformers' own handler writes to a stream that pytest has replaced."""
+    """Collects log messages; transformers' own handler writes to a stream that pytest has replaced."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -217,8 +219,8 @@ class Collector(logging.Handler):
 
 
 @pytest.fixture
-def chatter() -> Iterator[Collector]:
-    """What transformers logs, at its default level and with progress bars, whatever the environment says."""
+def transformers_log() -> Iterator[Collector]:
+    """The log of transformers at its default level and with progress bars, for every environment."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -233,22 +235,22 @@ def chatter() -> Iterator[Collector]:
         logging.disable_progress_bar()
 
 
-def test_loading_says_nothing_and_silences_nothing_after(
-    bert: Path, tmp_path: Path, chatter: Collector, capfd: pytest.CaptureFixture[str]
+def test_loading_is_silent_and_restores_the_log_afterwards(
+    bert: Path, tmp_path: Path, transformers_log: Collector, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from transformers import AutoModelForSequenceClassification
 
     load_model(str(bert), num_labels=2)
     with pytest.raises(FileError):
         load_model(str(tmp_path), num_labels=2)
-    assert chatter.messages == []
+    assert transformers_log.messages == []
     assert "".join(capfd.readouterr()) == ""
     AutoModelForSequenceClassification.from_pretrained(bert)
-    assert "classifier.weight" in chatter.messages[0]
+    assert "classifier.weight" in transformers_log.messages[0]
     assert "Loading weights" in "".join(capfd.readouterr())
 
 
-# --- what cannot be loaded ---
+# --- errors ---
 
 
 @pytest.mark.parametrize(
@@ -259,14 +261,14 @@ def test_loading_says_nothing_and_silences_nothing_after(
         ("./no/such/folder", "known: minilm, tiny, tiny-distilled, tiny-minilm"),
     ],
 )
-def test_an_unknown_model_is_named_with_what_could_be_meant(name: str, advice: str) -> None:
+def test_an_unknown_model_is_named_with_suggestions(name: str, advice: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         load_model(name, num_labels=2)
     assert str(caught.value).startswith(f"unknown model {name!r}; {advice}")
-    assert "existing folder, or a hub id while there is network" in str(caught.value)
+    assert "existing folder, or a hub id with network access" in str(caught.value)
 
 
-def damage_nothing_left(path: Path) -> None:
+def damage_all_files(path: Path) -> None:
     for file in path.iterdir():
         file.unlink()
 
@@ -291,14 +293,14 @@ def damage_tokenizer(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "what"),
     [
-        (damage_nothing_left, "model_type"),
+        (damage_all_files, "model_type"),
         (damage_config, "not a valid JSON"),
         (damage_weights_missing, "no file named model.safetensors"),
         (damage_weights_truncated, "SafetensorError"),
-        (damage_tokenizer, "must hold"),
+        (damage_tokenizer, "must contain"),
     ],
 )
-def test_a_damaged_folder_is_named_with_what_it_must_hold(copied: Path, damage: Any, what: str) -> None:
+def test_a_damaged_folder_is_named_with_what_it_must_contain(copied: Path, damage: Any, what: str) -> None:
     damage(copied)
     with pytest.raises(FileError) as caught:
         load_model(str(copied), num_labels=2)
@@ -310,7 +312,7 @@ def test_a_damaged_folder_is_named_with_what_it_must_hold(copied: Path, damage: 
 def test_a_folder_without_a_tokenizer_is_an_error(copied: Path) -> None:
     for path in copied.glob("token*"):
         path.unlink()
-    with pytest.raises(FileError, match=f"tokenizer of model '{copied}' knows no words"):
+    with pytest.raises(FileError, match=f"tokenizer of model '{copied}' is empty"):
         load_model(str(copied), num_labels=2)
 
 
@@ -321,12 +323,12 @@ def test_a_folder_without_a_tokenizer_is_an_error(copied: Path) -> None:
         ("num_hidden_layers", 4, "bert.encoder.layer.3.attention.output.dense.weight"),
     ],
 )
-def test_a_checkpoint_that_lacks_what_is_to_be_pruned_is_an_error(
+def test_a_checkpoint_that_lacks_prunable_weights_is_an_error(
     copied: Path, setting: str, value: int, example: str
 ) -> None:
     config = json.loads((copied / "config.json").read_text())
     (copied / "config.json").write_text(json.dumps(config | {setting: value}))
-    with pytest.raises(FileError, match=rf"lacks 6 weights of its layers.*such as '{re.escape(example)}'"):
+    with pytest.raises(FileError, match=rf"lacks 6 weight tensors of its layers.*such as '{re.escape(example)}'"):
         load_model(str(copied), num_labels=2)
 
 
@@ -351,7 +353,7 @@ def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
 # --- the offline default ---
 
 
-def test_minilm_comes_with_pip_and_its_package_is_not_imported() -> None:
+def test_minilm_is_in_a_pip_package_that_is_not_imported() -> None:
     model, words = load_model("minilm", task=get_task("rotten_tomatoes"), layers=1)
     assert len(model.bert.encoder.layer) == 1
     assert sum(weight.numel() for weight in prunable(model).values()) == 4 * 384**2 + 2 * 384 * 1536
@@ -367,7 +369,7 @@ def test_minilm_comes_with_pip_and_its_package_is_not_imported() -> None:
 
 
 @pytest.mark.parametrize("name", load.MODELS)
-def test_the_listing_tells_the_size_of_the_model_that_is_loaded(name: str) -> None:
+def test_the_listing_has_the_size_of_the_loaded_model(name: str) -> None:
     (row,) = model_rows([name])
     model, _ = load_model(name, num_labels=2)
     assert row["name"] == name
@@ -390,7 +392,7 @@ def test_the_listing_describes_any_model(gpt2: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny-minilm"])
-def test_a_tiny_model_is_a_function_of_the_seed_and_leaves_the_global_state_alone(name: str) -> None:
+def test_a_tiny_model_is_a_function_of_the_seed_alone(name: str) -> None:
     torch.manual_seed(7)
     before = torch.get_rng_state()
     first, again, other = (dict(load_model(name, num_labels=2, seed=seed)[0].named_parameters()) for seed in (0, 0, 1))
@@ -407,7 +409,7 @@ def test_a_tiny_model_can_be_saved_and_loaded_with_its_tokenizer(name: str, tmp_
     save(tmp_path, model, words)
     loaded, same_words = load_model(str(tmp_path), task=task)
     pair = ("all dogs sleep at sea", "no animals sleep")
-    batch, again = (each(*pair, return_tensors="pt") for each in (words, same_words))
+    batch, again = (tokenize(*pair, return_tensors="pt") for tokenize in (words, same_words))
     assert {key: value.tolist() for key, value in batch.items()} == {
         key: value.tolist() for key, value in again.items()
     }
@@ -423,8 +425,8 @@ def test_the_words_of_mini_glue_are_tokens_and_others_are_unknown() -> None:
     assert ids["token_type_ids"] == [0] * 6 + [1] * 3
 
 
-def test_of_a_distilled_model_only_the_head_comes_from_the_seed() -> None:
-    """The encoder is what ships, but for the word embeddings, which are those of tiny-minilm."""
+def test_only_the_head_of_a_distilled_model_depends_on_the_seed() -> None:
+    """The encoder has the shipped weights, except the word embeddings, which are those of tiny-minilm."""
     from safetensors.torch import load_file
 
     shipped = load_file(Path(load.__file__).with_name("tiny_distilled.safetensors"))
@@ -432,14 +434,14 @@ def test_of_a_distilled_model_only_the_head_comes_from_the_seed() -> None:
         load_model(name, num_labels=2, seed=seed)[0]
         for name, seed in (("tiny-distilled", 0), ("tiny-distilled", 1), ("tiny-minilm", 0))
     )
-    own = first.bert.state_dict()
-    assert own.keys() - shipped.keys() == {load.WORD_EMBEDDINGS} and shipped.keys() <= own.keys()
-    assert all(torch.equal(own[name], weight.float()) for name, weight in shipped.items())
-    assert torch.equal(own[load.WORD_EMBEDDINGS], bare.bert.state_dict()[load.WORD_EMBEDDINGS])
+    encoder = first.bert.state_dict()
+    assert encoder.keys() - shipped.keys() == {load.WORD_EMBEDDINGS} and shipped.keys() <= encoder.keys()
+    assert all(torch.equal(encoder[name], weight.float()) for name, weight in shipped.items())
+    assert torch.equal(encoder[load.WORD_EMBEDDINGS], bare.bert.state_dict()[load.WORD_EMBEDDINGS])
     differ = {name for name, weight in other.state_dict().items() if not torch.equal(weight, first.state_dict()[name])}
     assert differ == {"classifier.weight"}
-    one = load_model("tiny-distilled", num_labels=2, layers=1)[0].bert.state_dict()
-    assert all(torch.equal(weight, own[name]) for name, weight in one.items())
+    first_layer = load_model("tiny-distilled", num_labels=2, layers=1)[0].bert.state_dict()
+    assert all(torch.equal(weight, encoder[name]) for name, weight in first_layer.items())
 
 
 def test_a_damaged_encoder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -457,7 +459,7 @@ def test_layers_of_a_tiny_model() -> None:
         load_model("tiny", num_labels=2, layers=3)
 
 
-def test_principal_components_keep_what_varies_most_and_have_a_sign() -> None:
+def test_principal_components_keep_the_largest_variance_and_have_a_sign() -> None:
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(200, 6, generator=generator) * torch.tensor([9.0, 5.0, 3.0, 0.1, 0.1, 0.1]) + 4
     reduced = principal_components(points, 3, std=0.1)
@@ -469,7 +471,7 @@ def test_principal_components_keep_what_varies_most_and_have_a_sign() -> None:
     torch.testing.assert_close(principal_components(points[order], 3, std=0.1), reduced[order])
 
 
-def test_the_embeddings_of_tiny_minilm_have_the_neighbours_of_minilms() -> None:
+def test_the_embeddings_of_tiny_minilm_have_the_similarities_of_minilms() -> None:
     whole, words = load_model("minilm", num_labels=2, layers=1)
     reduced, _ = load_model("tiny-minilm", num_labels=2)
     some = words.convert_tokens_to_ids(["good", "great", "bad", "film", "movie", "dog", "cat", "river", "king", "two"])
@@ -487,5 +489,5 @@ def test_a_checkpoint_that_is_a_pickle_is_not_opened(copied: Path) -> None:
 
     torch.save(load_file(copied / "model.safetensors"), copied / "pytorch_model.bin")
     (copied / "model.safetensors").unlink()
-    with pytest.raises(FileError, match=r"it must hold config\.json, model\.safetensors"):
+    with pytest.raises(FileError, match=r"it must contain config\.json, model\.safetensors"):
         load_model(str(copied), num_labels=2)

@@ -1,7 +1,7 @@
-"""Every explorer of the course draws at every position of its controls, and each control changes the picture.
+"""Every explorer of the course can be drawn at every position of its controls, and each control changes the picture.
 
-A notebook runs in this process and only as far as its last explorer, which spares kernels and the searches that
-come after: that all cells run in a kernel is for the report to see.
+A notebook runs in this process and only up to its last explorer, which saves kernels and later searches. The report
+checks that all cells run in a kernel.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ plt.switch_backend("agg")
 
 @pytest.fixture(params=COURSE, ids=lambda path: path.stem)
 def explorers(request, tmp_path, monkeypatch) -> list[ipywidgets.VBox]:
-    """All explorers of a notebook in the smoke profile, in order."""
+    """The explorers of a notebook in the profile smoke, in order."""
     made = []
 
     def explore(*arguments, **controls) -> ipywidgets.VBox:
@@ -32,7 +32,7 @@ def explorers(request, tmp_path, monkeypatch) -> list[ipywidgets.VBox]:
 
     original = widgets.explore
     monkeypatch.setattr(widgets, "explore", explore)
-    monkeypatch.chdir(tmp_path)  # where the searches write
+    monkeypatch.chdir(tmp_path)  # the searches write here
     names = {"__name__": "__main__"}
     for cell in _cells_to_the_last_explorer(request.param):
         exec(compile(cell.source, f"{request.param.name}, cell {cell.execution_count}", "exec"), names)
@@ -51,7 +51,7 @@ def _cells_to_the_last_explorer(path: Path) -> list[nbformat.NotebookNode]:
     return code[: last + 1]
 
 
-def test_every_explorer_draws_everywhere_and_each_control_changes_the_picture(explorers):
+def test_every_explorer_can_be_drawn_everywhere_and_each_control_changes_the_picture(explorers):
     assert explorers
     for explorer in explorers:
         question, *controls, image = explorer.children
@@ -67,7 +67,7 @@ def test_every_explorer_draws_everywhere_and_each_control_changes_the_picture(ex
 
 
 def _move(question: str, controls: list[ipywidgets.Widget], place: tuple[int, ...]) -> None:
-    """Set all controls; what a callback raises is raised again, with the question and the position."""
+    """Set all controls; an error of a callback is raised again with the question and the position."""
     try:
         for control, option in zip(controls, place, strict=True):
             control.index = option

@@ -1,4 +1,4 @@
-"""Lessons and exercises import from the package's doors alone: a reader meets few names and no inner modules."""
+"""Lessons and exercises import only from the rooms of the package, so that readers see few and public names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGE = "randprune_lab"
 ROOMS = {"analysis", "bench", "exercises", "masks", "models", "report", "search", "stats", "tasks", "training", "viz"}
 MOST_ROOMS = 5  # in one notebook
 APP = {"viz.mask_explorer", "viz.run_explorer"}
-"""The explorers, which only the app imports: no door exports them."""
+"""The explorers, which only the app imports; no room exports them."""
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("exercises/*.ipynb")])
@@ -23,7 +23,7 @@ PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def imports(path: Path) -> set[str]:
-    """The imports from the package in a notebook, in its code and in the Python that its text shows, one line each."""
+    """The imports from the package in a notebook's code and in the Python code of its text, one line each."""
     cells = nbformat.read(path, as_version=4).cells
     sources = [code for cell in cells for code in _code(cell)]
     return {text for source in sources for node in ast.walk(ast.parse(source)) for text in _imported(node)}
@@ -43,18 +43,18 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 
 def room(text: str) -> str | None:
-    """The room of an import; empty for the package itself, None if a name does not come from a door's `__all__`."""
+    """The room of an import; empty for the package itself, None if a name is not in the `__all__` of a room."""
     if text == f"import {PACKAGE} as rp":
         return ""
     found = re.fullmatch(rf"from {PACKAGE}\.(\S+) import (.+)", text)
     if not found or found[1] not in ROOMS:
         return None
-    door = importlib.import_module(f"{PACKAGE}.{found[1]}")
-    return found[1] if set(found[2].split(", ")) <= set(door.__all__) else None
+    module = importlib.import_module(f"{PACKAGE}.{found[1]}")
+    return found[1] if set(found[2].split(", ")) <= set(module.__all__) else None
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.relative_to(FOLDER).with_suffix("").as_posix())
-def test_a_notebook_imports_from_few_rooms_and_from_their_doors_alone(path):
+def test_a_notebook_imports_only_from_a_few_rooms(path):
     found = imports(path)
     assert found
     assert [text for text in sorted(found) if room(text) is None] == []
@@ -77,7 +77,7 @@ def test_the_app_imports_its_explorers():
         "def f():\n    from randprune_lab.study import run",
     ],
 )
-def test_imports_past_a_door_are_noticed(tmp_path, source):
+def test_imports_from_inner_modules_are_detected(tmp_path, source):
     path = tmp_path / "notebook.ipynb"
     shown = nbformat.v4.new_markdown_cell(f"Say:\n\n```python\n{source}\n```\n")
     for cell in (nbformat.v4.new_code_cell(source), shown):

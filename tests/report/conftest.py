@@ -1,4 +1,4 @@
-"""Small notebooks, run for real once: every test of the report looks at the same result."""
+"""A report of small notebooks, made once for all tests."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ GOOD = [
     "key_figures(winner_accuracy=measured(0.8, tolerance=0.02, better='higher'))",
 ]
 FAILING = [
-    "share = 1.2",
-    "raise ValueError(f'sparsity must be in [0, 1), got {share}')",
+    "sparsity = 1.2",
+    "raise ValueError(f'sparsity must be in [0, 1), got {sparsity}')",
     "open('never', 'w')",
 ]
 WIDGET = [
@@ -45,7 +45,7 @@ WIDGET = [
 
 
 def _write_notebook(path: Path, cells: list[str], heading: str = "# A heading", parameters: str = PARAMETERS) -> None:
-    """Write a notebook; its kernel's name is one that no machine has."""
+    """Write a notebook with the name of a kernel that no machine has."""
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "elsewhere", "display_name": "E"}})
     tagged = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
     code = map(nbformat.v4.new_code_cell, cells)

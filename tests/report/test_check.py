@@ -1,4 +1,4 @@
-"""A key figure is held to its expected value: exactly, or as far and in the direction that this one says."""
+"""A key figure must have its expected value: exactly, or within the tolerance and in the direction of this value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_same_value_is_always_as_expected(value, tolerance, better):
 
 
 @pytest.mark.parametrize("value", [4, 2, 3.0000000001])
-def test_what_is_computed_must_be_equal(value):
+def test_a_computed_figure_must_be_equal(value):
     assert verdict(KeyFigure("x", 3), value) == "changed"
 
 
@@ -37,17 +37,17 @@ def test_what_is_computed_must_be_equal(value):
         (0.789, "lower", "better"),
     ],
 )
-def test_what_is_measured_may_differ_by_its_tolerance_and_in_its_direction(value, better, says):
+def test_a_measured_figure_may_differ_by_its_tolerance_and_in_its_direction(value, better, says):
     assert verdict(KeyFigure("x", 0.81, 0.02, better), value) == says
 
 
-def test_the_tolerance_that_counts_is_the_expected_one():
-    """Who loosens a notebook's tolerance must say so by recording it anew."""
+def test_the_tolerance_is_the_expected_one():
+    """A larger tolerance in a notebook takes effect only when it is recorded."""
     loose = KeyFigure("x", 2.0, tolerance=100.0, better="higher")
     assert Comparison("x", KeyFigure("x", 1.0), loose).failed
 
 
-def test_only_what_changed_or_is_missing_fails():
+def test_only_changed_and_missing_figures_fail():
     one, two = KeyFigure("x", 1), KeyFigure("x", 2)
     verdicts = {
         Comparison("x", one, one): False,
@@ -71,24 +71,24 @@ def test_only_what_changed_or_is_missing_fails():
         (0.0, 1e-12, "changed"),
     ],
 )
-def test_counts_are_met_exactly_and_computed_figures_to_six_digits(expected, got, verdict):
+def test_integers_must_be_equal_and_computed_floats_to_six_digits(expected, got, verdict):
     assert Comparison("a", KeyFigure("a", expected), KeyFigure("a", got)).verdict == verdict
 
 
-def test_every_name_of_either_side_is_compared_once():
+def test_every_name_is_compared_once():
     figures = {name: KeyFigure(name, 1) for name in "abc"}
     check = compare({"a": figures["a"], "b": figures["b"]}, {"b": figures["b"], "c": figures["c"]})
     assert {one.name: one.verdict for one in check.comparisons} == {"a": "missing", "b": "as expected", "c": "new"}
     assert len(check.comparisons) == 3
 
 
-def test_a_notebook_of_which_nothing_is_known_fails_and_one_that_has_no_figures_does_not():
+def test_a_notebook_without_a_record_fails_and_one_without_figures_passes():
     assert not compare(None, {}).passed
     assert not compare(None, {"a": KeyFigure("a", 1)}).passed
     assert compare({}, {}).passed
 
 
-def test_the_table_names_what_differs_with_all_digits_and_nothing_else():
+def test_the_table_has_the_figures_that_differ_with_all_digits():
     expected = {"same": KeyFigure("same", 1), "off": KeyFigure("off", 0.123457789), "gone": KeyFigure("gone", 7)}
     got = {"same": KeyFigure("same", 1), "off": KeyFigure("off", 0.123456), "more": KeyFigure("more", 5)}
     text = describe_checks({"03_masks": compare(expected, got), "04_late": compare(None, {})})
@@ -100,10 +100,10 @@ def test_the_table_names_what_differs_with_all_digits_and_nothing_else():
         ["03_masks", "more", "-", "5", "-", "new"],
         ["03_masks", "gone", "7", "-", "exact", "missing"],
     ]
-    assert unknown.startswith("04_late: no key figures are expected")
+    assert unknown == "04_late: no expected key figures are recorded; record them with --update"
 
 
-def test_the_table_says_how_far_a_figure_may_be_off():
+def test_the_table_has_the_tolerance():
     expected = {"score": KeyFigure("score", 0.8, 0.02, "higher")}
     text = describe_checks({"04": compare(expected, {"score": KeyFigure("score", 0.7)})})
     assert "0.02, higher is better" in text.splitlines()[-1]

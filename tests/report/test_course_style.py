@@ -1,4 +1,4 @@
-"""The notebooks that ship keep the rules on which the report and the readers rely."""
+"""The notebooks of the course follow the rules that the report and the readers rely on."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from randprune_lab.report.notebook import parameter_names
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 LONGEST_CELL = 15  # lines
-# A link and no picture of a badge: a notebook that is opened offline asks for nothing.
+# A text link, not a picture of a badge: opening a notebook needs no network.
 BADGE = "**[Open in Binder](https://mybinder.org/v2/gh/randprune-lab/randprune_lab/HEAD?labpath=notebooks/{name})**"
 
-# In a headless run cells that draw into an Output widget stall at random (nbclient's issues 311 and 312).
+# In headless runs, cells that draw into an Output widget stall at random (nbclient's issues 311 and 312).
 OUTPUT_WIDGETS = re.compile(r"\b(interact|interact_manual|interactive|interactive_output|Output)\b\s*\(")
 
 COURSE = {path.name: nbformat.read(path, as_version=4) for path in sorted(FOLDER.glob("*.ipynb"))}
@@ -64,7 +64,7 @@ def test_it_opens_with_a_title_and_a_link_that_opens_itself(name, notebook):
     assert BADGE.format(name=name) in opening.source
 
 
-def test_it_shows_no_picture_from_elsewhere(notebook):
+def test_it_shows_no_remote_picture(notebook):
     assert not [cell.source for cell in notebook.cells if re.search(r"!\[[^]]*\]\(https?:", cell.source)]
 
 
@@ -73,12 +73,12 @@ def test_it_records_key_figures(code):
 
 
 def test_its_figures_are_those_of_the_package_whose_titles_and_labels_are_tested(code):
-    """See tests/viz/test_figures.py, which tries every figure of the package."""
+    """tests/viz/test_figures.py draws every figure of the package."""
     source = "\n".join(cell.source for cell in code)
     assert not re.search(r"^\s*(import|from)\s+(matplotlib|seaborn|plotly)\b", source, re.MULTILINE)
 
 
-def test_its_widgets_are_of_a_kind_that_cannot_stall(code):
+def test_its_widgets_cannot_stall(code):
     assert not [cell.source for cell in code if OUTPUT_WIDGETS.search(cell.source)]
 
 

@@ -1,4 +1,4 @@
-"""A report is compared with what is expected of it, or says what is to be expected from now on."""
+"""The key figures of a report are compared with the expected ones, or recorded as the expected ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIGURES = {"kept": KeyFigure("kept", 36_864), "score": KeyFigure("score", 0.8125
 
 @pytest.fixture
 def course(made, tmp_path, monkeypatch) -> Callable[..., ReportSummary]:
-    """Reports of two notebooks that run in no time, one of which fails: they give the results of those that ran."""
+    """A function that makes a report from the results of notebooks that already ran; one of them failed."""
     found = {result.name: result for result in made.summary.results}
 
     def run(notebooks: list[Path], *_: object):
@@ -39,7 +39,7 @@ def file(tmp_path) -> Path:
     return tmp_path / "expected" / "smoke.json"
 
 
-def test_figures_come_back_from_the_file_as_they_were(tmp_path):
+def test_figures_survive_the_file(tmp_path):
     expected = {"02_b": FIGURES, "01_a": {}, "03_c": {"tiny": KeyFigure("tiny", 1 / 3e7)}}
     write_expected(tmp_path / "x.json", "smoke", expected)
     assert read_expected(tmp_path / "x.json") == expected
@@ -74,7 +74,7 @@ def test_a_damaged_file_is_refused_before_anything_runs(course, file, tmp_path, 
     assert file.read_text() == content and not (tmp_path / "out").exists()
 
 
-def test_what_was_recorded_is_as_expected_and_a_change_fails_by_name(course, file, capsys, made):
+def test_recorded_figures_are_as_expected_and_a_changed_figure_fails_by_name(course, file, capsys, made):
     course(only="00", check="update")
     assert course(only="00", check="compare").exit_code == 0
     assert "key figures: 2 as expected" in capsys.readouterr().out
@@ -96,7 +96,7 @@ def test_what_was_recorded_is_as_expected_and_a_change_fails_by_name(course, fil
     }
 
 
-def test_what_became_better_is_mentioned_and_no_failure(course, capsys, made):
+def test_a_better_figure_is_reported_and_does_not_fail(course, capsys, made):
     course(only="00", check="update")
     figures = made.summary.results[0].key_figures
     better = figures | {"winner_accuracy": replace(figures["winner_accuracy"], value=0.9)}
@@ -105,10 +105,10 @@ def test_what_became_better_is_mentioned_and_no_failure(course, capsys, made):
     assert "better" in capsys.readouterr().out and "better: expected 0.8" in summary.index.read_text("utf-8")
 
 
-def test_the_index_shows_what_differs_in_a_late_digit(course, made):
-    exactly = {"share": KeyFigure("share", 0.123457789)}
+def test_the_index_shows_a_difference_in_a_late_digit(course, made):
+    exactly = {"overlap": KeyFigure("overlap", 0.123457789)}
     course(only="00", check="update", figures=exactly)
-    summary = course(only="00", check="compare", figures={"share": KeyFigure("share", 0.123456)})
+    summary = course(only="00", check="compare", figures={"overlap": KeyFigure("overlap", 0.123456)})
     assert "expected 0.123457789, got 0.123456 (6 digits)" in summary.index.read_text("utf-8")
 
 
@@ -119,12 +119,12 @@ def test_a_missing_figure_fails_and_is_shown(course, capsys):
     assert "missing: expected 0.8 (0.02, higher is better)" in summary.index.read_text("utf-8")
 
 
-def test_a_notebook_of_which_nothing_is_expected_fails_the_check(course, file, capsys):
+def test_a_notebook_without_expected_figures_fails_the_check(course, file, capsys):
     write_expected(file, "smoke", {})
     summary = course(only="00", check="compare")
     assert summary.exit_code == 1
-    assert "00_good: no key figures are expected of it" in capsys.readouterr().out
-    assert "nothing expected" in summary.index.read_text("utf-8")
+    assert "00_good: no expected key figures are recorded" in capsys.readouterr().out
+    assert "no expected key figures" in summary.index.read_text("utf-8")
 
 
 def test_without_a_check_nothing_is_compared(course, file, capsys):
@@ -134,11 +134,11 @@ def test_without_a_check_nothing_is_compared(course, file, capsys):
     assert "key figures" not in capsys.readouterr().out
 
 
-def test_an_update_changes_those_that_ran_to_their_end_and_forgets_those_that_are_gone(course, file, made):
+def test_an_update_changes_notebooks_that_ran_to_their_end_and_removes_those_that_are_gone(course, file, made):
     before = {"01_failing": FIGURES, "02_widget": FIGURES, "09_gone": FIGURES}
     write_expected(file, "smoke", before)
     course(only="00", check="update")
-    course(only="01", check="update")  # it fails: what it said before its end is no result
+    course(only="01", check="update")  # it fails: its key figures are incomplete
     figures = made.summary.results[0].key_figures
     assert read_expected(file) == {"00_good": figures, "01_failing": FIGURES, "02_widget": FIGURES}
 
@@ -151,25 +151,25 @@ def test_a_notebook_that_failed_is_not_compared(course, file):
 
 def test_a_selected_notebook_that_is_gone_is_named(course, file, tmp_path):
     write_expected(file, "smoke", {"00_good": FIGURES, "00_gone": FIGURES})
-    with pytest.raises(FileError, match="expects key figures of 00_gone"):
+    with pytest.raises(FileError, match=r"has expected key figures of 00_gone, but .* has no such notebook"):
         course(only="00", check="compare")
     assert not (tmp_path / "out").exists()
     assert course(only="00_good", check="compare").exit_code == 1  # and only the selected ones
 
 
 @pytest.mark.parametrize("mode", ["compare", "update"])
-def test_parameters_of_ones_own_are_refused(course, file, mode):
+def test_parameters_are_refused_with_a_check(course, file, mode):
     with pytest.raises(ConfigError, match="but seed is set; leave out"):
         course(check=mode, parameters={"seed": 1})
     assert not file.exists()
 
 
-def test_nothing_to_compare_with_is_an_error_that_names_the_file(course, file):
+def test_a_missing_file_is_an_error_that_names_it(course, file):
     with pytest.raises(FileError, match=r"smoke\.json; record them with --update"):
         course(check="compare")
 
 
-def test_the_file_is_beside_the_notebooks_unless_another_folder_is_named(tmp_path, monkeypatch):
+def test_the_file_is_beside_the_notebooks_unless_another_folder_is_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert expected_path("study", Path("notebooks")) == tmp_path / "data" / "expected" / "study.json"
     assert expected_path("smoke", Path("notebooks"), Path("mine")) == Path("mine", "smoke.json")

@@ -26,7 +26,7 @@ def test_numbers_of_any_library_are_recorded(shown):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "much", None, [1.0, 2.0]])
-def test_what_is_no_finite_number_is_refused(value, shown):
+def test_a_value_that_is_not_a_finite_number_is_refused(value, shown):
     with pytest.raises(ConfigError, match="key figure accuracy"):
         key_figures(accuracy=value)
     assert not shown
@@ -47,7 +47,7 @@ def test_figures_are_readable(value, text):
     assert format_figure(value) == text
 
 
-def test_what_is_measured_is_recorded_with_its_tolerance(shown):
+def test_a_measured_figure_is_recorded_with_its_tolerance(shown):
     key_figures(kept=3, accuracy=measured(0.8, tolerance=0.02, better="higher"))
     kept, accuracy = shown[0][MIMETYPE]
     assert kept == {"name": "kept", "value": 3, "tolerance": 0.0, "better": "neither"}
@@ -55,6 +55,6 @@ def test_what_is_measured_is_recorded_with_its_tolerance(shown):
 
 
 @pytest.mark.parametrize("wrong", [{"tolerance": 0.0}, {"tolerance": float("inf")}, {"tolerance": 1, "better": "more"}])
-def test_a_tolerance_that_says_nothing_is_refused(wrong):
+def test_an_invalid_tolerance_or_direction_is_refused(wrong):
     with pytest.raises(ConfigError, match="must be"):
         measured(0.5, **wrong)

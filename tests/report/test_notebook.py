@@ -1,4 +1,4 @@
-"""What the report reads from a notebook."""
+"""Titles, parameters and thumbnails are read from notebooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page draws formulas, tables and figures without scripts and without the network."""
+"""A page shows formulas, tables and figures without scripts and without the network."""
 
 from __future__ import annotations
 
@@ -49,7 +49,20 @@ def test_links_to_notebooks_lead_to_their_pages():
     assert 'href="https://example.org/a.ipynb"' in page
 
 
-def test_progress_bars_vanish_and_other_widgets_leave_a_note():
+@pytest.mark.parametrize(
+    "url", ["../docs/glossary.md", "../docs/glossary.md#imp", "exercises/01_pruning.ipynb", "/README.md", "data.csv"]
+)
+def test_links_to_files_that_are_not_in_the_report_become_their_text(url):
+    page = markdown(f"see the [**glossary**]({url})")
+    assert "see the <strong>glossary</strong>" in page and url not in page
+
+
+@pytest.mark.parametrize("url", ["#why", "https://example.org/docs/a.md", "mailto:a@example.org", "index.html"])
+def test_other_links_stay(url):
+    assert f'href="{url}"' in markdown(f"[here]({url})")
+
+
+def test_progress_bars_are_removed_and_other_widgets_leave_a_note():
     def view(model: str) -> nbformat.NotebookNode:
         return nbformat.v4.new_output("display_data", {WIDGET_VIEW: {"model_id": model}, "text/plain": model})
 
@@ -64,7 +77,7 @@ def test_progress_bars_vanish_and_other_widgets_leave_a_note():
     assert "FloatProgressModel" not in page
 
 
-def test_of_a_text_progress_bar_the_end_remains():
+def test_a_text_progress_bar_is_reduced_to_its_last_state():
     bar = nbformat.v4.new_output("stream", name="stderr", text="\r 10%\r 50%")
     rest = nbformat.v4.new_output("stream", name="stderr", text="\r100%\n")
     page = page_of(code_with(bar, rest))

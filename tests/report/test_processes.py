@@ -1,4 +1,4 @@
-"""Notebooks run side by side, in the order of the course, and none outlives its report."""
+"""Notebooks run at the same time, the report keeps their order, and no kernel outlives the report."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from randprune_lab.errors import ConfigError
 from randprune_lab.report import processes, report
 from randprune_lab.report.processes import Workers, available_memory, jobs_that_fit
 
-PATIENCE = 60  # seconds, for what takes less than one
+PATIENCE = 60  # seconds to wait for things that take less than one
 
 
 def until(happened, what: str) -> None:
     end = time.monotonic() + PATIENCE
     while not happened():
-        assert time.monotonic() < end, f"waited in vain: {what}"
+        assert time.monotonic() < end, f"still waiting after {PATIENCE} s: {what}"
         time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
     ("notebooks", "cores", "gigabytes", "jobs"), [(9, 4, 64, 4), (9, 8, 3.5, 2), (2, 8, 64, 2), (9, 4, 0.3, 1)]
 )
-def test_as_many_run_at_a_time_as_notebooks_cores_and_memory_allow(monkeypatch, notebooks, cores, gigabytes, jobs):
+def test_jobs_are_limited_by_notebooks_cores_and_memory(monkeypatch, notebooks, cores, gigabytes, jobs):
     monkeypatch.setattr(processes, "cores", lambda: cores)
     monkeypatch.setattr(processes, "available_memory", lambda: int(gigabytes * 1e9))
     assert jobs_that_fit(notebooks) == jobs
 
 
-def test_the_limit_of_a_container_counts(tmp_path):
+def test_memory_is_limited_by_the_container(tmp_path):
     limit = tmp_path / "memory.max"
-    assert available_memory(limit) > 2_000_000  # the machine's, as there is no such file
+    assert available_memory(limit) > 2_000_000  # of the machine, because there is no such file
     limit.write_text("2000000\n")
     assert available_memory(limit) == 2_000_000
     limit.write_text("max\n")
@@ -47,13 +47,13 @@ def test_the_limit_of_a_container_counts(tmp_path):
 
 
 @pytest.mark.parametrize("jobs", [0, -1, 1.5, True])
-def test_less_than_one_at_a_time_is_refused(made, tmp_path, jobs):
+def test_jobs_below_one_are_refused(made, tmp_path, jobs):
     with pytest.raises(ConfigError, match="jobs"):
         report("smoke", tmp_path / "out", notebooks=made.notebooks, jobs=jobs)
 
 
 def test_two_run_at_a_time_and_the_report_keeps_the_order_of_the_course(make_notebook, tmp_path, monkeypatch, capsys):
-    """The first one waits for the second one, which ends first."""
+    """The first notebook waits for the second one, which ends first."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(processes, "cores", lambda: 6)
     wait = f"import os, time\nend = time.time() + {PATIENCE}\n"
@@ -68,7 +68,7 @@ def test_two_run_at_a_time_and_the_report_keeps_the_order_of_the_course(make_not
     assert (tmp_path / "out" / "work" / "second").read_text() == "3"  # half of the cores
 
 
-def test_a_number_of_threads_that_was_asked_for_stays(monkeypatch):
+def test_a_given_number_of_threads_is_not_changed(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert Workers(2)._environment["OMP_NUM_THREADS"] == "5"
 
@@ -82,7 +82,7 @@ def test_no_kernel_outlives_the_report(make_notebook, tmp_path, end):
     make_notebook(tmp_path / "notebooks" / "02_waits.ipynb", [hang])
     options = ["--profile", "smoke", "--jobs", "2", "--out", tmp_path / "out", "--notebooks", tmp_path / "notebooks"]
     command = [sys.executable, "-m", "randprune_lab.cli", "report", *map(str, options)]
-    # A shell's background jobs ignore SIGINT, and so would their children.
+    # Background jobs of a shell ignore SIGINT, and their children would too.
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     files = [tmp_path / "out" / "work" / name / "pid" for name in ("00_a", "01_b")]
@@ -92,7 +92,7 @@ def test_no_kernel_outlives_the_report(make_notebook, tmp_path, end):
         assert {int(file.read_text()) for file in files} <= {process.pid for process in family}
         started.send_signal(end)
         _, said = started.communicate(timeout=PATIENCE)
-        if end == signal.SIGINT:  # it waits for its family
+        if end == signal.SIGINT:  # then it waits for its child processes
             assert (started.returncode, said) == (1, "randprune: stopped\n")
             assert not any(map(_is_alive, family))
         until(lambda: not any(map(_is_alive, family)), "all processes to end")
@@ -115,7 +115,7 @@ def fake(path: Path, code: str) -> Path:
     return path
 
 
-def test_a_worker_that_ends_without_an_answer_is_a_failure_that_says_what_is_known(monkeypatch, tmp_path):
+def test_a_worker_that_ends_without_an_answer_is_a_failure_with_its_last_words(monkeypatch, tmp_path):
     with Workers(1) as workers:
         monkeypatch.setattr(processes, "WORKER", fake(tmp_path / "raises.py", "raise ImportError('no papermill')"))
         assert workers.run({})["error"] == {
@@ -124,11 +124,11 @@ def test_a_worker_that_ends_without_an_answer_is_a_failure_that_says_what_is_kno
         }
         monkeypatch.setattr(processes, "WORKER", fake(tmp_path / "dies.py", "import os; os.kill(os.getpid(), 9)"))
         assert workers.run({})["error"]["message"].endswith(
-            "code -9; if it was killed for want of memory, run fewer at a time (--jobs 1)"
+            "code -9; if it was killed because memory ran out, run fewer notebooks at a time (--jobs 1)"
         )
 
 
-def test_leaving_the_block_ends_what_runs_and_nothing_starts_any_more(monkeypatch, tmp_path):
+def test_leaving_the_block_ends_running_jobs_and_no_job_can_start(monkeypatch, tmp_path):
     waits = "import sys, pathlib\npathlib.Path(sys.stdin.readline().strip()[1:-1]).touch()\nsys.stdin.read()"
     monkeypatch.setattr(processes, "WORKER", fake(tmp_path / "waits.py", waits))
     with Workers(1) as workers:

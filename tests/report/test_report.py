@@ -1,4 +1,4 @@
-"""A report is complete whatever its notebooks do, stands alone, and can be made again."""
+"""A report is complete even if notebooks fail, needs no other files, and can be made again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REMOTE_SOURCE = re.compile(r"<(?:script|link|img|iframe)[^>]*?(?:src|href)\s*=\s
 def test_failing_notebook_is_named_and_the_others_still_run(made):
     assert [result.status for result in made.summary.results] == ["ok", "failed", "ok"]
     assert made.summary.exit_code == 1
-    # The parameters are cells 1 and 2, the second one put in by papermill.
+    # The parameters are cells 1 and 2; papermill inserts the second one.
     assert made.summary.results[1].failure == CellFailure(4, "ValueError", "sparsity must be in [0, 1), got 1.2")
     assert not (made.summary.out / "work" / "01_failing" / "never").exists()
 
@@ -40,7 +40,7 @@ def test_kernel_is_this_interpreter_in_a_folder_of_its_own_with_the_parameters(m
     assert printed.split() == [sys.executable, str(work), "smoke", "7"]
 
 
-def test_key_figures_reach_the_summary_in_order_and_the_last_value_counts(made):
+def test_key_figures_are_in_the_summary_in_order_and_with_their_last_value(made):
     figures = [
         KeyFigure("winner_accuracy", 0.8, tolerance=0.02, better="higher"),
         KeyFigure("candidates", 8),
@@ -58,10 +58,10 @@ def test_peak_memory_is_that_of_the_kernel(made):
         assert 10e6 < result.peak_memory < 1e9
         assert entry["peak_memory"] == result.peak_memory
     good, failing, _ = made.summary.results
-    assert good.peak_memory > failing.peak_memory + 100e6  # torch came with the key figures
+    assert good.peak_memory > failing.peak_memory + 100e6  # the key figures import torch
 
 
-def test_summary_holds_what_a_program_needs(made):
+def test_the_summary_has_profile_parameters_titles_and_failures(made):
     saved = json.loads(made.text("summary.json"))
     assert saved["profile"] == "smoke"
     assert saved["parameters"] == {"seed": 7}
@@ -73,7 +73,7 @@ def test_summary_holds_what_a_program_needs(made):
     }
 
 
-def test_every_page_stands_alone(made):
+def test_every_page_needs_no_other_files(made):
     for path in made.summary.out.glob("*.html"):
         page = path.read_text("utf-8")
         assert "<script" not in page, path.name
@@ -85,7 +85,7 @@ def test_every_page_stands_alone(made):
 def test_index_shows_figure_link_and_failure(made):
     index = made.text("index.html")
     assert made.summary.results[0].thumbnail.startswith(b"\x89PNG")
-    assert index.count("data:image/png;base64,") == 1  # widgets are no figures, and a failed one has none
+    assert index.count("data:image/png;base64,") == 1  # the other two notebooks have no figure
     assert '<a href="00_good.html">The good one</a>' in index
     assert "cell 4: ValueError: sparsity must be in [0, 1), got 1.2" in index
 
@@ -106,20 +106,20 @@ def test_report_is_replaced_by_the_next_one(made, tmp_path):
     assert (out / "my notes.txt").exists()
 
 
-def test_foreign_folder_is_refused_and_left_alone(made, tmp_path):
+def test_a_folder_with_other_files_is_refused_and_not_changed(made, tmp_path):
     (tmp_path / "summary.json").write_text('{"made_by": "someone else", "notebooks": []}')
-    with pytest.raises(RunError, match="something else"):
+    with pytest.raises(RunError, match="contains other files than a report"):
         report("smoke", tmp_path, notebooks=made.notebooks)
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
 def test_notebooks_are_never_overwritten(made):
-    with pytest.raises(RunError, match="holds the notebooks"):
+    with pytest.raises(RunError, match="is the folder of the notebooks"):
         report("smoke", made.notebooks, notebooks=made.notebooks, overwrite=True)
 
 
-def test_wishes_that_cannot_be_met_are_explained(made, tmp_path):
-    with pytest.raises(ConfigError, match="unknown parameter sede; the selected notebooks know: seed"):
+def test_invalid_arguments_are_explained(made, tmp_path):
+    with pytest.raises(ConfigError, match="unknown parameter sede; parameters of the selected notebooks: seed"):
         report("smoke", tmp_path / "out", parameters={"sede": 1}, notebooks=made.notebooks)
     with pytest.raises(UnknownNameError, match="'smoke'"):
         report("smok", tmp_path / "out", notebooks=made.notebooks)
@@ -130,13 +130,13 @@ def test_wishes_that_cannot_be_met_are_explained(made, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_notebook_that_is_no_notebook_is_named(tmp_path):
+def test_a_file_that_is_not_a_notebook_is_named(tmp_path):
     (tmp_path / "00_broken.ipynb").write_text("not JSON")
     with pytest.raises(FileError, match="00_broken"):
         report("smoke", tmp_path / "out", notebooks=tmp_path)
 
 
-def test_hanging_cell_and_dying_kernel_are_failures_like_others(make_notebook, tmp_path, monkeypatch):
+def test_a_hanging_cell_and_a_dying_kernel_are_failures(make_notebook, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules["randprune_lab.report.build"].PROFILES, "smoke", 3)
     make_notebook(tmp_path / "notebooks" / "00_hangs.ipynb", ["import time; time.sleep(60)"])
     make_notebook(tmp_path / "notebooks" / "01_dies.ipynb", ["1", "import os; os._exit(3)"])
@@ -146,7 +146,7 @@ def test_hanging_cell_and_dying_kernel_are_failures_like_others(make_notebook, t
     assert "DeadKernelError" in (tmp_path / "out" / "01_dies.html").read_text("utf-8")
 
 
-def test_parameters_from_texts():
+def test_parameters_are_read_from_text():
     texts = ["seed=3", "rate=1e-3", "levels=[0.5, 0.9]", "task=SST-2", "flag=False", "note=a=b", "model=None"]
     assert parse_parameters(texts) == {
         "seed": 3,

@@ -8,7 +8,7 @@ from randprune_lab.errors import ConfigError, UnknownNameError
 from randprune_lab.search.config import CUSTOM_DATA
 
 
-def test_json_and_back():
+def test_a_configuration_survives_json():
     for config in (
         rp.RunConfig(levels=(0.5, 0.75), candidates=3, layers=2, baselines=()),
         rp.RunConfig(data="d.csv", text_columns=("a", "b"), label_column="y", label_kind="score"),
@@ -17,16 +17,16 @@ def test_json_and_back():
         assert rp.RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-def test_settings_that_are_left_out_have_their_defaults():
-    old = {
+def test_missing_settings_have_their_defaults():
+    some = {
         key: value
         for key, value in rp.RunConfig().to_dict().items()
         if key not in (*CUSTOM_DATA, "max_length", "include")
     }
-    assert rp.RunConfig.from_dict(old) == rp.RunConfig()
+    assert rp.RunConfig.from_dict(some) == rp.RunConfig()
 
 
-def test_imp_and_uniform_are_methods_like_the_search():
+def test_baselines_are_methods_with_one_candidate():
     methods = {method.name: method for method in rp.RunConfig(candidates=6).methods()}
     assert methods["imp"].rules == (rp.Magnitude(),) and methods["imp"].candidates == 1
     assert methods["uniform"].rules == (rp.Uniform(),) and methods["uniform"].candidates == 1
@@ -34,7 +34,7 @@ def test_imp_and_uniform_are_methods_like_the_search():
     assert methods["search"].candidates == 6
 
 
-def test_early_evaluation_raises_the_learning_rate():
+def test_early_evaluation_has_a_multiple_of_the_learning_rate():
     config = rp.RunConfig(learning_rate=5e-5, early_rate=4.0)
     assert config.early_training(0).learning_rate == pytest.approx(2e-4)
     assert config.early_training(0).epochs == 1
@@ -44,14 +44,14 @@ def test_early_evaluation_raises_the_learning_rate():
     ("change", "message"),
     [
         ({"levels": (0.5, 1.2)}, r"sparsity must be in \[0, 1\), got 1.2"),
-        ({"levels": ()}, "at least one sparsity"),
+        ({"levels": ()}, "levels must have at least one sparsity, got none"),
         ({"levels": (0.9, 0.5)}, "levels must be increasing, got 0.9 0.5"),
         ({"allocation": "layer"}, "unknown allocation 'layer'; did you mean 'layerwise'"),
         ({"protocol": "mine"}, "unknown protocol 'mine'; known: held-out, select-on-test"),
         ({"include": "*.weight"}, r"include must be a tuple of patterns such as .*, got '\*\.weight'"),
         ({"exclude": ("*.weight", 3)}, r"exclude must be a tuple of patterns such as .*, got \('\*\.weight', 3\)"),
         ({"candidates": 0}, "candidates must be a whole number at least 1, got 0"),
-        ({"sampling_ratios": ()}, "at least one ratio"),
+        ({"sampling_ratios": ()}, "sampling_ratios must have at least one ratio, got none"),
         ({"sampling_ratios": (0.0,)}, "sampling_ratio must be in"),
         ({"learning_rate": -1.0}, "learning_rate must be in"),
         ({"seed": -1}, "seed must be a whole number from 0 to 4611686018427387904, got -1"),
@@ -68,7 +68,7 @@ def test_early_evaluation_raises_the_learning_rate():
         ({"data": "d.csv", "label_kind": "number"}, "label_kind must be class or score, got 'number'"),
     ],
 )
-def test_bad_settings_are_named_with_their_value(change, message):
+def test_errors_name_the_setting_and_its_value(change, message):
     with pytest.raises(ConfigError, match=message):
         rp.RunConfig(**change)
 
@@ -80,12 +80,12 @@ def test_bad_settings_are_named_with_their_value(change, message):
         ({"baselines": ("impp",)}, "unknown baseline 'impp'; did you mean 'imp'"),
     ],
 )
-def test_unknown_names_come_with_the_nearest(change, message):
+def test_errors_suggest_the_nearest_name(change, message):
     with pytest.raises(UnknownNameError, match=message):
         rp.RunConfig(**change)
 
 
-def test_a_preset_is_a_beginning_on_which_settings_can_be_put():
+def test_settings_override_those_of_a_preset():
     lesson = rp.RunConfig.preset("lesson")
     assert lesson.model == "tiny" and lesson.task.startswith("mini-")
     assert rp.RunConfig.preset("lesson", task="mini-mnli", candidates=2) == dataclasses.replace(
@@ -95,10 +95,10 @@ def test_a_preset_is_a_beginning_on_which_settings_can_be_put():
         rp.RunConfig.preset("leson")
 
 
-def test_settings_of_generated_data_are_for_generated_tasks():
+def test_settings_of_generated_data_are_refused_for_other_tasks():
     config = rp.RunConfig(task="mini-rte", difficulty=2, label_noise=0.1, data_seed=5, train_size=300)
-    wanted = config.mini_glue
-    assert (wanted.difficulty, wanted.label_noise, wanted.seed, wanted.train) == (2, 0.1, 5, 300)
+    generated = config.mini_glue
+    assert (generated.difficulty, generated.label_noise, generated.seed, generated.train) == (2, 0.1, 5, 300)
     assert rp.RunConfig(task="sst2").mini_glue is None
-    with pytest.raises(ConfigError, match="difficulty 2 is for the tasks of mini-GLUE"):
+    with pytest.raises(ConfigError, match="difficulty 2 is for the tasks of mini-GLUE; leave it out"):
         rp.RunConfig(task="sst2", difficulty=2)

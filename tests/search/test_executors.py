@@ -1,4 +1,4 @@
-"""Candidates on a real cluster of processes: the same bits, and what is lost with a worker is done again."""
+"""Candidates on a real cluster of processes: the results are the same bits, and work lost with a worker is repeated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot im
 
 @dataclasses.dataclass(eq=False)
 class Watched(Level):
-    """A level that notes in a folder what was computed where, and may kill its worker once."""
+    """A level that logs each computation and its process in a folder, and can kill its worker once."""
 
     folder: str = ""
     fatal: int = -1
@@ -57,14 +57,14 @@ def cluster():
 @pytest.fixture
 def level(config, tmp_path):
     search = Search(config, progress=False)
-    drawing = config.proposal(config.methods()[0], 1, seed=7)
+    proposal = config.proposal(config.methods()[0], 1, seed=7)
     start = {name: tensor.clone() for name, tensor in search.model.state_dict().items()}
-    parts = (config, search.task, search.model, start, search.train, search.validation, None, drawing)
+    parts = (config, search.task, search.model, start, search.train, search.validation, None, proposal)
     return Watched("search-level-1", 1, *parts, folder=str(tmp_path))
 
 
 def run(executor, level, *rounds):
-    """All rounds of (candidate, steps), each as a strategy asks for them."""
+    """The evaluations of some rounds of (candidate, steps) pairs."""
     with executor:
         return [
             sorted(executor.evaluate(level, [Job(*job) for job in jobs]), key=lambda e: e.candidate) for jobs in rounds
@@ -72,21 +72,21 @@ def run(executor, level, *rounds):
 
 
 def same(ours, theirs):
-    """To the bit: scores, log-likelihoods and logits."""
+    """Whether scores, log-likelihoods and logits are the same bits."""
     return all(
         a.candidate == b.candidate
         and (a.steps, a.at, a.metric) == (b.steps, b.at, b.metric)
         and np.array_equal(a.examples, b.examples)
         and np.array_equal(a.logits, b.logits)
-        for one, other in zip(ours, theirs, strict=True)
-        for a, b in zip(one, other, strict=True)
+        for first, second in zip(ours, theirs, strict=True)
+        for a, b in zip(first, second, strict=True)
     )
 
 
 RACE = [(0, 4), (1, 4), (2, 4), (3, 4)], [(1, 8), (3, 8)], [(3, 12)]
 
 
-def test_a_cluster_gives_the_same_bits_and_goes_on_where_it_stopped(level, cluster):
+def test_a_cluster_computes_the_same_bits_and_continues_stopped_trainings(level, cluster):
     here = run(InProcess(), level, *RACE)
     done = len(level.log)
     there = run(OnDask(cluster.scheduler_address, threads=torch.get_num_threads()), level, *RACE)
@@ -95,19 +95,19 @@ def test_a_cluster_gives_the_same_bits_and_goes_on_where_it_stopped(level, clust
     assert len({entry[3] for entry in level.log[done:]}) == 2 and os.getpid() not in {e[3] for e in level.log[done:]}
 
 
-def test_stops_do_not_matter(level):
+def test_the_number_of_stops_does_not_matter(level):
     assert same(run(InProcess(), level, [(3, 12)]), run(InProcess(), level, [(3, 4)], [(3, 8)], [(3, 12)])[2:])
 
 
-def test_what_was_forgotten_is_computed_again_to_the_same_bits(level):
-    one = InProcess()
-    list(one.evaluate(level, [Job(3, 4)]))
-    list(one.evaluate(level, [Job(1, 4)]))  # 3 is out of the race, or so it seems
-    (late,) = one.evaluate(level, [Job(3, 12)])
+def test_a_forgotten_state_is_computed_again_with_the_same_bits(level):
+    executor = InProcess()
+    list(executor.evaluate(level, [Job(3, 4)]))
+    list(executor.evaluate(level, [Job(1, 4)]))  # the executor forgets candidate 3, which is not in this round
+    (late,) = executor.evaluate(level, [Job(3, 12)])
     assert same([[late]], run(InProcess(), level, [(3, 12)]))
 
 
-def test_a_worker_killed_in_the_middle_costs_its_candidate_alone(level, cluster):
+def test_only_the_candidate_of_a_killed_worker_is_repeated(level, cluster):
     jobs = [(0, 12), (1, 12), (2, 12), (3, 12)]
     level.fatal = 2
     there = run(OnDask(cluster.scheduler_address, threads=torch.get_num_threads()), level, jobs)
@@ -117,15 +117,15 @@ def test_a_worker_killed_in_the_middle_costs_its_candidate_alone(level, cluster)
     assert same(there, run(InProcess(), level, jobs))
 
 
-def test_a_search_on_a_cluster_records_the_same_as_one_here(config, finished, cluster, tmp_path):
+def test_a_search_on_a_cluster_has_the_same_record(config, finished, cluster, tmp_path):
     with make_executor("dask", address=cluster.scheduler_address) as executor:
         path = rp.run(config, tmp_path / "run", progress=False, executor=executor)
-    ours, theirs = (rp.RunRecord.load(each) for each in (path, finished))
+    ours, theirs = (rp.RunRecord.load(folder) for folder in (path, finished))
     assert ours.units == theirs.units
     assert ours.summary()["levels"] == theirs.summary()["levels"]
 
 
-def test_a_scheduler_that_goes_away_is_a_clear_error_and_the_run_goes_on_elsewhere(config, finished, tmp_path):
+def test_a_lost_scheduler_is_a_clear_error_and_the_run_can_be_resumed_without_it(config, finished, tmp_path):
     script = (
         "import sys, time; from dask.distributed import LocalCluster\n"
         "if __name__ == '__main__':\n"
@@ -159,7 +159,7 @@ def test_a_scheduler_that_goes_away_is_a_clear_error_and_the_run_goes_on_elsewhe
     assert rp.RunRecord.load(tmp_path / "run").units == rp.RunRecord.load(finished).units
 
 
-def test_no_scheduler_at_an_address_is_said_with_the_remedy():
+def test_a_missing_scheduler_is_an_error_with_a_remedy():
     start = time.monotonic()
     with pytest.raises(RunError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 .* leave --address out"):
         OnDask("tcp://127.0.0.1:9", timeout=1)
@@ -170,10 +170,10 @@ def test_no_scheduler_at_an_address_is_said_with_the_remedy():
     ("name", "options", "message"),
     [
         ("ray", {}, "executor must be one of in-process, dask, got 'ray'"),
-        ("in-process", {"workers": 2}, "address and workers belong to the executor 'dask'"),
+        ("in-process", {"workers": 2}, "address and workers are settings of the executor 'dask'"),
     ],
 )
-def test_bad_executors(name, options, message):
+def test_wrong_settings_of_an_executor_are_refused(name, options, message):
     with pytest.raises(ConfigError, match=message):
         make_executor(name, **options)
 

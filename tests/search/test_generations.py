@@ -1,4 +1,4 @@
-"""A search whose candidates learn: as many early evaluations as without, and the same result after an interruption."""
+"""A search that learns over generations: the same number of steps as without, and the same result when resumed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from randprune_lab.stats.variance import variance_split
 
 @pytest.fixture(scope="module", params=["allocation", "inclusion"])
 def learning(request, config, tmp_path_factory):
-    asked = dataclasses.replace(config, learn=request.param, generations=3, candidates=6, baselines=())
-    return asked, rp.run(asked, tmp_path_factory.mktemp("learning") / "run", progress=False)
+    changed = dataclasses.replace(config, learn=request.param, generations=3, candidates=6, baselines=())
+    return changed, rp.run(changed, tmp_path_factory.mktemp("learning") / "run", progress=False)
 
 
 def results(path):
@@ -28,19 +28,19 @@ def results(path):
     return {key: value for key, value in summary.items() if key != "run"}
 
 
-def test_the_best_of_all_generations_wins_at_the_steps_of_a_plain_pool(learning):
+def test_the_best_of_all_generations_wins_with_the_steps_of_one_generation(learning):
     _, path = learning
     record = rp.RunRecord.load(path)
     for level in (1, 2):
         candidates = record.level(level).candidates
         selection = record.units[f"search-level-{level}/selection"]
-        assert [one["candidate"] for one in candidates] == list(range(6))
-        assert selection["steps"] == sum(one["total_steps"] for one in candidates)
-        assert selection["winner"] == int(np.argmax([one["score"] for one in candidates]))
+        assert [candidate["candidate"] for candidate in candidates] == list(range(6))
+        assert selection["steps"] == sum(candidate["total_steps"] for candidate in candidates)
+        assert selection["winner"] == int(np.argmax([candidate["score"] for candidate in candidates]))
         assert record.level(level).confidence.chance_of_best.shape == (6,)
 
 
-def test_the_winners_mask_can_be_drawn_again_and_has_its_sparsity(learning):
+def test_the_mask_of_the_winner_can_be_redrawn_and_has_the_right_sparsity(learning):
     from safetensors.torch import load_file
 
     config, path = learning
@@ -51,12 +51,12 @@ def test_the_winners_mask_can_be_drawn_again_and_has_its_sparsity(learning):
         model.load_state_dict(load_file(path / "checkpoints" / f"{start}.safetensors"))
         mask = redraw(model, record.units[name]["mask"])
         assert mask.sha256 == record.units[name]["mask_sha256"]
-        groups = [mask] if config.learn == "allocation" else [rp.MaskSet({key: one}) for key, one in mask.items()]
+        groups = [mask] if config.learn == "allocation" else [rp.MaskSet({key: kept}) for key, kept in mask.items()]
         assert all(group.size - group.kept == round(sparsity * group.size) for group in groups)
         start = name
 
 
-def test_candidates_of_later_generations_learned_from_the_better_half(learning):
+def test_later_generations_learn_from_the_better_half(learning):
     config, path = learning
     units = read_journal(path)
     first = units["search-level-1/generation-0"]
@@ -65,13 +65,13 @@ def test_candidates_of_later_generations_learned_from_the_better_half(learning):
         for number in range(6)
     }
     if config.learn == "inclusion":
-        assert [one["candidate"] for one in masks[2]["elite"]] == first["ranking"][:1]
+        assert [member["candidate"] for member in masks[2]["elite"]] == first["ranking"][:1]
         assert "elite" not in masks[0]
     else:
         assert isinstance(masks[0]["allocation"], dict) and masks[0]["allocation"] != masks[2]["allocation"]
 
 
-def test_an_interrupted_search_ends_the_same(learning, tmp_path):
+def test_an_interrupted_search_has_the_same_result(learning, tmp_path):
     config, path = learning
     lines = (path / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
     for done in (4, 6, 9, len(lines) - 12):
@@ -82,7 +82,7 @@ def test_an_interrupted_search_ends_the_same(learning, tmp_path):
         assert results(copy) == results(path)
 
 
-def test_a_cluster_finds_the_same(learning, tmp_path):
+def test_a_cluster_has_the_same_result(learning, tmp_path):
     config, path = learning
     with OnDask(workers=2, threads=1) as executor:
         rp.run(config, tmp_path / "run", executor=executor, progress=False)
@@ -92,8 +92,8 @@ def test_a_cluster_finds_the_same(learning, tmp_path):
 @pytest.mark.parametrize(
     "strategy", [{"early_strategy": "halving", "early_budget": 0.5}, {"early_strategy": "race"}, {"screen": 12}]
 )
-def test_any_strategy_can_judge_a_generation(strategy, config, tmp_path):
-    asked = dataclasses.replace(
+def test_every_strategy_can_select_in_a_generation(strategy, config, tmp_path):
+    changed = dataclasses.replace(
         config,
         learn="inclusion",
         generations=2,
@@ -103,11 +103,11 @@ def test_any_strategy_can_judge_a_generation(strategy, config, tmp_path):
         evaluate_every=2,
         **strategy,
     )
-    record = rp.RunRecord.load(rp.run(asked, tmp_path / "run", progress=False))
+    record = rp.RunRecord.load(rp.run(changed, tmp_path / "run", progress=False))
     selection = record.units["search-level-1/selection"]
     final = selection["rounds"][-1]
     assert selection["winner"] == final["candidates"][int(np.argmax(final["scores"]))]
-    reached = sum(one["steps"] for one in record.level(1).candidates)
+    reached = sum(candidate["steps"] for candidate in record.level(1).candidates)
     assert reached <= selection["steps"] <= 6 * record.level(1).candidates[0]["total_steps"]
 
 
@@ -115,26 +115,29 @@ def test_any_strategy_can_judge_a_generation(strategy, config, tmp_path):
     ("wrong", "message"),
     [
         ({"learn": "all"}, "unknown learn 'all'; known: allocation, inclusion, nothing"),
-        ({"generations": 3, "candidates": 8}, "candidates must be a multiple of the 3 generations, got 8"),
-        ({"generations": 2, "candidates": 4, "screen": 5}, "screen must be a multiple of the 2 generations, got 5"),
-        ({"learn": "allocation", "allocation": "erk"}, "leave allocation out"),
+        ({"generations": 3, "candidates": 8}, "candidates must be a multiple of 3, the number of generations, got 8"),
+        (
+            {"generations": 2, "candidates": 4, "screen": 5},
+            "screen must be a multiple of 2, the number of generations, got 5",
+        ),
+        ({"learn": "allocation", "allocation": "erk"}, "got 'erk'; leave allocation out"),
         ({"learn_rate": 1.5}, "learn_rate must be"),
         ({"generations": 0}, "generations"),
-        ({"noise_seeds": 1}, "noise_seeds must be 0, or at least 2"),
+        ({"noise_seeds": 1}, "noise_seeds must be 0, or at least 2 .* got 1"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(wrong, message, config):
+def test_contradicting_settings_are_refused(wrong, message, config):
     with pytest.raises(ConfigError, match=message):
         dataclasses.replace(config, **wrong)
 
 
-def test_the_noise_floor_is_measured_with_other_seeds_and_chooses_nothing(config, finished, tmp_path):
-    asked = dataclasses.replace(config, noise_seeds=2, levels=(0.5,), baselines=())
-    path = rp.run(asked, tmp_path / "run", progress=False)
+def test_the_noise_floor_is_measured_with_other_seeds_and_does_not_change_the_choice(config, finished, tmp_path):
+    changed = dataclasses.replace(config, noise_seeds=2, levels=(0.5,), baselines=())
+    path = rp.run(changed, tmp_path / "run", progress=False)
     record, plain = rp.RunRecord.load(path), rp.RunRecord.load(finished)
     trained = [unit for name, unit in record.units.items() if "/noise-" in name]
     assert len(trained) == 3 * 2 and len({unit["seed"] for unit in trained}) == 6
-    assert len({unit["score"] for unit in trained}) == 6, "every seed trains otherwise"
+    assert len({unit["score"] for unit in trained}) == 6, "every seed gives another training"
     assert record.units["search-level-1"]["mask_sha256"] == plain.units["search-level-1"]["mask_sha256"]
     scores = np.array([unit["score"] for unit in trained]).reshape(3, 2)
     assert record.level(1).noise == variance_split(scores) and plain.level(1).noise is None
@@ -143,5 +146,5 @@ def test_the_noise_floor_is_measured_with_other_seeds_and_chooses_nothing(config
     lines = (path / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
     stopped = next(i for i, line in enumerate(lines) if "/noise-1-0" in line)
     (path / "journal.jsonl").write_text("".join(lines[:stopped]), "utf-8")
-    rp.run(asked, path, resume=True, progress=False)
+    rp.run(changed, path, resume=True, progress=False)
     assert results(path) == {key: value for key, value in record.summary().items() if key != "run"}

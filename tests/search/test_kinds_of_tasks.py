@@ -1,4 +1,4 @@
-"""A whole search on a task of scores, on one with two test sets, and on custom data."""
+"""Whole searches on a regression task, on a task with two test sets, and on custom data."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SCORED = ("dense", "search-level-1", "imp-level-1")
 
 
 @pytest.fixture(scope="module")
-def own(config, tmp_path_factory) -> rp.RunRecord:
-    """A search on a file of one's own: three classes, whose names are found."""
-    folder = tmp_path_factory.mktemp("own")
+def custom(config, tmp_path_factory) -> rp.RunRecord:
+    """A search on custom data with three classes, whose names come from the file."""
+    folder = tmp_path_factory.mktemp("custom")
     words = {"awful": "bad", "fine": "good", "film": "so so"}
     rows = [(f"the {word} plot {i}", mood) for i in range(60) for word, mood in words.items()]
     lines = [json.dumps({"review": text, "mood": mood}) for text, mood in rows]
@@ -34,10 +34,10 @@ def own(config, tmp_path_factory) -> rp.RunRecord:
     return rp.RunRecord.load(rp.run(small, folder / "run", progress=False))
 
 
-# --- scores ---
+# --- regression ---
 
 
-def test_scores_are_selected_and_reported_by_their_correlation(regression):
+def test_regression_is_scored_by_the_correlation(regression):
     record = rp.RunRecord.load(regression)
     assert record.task == dataclasses.replace(get_task("stsb"), glue=None)
     for name in SCORED:
@@ -51,7 +51,7 @@ def test_scores_are_selected_and_reported_by_their_correlation(regression):
     assert record.difference("dense", "dense").high == 0.0
 
 
-def test_scores_are_shown_by_name(regression):
+def test_the_metric_of_regression_is_named(regression):
     record = rp.RunRecord.load(regression)
     text, summary = describe_run(record), record.summary()
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
@@ -60,16 +60,16 @@ def test_scores_are_shown_by_name(regression):
     assert f"search minus imp: {record.difference(*SCORED[1:])}" in text and "accuracy" not in text
     assert [row["metric"] for row in summary["differences"]] == ["pearson"]
     axis = accuracy_by_sparsity(record).axes[0]
-    assert axis.get_ylabel() == "pearson, test set"
+    assert axis.get_ylabel() == "pearson, test set (points)"
     assert early_scores(record, 1) is not None
 
 
-def test_scores_are_not_right_or_wrong(regression):
-    with pytest.raises(RunError, match="task 'stsb' has scores, none of which is simply correct"):
+def test_regression_has_no_accuracy(regression):
+    with pytest.raises(RunError, match="task 'stsb' is a regression, so no answer is correct or wrong"):
         rp.RunRecord.load(regression).accuracy("dense")
 
 
-def test_a_saved_regression_model_answers_as_recorded(regression):
+def test_a_saved_regression_model_is_a_regression_model(regression):
     model, _ = rp.load_model(str(regression / "model"), task=get_task("stsb"))
     assert model.config.id2label == {0: "score"} and model.config.problem_type == "regression"
 
@@ -112,27 +112,27 @@ def test_the_test_sets_are_scored_after_everything_else(two_tests, regression):
 # --- custom data ---
 
 
-def test_custom_data_are_searched_like_a_task(own):
-    assert own.finished and own.task.name == "moods" and own.task.labels == ("bad", "good", "so so")
-    assert own.units["data"]["labels"]["test"] == {"bad": 12, "good": 12, "so so": 12}
-    assert own.units["data"]["found"] == {"all": 180}
-    assert "moods: 108 train, 36 validation, 36 test examples from custom data" in describe_run(own)
-    assert set(own.units["test/dense"]) == {"accuracy", "macro_f1"}
+def test_custom_data_are_searched_like_a_task(custom):
+    assert custom.finished and custom.task.name == "moods" and custom.task.labels == ("bad", "good", "so so")
+    assert custom.units["data"]["labels"]["test"] == {"bad": 12, "good": 12, "so so": 12}
+    assert custom.units["data"]["found"] == {"all": 180}
+    assert "moods: 108 train, 36 validation, 36 test examples from custom data" in describe_run(custom)
+    assert set(custom.units["test/dense"]) == {"accuracy", "macro_f1"}
 
 
-def test_its_model_knows_the_names_of_the_classes(own):
-    labels = json.loads((own.path / "model" / "config.json").read_text())["id2label"]
+def test_the_model_of_custom_data_has_the_names_of_the_classes(custom):
+    labels = json.loads((custom.path / "model" / "config.json").read_text())["id2label"]
     assert labels == {"0": "bad", "1": "good", "2": "so so"}
 
 
-def test_changed_custom_data_are_noticed(own, tmp_path):
-    with Path(own.config.data).open("a", encoding="utf-8") as file:
+def test_changed_custom_data_are_refused(custom, tmp_path):
+    with Path(custom.config.data).open("a", encoding="utf-8") as file:
         file.write('\n{"review": "one more", "mood": "good"}')
     with pytest.raises(RunError, match=r"the data from custom data .* has changed"):
-        rp.run(own.config, own.path, resume=True, progress=False)
+        rp.run(custom.config, custom.path, resume=True, progress=False)
 
 
-def test_an_input_that_is_too_long_for_the_model_is_an_error_with_the_remedy(config, tmp_path):
+def test_a_too_long_input_is_an_error_with_a_remedy(config, tmp_path):
     lines = [json.dumps({"text": "the film " * 40 + str(i), "label": i % 2}) for i in range(40)]
     (tmp_path / "long.jsonl").write_text("\n".join(lines))
     unset = {"task": "rotten_tomatoes", "glue_dir": None, "data": str(tmp_path / "long.jsonl")}

@@ -1,4 +1,4 @@
-"""A whole search with other models than a BERT in a folder: a GPT-2, and the tiny one on generated sentences."""
+"""Whole searches with other models than a local BERT: a GPT-2, and the tiny model on generated sentences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from randprune_lab.errors import ConfigError, ScopeError
 
 @pytest.fixture(scope="module")
 def gpt2(tiny_model, tmp_path_factory) -> str:
-    """Path of a GPT-2 with random weights and the words of the tiny task; its tokenizer has no pad token."""
+    """The folder of a GPT-2 with random weights and the words of the tiny task; its tokenizer has no pad token."""
     from transformers import AutoTokenizer, GPT2Config, GPT2Model, PreTrainedTokenizerFast
 
     words = AutoTokenizer.from_pretrained(tiny_model)
@@ -29,7 +29,7 @@ def gpt2(tiny_model, tmp_path_factory) -> str:
     return str(path)
 
 
-def test_a_gpt2_is_searched_like_a_bert(config, gpt2, tmp_path):
+def test_a_search_prunes_a_gpt2(config, gpt2, tmp_path):
     short = dataclasses.replace(config, model=gpt2, candidates=2, baselines=("imp",), dense_epochs=8)
     record = rp.RunRecord.load(rp.run(short, tmp_path / "run", progress=False))
     assert record.accuracy("dense").estimate > 0.9
@@ -45,18 +45,20 @@ def test_a_gpt2_is_searched_like_a_bert(config, gpt2, tmp_path):
 
 @pytest.fixture(scope="module")
 def lesson() -> rp.RunConfig:
-    """The preset for lessons, much shortened."""
+    """The settings of the preset "lesson", much shortened."""
     return rp.RunConfig.preset(
         "lesson", train_size=320, validation_size=100, levels=(0.9,), candidates=2, dense_epochs=2
     )
 
 
-def test_a_lesson_gives_the_same_numbers_twice(lesson, tmp_path):
-    found = [rp.RunRecord.load(rp.run(lesson, tmp_path / name, progress=False)).summary() for name in ("a", "b")]
-    assert found[0] | {"run": None} == found[1] | {"run": None}
+def test_a_repeated_search_has_the_same_numbers(lesson, tmp_path):
+    first, second = (
+        rp.RunRecord.load(rp.run(lesson, tmp_path / name, progress=False)).summary() for name in ("a", "b")
+    )
+    assert first | {"run": None} == second | {"run": None}
 
 
-def test_patterns_say_what_every_method_prunes(lesson, tmp_path, capsys):
+def test_patterns_choose_the_weights_of_every_method(lesson, tmp_path, capsys):
     scope = {"include": ("*.attention.*.weight",), "exclude": ("*.LayerNorm.*", "*.0.*")}
     path = rp.run(dataclasses.replace(lesson, **scope), tmp_path / "run", progress=False)
     masks = {file.stem: rp.MaskSet.load(file) for file in (path / "masks").iterdir()}
@@ -70,7 +72,7 @@ def test_patterns_say_what_every_method_prunes(lesson, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("option", ["include", "exclude"])
-def test_a_pattern_that_matches_nothing_is_found_before_anything_is_trained(lesson, tmp_path, option, capsys):
+def test_a_pattern_that_matches_nothing_is_refused_before_training(lesson, tmp_path, option, capsys):
     pattern = "bert.encoder.layer.0.atention.self.query.weight"
     with pytest.raises(ScopeError, match=r"pattern 'bert\..*' matches no parameter; names look like 'bert\.encoder"):
         rp.run(dataclasses.replace(lesson, **{option: (pattern,)}), tmp_path / "run", progress=False)
@@ -80,8 +82,8 @@ def test_a_pattern_that_matches_nothing_is_found_before_anything_is_trained(less
     assert not (tmp_path / "run").exists()
 
 
-def test_a_model_that_does_not_know_the_words_is_refused(glue_dir, tmp_path):
+def test_a_model_that_does_not_know_the_tokens_is_refused(glue_dir, tmp_path):
     config = rp.RunConfig(task="sst2", glue_dir=str(glue_dir), model="tiny")
-    with pytest.raises(ConfigError, match=r"model 'tiny' does not know \d+% of the words of task 'sst2'; take"):
+    with pytest.raises(ConfigError, match=r"model 'tiny' does not know \d+% of the tokens of task 'sst2'; choose"):
         rp.run(config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()

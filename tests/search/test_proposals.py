@@ -1,4 +1,4 @@
-"""What candidates learn from those before them: exact counts, the right chances, masks that a recipe names."""
+"""Laws of proposal distributions: exact counts, the right probabilities, and recipes that rebuild the masks."""
 
 from __future__ import annotations
 
@@ -33,19 +33,18 @@ TOTAL = sum(weight.numel() for weight in WEIGHTS.values())
 
 
 def counts(mask: rp.MaskSet) -> dict[str, int]:
-    return {name: int(one.sum()) for name, one in mask.items()}
+    return {name: int(kept.sum()) for name, kept in mask.items()}
 
 
 @pytest.mark.parametrize("kind", [Proposal, LearnedAllocation, LearnedInclusion])
 @pytest.mark.parametrize("sparsity", [0.54, 0.99])
-def test_every_candidate_of_every_generation_has_exactly_its_sparsity_and_is_named_by_its_recipe(kind, sparsity):
-    drawing = kind(RULES, sparsity, seed=3, size=4, elites=((1, 2), (4, 7)))
+def test_every_candidate_has_exactly_its_sparsity_and_a_recipe_that_rebuilds_it(kind, sparsity):
+    proposal = kind(RULES, sparsity, seed=3, size=4, elites=((1, 2), (4, 7)))
     for candidate in (0, 3, 4, 7, 8, 11):
-        mask = drawing.draw(MODEL, candidate)
-        expected = keep_count(TOTAL, sparsity) if kind is LearnedAllocation else None
-        each = sum(keep_count(weight.numel(), sparsity) for weight in WEIGHTS.values())
-        assert mask.kept == (expected or each)
-        recipe = json.loads(json.dumps(drawing.recipe(MODEL, candidate)))
+        mask = proposal.draw(MODEL, candidate)
+        by_tensor = sum(keep_count(weight.numel(), sparsity) for weight in WEIGHTS.values())
+        assert mask.kept == (keep_count(TOTAL, sparsity) if kind is LearnedAllocation else by_tensor)
+        recipe = json.loads(json.dumps(proposal.recipe(MODEL, candidate)))
         assert redraw(MODEL, recipe) == mask
         assert recipe["candidate"] == candidate and recipe["rule"] == RULES[candidate % 2].to_dict()
         with pytest.raises(MaskError):
@@ -53,41 +52,43 @@ def test_every_candidate_of_every_generation_has_exactly_its_sparsity_and_is_nam
 
 
 @pytest.mark.parametrize("kind", [Proposal, LearnedAllocation, LearnedInclusion])
-def test_only_what_is_named_is_pruned_and_the_recipe_says_so(kind):
-    drawing = kind(RULES, 0.9, seed=3, size=4, elites=((1, 2),), include=["blocks.*"], exclude=["blocks.1.*"])
-    mask = drawing.draw(MODEL, 5)
+def test_patterns_choose_the_pruned_weights_and_are_in_the_recipe(kind):
+    proposal = kind(RULES, 0.9, seed=3, size=4, elites=((1, 2),), include=["blocks.*"], exclude=["blocks.1.*"])
+    mask = proposal.draw(MODEL, 5)
     assert set(mask) == {"blocks.0.weight", "blocks.2.weight"}
-    assert redraw(MODEL, json.loads(json.dumps(drawing.recipe(MODEL, 5)))) == mask
+    assert redraw(MODEL, json.loads(json.dumps(proposal.recipe(MODEL, 5)))) == mask
 
 
 @pytest.mark.parametrize("kind", [LearnedAllocation, LearnedInclusion])
-def test_only_generations_before_a_candidate_teach_it(kind):
-    knows = {number: kind(RULES, 0.9, seed=3, size=4, elites=((1, 2), (4, 7))[:number]) for number in range(3)}
-    assert knows[0].draw(MODEL, 3) == knows[2].draw(MODEL, 3)
-    assert knows[1].draw(MODEL, 5) == knows[2].draw(MODEL, 5)
+def test_a_candidate_learns_only_from_earlier_generations(kind):
+    learned = {number: kind(RULES, 0.9, seed=3, size=4, elites=((1, 2), (4, 7))[:number]) for number in range(3)}
+    assert learned[0].draw(MODEL, 3) == learned[2].draw(MODEL, 3)
+    assert learned[1].draw(MODEL, 5) == learned[2].draw(MODEL, 5)
     other = kind(RULES, 0.9, seed=3, size=4, elites=((0, 3), (4, 7)))
-    assert other.draw(MODEL, 5) != knows[2].draw(MODEL, 5)
-    with pytest.raises(RunError, match="candidate 8 is of generation 2, and 1 were selected"):
-        knows[1].draw(MODEL, 8)
+    assert other.draw(MODEL, 5) != learned[2].draw(MODEL, 5)
+    with pytest.raises(
+        RunError, match="candidate 8 belongs to generation 2, which needs the elites of 2 generations, got 1"
+    ):
+        learned[1].draw(MODEL, 8)
 
 
-def test_what_does_not_learn_draws_what_the_sampler_draws():
+def test_without_learning_the_masks_are_those_of_the_sampler():
     mask = Proposal(RULES, 0.9, seed=3, size=2, elites=((1,),)).draw(MODEL, 3)
     assert mask == rp.MaskSampler(MODEL, RULES[1], 0.9, seed=3).draw(3)
     first = LearnedInclusion(RULES, 0.9, seed=3, size=4).draw(MODEL, 3)
     assert first == mask
 
 
-def test_without_spread_and_elites_all_tensors_lose_alike():
+def test_without_spread_and_elites_all_tensors_lose_the_same_fraction():
     mask = LearnedAllocation(RULES, 0.9, seed=3, spread=0.0, size=4).draw(MODEL, 1)
     assert counts(mask) == counts(rp.MaskSampler(MODEL, RULES[1], 0.9, seed=3).draw(1))
 
 
-def test_allocations_scatter_as_asked_and_then_around_the_elite():
-    """Of a tensor's log-odds against another's; standard errors of 400 candidates, with 5 of them in reserve."""
-    drawing = LearnedAllocation(RULES, 0.9, seed=3, spread=0.5, size=1000, elites=((5, 6, 7),), rate=0.5)
-    first = np.stack([drawing._offsets(candidate, 3) for candidate in range(400)])
-    later = np.stack([drawing._offsets(candidate, 3) for candidate in range(1000, 1400)])
+def test_allocations_have_the_right_spread_and_then_move_to_the_elite():
+    """The log-odds of 400 candidates have the expected means and deviations, within 5 standard errors."""
+    proposal = LearnedAllocation(RULES, 0.9, seed=3, spread=0.5, size=1000, elites=((5, 6, 7),), rate=0.5)
+    first = np.stack([proposal._offsets(candidate, 3) for candidate in range(400)])
+    later = np.stack([proposal._offsets(candidate, 3) for candidate in range(1000, 1400)])
     elite = first[5:8]
     assert abs(first.mean(axis=0)).max() < 5 * 0.5 / 20
     assert abs(first.std(axis=0) / 0.5 - 1).max() < 5 / np.sqrt(800)
@@ -97,7 +98,7 @@ def test_allocations_scatter_as_asked_and_then_around_the_elite():
     assert abs(np.corrcoef(first.T) - np.eye(3)).max() < 5 / 20
 
 
-def test_a_tensor_keeps_no_more_than_it_has_left_and_the_total_stays():
+def test_a_tensor_keeps_at_most_its_nonzero_weights_and_the_total_is_exact():
     pruned = {name: weight.detach().clone() for name, weight in WEIGHTS.items()}
     first = next(iter(pruned))
     pruned[first].view(-1)[100:] = 0
@@ -108,37 +109,37 @@ def test_a_tensor_keeps_no_more_than_it_has_left_and_the_total_stays():
     assert everything == {name: int(weight.count_nonzero()) for name, weight in pruned.items()}
 
 
-def test_an_allocation_has_the_log_odds_it_was_asked_for():
+def test_an_allocation_has_the_given_log_odds():
     kept = allocate(WEIGHTS, 0.8, np.array([1.0, 0.0, -1.0]))
-    share = np.array([kept[name] / weight.numel() for name, weight in WEIGHTS.items()])
-    odds = np.log(share / (1 - share))
+    fractions = np.array([kept[name] / weight.numel() for name, weight in WEIGHTS.items()])
+    odds = np.log(fractions / (1 - fractions))
     assert np.diff(odds) == pytest.approx([-1, -1], abs=2e-3)  # counts are whole
 
 
-def test_a_blend_keeps_each_weight_with_the_chance_of_its_masks():
-    """4,000 blends; all of some thousand weights within 6 standard errors. False alarm: about 1 in 100,000."""
+def test_a_blend_keeps_each_weight_with_the_right_probability():
+    """In 4,000 blends, all frequencies are within 6 standard errors. False alarms: about 1 in 100,000."""
     sampler = rp.MaskSampler({"w": WEIGHTS["blocks.0.weight"]}, rp.GumbelTopK(temperature=1.0), 0.7, seed=1)
     fresh, *elite = (sampler.draw(candidate) for candidate in range(4))
     drawn = [blend(fresh, elite, 0.6, seed=2, candidate=candidate) for candidate in range(4000)]
     assert {mask.kept for mask in drawn} == {sampler.kept}
-    share = torch.stack([mask["w"] for mask in drawn]).double().mean(dim=0)
-    chance = 0.4 * fresh["w"] + 0.6 * torch.stack([one["w"] for one in elite]).double().mean(dim=0)
-    assert torch.equal(share[chance == 0], chance[chance == 0]) and share[chance > 1 - 1e-9].min() == 1
-    error = torch.sqrt((chance * (1 - chance)).clamp(min=0) / 4000)
-    assert (abs(share - chance) <= 6 * error + 0.004).all()  # Pareto sampling is that close to its chances
+    frequency = torch.stack([mask["w"] for mask in drawn]).double().mean(dim=0)
+    expected = 0.4 * fresh["w"] + 0.6 * torch.stack([mask["w"] for mask in elite]).double().mean(dim=0)
+    assert torch.equal(frequency[expected == 0], expected[expected == 0]) and frequency[expected > 1 - 1e-9].min() == 1
+    error = torch.sqrt((expected * (1 - expected)).clamp(min=0) / 4000)
+    assert (abs(frequency - expected) <= 6 * error + 0.004).all()  # Pareto sampling is approximate, up to 0.004
 
 
 @pytest.mark.parametrize(("rate", "is_fresh"), [(0.0, True), (1.0, False)])
-def test_at_the_ends_of_the_rate_a_blend_is_one_of_its_parts(rate, is_fresh):
+def test_a_blend_with_rate_0_or_1_is_one_of_its_masks(rate, is_fresh):
     sampler = rp.MaskSampler(WEIGHTS, rp.GumbelTopK(), 0.9, seed=1)
     fresh, only = sampler.draw(0), sampler.draw(1)
     assert blend(fresh, [only], rate, seed=2, candidate=5) == (fresh if is_fresh else only)
 
 
-def test_learning_from_one_mask_comes_closer_to_it():
+def test_masks_learned_from_one_mask_are_closer_to_it():
     plain = LearnedInclusion(RULES[:1], 0.9, seed=3, size=4)
-    taught = dataclasses.replace(plain, elites=((2,),), rate=0.5)
-    teacher = plain.draw(MODEL, 2)
-    before = np.mean([plain.draw(MODEL, c).hamming(teacher) for c in (0, 1, 3)])
-    after = np.mean([taught.draw(MODEL, c).hamming(teacher) for c in (4, 5, 6, 7)])
+    learned = dataclasses.replace(plain, elites=((2,),), rate=0.5)
+    elite = plain.draw(MODEL, 2)
+    before = np.mean([plain.draw(MODEL, c).hamming(elite) for c in (0, 1, 3)])
+    after = np.mean([learned.draw(MODEL, c).hamming(elite) for c in (4, 5, 6, 7)])
     assert after == pytest.approx(before / 2, rel=0.15)

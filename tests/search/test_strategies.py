@@ -1,4 +1,4 @@
-"""Laws of races: what they may spend, whom they must keep, and that they are plain data."""
+"""Laws of strategies: the steps that they may spend, the candidates that they must keep, and their plain data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def track(seed: int = 0, abilities=ABILITIES) -> Track:
 
 
 @pytest.mark.parametrize("strategy", ALL)
-def test_the_budget_adds_up(strategy):
+def test_the_steps_and_evaluations_add_up(strategy):
     pool = track()
     selection = strategy.select(range(8), 100, pool, every=10)
     assert selection.steps == pool.spent <= 800
@@ -50,7 +50,7 @@ def test_the_budget_adds_up(strategy):
 
 
 @pytest.mark.parametrize("strategy", ALL)
-def test_every_candidate_but_the_winner_is_dropped_once(strategy):
+def test_every_candidate_except_the_winner_is_dropped_once(strategy):
     selection = strategy.select(range(8), 100, track(), every=10)
     dropped = [drop.candidate for round in selection.rounds for drop in round.dropped]
     assert sorted([*dropped, selection.winner]) == list(range(8)) == sorted(selection.ranking)
@@ -62,18 +62,18 @@ def test_every_candidate_but_the_winner_is_dropped_once(strategy):
 
 
 @pytest.mark.parametrize("strategy", ALL)
-def test_without_noise_the_best_wins(strategy):
+def test_the_best_candidate_wins_without_noise(strategy):
     assert strategy.select(range(8), 100, Track(noiseless(ABILITIES)), every=10).winner == np.argmax(ABILITIES)
 
 
 @pytest.mark.parametrize("strategy", ALL)
-def test_the_same_race_is_the_same_selection_in_any_order(strategy):
+def test_the_order_of_the_candidates_does_not_matter(strategy):
     selection = strategy.select(range(8), 100, track(), every=10)
     assert strategy.select([3, 1, 7, 0, 2, 6, 5, 4], 100, track(), every=10) == selection
 
 
 @pytest.mark.parametrize("strategy", ALL)
-def test_other_numbers_for_the_candidates_change_the_numbers_alone(strategy):
+def test_other_numbers_of_the_candidates_change_only_the_numbers(strategy):
     pool, order = track(), [5, 0, 3, 7, 1, 6, 2, 4]
     selection = strategy.select(range(8), 100, pool, every=10)
     renamed = strategy.select(range(8), 100, Track(lambda c, step: pool.answers(order[c], step)), every=10)
@@ -85,13 +85,13 @@ def test_other_numbers_for_the_candidates_change_the_numbers_alone(strategy):
 
 
 @pytest.mark.parametrize("strategy", ALL)
-def test_the_lowest_number_of_equals_wins(strategy):
+def test_the_lowest_number_wins_a_tie(strategy):
     selection = strategy.select(range(2, 10), 100, Track(lambda c, step: np.linspace(-1, 0, 30)), every=10)
     assert selection.ranking == list(range(2, 10))
 
 
 @pytest.mark.parametrize("strategy", ALL)
-def test_a_candidate_that_diverges_is_dropped_and_the_rest_race_on(strategy):
+def test_a_diverged_candidate_is_dropped_and_the_others_go_on(strategy):
     best = int(np.argmax(ABILITIES))
     answers = noiseless(ABILITIES)
     pool = Track(lambda c, step: answers(c, step) * (np.nan if c == best and step > 5 else 1))
@@ -100,7 +100,7 @@ def test_a_candidate_that_diverges_is_dropped_and_the_rest_race_on(strategy):
     assert "not finite" in next(d.why for r in selection.rounds for d in r.dropped if d.candidate == best)
 
 
-def test_if_all_diverge_there_is_no_winner():
+def test_without_any_finite_score_there_is_no_winner():
     with pytest.raises(RunError, match="no candidate has finite scores after 100 steps"):
         TrainAll().select(range(3), 100, Track(lambda c, step: np.full(5, np.nan)))
 
@@ -108,10 +108,10 @@ def test_if_all_diverge_there_is_no_winner():
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_selection_is_plain_data(strategy):
     selection = strategy.select(range(8), 100, track(), every=10)
-    found = selection.to_dict()
-    assert json.loads(json.dumps(found)) == found
-    assert (found["winner"], found["steps"]) == (selection.winner, selection.steps)
-    assert [round["steps"] for round in found["rounds"]] == [round.steps for round in selection.rounds]
+    plain = selection.to_dict()
+    assert json.loads(json.dumps(plain)) == plain
+    assert (plain["winner"], plain["steps"]) == (selection.winner, selection.steps)
+    assert [round["steps"] for round in plain["rounds"]] == [round.steps for round in selection.rounds]
 
 
 @pytest.mark.parametrize("strategy", [s for s in ALL if not isinstance(s, Screened)])
@@ -125,11 +125,11 @@ def test_a_single_candidate_wins(strategy):
 
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 10**6), last=st.integers(1, 12), score=st.sampled_from(["metric", "log-loss"]))
-def test_full_is_the_highest_mean_of_the_last_evaluations(seed, last, score):
+def test_full_selects_the_highest_mean_of_the_last_evaluations(seed, last, score):
     pool = track(seed)
     selection = TrainAll(score=score, last=last).select(range(8), 95, pool, every=10)
-    found = [pool.evaluation(candidate, 95) for candidate in range(8)]
-    means = [np.mean(e.metric[-last:] if score == "metric" else e.examples[-last:].mean(axis=1)) for e in found]
+    evaluations = [pool.evaluation(candidate, 95) for candidate in range(8)]
+    means = [np.mean(e.metric[-last:] if score == "metric" else e.examples[-last:].mean(axis=1)) for e in evaluations]
     assert means[selection.winner] == pytest.approx(max(means))
     assert list(selection.scores.values()) == pytest.approx(means)
     assert selection.steps == 8 * 95
@@ -152,13 +152,14 @@ def test_halving_never_spends_more_than_its_budget(candidates, eta, budget, tota
     try:
         selection = strategy.select(range(candidates), total, pool, every=every)
     except ConfigError as error:
-        assert "raise it" in str(error) and int(budget * candidates * total + 1e-6) // candidates < min(every, total)
+        assert "raise the budget" in str(error)
+        assert int(budget * candidates * total + 1e-6) // candidates < min(every, total)
         return
     assert pool.spent == selection.steps <= budget * candidates * total + 1e-6
     assert all(round.steps % every == 0 or round.steps == total for round in selection.rounds)
 
 
-def test_halving_spends_most_of_its_budget_and_alike_in_each_round():
+def test_halving_spends_its_budget_equally_in_each_round():
     selection = SuccessiveHalving(budget=1 / 6).select(range(16), 960, track(abilities=np.zeros(16)))
     assert [(round.steps, len(round.candidates)) for round in selection.rounds] == [
         (40, 16),
@@ -169,14 +170,14 @@ def test_halving_spends_most_of_its_budget_and_alike_in_each_round():
     assert selection.steps == 16 * 960 / 6
 
 
-def test_rounds_shorter_than_an_evaluation_become_fewer():
+def test_halving_has_fewer_rounds_if_they_would_not_reach_an_evaluation():
     selection = SuccessiveHalving(budget=1 / 6).select(range(8), 50, track(abilities=np.zeros(8)), every=3)
     assert [(round.steps, len(round.candidates)) for round in selection.rounds] == [(3, 8), (15, 3)]
     assert selection.steps <= 8 * 50 / 6
 
 
-def test_a_budget_that_reaches_no_evaluation_says_so():
-    with pytest.raises(ConfigError, match=r"budget of 0.1 gives each of 16 candidates 20 steps, and they .* after 50"):
+def test_a_budget_that_reaches_no_evaluation_is_refused():
+    with pytest.raises(ConfigError, match=r"budget of 0.1 gives each of 16 candidates 20 steps, but .* after 50"):
         SuccessiveHalving(budget=0.1).select(range(16), 200, track(), every=50)
 
 
@@ -185,8 +186,8 @@ def test_a_budget_that_reaches_no_evaluation_says_so():
 
 @pytest.mark.parametrize("noise", [gauss, heavy, overconfident])
 @pytest.mark.parametrize("ahead", [0.0, 0.02])
-def test_the_best_is_dropped_no_more_often_than_stated(noise, ahead):
-    """False alarms: less than one in a million if the error rate is held."""
+def test_the_race_keeps_its_error_rate(noise, ahead):
+    """The probability of a false alarm is less than one in a million, if the error rate is kept."""
     repetitions, error_rate = 300, 0.1
     race = PairedRace(error_rate=error_rate, looks=4)
     abilities = [ahead, 0, 0, 0, 0, 0]
@@ -197,8 +198,8 @@ def test_the_best_is_dropped_no_more_often_than_stated(noise, ahead):
     assert dropped <= stats.binom.isf(1e-6, repetitions, error_rate)
 
 
-def test_who_is_clearly_worse_is_dropped_at_the_first_look():
-    """All 20 races save at least half of the steps; every one has a power of more than 0.999 for each of 6."""
+def test_clearly_worse_candidates_are_dropped_at_the_first_look():
+    """All 20 races save at least half of the steps. The power against each of the 6 is more than 0.999."""
     for seed in range(20):
         selection = PairedRace().select(range(8), 100, track(seed, [0, 0.1, *[-1.0] * 6]), every=10)
         assert selection.steps <= 400 and selection.winner in (0, 1)
@@ -206,8 +207,8 @@ def test_who_is_clearly_worse_is_dropped_at_the_first_look():
         assert all("worse than candidate" in drop.why for drop in selection.rounds[0].dropped)
 
 
-def test_more_looks_and_candidates_ask_for_more():
-    """The level of a test is the error rate, shared by all tests that a candidate must stand."""
+def test_more_looks_and_candidates_lower_the_level_of_a_test():
+    """The level of a test is the error rate, divided by the number of tests of a candidate."""
     stages = PairedRace(error_rate=0.06, looks=4).stages(11, 100, 10)
     assert [stage.steps for stage in stages] == [30, 50, 80, 100]
     assert stages[0].drop.keywords["level"] == pytest.approx(0.06 / 3 / 10)
@@ -216,7 +217,7 @@ def test_more_looks_and_candidates_ask_for_more():
 # --- screening ---
 
 
-def test_screening_keeps_the_best_and_trains_no_other():
+def test_screening_keeps_the_best_and_trains_no_others():
     pool = Track(noiseless(np.arange(64)[::-1] / 64))
     selection = Screened(keep=6, then=TrainAll()).select(range(64), 100, pool, every=10)
     assert selection.rounds[0].steps == 0
@@ -229,16 +230,16 @@ def test_screening_keeps_the_best_and_trains_no_other():
 
 
 @pytest.mark.parametrize("strategy", ALL)
-def test_a_strategy_comes_back_from_its_settings(strategy):
+def test_a_strategy_can_be_made_from_its_settings(strategy):
     assert make_strategy(**json.loads(json.dumps(strategy.to_dict()))) == strategy
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_every_name_makes_its_strategy(name):
+def test_every_strategy_can_be_made_by_its_name(name):
     assert make_strategy(name).name == name
 
 
-def test_unknown_names_and_settings_are_named():
+def test_unknown_names_and_settings_are_refused():
     with pytest.raises(UnknownNameError, match="unknown strategy 'halvin'; did you mean 'halving'"):
         make_strategy("halvin")
     with pytest.raises(
@@ -260,7 +261,7 @@ def test_unknown_names_and_settings_are_named():
         ("screened", {"score": "loss"}, "score must be metric or log-loss, got 'loss'"),
     ],
 )
-def test_bad_settings_are_named_with_their_value(name, setting, message):
+def test_errors_name_the_setting_and_its_value(name, setting, message):
     with pytest.raises(ConfigError, match=message):
         make_strategy(name, **setting)
 
@@ -268,17 +269,17 @@ def test_bad_settings_are_named_with_their_value(name, setting, message):
 @pytest.mark.parametrize(
     ("candidates", "total", "every", "message"),
     [
-        ([], 10, 1, "at least one, got"),
-        ([1, 2, 1], 10, 1, r"different numbers, at least one, got \[1, 2, 1\]"),
+        ([], 10, 1, r"one or more different numbers, got \[\]"),
+        ([1, 2, 1], 10, 1, r"one or more different numbers, got \[1, 2, 1\]"),
         ([1, 2], 0, 1, r"total_steps must be in \[1, inf\), got 0"),
         ([1, 2], 10, 0, r"every must be in \[1, inf\), got 0"),
     ],
 )
-def test_a_race_that_cannot_be_run_says_why(candidates, total, every, message):
+def test_a_race_with_wrong_numbers_is_refused(candidates, total, every, message):
     with pytest.raises(ConfigError, match=message):
         TrainAll().select(candidates, total, track(), every=every)
 
 
-def test_screening_cannot_keep_more_than_there_are():
+def test_screening_cannot_keep_more_candidates_than_there_are():
     with pytest.raises(ConfigError, match="keep must be at most 8, the number of candidates, got 9"):
         Screened(keep=9).select(range(8), 100, track())

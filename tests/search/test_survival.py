@@ -1,4 +1,4 @@
-"""A search that is killed, or runs out of disk, at any moment goes on to the very same result."""
+"""A search that is killed or runs out of disk space at any moment can be resumed, with the same result."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ KILLS = 20
 
 
 def search(config: rp.RunConfig, path: Path, fatal: int, largest_file: int | None = None) -> None:
-    """A child's work: the search, killed from within at its `fatal`-th moment; what went wrong is left in a file.
+    """Run the search in a child process that kills itself at moment number `fatal`; an error is written to a file.
 
-    Moments are all training steps, and all that is opened, renamed or removed in the run folder.
+    A moment is a training step, or an opening, renaming or removal of a file in the run folder.
     """
     import torch
 
@@ -60,7 +60,7 @@ def search(config: rp.RunConfig, path: Path, fatal: int, largest_file: int | Non
 
 @pytest.fixture(scope="module")
 def child():
-    """Runs `search` in a process of its own; gives its exit code. The modules are imported once for all."""
+    """A function that runs `search` in a separate process and returns its exit code. Modules are imported only once."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["randprune_lab.search.run", "transformers", "accelerate", "datasets", "sklearn"])
 
@@ -80,7 +80,7 @@ def small(config):
 
 @pytest.fixture(scope="module")
 def whole(small, child, tmp_path_factory) -> tuple[Path, int]:
-    """The same search uninterrupted, and how many moments it has."""
+    """The folder of the same search without interruption, and its number of moments."""
     path = tmp_path_factory.mktemp("survival") / "whole"
     assert child(small, path, 0) == 0
     return path, int(Path(f"{path}.moments").read_text())
@@ -91,14 +91,14 @@ def results(path: Path) -> str:
     return json.dumps({key: value for key, value in summary.items() if key != "run"}, sort_keys=True)
 
 
-def test_a_search_killed_at_20_random_moments_ends_with_the_same_bits(small, child, whole, tmp_path):
+def test_a_search_killed_at_20_random_moments_has_the_same_bits(small, child, whole, tmp_path):
     uninterrupted, moments = whole
     choose = random.Random(0)
     kills = 0
     while child(small, tmp_path / "run", choose.randint(1, max(2, moments // 6)) if kills < KILLS else 0) != 0:
         kills += 1
         assert kills <= KILLS
-    assert kills >= 6  # to the end, six of the longest stretches at least
+    assert kills >= 6  # a search needs at least 6 processes, even if all live as long as possible
     assert results(tmp_path / "run") == results(uninterrupted)
     for name in ("masks", "checkpoints", "predictions", "model"):
         files = sorted(file.name for file in (uninterrupted / name).iterdir())
@@ -107,7 +107,7 @@ def test_a_search_killed_at_20_random_moments_ends_with_the_same_bits(small, chi
         assert all(written[file].read_bytes() == (uninterrupted / name / file).read_bytes() for file in files)
 
 
-def test_a_search_that_runs_out_of_disk_says_so_and_goes_on(small, child, whole, tmp_path):
+def test_a_search_without_disk_space_reports_it_and_can_be_resumed(small, child, whole, tmp_path):
     uninterrupted, _ = whole
     assert child(small, tmp_path / "run", 0, 2_000) == 3
     assert f"cannot write {tmp_path / 'run'}" in Path(f"{tmp_path / 'run'}.error").read_text()
@@ -115,7 +115,7 @@ def test_a_search_that_runs_out_of_disk_says_so_and_goes_on(small, child, whole,
     assert results(tmp_path / "run") == results(uninterrupted)
 
 
-def test_a_journal_that_cannot_be_written_is_named(small, tmp_path):
+def test_a_journal_that_cannot_be_written_is_named_in_the_error(small, tmp_path):
     with RunFolder.open(tmp_path / "run", small) as folder:
         (tmp_path / "run" / "journal.jsonl").mkdir()
         with pytest.raises(FileError, match=r"cannot write .*journal.jsonl.*--resume"):

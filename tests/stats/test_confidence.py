@@ -1,4 +1,4 @@
-"""Chances and expectations are right on average over pools whose truth is known."""
+"""Probabilities and expectations are right on average over pools whose true scores are known."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ N = 200
 
 
 def pool(random: np.random.Generator, candidates: int, spread: float) -> tuple[np.ndarray, np.ndarray]:
-    """True scores, and scores on examples: some are hard for all, and the noise has heavy tails.
+    """True scores, and scores on examples: some are hard for all candidates, and the noise has heavy tails.
 
-    The spread is that of the true scores, in standard errors of a candidate's own noise.
+    Args:
+        spread: standard deviation of the true scores, in standard errors of a candidate's own noise.
     """
     truth = random.normal(0, spread / np.sqrt(N), candidates)
     hard = 2 * random.standard_t(3, N)
@@ -22,23 +23,23 @@ def pool(random: np.random.Generator, candidates: int, spread: float) -> tuple[n
 
 
 def simulate(candidates: int, spread: float, pools: int) -> dict[str, np.ndarray]:
-    """What was said of the winners of many pools, and what was true."""
+    """The reported and the true values of the winners of many pools."""
     random = np.random.default_rng([candidates, int(10 * spread)])
     rows = []
     for seed in range(pools):
         truth, examples = pool(random, candidates, spread)
-        said = assess_choice(examples, seed=seed, resamples=400)
-        apart, scores = truth - truth.mean(), said.scores - said.scores.mean()
+        confidence = assess_choice(examples, seed=seed, resamples=400)
+        relative, scores = truth - truth.mean(), confidence.scores - confidence.scores.mean()
         rows.append(
             {
-                "chance": said.chance_of_best[said.winner],
-                "is best": truth.argmax() == said.winner,
-                "expected loss": said.expected_loss * np.sqrt(N),
-                "loss": (truth.max() - truth[said.winner]) * np.sqrt(N),
-                "expected curse": said.winners_curse * np.sqrt(N),
-                "curse": (scores - apart)[said.winner] * np.sqrt(N),
-                "error": ((said.expected - said.scores.mean() - apart) ** 2).mean() * N,
-                "plain error": ((scores - apart) ** 2).mean() * N,
+                "chance": confidence.chance_of_best[confidence.winner],
+                "is best": truth.argmax() == confidence.winner,
+                "expected loss": confidence.expected_loss * np.sqrt(N),
+                "loss": (truth.max() - truth[confidence.winner]) * np.sqrt(N),
+                "expected curse": confidence.winners_curse * np.sqrt(N),
+                "curse": (scores - relative)[confidence.winner] * np.sqrt(N),
+                "error": ((confidence.expected - confidence.scores.mean() - relative) ** 2).mean() * N,
+                "plain error": ((scores - relative) ** 2).mean() * N,
             }
         )
     return {key: np.array([row[key] for row in rows], dtype=float) for key in rows[0]}
@@ -48,7 +49,7 @@ SIMULATIONS = [(16, 0.5), (16, 1.0), (16, 3.0), (4, 1.0)]
 
 
 @pytest.fixture(scope="module", params=SIMULATIONS, ids=str)
-def found(request) -> dict[str, np.ndarray]:
+def simulated(request) -> dict[str, np.ndarray]:
     return simulate(*request.param, pools=600)
 
 
@@ -56,54 +57,56 @@ def standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
-def test_where_it_says_p_the_winner_is_best_in_p_of_the_cases(found):
-    """In each half of the pools, by what is said; within 0.06 and 4.9 standard errors: false alarms less than one in
-    a million where it is off by 0.06. The plain bootstrap is off by 0.1 to 0.35."""
-    middle = np.median(found["chance"])
-    for half in (found["chance"] <= middle, found["chance"] > middle):
-        off = found["is best"][half] - found["chance"][half]
+def test_a_reported_probability_is_the_frequency_of_being_best(simulated):
+    """Within 0.06 plus 4.9 standard errors, in the pools with lower and in those with higher probabilities.
+
+    False alarms: fewer than one in a million if the bias is 0.06. The plain bootstrap has a bias of 0.1 to 0.35.
+    """
+    middle = np.median(simulated["chance"])
+    for half in (simulated["chance"] <= middle, simulated["chance"] > middle):
+        off = simulated["is best"][half] - simulated["chance"][half]
         assert abs(off.mean()) <= 0.06 + 4.9 * standard_error(off)
 
 
-def test_the_loss_is_what_it_is_expected_to_be(found):
-    """Within 0.1 standard errors of a candidate, and 4.9 of the mean."""
-    off = found["loss"] - found["expected loss"]
+def test_the_mean_loss_is_the_expected_loss(simulated):
+    """Within 0.1 standard errors of a candidate plus 4.9 standard errors of the mean."""
+    off = simulated["loss"] - simulated["expected loss"]
     assert abs(off.mean()) <= 0.1 + 4.9 * standard_error(off)
 
 
-def test_the_winner_is_too_good_by_what_it_is_expected_to_be(found):
-    off = found["curse"] - found["expected curse"]
-    assert found["curse"].mean() > 0.2
+def test_the_mean_winners_curse_is_the_expected_one(simulated):
+    off = simulated["curse"] - simulated["expected curse"]
+    assert simulated["curse"].mean() > 0.2
     assert abs(off.mean()) <= 0.15 + 4.9 * standard_error(off)
 
 
-def test_shrinkage_lowers_the_mean_squared_error(found):
-    """The gain is more than 4.9 of its standard errors."""
-    gain = found["plain error"] - found["error"]
-    assert gain.mean() > 4.9 * standard_error(gain)
+def test_shrinkage_lowers_the_mean_squared_error(simulated):
+    """The reduction is more than 4.9 of its standard errors."""
+    reduction = simulated["plain error"] - simulated["error"]
+    assert reduction.mean() > 4.9 * standard_error(reduction)
 
 
-def test_of_candidates_that_do_not_differ_none_is_sure_to_be_best():
-    """On average over 200 pools of 8; the plain bootstrap says 0.45."""
+def test_equal_true_scores_make_no_candidate_the_certain_best():
+    """On average over 200 pools of 8 candidates; the plain bootstrap reports 0.45."""
     random = np.random.default_rng(1)
-    said = [assess_choice(pool(random, 8, 0.0)[1], resamples=400) for _ in range(200)]
-    assert np.mean([c.chance_of_best.max() for c in said]) < 0.3
+    confidence = [assess_choice(pool(random, 8, 0.0)[1], resamples=400) for _ in range(200)]
+    assert np.mean([c.chance_of_best.max() for c in confidence]) < 0.3
 
 
-def test_a_clear_winner_is_sure():
+def test_a_clear_winner_is_certain():
     examples = np.random.default_rng(2).normal(size=(6, 300)) + np.array([[0], [0], [3], [0], [0], [0]])
-    said = assess_choice(examples)
-    assert said.winner == 2 and said.chance_of_best[2] > 0.999
-    assert said.expected_loss < 1e-3 and abs(said.winners_curse) < 0.1
+    confidence = assess_choice(examples)
+    assert confidence.winner == 2 and confidence.chance_of_best[2] > 0.999
+    assert confidence.expected_loss < 1e-3 and abs(confidence.winners_curse) < 0.1
 
 
-def test_chances_add_up_and_expectations_lie_between_score_and_mean():
-    said = assess_choice(pool(np.random.default_rng(3), 10, 1.0)[1])
-    assert said.chance_of_best.sum() == pytest.approx(1)
-    assert said.expected_loss >= 0
-    towards = (said.expected - said.scores) * (said.scores.mean() - said.scores)
-    assert (towards >= -1e-3 * said.scores.std() ** 2).all()
-    assert np.abs(said.expected - said.scores).max() > 0
+def test_probabilities_add_up_and_expectations_are_between_score_and_mean():
+    confidence = assess_choice(pool(np.random.default_rng(3), 10, 1.0)[1])
+    assert confidence.chance_of_best.sum() == pytest.approx(1)
+    assert confidence.expected_loss >= 0
+    shrinkage = (confidence.expected - confidence.scores) * (confidence.scores.mean() - confidence.scores)
+    assert (shrinkage >= -1e-3 * confidence.scores.std() ** 2).all()
+    assert np.abs(confidence.expected - confidence.scores).max() > 0
 
 
 def test_a_worse_winner_has_more_to_lose():
@@ -114,39 +117,39 @@ def test_a_worse_winner_has_more_to_lose():
     assert losses == sorted(losses)
 
 
-def test_equal_candidates_share_the_chance():
+def test_equal_candidates_have_equal_probabilities():
     examples = np.tile(np.random.default_rng(5).normal(size=50), (4, 1))
-    said = assess_choice(examples)
-    assert said.chance_of_best == pytest.approx(0.25)
-    assert (said.winner, said.expected_loss, said.winners_curse) == (0, 0, pytest.approx(0))
+    confidence = assess_choice(examples)
+    assert confidence.chance_of_best == pytest.approx(0.25)
+    assert (confidence.winner, confidence.expected_loss, confidence.winners_curse) == (0, 0, pytest.approx(0))
 
 
-def test_permuting_candidates_permutes_all_of_it():
+def test_permuting_candidates_permutes_the_result():
     examples = pool(np.random.default_rng(6), 7, 1.0)[1]
     order = np.random.default_rng(7).permutation(7)
-    said, permuted = assess_choice(examples), assess_choice(examples[order])
-    assert order[permuted.winner] == said.winner
-    assert permuted.chance_of_best == pytest.approx(said.chance_of_best[order])
-    assert permuted.expected == pytest.approx(said.expected[order])
-    assert permuted.expected_loss == pytest.approx(said.expected_loss)
+    confidence, permuted = assess_choice(examples), assess_choice(examples[order])
+    assert order[permuted.winner] == confidence.winner
+    assert permuted.chance_of_best == pytest.approx(confidence.chance_of_best[order])
+    assert permuted.expected == pytest.approx(confidence.expected[order])
+    assert permuted.expected_loss == pytest.approx(confidence.expected_loss)
 
 
-def test_what_is_hard_for_all_changes_no_comparison():
+def test_the_difficulty_of_an_example_changes_no_comparison():
     random = np.random.default_rng(8)
     examples = pool(random, 7, 1.0)[1]
-    said, harder = assess_choice(examples), assess_choice(examples - 10 * random.random(N))
-    assert harder.chance_of_best == pytest.approx(said.chance_of_best)
-    assert harder.expected_loss == pytest.approx(said.expected_loss)
+    confidence, harder = assess_choice(examples), assess_choice(examples - 10 * random.random(N))
+    assert harder.chance_of_best == pytest.approx(confidence.chance_of_best)
+    assert harder.expected_loss == pytest.approx(confidence.expected_loss)
 
 
 def test_it_is_a_pure_function_of_the_scores_and_the_seed():
     examples = pool(np.random.default_rng(9), 7, 1.0)[1]
-    one, same, other = assess_choice(examples), assess_choice(examples), assess_choice(examples, seed=1)
-    assert (one.chance_of_best == same.chance_of_best).all() and one.expected_loss == same.expected_loss
-    assert (one.chance_of_best != other.chance_of_best).any()
+    first, same, other = assess_choice(examples), assess_choice(examples), assess_choice(examples, seed=1)
+    assert (first.chance_of_best == same.chance_of_best).all() and first.expected_loss == same.expected_loss
+    assert (first.chance_of_best != other.chance_of_best).any()
 
 
 @pytest.mark.parametrize("shape", [(1, 10), (3, 1)])
-def test_too_little_to_compare_is_an_error(shape):
-    with pytest.raises(ConfigError, match=f"are needed, got {shape[0]} and {shape[1]}"):
+def test_too_few_candidates_or_examples_are_an_error(shape):
+    with pytest.raises(ConfigError, match=f"at least two candidates and two examples, got {shape[0]} and {shape[1]}"):
         assess_choice(np.zeros(shape))

@@ -1,4 +1,4 @@
-"""Intervals cover the truth as often as they say, and use that two models answered the same examples."""
+"""Intervals have the stated coverage, and those of differences use that both models have the same examples."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from randprune_lab.tasks import TASKS
 
 
 def answers(right: int, n: int) -> np.ndarray:
-    """`right` of n answers are right, in an order that tells nothing."""
+    """`right` of n answers are right, in random order."""
     return np.random.default_rng(0).permutation(np.arange(n) < right)
 
 
 def pair(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
-    """The answers of two models: so many right by both, by one of them alone, and by neither."""
+    """Answers of two models: numbers of examples that both, only the first, only the second, or neither has right."""
     numbers = (both, first, second, neither)
     return np.repeat([True, True, False, False], numbers), np.repeat([True, False, True, False], numbers)
 
@@ -36,15 +36,15 @@ def width(interval) -> float:
     return interval.high - interval.low
 
 
-# --- an accuracy ---
+# --- accuracy ---
 
 
 @pytest.mark.parametrize(
     ("right", "n", "low", "high"),
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
-def test_accuracy_has_the_published_wilson_intervals(right, n, low, high):
-    """Newcombe 1998, table I, method 3."""
+def test_accuracy_has_published_wilson_intervals(right, n, low, high):
+    """Source: Newcombe 1998, table I, method 3."""
     interval = accuracy_interval(answers(right, n))
     assert interval.estimate == right / n
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
@@ -70,16 +70,17 @@ def test_an_interval_reads_as_text():
     assert str(accuracy_interval(answers(81, 263))) == "0.3080 [0.2553, 0.3662]"
 
 
-# --- a paired difference ---
+# --- paired difference ---
 
 
-def test_a_paired_interval_covers_the_truth_as_often_as_it_says():
-    """False alarms: less than one in a million if it covers in 93.5 to 96.5 of 100; 90 of 100 would be found out."""
+def test_a_paired_interval_has_the_stated_coverage():
+    """False alarms: fewer than one in a million if the coverage is 93.5 to 96.5 %; a coverage of 90 % would fail."""
     random = np.random.default_rng(1)
-    shares, n, repetitions = [0.7, 0.14, 0.08, 0.08], 400, 2000
-    truth = shares[1] - shares[2]
+    fractions, n, repetitions = [0.7, 0.14, 0.08, 0.08], 400, 2000
+    truth = fractions[1] - fractions[2]
     intervals = [
-        paired_difference(*pair(*random.multinomial(n, shares)), seed=repetition) for repetition in range(repetitions)
+        paired_difference(*pair(*random.multinomial(n, fractions)), seed=repetition)
+        for repetition in range(repetitions)
     ]
     covered = sum(interval.low <= truth <= interval.high for interval in intervals)
     assert stats.binom.ppf(5e-7, repetitions, 0.935) <= covered <= stats.binom.isf(5e-7, repetitions, 0.965)
@@ -93,7 +94,7 @@ def test_the_estimate_is_the_difference_of_the_accuracies():
 
 
 def test_the_width_is_that_of_the_paired_normal_interval():
-    """Within 10 %: the ends of 2,000 resamples scatter by about 3 % of it, and they lie on a grid of 1 / n."""
+    """Within 10 %: the ends of 2,000 resamples vary by about 3 % of the width, and they are multiples of 1 / n."""
     first, second = pair(600, 90, 60, 250)
     difference = first.astype(int) - second.astype(int)
     assert width(paired_difference(first, second)) == pytest.approx(
@@ -104,17 +105,17 @@ def test_the_width_is_that_of_the_paired_normal_interval():
 def test_exchanging_the_two_changes_the_sign():
     """The estimate exactly; the ends within a tenth of the width, which is 6 standard errors of 2,000 resamples."""
     first, second = pair(600, 90, 60, 250)
-    one, other = paired_difference(first, second), paired_difference(second, first)
-    assert one.estimate == -other.estimate
-    assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=0.1 * width(one))
+    interval, exchanged = paired_difference(first, second), paired_difference(second, first)
+    assert interval.estimate == -exchanged.estimate
+    assert (interval.low, interval.high) == pytest.approx((-exchanged.high, -exchanged.low), abs=0.1 * width(interval))
 
 
-def test_equal_answers_leave_no_doubt():
+def test_equal_answers_have_an_interval_of_width_zero():
     interval = paired_difference(answers(70, 100), answers(70, 100))
     assert (interval.estimate, interval.low, interval.high) == (0, 0, 0)
 
 
-def test_pairing_narrows_the_interval_of_answers_that_go_together():
+def test_pairing_narrows_the_interval_of_correlated_answers():
     first, second = pair(600, 90, 60, 250)
     unrelated = np.random.default_rng(2).permutation(second)
     assert width(paired_difference(first, second)) < 0.65 * width(paired_difference(first, unrelated))
@@ -139,7 +140,7 @@ def test_the_interval_is_a_pure_function_of_the_answers_and_the_seed():
 
 
 def correlated(n: int, seed: int, strength: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
-    """Answers and true scores with that correlation in the population."""
+    """Answers and true scores with correlation `strength` in the population."""
     random = np.random.default_rng(seed)
     labels = random.normal(size=n)
     answers = strength * labels + np.sqrt(1 - strength**2) * random.normal(size=n)
@@ -156,7 +157,7 @@ def guessed(n: int, seed: int, classes: int = 2) -> tuple[np.ndarray, np.ndarray
 REFERENCE = {"pearson": lambda a, b: stats.pearsonr(a, b).statistic, "matthews": lambda a, b: matthews_corrcoef(b, a)}
 
 
-def test_every_task_can_be_selected_by_its_first_metric():
+def test_every_primary_metric_has_an_interval():
     assert {task.primary_metric for task in TASKS.values()} <= {"accuracy", *WEIGHTED}
 
 
@@ -164,7 +165,7 @@ def test_every_task_can_be_selected_by_its_first_metric():
     ("metric", "sample"),
     [("pearson", correlated(80, 0)), ("matthews", guessed(80, 0)), ("matthews", guessed(80, 0, classes=4))],
 )
-def test_a_resample_is_scored_like_the_examples_it_holds(metric, sample):
+def test_a_resample_is_scored_like_its_examples(metric, sample):
     answers, labels = sample
     counts = np.random.default_rng(1).multinomial(80, np.full(80, 1 / 80), size=20)
     expected = [REFERENCE[metric](np.repeat(answers, row), np.repeat(labels, row)) for row in counts]
@@ -180,11 +181,11 @@ def test_the_interval_of_a_correlation_is_close_to_fishers():
 
 
 @pytest.mark.parametrize(("metric", "draw"), [("pearson", correlated), ("matthews", guessed)])
-def test_other_metrics_cover_the_truth_as_often_as_they_say(metric, draw):
-    """95 % of 150 repetitions within 4 standard deviations (false alarms: 1 in 15,000), less 1 % for n = 300."""
+def test_intervals_of_other_metrics_have_the_stated_coverage(metric, draw):
+    """95 % of 150 repetitions within 4 standard deviations (false alarms: 1 in 15,000), plus 1 % because n = 300."""
     truth = REFERENCE[metric](*draw(300_000, seed=0))
-    found = [score_interval(metric, *draw(300, seed=1 + repetition)) for repetition in range(150)]
-    covered = np.mean([interval.low <= truth <= interval.high for interval in found])
+    intervals = [score_interval(metric, *draw(300, seed=1 + repetition)) for repetition in range(150)]
+    covered = np.mean([interval.low <= truth <= interval.high for interval in intervals])
     assert abs(covered - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 150) + 0.01
 
 
@@ -204,15 +205,15 @@ def test_differences_of_other_metrics_are_paired(metric, sample):
 
 @pytest.mark.parametrize("metric", WEIGHTED)
 @pytest.mark.parametrize("constant", [0, 1])
-def test_a_constant_answer_has_the_metric_0(metric, constant):
+def test_constant_answers_have_metric_0(metric, constant):
     kind = np.float32 if metric == "pearson" else np.int64
     arrays = [np.full(50, 1 / 3 if metric == "pearson" else 1, dtype=kind), np.arange(50).astype(kind) % 2]
     interval = score_interval(metric, arrays[constant], arrays[1 - constant])
     assert (interval.estimate, interval.low, interval.high) == (0.0, 0.0, 0.0)
 
 
-def test_an_example_that_few_resamples_hold_leaves_no_rounding_noise():
-    """All answers but one are the same: where a resample lacks that one, it is constant."""
+def test_a_constant_resample_has_no_rounding_noise():
+    """All answers except one are the same: a resample without that one is constant."""
     answers = np.full(40, 0.1, dtype=np.float32)
     answers[7] = 5.0
     counts = np.ones((1, 40), dtype=np.int64)
@@ -220,7 +221,7 @@ def test_an_example_that_few_resamples_hold_leaves_no_rounding_noise():
     assert WEIGHTED["pearson"](counts, answers, np.arange(40).astype(np.float32)).tolist() == [0.0]
 
 
-def test_memory_is_bounded_and_chunks_change_nothing(monkeypatch):
+def test_chunks_that_bound_the_memory_change_nothing(monkeypatch):
     whole = score_interval("pearson", *correlated(200, 0))
     monkeypatch.setattr(intervals, "CHUNK", 3000)
     assert score_interval("pearson", *correlated(200, 0)) == whole
@@ -234,27 +235,27 @@ def test_an_accuracy_has_its_own_intervals():
     assert score_difference("accuracy", answers, other, labels) == expected
 
 
-def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
+def test_the_interval_of_a_mean_has_the_stated_coverage():
     random = np.random.default_rng(0)
     intervals = [mean_interval(random.normal(3.0, 2.0, size=5)) for _ in range(2000)]
     covered = np.mean([interval.low <= 3.0 <= interval.high for interval in intervals])
     assert abs(covered - 0.95) < 4.5 * np.sqrt(0.95 * 0.05 / 2000)  # false alarm: 1 in 150,000
 
 
-def test_a_single_figure_is_no_ground_for_an_interval():
+def test_a_single_value_has_an_infinite_interval():
     assert mean_interval([0.3]) == Interval(0.3, -np.inf, np.inf)
 
 
-def test_the_interval_of_a_rank_correlation_covers_it_as_often_as_it_says():
-    """Of normal pairs with correlation 0.6, whose rank correlation is 6/π·asin(0.3); 1,000 samples of 16."""
+def test_the_interval_of_a_rank_correlation_has_the_stated_coverage():
+    """1,000 samples of 16 normal pairs with correlation 0.6, whose rank correlation is 6/π·asin(0.3)."""
     random, truth = np.random.default_rng(0), 6 / np.pi * np.arcsin(0.3)
     pairs = random.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=(1000, 16))
-    intervals = [rank_correlation(one[:, 0], one[:, 1]) for one in pairs]
+    intervals = [rank_correlation(sample[:, 0], sample[:, 1]) for sample in pairs]
     covered = np.mean([interval.low <= truth <= interval.high for interval in intervals])
     assert 0.92 < covered < 0.98
 
 
-def test_a_rank_correlation_knows_order_alone():
+def test_a_rank_correlation_depends_on_order_alone():
     x = np.arange(8.0)
     assert rank_correlation(x, np.exp(x)).estimate == 1
     assert rank_correlation(x, -(x**3)).estimate == -1

@@ -1,4 +1,4 @@
-"""The test rejects a true null as often as it says, or less, also where differences are skewed or heavy-tailed."""
+"""The test rejects a true null hypothesis at most at its level, also for skewed or heavy-tailed differences."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from randprune_lab.stats.paired_test import above_zero, worse
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("noise", [gauss, heavy, overconfident])
-def test_a_true_null_is_rejected_as_often_as_it_says(noise, sign):
-    """False alarms: less than one in a million if the true level is at most 1.25 times the stated one. The plain t
-    rejects overconfident gains 2.8 times too often here."""
+def test_a_true_null_hypothesis_is_rejected_at_the_stated_level(noise, sign):
+    """False alarms: fewer than one in a million if the true level is at most 1.25 times the stated one.
+
+    The plain t test rejects overconfident gains 2.8 times too often here.
+    """
     level, repetitions = 0.01, 6000
     rejected = (above_zero(sign * noise(np.random.default_rng(0), (repetitions + 1, 400))[1:]) <= level).sum()
     assert rejected <= stats.binom.isf(1e-6, repetitions, 1.25 * level)
 
 
-def test_heavy_tails_are_not_taken_for_skewness():
-    """As above at a smaller level, where the transformed statistic alone rejects 2 times too often."""
+def test_heavy_tails_are_not_mistaken_for_skewness():
+    """At this smaller level, the transformed statistic alone rejects 2 times too often."""
     level, repetitions = 0.001, 40_000
     random = np.random.default_rng(1)
     rejected = sum((above_zero(heavy(random, (4000, 400))) <= level).sum() for _ in range(repetitions // 4000))
@@ -34,7 +36,7 @@ def test_without_skewness_it_is_the_t_test():
     assert above_zero(differences) == pytest.approx(stats.ttest_1samp(differences, 0, axis=1, alternative="greater")[1])
 
 
-def test_a_clear_difference_is_found_and_pairing_helps():
+def test_a_clear_difference_is_detected_and_pairing_helps():
     random = np.random.default_rng(3)
     common = 5 * random.normal(size=300)
     p = worse(np.stack([common, common + 0.3 + random.normal(size=300)]))

@@ -1,4 +1,4 @@
-"""The closed form of the winner's curse is what dice say."""
+"""The closed form of the winner's curse agrees with simulations."""
 
 import numpy as np
 import pytest
@@ -8,15 +8,15 @@ from randprune_lab.stats.winners_curse import best_of
 
 
 @pytest.mark.parametrize(("candidates", "spread", "noise"), [(2, 1.0, 0.5), (16, 0.5, 1.0), (64, 0.0, 2.0)])
-def test_the_best_shows_and_is_worth_what_simulations_find(candidates, spread, noise):
+def test_expected_score_and_true_value_agree_with_simulations(candidates, spread, noise):
     random = np.random.default_rng(0)
-    worth = random.normal(0, spread, size=(20_000, candidates))
-    seen = worth + random.normal(0, noise, size=worth.shape)
-    best = seen.argmax(axis=1)
+    truth = random.normal(0, spread, size=(20_000, candidates))
+    scores = truth + random.normal(0, noise, size=truth.shape)
+    best = scores.argmax(axis=1)
     rows = np.arange(len(best))
-    shown, true = best_of(candidates, spread, noise)
-    for found, expected in ((seen[rows, best], shown), (worth[rows, best], true)):
-        assert abs(found.mean() - expected) < 5 * (found.std() + 1e-12) / np.sqrt(len(found))  # 1 in a million
+    expected_score, expected_truth = best_of(candidates, spread, noise)
+    for sample, expected in ((scores[rows, best], expected_score), (truth[rows, best], expected_truth)):
+        assert abs(sample.mean() - expected) < 5 * (sample.std() + 1e-12) / np.sqrt(len(sample))  # 1 in a million
 
 
 def test_the_maximum_of_normal_numbers_has_its_known_means():
@@ -26,6 +26,6 @@ def test_the_maximum_of_normal_numbers_has_its_known_means():
 
 
 @pytest.mark.parametrize("wrong", [(0, 1.0, 1.0), (2, -1.0, 1.0), (2, 1.0, -1.0)])
-def test_what_cannot_be_is_refused(wrong):
+def test_impossible_arguments_are_refused(wrong):
     with pytest.raises(ConfigError):
         best_of(*wrong)

@@ -1,4 +1,4 @@
-"""A study does every unit of its grid once, whoever works on it and however often it is stopped."""
+"""A study does every unit of its grid once, with any number of processes and interruptions."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def config() -> StudyConfig:
 
 @pytest.fixture(scope="module")
 def grid(config, tmp_path_factory) -> Grid:
-    """A finished study, done by two processes; it is only read, or copied."""
+    """A finished study, done by two processes; tests only read or copy it."""
     path = tmp_path_factory.mktemp("study") / "whole"
     assert run_study(config, path, jobs=2) == []
     return Grid.load(path)
@@ -80,14 +80,10 @@ def copy(grid, tmp_path) -> Grid:
     return Grid.load(tmp_path / "copy")
 
 
-def scores(grid: Grid) -> pd.DataFrame:
-    return study_results(grid)
-
-
 # --- the grid ---
 
 
-def test_all_tasks_with_one_seed_come_first_and_of_a_seed_its_controls(config):
+def test_units_are_ordered_by_seed_and_start_with_the_controls(config):
     units = Grid(config, Path("nowhere")).units
     assert len(units) == len(set(units)) == len(TASKS) * len(SEEDS) * (1 + len(METHODS))
     assert [unit.seed for unit in units] == sorted(unit.seed for unit in units)
@@ -96,27 +92,27 @@ def test_all_tasks_with_one_seed_come_first_and_of_a_seed_its_controls(config):
     assert {unit[1:] for unit in units[: len(TASKS)]} == {(task, 0) for task in TASKS}
 
 
-def test_every_unit_is_done_once_and_gives_the_same_as_a_run_by_itself(grid, tmp_path):
+def test_every_unit_is_done_and_has_the_results_of_a_separate_run(grid, tmp_path):
     assert {grid.progress(unit).state for unit in grid.units} == {"done"}
     unit = Unit("search", "mini-sst2", 1)
-    alone = rp.run(grid.run_config(unit), tmp_path / "alone", progress=False)
-    ours, theirs = (rp.RunRecord.load(path).units for path in (grid.folder(unit), alone))
-    assert ours == theirs  # the dense model that it took from the controls among them
+    separate = rp.run(grid.run_config(unit), tmp_path / "separate", progress=False)
+    ours, theirs = (rp.RunRecord.load(path).units for path in (grid.folder(unit), separate))
+    assert ours == theirs  # including the dense model, which the unit copied from the controls
 
 
-def test_a_study_that_was_stopped_goes_on_to_the_same(grid, copy):
-    lost = [Unit("imp", "mini-stsb", 0), Unit(CONTROLS, "mini-sst2", 1), Unit("search", "mini-sst2", 1)]
-    for unit in lost:  # stopped in the middle, so that a part of each is there
+def test_a_stopped_study_continues_to_the_same_results(grid, copy):
+    stopped = [Unit("imp", "mini-stsb", 0), Unit(CONTROLS, "mini-sst2", 1), Unit("search", "mini-sst2", 1)]
+    for unit in stopped:  # in the middle, so that a part of each is there
         journal = copy.folder(unit) / "journal.jsonl"
         lines = journal.read_text().splitlines(keepends=True)
         journal.write_text("".join(lines[: len(lines) // 2]))
         assert copy.progress(unit).state == "begun"
     assert run_study(copy.config, copy.path, resume=True) == []
-    pd.testing.assert_frame_equal(scores(copy), scores(grid))
+    pd.testing.assert_frame_equal(study_results(copy), study_results(grid))
     assert study_controls(copy).equals(study_controls(grid))
 
 
-def test_what_another_process_works_on_is_left_to_it(copy, monkeypatch):
+def test_units_of_another_process_are_not_taken(copy, monkeypatch):
     busy, other = Unit("imp", "mini-stsb", 0), Unit("imp", "mini-sst2", 1)
     for unit in (busy, other):
         shutil.rmtree(copy.folder(unit))
@@ -129,7 +125,7 @@ def test_what_another_process_works_on_is_left_to_it(copy, monkeypatch):
 
     monkeypatch.setattr(working.time, "sleep", other_process_ends)
     assert run_study(copy.config, copy.path, resume=True) == []
-    assert copy.progress(busy).state == "done"  # it was left unfinished, so it was taken over
+    assert copy.progress(busy).state == "done"  # the other process left it unfinished, so it was taken over
 
 
 ORPHAN = """
@@ -139,42 +135,42 @@ from multiprocessing import get_context
 from randprune_lab.study.run import _begin
 
 def work(_):
-    print("at work", flush=True)
+    print("working", flush=True)
     time.sleep(60)
-    print("went on", flush=True)
+    print("still working", flush=True)
 
 if __name__ == "__main__":
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=([],)) as pool:
         list(pool.map(work, [0]))
 """
 
 
-def test_the_processes_of_a_study_end_with_their_parent(tmp_path):
+def test_the_processes_of_a_study_exit_with_their_parent(tmp_path):
     (tmp_path / "parent.py").write_text(ORPHAN)
     parent = subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout.readline() == "at work\n"
+    assert parent.stdout.readline() == "working\n"
     parent.kill()
-    assert parent.stdout.readline() == ""  # which comes when the last process that can write has ended
+    assert parent.stdout.readline() == ""  # the end of the file: no process is left that could write
     parent.wait()
 
 
-def test_a_process_that_was_faster_is_no_failure(copy, monkeypatch):
+def test_a_unit_that_another_process_took_first_is_not_a_failure(copy, monkeypatch):
     unit = Unit("imp", "mini-stsb", 0)
     shutil.rmtree(copy.folder(unit))
-    tried = []
+    calls = []
 
-    def once(*args, **kwargs):
-        tried.append(args)
-        if len(tried) == 1:
+    def locked_once(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 1:
             raise run_folder.LockedError("another process is working")
         return rp.run(*args, **kwargs)
 
-    monkeypatch.setattr(working, "run", once)
-    assert run_study(copy.config, copy.path, resume=True) == [] and len(tried) == 2
+    monkeypatch.setattr(working, "run", locked_once)
+    assert run_study(copy.config, copy.path, resume=True) == [] and len(calls) == 2
 
 
-def test_a_unit_that_another_process_just_begins_is_no_failure(copy):
-    """As its folder is for a moment: a lock, and half a file."""
+def test_a_unit_that_another_process_is_beginning_is_locked(copy):
+    """At that moment its folder has only a lock and temporary files."""
     unit = Unit("imp", "mini-stsb", 0)
     shutil.rmtree(copy.folder(unit))
     lock = RunFolder.open(copy.folder(unit), copy.run_config(unit))
@@ -186,7 +182,7 @@ def test_a_unit_that_another_process_just_begins_is_no_failure(copy):
     lock.__exit__()
 
 
-def test_a_unit_that_fails_does_not_keep_the_others_from_being_done(config, tmp_path, caplog):
+def test_a_failed_unit_does_not_stop_the_others(config, tmp_path, caplog):
     broken = StudyConfig(TASKS[:1], (0,), {**METHODS, "broken": {"learning_rate": 1e30}}, SETTINGS)
     failed = run_study(broken, tmp_path / "study")
     assert failed == [Unit("broken", "mini-sst2", 0)] and "lower the learning rate" in caplog.text
@@ -195,13 +191,13 @@ def test_a_unit_that_fails_does_not_keep_the_others_from_being_done(config, tmp_
     assert set(study_results(grid).method) == {"dense", *METHODS}
 
 
-def test_without_controls_nothing_of_that_task_and_seed_is_begun(config, tmp_path, monkeypatch):
+def test_without_its_controls_no_unit_of_a_task_and_seed_is_begun(config, tmp_path, monkeypatch):
     wrong = StudyConfig(TASKS, (0,), {"imp": {}}, SETTINGS, {"mini-stsb": {"validation_size": 10**6}})
     assert run_study(wrong, tmp_path / "study") == [Unit(CONTROLS, "mini-stsb", 0)]
     assert Grid.load(tmp_path / "study").progress(Unit("imp", "mini-stsb", 0)).state == "waiting"
 
 
-def test_a_study_may_grow_and_what_it_had_is_not_done_again(copy):
+def test_a_study_may_grow_and_its_old_units_are_not_done_again(copy):
     before = {unit: copy.journal(unit) for unit in copy.units}
     grown = StudyConfig(TASKS, SEEDS, {**METHODS, "uniform": {"rule": "uniform", "candidates": 1}}, SETTINGS)
     assert run_study(grown, copy.path, resume=True) == []
@@ -209,32 +205,32 @@ def test_a_study_may_grow_and_what_it_had_is_not_done_again(copy):
     assert set(grid.units) - set(copy.units) == {Unit("uniform", task, seed) for task in TASKS for seed in SEEDS}
     assert {grid.progress(unit).state for unit in grid.units} == {"done"}
     assert all(grid.journal(unit) == units for unit, units in before.items())
-    for less in (copy.config, StudyConfig(TASKS[::-1], SEEDS, grown.methods, SETTINGS)):
+    for changed in (copy.config, StudyConfig(TASKS[::-1], SEEDS, grown.methods, SETTINGS)):
         with pytest.raises(RunError, match="may only grow at the end"):
-            Grid.open(less, copy.path, resume=True)
+            Grid.open(changed, copy.path, resume=True)
 
 
 # --- controls ---
 
 
-def test_controls_are_those_of_the_literal_definitions(grid):
+def test_controls_follow_their_definitions(grid):
     splits = rp.load_splits("mini-sst2", train_size=96)
     test = splits.test.select(range(60))
     table = study_controls(grid).set_index(["task", "seed"])
     row = table.loc["mini-sst2", 0]
     labels = np.asarray(test["label"])
     assert row.majority == majority(splits.task, splits.train, test) == np.mean(labels == 0)
-    found = [linear_words(splits.task, splits.train, splits.validation, test, compared=c) for c in (False, True)]
-    assert row.words == max(found)[1]
+    words = [linear_words(splits.task, splits.train, splits.validation, test, compared=c) for c in (False, True)]
+    assert row.words == max(words)[1]
     record = rp.RunRecord.load(grid.folder(Unit(CONTROLS, "mini-sst2", 0)))
     assert row.dense == record.score("dense").estimate
     assert row[BARE] == pytest.approx(record.score(BARE).estimate)
     assert row.encoder == pytest.approx(row.dense - row[BARE])
-    assert record.config.levels == (0.97,) and record.units["search-level-1"]["mask"]["rule"]["rule"] == "magnitude"
+    assert record.config.levels == (0.97,) and record.level(1).recipe["rule"]["rule"] == "magnitude"
 
 
-def test_a_task_is_included_if_the_encoder_is_worth_something_with_the_first_seed(copy):
-    """Answers without the encoder are made those of the dense model: nothing is left to tell masks apart by."""
+def test_a_task_is_included_if_the_first_seed_shows_a_benefit_of_the_encoder(copy):
+    """The answers without encoder are replaced by those of the dense model, so the encoder has no benefit."""
     before = study_controls(copy)
     for task, seed in (("mini-sst2", 0), ("mini-stsb", 1)):
         predictions = copy.folder(Unit(CONTROLS, task, seed)) / "predictions"
@@ -244,14 +240,13 @@ def test_a_task_is_included_if_the_encoder_is_worth_something_with_the_first_see
     assert after.loc["mini-stsb"].included.tolist() == before[before.task == "mini-stsb"].included.tolist()
 
 
-def test_without_blocks_only_what_is_around_them_is_left():
+def test_without_blocks_all_other_parameters_remain():
     model, _ = rp.load_model("tiny", num_labels=2)
     before = {name for name, _ in model.named_parameters()}
     bare = without_blocks(model)
-    left = {name for name, _ in bare.named_parameters()}
-    assert (
-        left == {name for name in before if ".layer." not in name} and before == dict(model.named_parameters()).keys()
-    )
+    remaining = {name for name, _ in bare.named_parameters()}
+    assert remaining == {name for name in before if ".layer." not in name}
+    assert before == dict(model.named_parameters()).keys()
 
     class Nested(nn.Module):
         def __init__(self):
@@ -265,7 +260,7 @@ def test_without_blocks_only_what_is_around_them_is_left():
 # --- tables ---
 
 
-def test_the_table_has_what_the_runs_say(grid):
+def test_the_table_has_the_results_of_the_runs(grid):
     table = study_results(grid)
     assert len(table) == len(TASKS) * len(SEEDS) * (1 + len(METHODS) * 2)
     assert not table.duplicated(["task", "seed", "method", "sparsity"]).any()
@@ -274,14 +269,14 @@ def test_the_table_has_what_the_runs_say(grid):
     for task, seed, method in product(TASKS, SEEDS, METHODS):
         record = rp.RunRecord.load(grid.folder(Unit(method, task, seed)))
         row = keyed.loc[task, seed, method, 0.97]
-        assert row.score == record.score("search-level-2").estimate
-        assert row.validation == record.units["search-level-2"]["score"]
-        assert row.gain == pytest.approx(row.score - keyed.loc[task, seed, "imp", 0.97].score)
+        assert row.score == record.score(record.last).estimate
+        assert row.validation == record.units[record.last]["score"]
+        assert row.difference == pytest.approx(row.score - keyed.loc[task, seed, "imp", 0.97].score)
         assert row.steps == planned_steps(record.config, 96)
-    assert (table[table.method == "imp"].gain == 0).all()
+    assert (table[table.method == "imp"].difference == 0).all()
 
 
-def test_equal_steps_are_equal(grid):
+def test_imp_has_the_steps_of_the_search(grid):
     steps = study_results(grid).groupby(["method", "sparsity"]).steps.unique().map(list)
     assert steps["imp"].tolist() == steps["search"].tolist() != steps["wanda"].tolist()
 
@@ -289,14 +284,14 @@ def test_equal_steps_are_equal(grid):
 def test_contrasts_are_paired_by_task_and_seed_and_averaged_over_tasks(grid):
     table = study_results(grid)
     level = table[table.sparsity == 0.97].set_index(["task", "seed", "method"]).score.unstack()
-    found = contrast(table, "search", "wanda", 0.97)
-    each = {task: (level.search - level.wanda)[task].tolist() for task in TASKS}
-    assert {task: found[task] for task in TASKS} == {task: mean_interval(values) for task, values in each.items()}
-    assert found["all tasks"] == mean_interval([float(np.mean(values)) for values in each.values()])
+    intervals = contrast(table, "search", "wanda", 0.97)
+    paired = {task: (level.search - level.wanda)[task].tolist() for task in TASKS}
+    assert {task: intervals[task] for task in TASKS} == {task: mean_interval(values) for task, values in paired.items()}
+    assert intervals["all tasks"] == mean_interval([float(np.mean(values)) for values in paired.values()])
     assert contrast(table, "search", "nobody", 0.97) == {}
 
 
-def test_a_recorded_study_is_small_and_says_the_same(grid, tmp_path):
+def test_a_recorded_study_is_small_and_has_the_same_results(grid, tmp_path):
     written = record_study(grid, tmp_path / "recorded")
     assert sum(path.stat().st_size for path in written) < 200_000
     table = study_results(grid).set_index(["task", "seed", "method", "sparsity"])
@@ -306,14 +301,14 @@ def test_a_recorded_study_is_small_and_says_the_same(grid, tmp_path):
         for method, sparsity in product(METHODS, runs.levels):
             row = table.loc[task, seed, method, sparsity]
             assert runs.score(method, sparsity).estimate == row.score
-            assert runs.difference(method, "imp", sparsity).estimate == row.gain
+            assert runs.difference(method, "imp", sparsity).estimate == row.difference
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "recorded" / "results.csv"), study_results(grid), check_dtype=False, atol=1e-6
     )
 
 
-def test_a_study_in_pieces_records_the_same_as_one_at_once(grid, copy, tmp_path, caplog):
-    """On machines that share no folder: nothing that is recorded is done again, and nothing of it is lost."""
+def test_a_study_in_pieces_has_the_same_record_as_a_whole_one(grid, copy, tmp_path, caplog):
+    """On machines that share no folder, recorded units are neither done again nor lost."""
     late = [Unit("search", "mini-sst2", 0), *(unit for unit in copy.units if unit.seed == 1)]
     early = [unit for unit in copy.units if unit not in late]
     for unit in late:
@@ -324,7 +319,7 @@ def test_a_study_in_pieces_records_the_same_as_one_at_once(grid, copy, tmp_path,
 
     elsewhere = Grid(grid.config, tmp_path / "elsewhere", recorded_units(pieces))
     assert run_study(grid.config, elsewhere.path, recorded=pieces) == []
-    again = {Unit(CONTROLS, "mini-sst2", 0)}  # the dense model from which what was open starts
+    again = {Unit(CONTROLS, "mini-sst2", 0)}  # whose dense model an unfinished unit needs
     assert set(elsewhere.finished()) == set(late) | again
     assert "recorded | recorded" in describe_status(elsewhere)
     assert "16 of 16 units" in describe_status(elsewhere)
@@ -342,7 +337,7 @@ def test_a_study_in_pieces_records_the_same_as_one_at_once(grid, copy, tmp_path,
             assert ours.difference(method, "imp", sparsity) == theirs.difference(method, "imp", sparsity)
 
 
-def test_the_first_seed_decides_what_is_included_though_it_was_recorded_before(grid, copy, tmp_path):
+def test_a_first_seed_that_was_recorded_before_decides_which_tasks_are_included(grid, copy, tmp_path):
     record_study(grid, tmp_path / "recorded")
     path = tmp_path / "recorded" / "controls.csv"
     table = pd.read_csv(path)
@@ -358,33 +353,31 @@ def test_the_first_seed_decides_what_is_included_though_it_was_recorded_before(g
     assert after["mini-stsb"].all() and not after["mini-sst2"].any() and set(after.index.levels[1]) == set(SEEDS)
 
 
-def test_what_is_recorded_of_another_study_is_no_piece_of_this_one(grid, tmp_path):
+def test_records_of_another_study_are_refused(grid, tmp_path):
     record_study(grid, tmp_path / "recorded")
     other = StudyConfig(TASKS, SEEDS, METHODS, {**SETTINGS, "epochs": 2})
     with pytest.raises(RunError, match="settings were"):
         run_study(other, tmp_path / "other", recorded=tmp_path / "recorded")
     assert not (tmp_path / "other").exists()
-    elsewhere = StudyConfig(
-        TASKS, SEEDS, METHODS, {**SETTINGS, "glue_dir": str(tmp_path)}
-    )  # where data lie is no matter
-    assert run_study(elsewhere, tmp_path / "nothing", recorded=tmp_path / "recorded") == []
+    moved = StudyConfig(TASKS, SEEDS, METHODS, {**SETTINGS, "glue_dir": str(tmp_path)})  # the same study elsewhere
+    assert run_study(moved, tmp_path / "nothing", recorded=tmp_path / "recorded") == []
     assert not (tmp_path / "nothing" / "runs").exists()
 
 
 # --- winners ---
 
 
-def test_winners_are_what_the_tables_say_when_plain_transformers_loads_them(grid):
-    found = verify_winners(grid)
-    assert len(found) == len(TASKS) * len(SEEDS) * len(METHODS)
-    assert np.allclose(found.again, found.recorded, atol=1e-6)
-    for row in found.itertuples():
-        mask = rp.RunRecord.load(grid.folder(Unit(row.method, row.task, row.seed))).units["search-level-2"]["mask"]
-        assert row.sparsity == mask["sparsity"] == 0.97
-    assert found.zeros.nunique() == 1 and abs(found.zeros[0] - 0.97) < 1e-4
+def test_transformers_alone_gives_the_winners_the_recorded_scores(grid):
+    verified = verify_winners(grid)
+    assert len(verified) == len(TASKS) * len(SEEDS) * len(METHODS)
+    assert np.allclose(verified.again, verified.recorded, atol=1e-6)
+    for row in verified.itertuples():
+        recipe = rp.RunRecord.load(grid.folder(Unit(row.method, row.task, row.seed))).level(2).recipe
+        assert row.sparsity == recipe["sparsity"] == 0.97
+    assert verified.zeros.nunique() == 1 and abs(verified.zeros[0] - 0.97) < 1e-4
 
 
-def test_a_winner_that_was_changed_after_the_study_is_seen(copy):
+def test_a_winner_that_was_changed_after_the_study_is_detected(copy):
     from safetensors.torch import load_file, save_file
 
     before = verify_winners(copy).set_index(["method", "task", "seed"])
@@ -397,7 +390,7 @@ def test_a_winner_that_was_changed_after_the_study_is_seen(copy):
     weights["classifier.weight"] *= -1
     save_file(weights, path, {"format": "pt"})
     row = verify_winners(copy).set_index(["method", "task", "seed"]).loc[unit]
-    total = sum(one.numel() for one in prunable(rp.load_model("tiny", num_labels=2)[0]).values())
+    total = sum(weight.numel() for weight in prunable(rp.load_model("tiny", num_labels=2)[0]).values())
     assert row.zeros * total == pytest.approx(before.loc[unit].zeros * total + int(kept.sum()))
     assert abs(row.again - row.recorded) > 0.01
 
@@ -405,7 +398,7 @@ def test_a_winner_that_was_changed_after_the_study_is_seen(copy):
 # --- the command ---
 
 
-def test_the_command_does_a_study_and_writes_its_tables(config, tmp_path, capsys):
+def test_the_command_runs_a_study_and_writes_its_tables(config, tmp_path, capsys):
     file, out = tmp_path / "small.yaml", tmp_path / "study"
     file.write_text(
         yaml.safe_dump({"tasks": ["mini-sst2"], "seeds": [3], "settings": SETTINGS, "methods": {"imp": None}})
@@ -426,57 +419,57 @@ def test_the_command_does_a_study_and_writes_its_tables(config, tmp_path, capsys
     assert "settings were" in capsys.readouterr().err
 
 
-def test_the_status_of_a_study_that_is_not_done_says_what_is_left(copy, capsys):
+def test_the_status_of_an_unfinished_study_shows_the_remaining_units(copy, capsys):
     shutil.rmtree(copy.folder(Unit("search", "mini-stsb", 1)))
     assert main(["study", "ignored", "--out", str(copy.path), "--status"]) == 0
     printed = capsys.readouterr().out
     assert "| 1 | mini-stsb | done | - | done | done |" in printed and "15 of 16 units, about" in printed
 
 
-def test_what_is_left_is_estimated_from_what_was_done(copy):
-    """At one second a step, the steps that are left are the seconds that are left."""
+def test_the_remaining_time_is_estimated_from_the_finished_units(copy):
+    """At one second a step, the remaining seconds are the remaining steps."""
     from randprune_lab.study.status import TIMES, seconds_left
 
-    gone = [Unit("search", "mini-stsb", 1), Unit("imp", "mini-sst2", 1)]
+    removed = [Unit("search", "mini-stsb", 1), Unit("imp", "mini-sst2", 1)]
     steps = {unit: planned_steps(copy.run_config(unit), 96) for unit in copy.units}
     times = [
         {"unit": list(unit), "levels": 2, "seconds": steps[unit]} for unit in copy.units if unit.method != CONTROLS
     ]
-    (copy.path / TIMES).write_text("".join(json.dumps(each) + "\n" for each in times) + '{"unit": ["torn')
-    for unit in gone:
+    (copy.path / TIMES).write_text("".join(json.dumps(line) + "\n" for line in times) + '{"unit": ["torn')
+    for unit in removed:
         shutil.rmtree(copy.folder(unit))
-    assert seconds_left(copy) == sum(steps[unit] for unit in gone)
+    assert seconds_left(copy) == sum(steps[unit] for unit in removed)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"tasks": []}, "lacks tasks"),
-        ({"tasks": ["mini-sst2"] * 2}, "each once"),
-        ({"methods": {"controls": {}}}, "cannot be called 'controls'"),
+        ({"tasks": ["mini-sst2"] * 2}, r"each value once, got \['mini-sst2', 'mini-sst2'\]"),
+        ({"methods": {"controls": {}}}, "must not be named 'controls'"),
         ({"methods": {"a/b": {}}, "baseline": "a/b"}, "letters, digits"),
         ({"baseline": "imq"}, "did you mean 'imp'"),
         ({"settings": {"seed": 3}}, "seed is not a setting of a study's runs"),
         ({"settings": {"epoch": 3}}, "did you mean 'epochs'"),
-        ({"settings": {"epochs": 0}}, "epochs must be in"),
+        ({"settings": {"epochs": 0}}, "epochs must be a whole number at least 1, got 0"),
         ({"task_settings": {"mini-stbs": {}}}, "did you mean 'mini-stsb'"),
         ({"methods": {"imp": {}, "other": {"levels": [0.5]}}}, "the same levels"),
         ({"sedes": [1]}, "did you mean 'seeds'"),
     ],
 )
-def test_what_cannot_be_is_named_before_anything_is_begun(change, message, tmp_path):
+def test_wrong_studies_are_refused_with_the_reason(change, message, tmp_path):
     file = tmp_path / "wrong.yaml"
-    right = {"tasks": ["mini-sst2", "mini-stsb"], "seeds": [0], "methods": {"imp": {}}, "settings": {}}
-    file.write_text(yaml.safe_dump({**right, **change}))
+    correct = {"tasks": ["mini-sst2", "mini-stsb"], "seeds": [0], "methods": {"imp": {}}, "settings": {}}
+    file.write_text(yaml.safe_dump({**correct, **change}))
     with pytest.raises(ConfigError, match=message):
         StudyConfig.load(file)
 
 
-def test_files_that_are_no_studies_are_named(tmp_path):
+def test_files_that_are_not_studies_are_named_in_the_error(tmp_path):
     with pytest.raises(FileError, match="laptop"):
         StudyConfig.load(tmp_path / "missing.yaml")
     (tmp_path / "torn.yaml").write_text("tasks: [a")
-    with pytest.raises(FileError, match=r"torn.yaml is no YAML"):
+    with pytest.raises(FileError, match=r"torn.yaml is not valid YAML"):
         StudyConfig.load(tmp_path / "torn.yaml")
     (tmp_path / "list.yaml").write_text("- a")
     with pytest.raises(ConfigError, match=r"list.yaml is not a study"):
@@ -486,7 +479,7 @@ def test_files_that_are_no_studies_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["laptop", "paper"])
-def test_in_the_studies_that_ship_imp_has_the_steps_of_the_search(name):
+def test_imp_has_the_steps_of_the_search_in_the_built_in_studies(name):
     config = StudyConfig.load(name)
     for task in config.tasks:
         steps = {method: planned_steps(config.run_config(method, task, 0), 4000) for method in config.methods}
@@ -494,26 +487,27 @@ def test_in_the_studies_that_ship_imp_has_the_steps_of_the_search(name):
         assert len(config.tasks) == 8 and len(config.seeds) >= 3 and {0.9375, 0.99} <= set(config.levels)
 
 
-@pytest.mark.parametrize("looking", ["laptop-gain", "laptop-small"])
-def test_where_a_gain_is_looked_for_steps_and_rates_are_as_in_laptop(looking):
-    study, gain = StudyConfig.load("laptop"), StudyConfig.load(looking)
+@pytest.mark.parametrize("name", ["laptop-gain", "laptop-small"])
+def test_studies_that_explore_gains_have_the_steps_and_learning_rates_of_laptop(name):
+    study, gain = StudyConfig.load("laptop"), StudyConfig.load(name)
     changed = {"levels", "learning_rate", "layers"}
     assert all(study.settings[name] == value for name, value in gain.settings.items() if name not in changed)
-    pairs = {name: pair for name, pair in gain.contrasts.items() if set(pair) <= set(gain.methods)}
+    contrasts = StudyConfig.load("laptop-gain").contrasts
+    pairs = {name: pair for name, pair in contrasts.items() if set(pair) <= set(gain.methods)}
     assert pairs
-    for task, (name, (method, other)) in product(gain.tasks, pairs.items()):
-        ours, theirs = (planned_steps(gain.run_config(each, task, 0), 4000) for each in (method, other))
-        assert ours / theirs == pytest.approx(3.2 if "3.2 times" in name else 1, abs=0.02)
+    for task, (contrast_name, (method, other)) in product(gain.tasks, pairs.items()):
+        ours, theirs = (planned_steps(gain.run_config(member, task, 0), 4000) for member in (method, other))
+        assert ours / theirs == pytest.approx(3.2 if "3.2 times" in contrast_name else 1, abs=0.02)
         assert "imp" in (other, method) or gain.run_config(method, task, 0).learning_rate == 4e-3
-    for name in ("imp", "search"):
-        rates = {each.run_config(name, "qnli", 0).learning_rate for each in (study, gain)}
+    for method in ("imp", "search"):
+        rates = {config.run_config(method, "qnli", 0).learning_rate for config in (study, gain)}
         assert len(rates) == 1
 
 
-def test_rates_were_tuned_with_the_same_effort_and_a_seed_of_their_own():
+def test_learning_rates_were_tuned_equally_and_with_a_separate_seed():
     study, tuning = StudyConfig.load("laptop"), StudyConfig.load("laptop-tuning")
     rates = {
-        each: [m.removeprefix(f"{each}-") for m in tuning.methods if m.startswith(each)] for each in ("imp", "search")
+        kind: [m.removeprefix(f"{kind}-") for m in tuning.methods if m.startswith(kind)] for kind in ("imp", "search")
     }
     assert rates["imp"] == rates["search"] and not set(study.seeds) & set(tuning.seeds)
     changed = {"levels", "task_settings", "learning_rate"}

@@ -174,7 +174,7 @@ def test_a_test_file_of_another_format_is_matched_by_class_names(tmp_path: Path)
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (("txt,label", "a,1"), " has no column 'text'; its columns are 'txt', 'label'; choose columns with --text"),
+        (("txt,label", "a,1"), " has no column 'text'; its columns are 'txt', 'label'; name those to use with --text"),
         (("text,text,label", "a,b,1"), " has 2 columns 'text'"),
         (("text,label",), " contains no rows; give data with rows"),
         (("text,label", "a,1", ",0"), ", line 3: column 'text' must have a text, got ''; add it"),

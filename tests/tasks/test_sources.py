@@ -350,7 +350,7 @@ def test_without_network_the_error_says_how_to_get_the_data(hub_id: str) -> None
         "with network access",
         "HF_HUB_OFFLINE=1",
         "--glue-dir",
-        "task 'rotten_tomatoes' and your own data (--data) work offline",
+        "task 'rotten_tomatoes' works offline, as do your own data (--data)",
     ):
         assert part in str(caught.value)
 

@@ -31,14 +31,14 @@ def test_grouping_by_length_saves_padding():
     assert padded(training_batches(LENGTHS, 32, seed=0, epoch=0)) < 0.75 * padded(shuffled)
 
 
-def test_batches_come_in_no_order_of_length():
+def test_batches_are_not_ordered_by_length():
     lengths = np.arange(32 * MEGABATCH)
     means = [lengths[batch].mean() for batch in training_batches(lengths, 32, seed=0, epoch=0)]
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.65  # 5 standard deviations of 50 pairs
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_a_batch_is_what_the_tokenizer_itself_would_make_of_its_rows(tiny_model, side):
+def test_a_batch_equals_the_tokenizers_own_padding(tiny_model, side):
     _, tokenizer = load_model(tiny_model, num_labels=2)
     tokenizer.padding_side = side
     rows = {"one": ["the film", "a good story", "bad"], "two": ["is", "very dull", "the cast"], "label": [0, 1, 0]}
@@ -46,13 +46,13 @@ def test_a_batch_is_what_the_tokenizer_itself_would_make_of_its_rows(tiny_model,
     for chosen in ([0], [2, 0], [0, 1, 2]):
         batch = encoded.batch(chosen)
         pairs = [[rows["one"][row] for row in chosen], [rows["two"][row] for row in chosen]]
-        wanted = tokenizer(*pairs, padding=True, truncation=True, max_length=8, return_tensors="pt")
-        assert {name: batch[name].tolist() for name in wanted} == {name: wanted[name].tolist() for name in wanted}
+        expected = tokenizer(*pairs, padding=True, truncation=True, max_length=8, return_tensors="pt")
+        assert {name: batch[name].tolist() for name in expected} == {name: expected[name].tolist() for name in expected}
         assert batch["labels"].tolist() == [rows["label"][row] for row in chosen]
         assert batch["rows"].tolist() == chosen
 
 
-def test_the_first_rows_are_a_split_like_any_other(lab):
+def test_the_first_rows_are_a_split(lab):
     few = lab.train.first(5)
     assert len(few) == 5
     ours, theirs = few.batch([4, 1]), lab.train.batch([4, 1])

@@ -30,7 +30,7 @@ def test_learns_the_tiny_task(lab):
 
 
 def test_pruned_weights_are_zero_at_every_evaluation_and_at_the_end(lab):
-    # AdamW's momentum and decay go on moving a pruned weight unless it is set back after every step.
+    # AdamW's momentum and decay move a pruned weight unless it is set to zero after every step.
     model = lab.model()
     mask = rp.MaskSampler(model, rp.Voting(), sparsity=0.8).draw(0)
     seen = []
@@ -46,8 +46,8 @@ def test_pruned_weights_are_zero_at_every_evaluation_and_at_the_end(lab):
     assert all(kept_moved.values())
 
 
-def test_optimizer_would_move_pruned_weights_if_it_were_let(lab):
-    """The control of the test above: without enforcement a pruned weight does come back."""
+def test_without_enforcement_the_optimizer_moves_pruned_weights(lab):
+    """The test above can fail: without enforcement, pruned weights become nonzero again."""
     model = lab.model()
     mask = rp.MaskSampler(model, rp.Voting(), sparsity=0.8).draw(0)
     mask.apply_(model)
@@ -55,7 +55,7 @@ def test_optimizer_would_move_pruned_weights_if_it_were_let(lab):
     assert any((model.get_parameter(name)[~kept] != 0).any() for name, kept in mask.items())
 
 
-def test_same_seed_same_bits_whatever_the_global_random_state(lab):
+def test_the_same_seed_trains_to_the_same_bits_for_any_global_random_state(lab):
     ends = []
     for state in (1, 2):
         torch.manual_seed(state)
@@ -100,7 +100,7 @@ def test_the_last_step_is_always_evaluated(lab):
 
 
 @pytest.mark.parametrize("term", ["labels", "logits", "attention", "hidden"])
-def test_each_distillation_term_pulls_the_student(lab, term):
+def test_each_distillation_term_lowers_its_loss(lab, term):
     teacher_model = lab.model()
     longer = dataclasses.replace(CONFIG, epochs=8, learning_rate=3e-3)
     train(teacher_model, lab.train, longer, evaluate=lambda model: 0.0)
@@ -162,13 +162,13 @@ def test_settings_out_of_range_are_named(setting, value):
 
 
 def test_a_loss_without_terms_is_refused():
-    with pytest.raises(ConfigError, match="distillation leaves no loss"):
+    with pytest.raises(ConfigError, match="distillation has no loss"):
         Distillation(labels=0, logits=0)
 
 
 @pytest.mark.parametrize("stops", [[1], [4], [5, 6, 11], [12], [0, 3, 99]])
 def test_a_training_stopped_and_continued_elsewhere_ends_with_the_same_bits(lab, stops):
-    """Dropout, momentum, learning rate, batches, scores and the best weights: all go on as if nothing had been."""
+    """Dropout, momentum, learning rate, batches, scores and the best weights continue as if there were no stop."""
     config = dataclasses.replace(CONFIG, keep_best=True)
     whole = lab.model()
     mask = rp.MaskSampler(whole, rp.Voting(), sparsity=0.5).draw(0)
@@ -176,7 +176,7 @@ def test_a_training_stopped_and_continued_elsewhere_ends_with_the_same_bits(lab,
 
     evaluate, state = SplitScore(lab.task, lab.validation), None
     for stop in [*stops, None]:
-        model = lab.model(seed=state.step if state else 0)  # whatever weights it has, it is given others
+        model = lab.model(seed=state.step if state else 0)  # its weights do not matter: `restore` replaces them
         training = Training(model, lab.train, config, mask=mask)
         if state:
             training.restore(state)
@@ -187,7 +187,7 @@ def test_a_training_stopped_and_continued_elsewhere_ends_with_the_same_bits(lab,
     assert training.history == history
 
 
-def test_a_state_does_not_change_when_its_training_goes_on(lab):
+def test_a_state_does_not_change_when_its_training_continues(lab):
     training = Training(lab.model(), lab.train, CONFIG)
     training.run(lambda model: 0.0, until=5)
     state = training.state()
@@ -200,7 +200,7 @@ def test_a_state_does_not_change_when_its_training_goes_on(lab):
 
 @pytest.fixture
 def compiling(monkeypatch):
-    """Accelerate's settings after a `Trainer` of the same process that compiles."""
+    """Accelerate's settings after a compiling `Trainer` in the same process."""
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(True)
@@ -211,11 +211,11 @@ def compiling(monkeypatch):
 
 def test_another_training_of_the_process_that_compiles_changes_nothing(lab, request):
     mask = rp.MaskSampler(lab.model(), rp.Magnitude(), sparsity=0.8).draw(0)
-    found = []
+    ends = []
     for fixture in (None, "compiling"):
         if fixture:
             request.getfixturevalue(fixture)
         model = lab.model()
         train(model, lab.train, CONFIG, evaluate=lambda _: 0.0, mask=mask)
-        found.append(weights(model))
-    assert equal(*found)
+        ends.append(weights(model))
+    assert equal(*ends)

@@ -1,4 +1,4 @@
-"""A task of scores: a head of width one, squared errors as losses, correlations as metrics."""
+"""Regression: a head of width one, squared errors as losses, correlations as metrics."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_labels_are_scores(pairs):
     assert pairs[0].batch([0, 1])["labels"].dtype == torch.float32
 
 
-def test_the_head_has_one_output_that_is_the_answer(pairs, model):
+def test_the_head_has_one_output_that_is_the_score(pairs, model):
     assert model.config.num_labels == 1 and model.config.problem_type == "regression"
     logits = predict(model, pairs[1])
     assert logits.shape == (len(pairs[1]), 1)
@@ -44,29 +44,29 @@ def test_the_head_has_one_output_that_is_the_answer(pairs, model):
 
 def test_the_loss_is_the_mean_squared_error(pairs, model):
     batch = pairs[0].batch(list(range(8)))
-    given = predict(model, pairs[0])[:8, 0]
-    expected = np.mean((given - pairs[0].labels[:8]) ** 2)
+    predicted = predict(model, pairs[0])[:8, 0]
+    expected = np.mean((predicted - pairs[0].labels[:8]) ** 2)
     assert loss(model, batch, None, Distillation()).item() == pytest.approx(expected, rel=1e-5)
     inputs = {key: value for key, value in batch.items() if key != "rows"}
-    assert model(**inputs).loss.item() == pytest.approx(expected, rel=1e-5), "transformers means the same"
+    assert model(**inputs).loss.item() == pytest.approx(expected, rel=1e-5), "transformers computes the same loss"
 
 
-def test_a_loss_does_not_spread_scores_over_a_matrix():
-    """(b, 1) less (b,) would be (b, b), silently."""
+def test_the_loss_does_not_broadcast_scores_to_a_matrix():
+    """(b, 1) minus (b,) would silently be (b, b)."""
     logits, labels = torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 2.0])
     assert label_loss(logits, labels).item() == 0.0
 
 
-def test_the_teachers_scores_are_learned_by_their_squared_error(pairs, model, tiny_model):
+def test_the_teachers_scores_enter_the_loss_as_squared_errors(pairs, model, tiny_model):
     teacher = Teacher(load_model(tiny_model, task=STSB, seed=1)[0], pairs[0])
     batch = pairs[0].batch(list(range(8)))
-    given, wanted = predict(model, pairs[0])[:8], teacher.logits[:8]
+    student, target = predict(model, pairs[0])[:8], teacher.logits[:8]
     for settings in (Distillation(), Distillation(temperature=7.0)):  # nothing to soften
-        expected = np.mean((given - wanted) ** 2)
+        expected = np.mean((student - target) ** 2)
         assert loss(model, batch, teacher, settings).item() == pytest.approx(expected, rel=1e-5)
     both = loss(model, batch, teacher, Distillation(labels=0.5, logits=2.0)).item()
-    labels = np.mean((given[:, 0] - pairs[0].labels[:8]) ** 2)
-    assert both == pytest.approx(0.5 * labels + 2.0 * np.mean((given - wanted) ** 2), rel=1e-5)
+    labels = np.mean((student[:, 0] - pairs[0].labels[:8]) ** 2)
+    assert both == pytest.approx(0.5 * labels + 2.0 * np.mean((student - target) ** 2), rel=1e-5)
 
 
 def test_scores_are_learned(pairs, model):

@@ -1,4 +1,4 @@
-"""Scores by activations: the formula on a model small enough to write out, padding that counts for nothing."""
+"""Wanda's scores: the formula on a small model, without the influence of padding."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_scores_are_magnitude_times_the_norm_of_the_layers_inputs(model_and_data
     hook.remove()
     expected = model.get_parameter(name).detach().abs() * torch.cat(seen).norm(dim=0)
     for batch_size in (1, 7, 64):
-        found = wanda_scores(model, data, batch_size)
-        assert found.keys() == prunable(model).keys()
-        torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6)
+        scores = wanda_scores(model, data, batch_size)
+        assert scores.keys() == prunable(model).keys()
+        torch.testing.assert_close(scores[name], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_the_model_is_left_as_it_was_and_pruned_weights_have_no_score(model_and_data):
+def test_the_model_is_not_changed_and_pruned_weights_have_score_zero(model_and_data):
     model, data = model_and_data
     weight = next(iter(prunable(model).values()))
     kept = weight.detach().clone()
@@ -50,8 +50,8 @@ def test_the_model_is_left_as_it_was_and_pruned_weights_have_no_score(model_and_
     try:
         weight.data[:, ::2] = 0
         model.train()
-        found = next(iter(wanda_scores(model, data).values()))
-        assert model.training and (found[:, ::2] == 0).all() and (found[:, 1::2] > 0).all()
+        scores = next(iter(wanda_scores(model, data).values()))
+        assert model.training and (scores[:, ::2] == 0).all() and (scores[:, 1::2] > 0).all()
     finally:
         weight.data.copy_(kept)
         model.eval()
@@ -68,14 +68,14 @@ def test_the_rows_of_gpt2s_layers_are_their_inputs():
             GPT2Config(vocab_size=20, n_positions=8, n_embd=12, n_layer=1, n_head=2, pad_token_id=0)
         )
     data = Encoded({"input_ids": np.arange(1, 13)}, np.array([6, 6]), np.array([0, 1]), {"input_ids": 0})
-    found = wanda_scores(model, data)
+    scores = wanda_scores(model, data)
     name = "transformer.h.0.mlp.c_fc.weight"
-    norms = found[name] / model.get_parameter(name).detach().abs()
+    norms = scores[name] / model.get_parameter(name).detach().abs()
     torch.testing.assert_close(norms, norms[:, :1].expand_as(norms), rtol=1e-4, atol=1e-5)
     assert norms[:, 0].std() > 0
 
 
-def test_a_matrix_that_is_no_linear_layers_is_named(model_and_data):
+def test_a_matrix_outside_linear_layers_is_named(model_and_data):
     class Odd(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -85,5 +85,7 @@ def test_a_matrix_that_is_no_linear_layers_is_named(model_and_data):
             return self.blocks[0](input_ids[:, :1].float().expand(-1, 3))
 
     data = dataclasses.replace(model_and_data[1], inputs={"input_ids": model_and_data[1].inputs["input_ids"]})
-    with pytest.raises(ConfigError, match=r"'blocks.0.weight_ih' belongs to a GRUCell; take criterion magnitude"):
+    with pytest.raises(
+        ConfigError, match=r"'blocks.0.weight_ih' belongs to a GRUCell; exclude it, or use criterion 'mag"
+    ):
         wanda_scores(Odd(), data)

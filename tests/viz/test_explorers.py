@@ -1,4 +1,4 @@
-"""The explorers of the app: every position can be drawn, numbers are those of the package, and problems are said."""
+"""The explorers of the app: every position can be drawn, numbers are those of the package, and problems are shown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def masks() -> ipywidgets.VBox:
     return mask_explorer(size=80)
 
 
-def test_every_setting_of_every_rule_is_drawn_and_those_of_others_are_out_of_sight(masks):
+def test_every_setting_of_a_rule_can_be_drawn_and_settings_of_other_rules_are_hidden(masks):
     knobs = controls(masks)
     own = {"voting": {"sampling ratio", "power"}, "gumbel": {"temperature"}, "uniform": set(), "magnitude": set()}
     assert {value for _, value in knobs["rule"].options} == own.keys()
@@ -49,16 +49,16 @@ def test_every_setting_of_every_rule_is_drawn_and_those_of_others_are_out_of_sig
     knobs["rule"].value = "voting"
 
 
-def test_magnitude_shares_everything_and_uniform_what_chance_leaves(masks):
+def test_overlaps_are_100_percent_for_magnitude_and_the_density_for_uniform(masks):
     knobs = controls(masks)
     knobs["sparsity"].value = 0.75
     knobs["rule"].value = "magnitude"
-    assert numbers(masks).count("100.0%") == 3 and "1,600 of 6,400" in numbers(masks)
+    assert numbers(masks).count("100.0 %") == 3 and "1,600 of 6,400" in numbers(masks)
     knobs["rule"].value = "uniform"
-    assert "25.0%" in numbers(masks)
+    assert "25.0 %" in numbers(masks)
 
 
-def test_no_widget_is_of_a_kind_that_stalls_and_every_control_has_a_label(masks, finished):
+def test_no_widget_can_stall_and_every_control_has_a_label(masks, finished):
     for explorer in (masks, run_explorer(finished)):
         every = walk(explorer)
         assert not [one for one in every if isinstance(one, ipywidgets.Output)]
@@ -66,7 +66,7 @@ def test_no_widget_is_of_a_kind_that_stalls_and_every_control_has_a_label(masks,
         assert all(one.layout.max_width == "100%" for one in every if isinstance(one, ipywidgets.Image))
 
 
-def test_every_position_of_a_run_can_be_looked_at(finished, record, config):
+def test_every_position_of_a_run_can_be_shown(finished, record, config):
     explorer = run_explorer(finished)
     what, level = explorer.children[1].children
     assert what.value == f"run: {finished.name}" and level.description == "level"
@@ -74,11 +74,12 @@ def test_every_position_of_a_run_can_be_looked_at(finished, record, config):
     for number, (_, value) in enumerate(level.options, start=1):
         level.value = value
         score = record.score(f"search-level-{number}")
-        assert f"{score.estimate:.3f} [{score.low:.3f}, {score.high:.3f}]" in numbers(explorer)
+        assert f"{100 * score.estimate:.1f} [{100 * score.low:.1f}, {100 * score.high:.1f}]" in numbers(explorer)
+        assert "search minus this method (points)" in numbers(explorer)
         assert len(pictures(explorer)) == 3
 
 
-def test_what_is_recorded_can_be_looked_at_first_and_last():
+def test_recorded_results_can_be_shown_at_the_first_and_last_position():
     results = recorded_results()
     for source in [*map(PoolSource, pool_records()[:2]), ResultsSource(results, "stsb")]:
         positions = list(source.positions.values())
@@ -87,7 +88,7 @@ def test_what_is_recorded_can_be_looked_at_first_and_last():
             assert len(shown.pictures) == 2 and "<td" in shown.numbers
 
 
-def test_another_choice_brings_its_own_positions(finished):
+def test_another_source_brings_its_own_positions(finished):
     explorer = run_explorer(finished)
     what, where = explorer.children[1].children
     before = pictures(explorer)
@@ -103,27 +104,27 @@ def test_a_folder_of_runs_offers_each(finished, tmp_path):
     assert list(Sources(tmp_path).by_name)[:2] == ["run: a", "run: b"]
 
 
-def test_a_run_that_was_stopped_says_how_to_go_on(finished, tmp_path):
+def test_an_unfinished_run_names_the_command_that_continues_it(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "stopped")
     lines = (folder / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
     for units in (0, 3, len(lines) - 2):
         (folder / "journal.jsonl").write_text("".join(lines[:units]), "utf-8")
         explorer = run_explorer(folder)
-        assert "go on with" in numbers(explorer) and 'role="alert"' in numbers(explorer)
+        assert "continue with" in numbers(explorer) and 'role="alert"' in numbers(explorer)
 
 
-def test_what_cannot_be_had_is_said_on_the_page(tmp_path, finished, monkeypatch):
+def test_sources_that_cannot_be_read_are_named_on_the_page(tmp_path, finished, monkeypatch):
     explorer = run_explorer(tmp_path)
-    assert "RANDPRUNE_RUN" in numbers(explorer) and "is no run folder and holds none" in numbers(explorer)
-    assert pictures(explorer)  # what is recorded
+    assert "RANDPRUNE_RUN" in numbers(explorer) and "is not a run folder and contains none" in numbers(explorer)
+    assert pictures(explorer)  # of the recorded results
     monkeypatch.setenv("RANDPRUNE_DATA", str(tmp_path))
     assert "RANDPRUNE_DATA" in numbers(run_explorer(finished))
     (message,) = run_explorer().children
     assert "RANDPRUNE_DATA" in message.value
     monkeypatch.setenv("RANDPRUNE_RUN", str(finished))
-    assert controls(run_explorer())["what"].options == (f"run: {finished.name}",)
+    assert controls(run_explorer())["results"].options == (f"run: {finished.name}",)
     assert isinstance(next(iter(Sources(finished).by_name.values())), RunSource)
 
 
-def test_text_in_tables_is_text():
+def test_text_in_tables_is_escaped():
     assert "<b>" not in table([("<b>", "<i>")], ("<u>",)) and "&lt;u&gt;" in table([("<b>", "<i>")], ("<u>",))

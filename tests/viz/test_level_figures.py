@@ -1,4 +1,4 @@
-"""Figures of an iterative run say what its masks and its journal say."""
+"""Figures of an iterative run agree with its masks and its journal."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def test_bars_are_the_steps_of_each_level_one_after_the_other(record):
     assert kept.lines[-1].get_ydata().tolist() == pytest.approx([100, 50, 10])
 
 
-def test_titles_say_how_much_smaller_and_how_much_dearer(record):
+def test_titles_have_the_saved_weights_and_the_cost(record):
     kept, steps = figures.schedule(record).axes
     rows = [row for row in training_steps(record) if row["method"] == "search"]
     winner, candidates = (sum(row[part] for row in rows) for part in ("winner", "candidates"))
-    assert kept.get_title() == "2 levels to a model of 10× fewer weights"
-    assert steps.get_title() == f"The search takes {(winner + candidates) / winner:.3g}× the steps"
+    assert kept.get_title() == "2 levels: 10× fewer prunable weights"
+    assert steps.get_title() == f"search: {(winner + candidates) / winner:.3g}× the winner's steps"
 
 
 # --- levels against one step ---
@@ -54,8 +54,8 @@ def test_titles_say_how_much_smaller_and_how_much_dearer(record):
     ("gain", "verdict"),
     [
         (Interval(0.03, -0.01, 0.07), "IMP: no clear difference between levels and one step (+3.0 points)"),
-        (Interval(0.03, 0.01, 0.05), "IMP: levels are better than one step by 3.0 points"),
-        (Interval(-0.03, -0.05, -0.01), "IMP: levels are worse than one step by 3.0 points"),
+        (Interval(0.03, 0.01, 0.05), "IMP: levels are significantly better than one step (+3.0 points)"),
+        (Interval(-0.03, -0.05, -0.01), "IMP: levels are significantly worse than one step (-3.0 points)"),
     ],
 )
 def test_the_title_claims_no_more_than_the_interval_allows(record, monkeypatch, gain, verdict):
@@ -72,9 +72,9 @@ def test_only_methods_of_both_runs_are_compared_and_with_their_intervals(record)
     for method in ("search", "imp"):
         line, _, (bars,) = drawn[LABELS[method]]
         scores = [record.score(f"{method}-level-{level}") for level in (1, 2)]
-        assert line.get_ydata().tolist() == [score.estimate for score in scores]
+        assert line.get_ydata() == pytest.approx([100 * score.estimate for score in scores])
         ends = [[float(y) for _, y in segment] for segment in bars.get_segments()]
-        assert ends == [pytest.approx([score.low, score.high]) for score in scores]
+        assert ends == [pytest.approx([100 * score.low, 100 * score.high]) for score in scores]
         assert line.get_color() == COLOURS[method]
 
 
@@ -93,30 +93,31 @@ def test_pictures_are_the_masks_level_by_level(record):
 
 def test_the_message_is_about_the_masks_that_are_drawn():
     nested = [mask(w=[[1, 1, 1, 0]]), mask(w=[[1, 0, 0, 0]])]
-    assert figures.surviving(nested, "w").get_suptitle() == "What is pruned stays pruned: w"
+    assert figures.surviving(nested, "w").get_suptitle() == "w: removed weights stay removed"
     grown = [mask(w=[[1, 1, 0, 0]]), mask(w=[[1, 0, 1, 0]])]
-    assert figures.surviving(grown, "w").get_suptitle() == "Up to 50.0% of what a level keeps was removed before: w"
+    title = figures.surviving(grown, "w").get_suptitle()
+    assert title == "w: up to 50.0 % of a level's kept weights were removed at the level before"
 
 
-def test_every_weight_is_shown_as_that_which_keeps_it():
+def test_every_weight_has_the_colour_of_the_masks_that_keep_it():
     first, second = mask(w=[[1, 1, 0], [0, 1, 0]], v=[[1, 0]]), mask(w=[[1, 0, 1], [0, 1, 0]], v=[[0, 1]])
-    picture, shares = figures.masks_compared(first, second, "w").axes
+    picture, overlaps = figures.masks_compared(first, second, "w").axes
     assert picture.images[0].get_array().tolist() == [[3, 1, 2], [0, 3, 0]]
-    assert picture.get_title() == "w: 1 of 3 kept differ"
-    assert [bar.get_width() for bar in shares.patches] == pytest.approx([2 / 3, 0])
-    assert shares.lines[0].get_xdata()[0] == 4 / 8, "masks drawn without regard to the weights share their density"
-    assert shares.get_title() == "At 50.00% the overlap is 50.0%"
+    assert picture.get_title() == "w: 1 of 3 kept weights differ"
+    assert [bar.get_width() for bar in overlaps.patches] == pytest.approx([2 / 3, 0])
+    assert overlaps.lines[0].get_xdata()[0] == 4 / 8, "the overlap of uniform masks is their density"
+    assert overlaps.get_title() == "At 50 %, the overlap is 50.0 %"
 
 
-def test_a_tensor_that_the_mask_has_not_is_refused():
-    with pytest.raises(MaskError, match="has no tensor 'v'; it has 'w'"):
+def test_a_tensor_that_is_not_in_the_mask_is_refused():
+    with pytest.raises(MaskError, match="has no tensor 'v'; its tensors are 'w'"):
         figures.masks_compared(mask(w=[[1]]), mask(w=[[1]]), "v")
 
 
 def test_names_of_many_matrices_are_left_out_except_for_the_chosen_one():
     many = mask(**{f"w{number}": [[1, 0]] for number in range(30)})
-    shares = figures.masks_compared(many, many, "w7").axes[1]
-    assert [label.get_text() for label in shares.get_yticklabels()] == ["w7"] and len(shares.patches) == 30
+    overlaps = figures.masks_compared(many, many, "w7").axes[1]
+    assert [label.get_text() for label in overlaps.get_yticklabels()] == ["w7"] and len(overlaps.patches) == 30
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_the_explorer_draws_every_level_and_every_matrix(record):
     def picture(level, matrix):
         return figures.masks_compared(masks["search"][level], masks["imp"][level], matrix)
 
-    explorer = explore("Where do they part?", picture, level=level, matrix=matrix)
+    explorer = explore("Where do they differ?", picture, level=level, matrix=matrix)
     images = set()
     for _, at in level.options:
         for name in matrix.options:

@@ -1,4 +1,4 @@
-"""Figures of a model of one's own: every weight is in a bar, and titles say what the numbers say."""
+"""Figures of a model: every weight is in a bar, and titles agree with the numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATTERNS = {"default": {}, "first": {"include": ["*.0.*weight"]}, "rest": {"excl
 
 @pytest.fixture(scope="module")
 def zoo() -> dict[str, nn.Module]:
-    with torch.device("meta"):  # shapes without weights will do
+    with torch.device("meta"):  # shapes without weights are enough
         return {
             name: AutoModelForSequenceClassification.from_config(AutoConfig.for_model(name, **values))
             for name, values in FAMILIES.items()
@@ -33,7 +33,7 @@ def zoo() -> dict[str, nn.Module]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_bars_hold_every_weight_and_every_prunable_one(zoo, family, pattern):
+def test_bars_count_every_weight_and_every_prunable_one(zoo, family, pattern):
     model = zoo[family]
     axis = figures.scope(model, **PATTERNS[pattern]).axes[0]
     every, taken = (sum(bar.get_width() for bar in bars) for bars in axis.containers)
@@ -54,7 +54,7 @@ def test_parts_are_beginnings_of_names(zoo, family, parts):
     assert [label.get_text() for label in figures.scope(zoo[family]).axes[0].get_yticklabels()] == parts
 
 
-def test_what_is_not_prunable_is_an_error_not_an_empty_picture():
+def test_a_model_without_prunable_weights_is_an_error_not_an_empty_picture():
     with pytest.raises(ScopeError, match="include"):
         figures.scope(nn.Linear(3, 4))
 
@@ -75,18 +75,18 @@ def test_space_is_compared_with_the_smallest_form():
     rows = [{"form": "as saved", "bytes": 12e6}, {"form": "gzip", "bytes": 6e6}, {"form": "packed", "bytes": 4e6}]
     axis = figures.storage(rows).axes[0]
     assert [bar.get_width() for bar in axis.patches] == [12, 6, 4]
-    assert axis.get_title() == "Packed, the model is 3× smaller"
+    assert axis.get_title() == "Smallest form: packed, 3× smaller than as saved"
 
 
 @pytest.mark.parametrize(
     ("ratios", "title", "marked"),
     [
-        ((3.0, 1.5, 0.5), "Here the sparse product pays from 92% sparsity on", 92.5),
-        ((3.0, 2.0, 1.5), "Here the sparse product is slower at every sparsity tried", None),
-        ((0.9, 0.5, 0.2), "Here the sparse product is faster at every sparsity tried", None),
+        ((3.0, 1.5, 0.5), "On this machine, the sparse product is faster above 92 % sparsity", 92.5),
+        ((3.0, 2.0, 1.5), "On this machine, the sparse product is slower at every measured sparsity", None),
+        ((0.9, 0.5, 0.2), "On this machine, the sparse product is faster at every measured sparsity", None),
     ],
 )
-def test_the_title_says_where_the_sparse_product_pays(ratios, title, marked):
+def test_the_title_says_where_the_sparse_product_is_faster(ratios, title, marked):
     rows = [{"sparsity": at, "dense": 2.0, "csr": 2.0 * r} for at, r in zip((0.5, 0.9, 0.95), ratios, strict=True)]
     axis = figures.product_times(rows).axes[0]
     dense, sparse, *lines = axis.lines

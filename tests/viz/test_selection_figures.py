@@ -1,4 +1,4 @@
-"""Figures of early evaluation and of the choice say what the pools say, and no more."""
+"""Figures of early evaluation and of selection agree with the pools, and claim no more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from randprune_lab.viz import figures, widgets
 from randprune_lab.viz.style import COLOURS
 
 
-def test_trajectories_are_coloured_by_the_final_rank_and_end_where_knowledge_ends():
+def test_trajectories_are_coloured_by_the_final_rank_and_end_at_the_given_steps():
     one = pool()
     axis = figures.early_trajectories(one, steps=5).axes[0]
     known = [line for line in axis.lines if len(line.get_xdata()) == 2]
@@ -26,7 +26,7 @@ def test_trajectories_are_coloured_by_the_final_rank_and_end_where_knowledge_end
     assert axis.get_title().startswith("After 5 steps")
 
 
-def test_where_early_scores_have_the_final_order_the_title_says_so():
+def test_the_title_has_the_rank_correlation_with_final_scores():
     axis = figures.early_trajectories(pool(settled=True)).axes[0]
     assert "rank correlation +1.00" in axis.get_title()
     axes = figures.early_against_final([pool(6, settled=True), pool(6)]).axes
@@ -45,11 +45,13 @@ def test_the_noise_floor_shows_every_training_and_every_mean():
 def test_the_curse_in_the_figure_is_the_one_computed():
     figure = figures.winners_curse(16, 0.5, 1.0)
     shown, worth = best_of(16, 0.5, 1.0)
-    assert figure.axes[0].get_title() == f"The best of 16 is worth {worth:.2f} points, and shows {shown:.2f}"
+    assert (
+        figure.axes[0].get_title() == f"Best of 16 candidates: observed {shown:+.2f} points, true {worth:+.2f} points"
+    )
     assert figure.axes[0].lines[0].get_ydata()[4] == pytest.approx(shown)
 
 
-def test_bars_fall_and_add_up_and_the_chosen_one_stands_out():
+def test_bars_fall_and_sum_to_100_and_the_selected_one_is_highlighted():
     found = assess_choice(pool(5).examples[:, -1])
     axis = figures.chance_of_best(found, list("abcde")).axes[0]
     heights = [bar.get_height() for bar in axis.patches]
@@ -57,26 +59,27 @@ def test_bars_fall_and_add_up_and_the_chosen_one_stands_out():
     chosen = [bar for bar in axis.patches if to_rgb(bar.get_facecolor()) == to_rgb(COLOURS["search"])]
     labels = [label.get_text() for label in axis.get_xticklabels()]
     assert len(chosen) == 1 and labels[axis.patches.index(chosen[0])] == "abcde"[found.winner]
-    said = f"{'abcde'[found.winner]}: {heights[0] / 100:.0%}"
-    assert axis.get_title() == f"Chance to be the best: chosen candidate {said}"
+    winner = f"{'abcde'[found.winner]}: {heights[0]:.0f} %"
+    assert axis.get_title() == f"Probability of being the best: selected candidate {winner}"
 
 
-def test_a_choice_by_another_score_does_not_hide_who_is_likeliest():
+def test_after_a_choice_by_another_score_the_title_names_the_most_probable_candidate_too():
     examples = pool(5).examples[:, -1]
     best = assess_choice(examples).winner
     found = assess_choice(examples, winner=(best + 1) % 5)
     title = figures.chance_of_best(found, list("abcde")).axes[0].get_title()
-    assert f"chosen candidate {'abcde'[found.winner]}: " in title and f"likeliest candidate {'abcde'[best]}: " in title
+    assert f"selected candidate {'abcde'[found.winner]}: " in title and f" %, candidate {'abcde'[best]}: " in title
 
 
-def test_the_race_shows_what_was_spent():
+def test_the_race_shows_the_steps_of_every_candidate():
     selection = TrainAll().select(range(4), 10, pool().replay, every=5)
     axis = figures.race(selection, 10).axes[0]
     assert sum(bar.get_width() for bar in axis.patches) == selection.steps == 40
-    assert f"Candidate {selection.winner} wins, for 100% of the steps of all" == axis.get_title()
+    title = f"Candidate {selection.winner} wins, with 100 % of the steps of the strategy full"
+    assert axis.get_title() == title
 
 
-def test_every_strategy_has_a_marker_of_its_own_and_intervals_only_where_there_are_some():
+def test_every_strategy_has_its_own_marker_and_finite_intervals_are_drawn():
     alone, twice = (
         judge(pools, repetitions=3) for pools in ([pool(9, looks=20)], [pool(9, n, looks=20) for n in (13, 14)])
     )
@@ -90,10 +93,10 @@ def test_every_strategy_has_a_marker_of_its_own_and_intervals_only_where_there_a
     ("low", "verdict"),
     [(0.01, "search significantly better than IMP"), (-0.01, "no method significantly better than IMP")],
 )
-def test_the_verdict_over_tasks_is_what_the_interval_says(low, verdict):
+def test_the_title_over_tasks_agrees_with_the_interval(low, verdict):
     found = {"search": {"a": Interval(0.1, -0.2, 0.3), "all tasks": Interval(0.05, low, 0.09)}}
     axis = figures.differences_by_task(found, 0.97).axes[0]
-    assert axis.get_title() == f"At 97.00%, over all tasks: {verdict}"
+    assert axis.get_title() == f"At 97 %, over all tasks: {verdict}"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Explorers redraw their picture at every option of every control, and need no Output widget for it."""
+"""Explorers redraw their picture at every option of every control, without an Output widget."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from randprune_lab.masks.curve import Histogram
 from randprune_lab.viz import figures
 from randprune_lab.viz.widgets import choice, explore, sampling_ratio_slider, sparsity_slider
 
-# Two million weights: enough that every sampling ratio has a curve of its own.
+# Two million weights: enough for a different curve at every sampling ratio.
 BUCKETS = 2000
 HISTOGRAM = Histogram(np.arange(BUCKETS), np.geomspace(0.01, 1, BUCKETS), np.full(BUCKETS, 1000), 0)
 
@@ -25,7 +25,7 @@ HISTOGRAM = Histogram(np.arange(BUCKETS), np.geomspace(0.01, 1, BUCKETS), np.ful
 def picture(sparsity: float, sampling_ratio: float) -> Figure:
     k = HISTOGRAM.size - round(sparsity * HISTOGRAM.size)
     curve = rp.Voting(sampling_ratio).curve(HISTOGRAM, k)
-    return figures.inclusion_curves({"voting": curve}, "The title says nothing of the values")
+    return figures.inclusion_curves({"voting": curve}, "A title without values")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def image(explorer: ipywidgets.Widget) -> ipywidgets.Image:
     return found
 
 
-def test_the_question_stands_above_the_controls_and_the_picture_below(explorer):
+def test_the_question_is_above_the_controls_and_the_picture_below(explorer):
     question, *_, last = explorer.children
     assert "Why?" in question.value and last is image(explorer)
     assert list(explorer.children[1:-1]) == controls(explorer)
@@ -63,7 +63,7 @@ def test_there_is_no_output_widget_and_nothing_acts_while_a_slider_moves(explore
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_every_option_of_every_slider_draws_a_picture_of_its_own(explorer, number):
+def test_every_option_of_every_slider_draws_another_picture(explorer, number):
     control = controls(explorer)[number]
     before, shown = control.value, bytes(image(explorer).value)
     images = {}
@@ -108,19 +108,19 @@ def test_the_picture_is_given_the_values_by_name():
 @pytest.mark.parametrize(
     ("make", "nearly", "nearest"), [(sparsity_slider, 0.9, 0.92), (sampling_ratio_slider, 1.2e-4, 1e-4)]
 )
-def test_a_slider_begins_at_the_option_next_to_the_wish(make, nearly, nearest):
+def test_a_slider_starts_at_the_option_nearest_to_the_value(make, nearly, nearest):
     assert make(nearly).value == nearest
     values = [value for _, value in make().options]
     assert values == sorted(set(values)) and all(0 < value < 1 for value in values)
 
 
-def test_a_sparsity_reads_as_per_cent():
+def test_sparsities_are_shown_in_percent():
     assert all(
         float(label.removesuffix(" %")) == pytest.approx(100 * value) for label, value in sparsity_slider().options
     )
 
 
-def test_the_explorer_of_magnitude_pruning_can_be_drawn_everywhere():
+def test_the_explorer_of_magnitude_pruning_can_be_drawn_at_every_sparsity():
     weights = torch.randn(70, 64, generator=torch.Generator().manual_seed(0))
     explorer = explore(
         "How?", lambda sparsity: figures.magnitude_pruning(weights, sparsity), sparsity=sparsity_slider()
@@ -129,7 +129,7 @@ def test_the_explorer_of_magnitude_pruning_can_be_drawn_everywhere():
 
 
 def test_the_explorer_of_distances_has_a_picture_for_every_pair_of_values():
-    """Of a few values; tests/notebooks draws all those of the lesson."""
+    """For a few values; tests/notebooks draws all values of the lesson."""
     values = {"sparsity": (0.54, 0.9375, 0.99), "sampling_ratio": (1e-6, 1e-4, 1e-2)}
     knobs = {name: choice(name, {str(one): one for one in some}, some[0]) for name, some in values.items()}
     grid = {pair: np.array([0.1, 0.2, sum(pair) / 2]) for pair in itertools.product(*values.values())}

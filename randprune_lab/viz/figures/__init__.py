@@ -1,4 +1,4 @@
-"""The figures of the course. Each is a pure function from curves or records to a matplotlib figure."""
+"""The figures of the course: each is a pure function from curves or records to a matplotlib figure."""
 
 from randprune_lab.viz.figures.app import corners, scores_by_level
 from randprune_lab.viz.figures.diversity import (

@@ -1,4 +1,4 @@
-"""Figures of how different candidates are: from each other, from the magnitude mask, by layer, by rule."""
+"""Figures of how much candidates differ: from each other, from the magnitude mask, by layer and by rule."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.diversity import planar_map
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure, short_name
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure, percent, short_name
 
 
 def overlap_map(shared: Float[np.ndarray, "n n"], labels: Sequence[str]) -> Figure:
-    """Heat map of how much of what one mask keeps another one keeps too. Equal labels in a row are one group.
+    """Heat map of the overlap of every pair of masks, with the mean of every pair of rules.
 
     Args:
-        shared: the share of each pair, from 0 to 1.
-        labels: the rule of each mask; those of one rule stand side by side.
+        shared: the overlap of each pair, from 0 to 1: the fraction of one mask's kept weights that the other keeps too.
+        labels: the rule of each mask; the masks of a rule are next to each other.
     """
     figure, axis = new_figure(7.4, 5.4)
     picture = axis.imshow(shared, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(picture, ax=axis, label="share of kept weights that both keep")
+    figure.colorbar(picture, ax=axis, label="overlap (fraction of kept weights in both masks)")
     figure.axes[-1].set(title=" ", xlabel=" ")
     starts = [0, *(i for i in range(1, len(labels)) if labels[i] != labels[i - 1]), len(labels)]
     groups = [slice(*ends) for ends in itertools.pairwise(starts)]
@@ -31,7 +31,7 @@ def overlap_map(shared: Float[np.ndarray, "n n"], labels: Sequence[str]) -> Figu
     for start in starts[1:-1]:
         axis.axhline(start - 0.5, color="white", lw=1.5)
         axis.axvline(start - 0.5, color="white", lw=1.5)
-    for row, column in itertools.combinations_with_replacement(range(len(groups)), 2):  # the other half says the same
+    for row, column in itertools.combinations_with_replacement(range(len(groups)), 2):  # the map is symmetric
         block = shared[groups[row], groups[column]]
         _write_mean(axis, block, middles[column], middles[row], own=row == column)
     names = [labels[group.start] for group in groups]
@@ -39,34 +39,34 @@ def overlap_map(shared: Float[np.ndarray, "n n"], labels: Sequence[str]) -> Figu
     axis.set_yticks(middles, names)
     axis.set(xlabel="mask", ylabel="mask")
     off = shared[~np.eye(len(shared), dtype=bool)]
-    axis.set_title(f"Two masks share {off.min():.0%} to {off.max():.0%} of what they keep")
+    axis.set_title(f"Overlap of two masks: {100 * off.min():.0f} to {100 * off.max():.0f} % of the kept weights")
     return figure
 
 
 def _write_mean(axis: Axes, block: Float[np.ndarray, "m n"], x: float, y: float, *, own: bool) -> None:
-    """The mean of a block, without a mask's overlap with itself."""
+    """Write the mean of a block, without the overlap of a mask with itself."""
     values = block[~np.eye(len(block), dtype=bool)] if own else block
     if values.size:
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-        axis.text(x, y, f"{values.mean():.0%}", ha="center", va="center", fontsize="small", bbox=box)
+        axis.text(x, y, f"{100 * values.mean():.0f} %", ha="center", va="center", fontsize="small", bbox=box)
 
 
 def candidate_map(hamming: Int[np.ndarray, "n n"], labels: Sequence[str]) -> Figure:
-    """Masks in a plane around the first of them, and what the plane does to their distances.
+    """A map of masks around the first one, beside a check of the map's distances against the true ones.
 
     Args:
         hamming: distances of all pairs, in weights; the first mask is the magnitude mask.
-        labels: the group of each mask; a group named after a rule has its colour, others go from light to dark.
+        labels: the group of each mask; a group named after a rule has the rule's colour, others go from light to dark.
     """
     plane = planar_map(hamming)
     figure, (axis, check) = new_figure(9.5, 4.2, ncols=2, width_ratios=[1.4, 1])
     for label, colour in _colours(labels).items():
         x, y = plane.points[[one == label for one in labels]].T
-        centre = label == labels[0]  # a ring, which hides no candidate
+        centre = label == labels[0]  # drawn as a ring, so that no candidate is hidden
         axis.plot(x, y, "o", ms=13 if centre else 5, mfc="none" if centre else colour, mec=colour, mew=2, label=label)
     axis.set(xlabel="first direction (√weights)", ylabel="second direction (√weights)")
     axis.set_aspect("equal", adjustable="datalim")
-    axis.set_title(f"A plane shows {plane.fraction:.0%} of what sets the masks apart")
+    axis.set_title(f"The map shows {100 * plane.fraction:.0f} % of the masks' variance")
     axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
     pairs = np.triu_indices(len(hamming), 1)
     true = np.sqrt(hamming[pairs])
@@ -75,19 +75,19 @@ def candidate_map(hamming: Int[np.ndarray, "n n"], labels: Sequence[str]) -> Fig
     top = float(true.max()) * 1.05
     check.plot([0, top], [0, top], color="black", lw=0.8, ls="--")
     check.set(xlim=(0, top), ylim=(0, top), xlabel="true distance (√weights)", ylabel="distance in the map")
-    check.set_title("never too far, often too near", fontweight="normal")
+    check.set_title("distances: none too large, many too small", fontweight="normal")
     return figure
 
 
 def distance_by_tensor(
     expected: Mapping[str, float], measured: Mapping[str, Float[np.ndarray, " pairs"]], kept: Mapping[str, int]
 ) -> Figure:
-    """Distances of two candidates by tensor, as a share of 2k: computed beforehand, and found in pairs of them.
+    """Hamming distance of two candidates in each tensor, as a percentage of 2k: expected and measured.
 
     Args:
-        expected: closed form of each tensor, in weights.
-        measured: of each tensor the distances of some independent pairs, in weights; the range is drawn.
-        kept: weights that a candidate keeps of each tensor.
+        expected: the closed form for each tensor, in weights.
+        measured: the distances of several independent pairs in each tensor, in weights; mean and range are drawn.
+        kept: k, the number of weights that a candidate keeps in each tensor.
     """
     figure, axis = new_figure(9.5, 4.2)
     names = list(expected)
@@ -103,7 +103,7 @@ def distance_by_tensor(
     axis.set_xticks(places, map(short_name, names), rotation=90, fontsize=7)
     axis.set(xlabel="tensor, from the first layer to the last", ylabel="distance (% of 2k)", ylim=(0, None))
     off = float(np.abs(middle / computed - 1).max())
-    axis.set_title(f"Expected and measured agree to {off:.1%} in every tensor")
+    axis.set_title(f"Measured means are within {100 * off:.1f} % of the expected distances")
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -114,10 +114,13 @@ def distance_grid(
     sparsity: float,
     sampling_ratio: float,
 ) -> Figure:
-    """Distances of two candidates for a grid of settings, and by tensor at one of them.
+    """Hamming distance of two candidates for a grid of settings, and in each tensor at one of these settings.
 
     Args:
-        apart: for each (sparsity, sampling ratio) the distance in each tensor, as a share of 2k; last, of all.
+        apart: for each (sparsity, sampling ratio), the distance in each tensor and then that in all tensors together,
+            as fractions of 2k.
+        tensors: the names of the tensors.
+        sparsity, sampling_ratio: the setting that is drawn tensor by tensor.
     """
     sparsities, ratios = (sorted({key[i] for key in apart}) for i in (0, 1))
     table = 100 * np.array([[apart[s, r][-1] for r in ratios] for s in sparsities])
@@ -127,7 +130,7 @@ def distance_grid(
         axis.text(column, row, f"{value:.0f}", ha="center", va="center", color="white" if value > 55 else "black")
     axis.plot(ratios.index(sampling_ratio), sparsities.index(sparsity), "s", ms=24, mfc="none", mec="black", mew=2)
     axis.set_xticks(range(len(ratios)), [f"{ratio:.0e}" for ratio in ratios], rotation=30)
-    axis.set_yticks(range(len(sparsities)), [f"{100 * s:.4g} %" for s in sparsities])
+    axis.set_yticks(range(len(sparsities)), map(percent, sparsities))
     axis.set(xlabel="sampling ratio", ylabel="sparsity")
     axis.set_title("distance of two candidates (% of 2k)", fontweight="normal")
     here = 100 * apart[sparsity, sampling_ratio]
@@ -136,7 +139,7 @@ def distance_grid(
     bars.invert_yaxis()
     bars.axvline(here[-1], color="black", lw=1, ls="--")
     bars.set(xlabel="distance (% of 2k)", ylabel="tensor", xlim=(0, 100))
-    bars.set_title(f"{here[-1]:.1f} % apart at {100 * sparsity:.4g} %, ratio {sampling_ratio:.0e}")
+    bars.set_title(f"{here[-1]:.1f} % of 2k at {percent(sparsity)}, ratio {sampling_ratio:.0e}")
     fix_layout(figure, left=0.12, right=0.98, bottom=0.22, top=0.9, wspace=0.46)
     return figure
 
@@ -147,25 +150,27 @@ def coverage_by_candidates(
     measured: Mapping[str, Float[np.ndarray, " m"]],
     at: int = 8,
 ) -> Figure:
-    """The share of the band that candidates tried both ways, against their number; `at` is the number in the title.
+    """Coverage: the fraction of the undecided weights that some of n candidates keep and others remove.
 
     Args:
-        expected: computed for each number, by label; light to dark.
-        measured: found among so many drawn candidates, by label; may lack some.
+        numbers: the numbers of candidates, n.
+        expected: the expected coverage for each number, by label; colours go from light to dark.
+        measured: the coverage counted in drawn candidates, by label; labels may be missing.
+        at: the number of candidates that the title is about.
     """
     figure, axis = new_figure(7.5, 3.8)
-    for colour, (label, shares) in zip(RAMP, expected.items(), strict=False):
-        axis.plot(numbers, 100 * shares, color=colour, lw=2, label=label)
+    for colour, (label, coverage) in zip(RAMP, expected.items(), strict=False):
+        axis.plot(numbers, 100 * coverage, color=colour, lw=2, label=label)
         if label in measured:
             axis.plot(numbers, 100 * measured[label], "o", ms=5, color=colour)
     where = list(numbers).index(at)
-    shares_at = [100 * shares[where] for shares in expected.values()]
-    low, high = min(shares_at), max(shares_at)
-    axis.set_title(f"{at} candidates try {low:.0f} to {high:.0f} % of what is left to chance")
+    covered = [100 * coverage[where] for coverage in expected.values()]
+    low, high = min(covered), max(covered)
+    axis.set_title(f"{at} candidates cover {low:.0f} to {high:.0f} % of the undecided weights")
     axis.axvline(at, color=QUIET, lw=0.8, ls=":")
     axis.set_xscale("log", base=2)
     axis.set_xticks(numbers, map(str, numbers))
-    axis.set(xlabel="candidates", ylabel="band tried both ways (%)", ylim=(0, 100))
+    axis.set(xlabel="number of candidates", ylabel="coverage of the undecided weights (%)", ylim=(0, 100))
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 

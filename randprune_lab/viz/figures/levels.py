@@ -1,4 +1,4 @@
-"""Figures of an iterative run: what a level costs, what it keeps, and what the levels are good for."""
+"""Figures of an iterative run: the steps of each level, the masks, and levels compared with one step."""
 
 from __future__ import annotations
 
@@ -12,28 +12,36 @@ from matplotlib.figure import Figure
 
 from randprune_lab.analysis.levels import difference_of_levels, overlap_fraction, revived, training_steps
 from randprune_lab.analysis.run_record import RunRecord
-from randprune_lab.errors import MaskError
+from randprune_lab.errors import MaskError, listed
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.viz.style import COLOURS, LABELS, QUIET, errorbars, fix_layout, method_colour, new_figure, short_name
+from randprune_lab.viz.style import (
+    COLOURS,
+    LABELS,
+    QUIET,
+    errorbars,
+    fix_layout,
+    method_colour,
+    new_figure,
+    percent,
+    short_name,
+)
 
 
 def schedule(record: RunRecord) -> Figure:
-    """What each level keeps of the prunable weights, and the training steps that each method spends up to its end."""
+    """The fraction of the prunable weights that each level keeps, and the training steps of each method."""
     levels, rows = np.array(record.config.levels), training_steps(record)
     figure, (kept, steps) = new_figure(10, 3.6, ncols=2, width_ratios=[1.3, 1])
     places = np.arange(len(levels) + 1)
-    shares = 100 * np.append(1.0, 1 - levels)
-    kept.step(places, shares, where="post", color=QUIET, lw=1)
-    kept.plot(places, shares, "o", color="black")
-    for place, share in zip(places, shares, strict=True):
-        kept.annotate(f"{share:.4g} %", (place, share), xytext=(4, 6), textcoords="offset points", fontsize="small")
+    left = 100 * np.append(1.0, 1 - levels)
+    kept.step(places, left, where="post", color=QUIET, lw=1)
+    kept.plot(places, left, "o", color="black")
+    for place, height in zip(places, left, strict=True):
+        kept.annotate(f"{height:.4g} %", (place, height), xytext=(4, 6), textcoords="offset points", fontsize="small")
     kept.set(yscale="log", xlabel="level (0: dense)", ylabel="weights kept (%)", xticks=places)
-    kept.set_ylim(shares[-1] / 1.6, 200)
+    kept.set_ylim(left[-1] / 1.6, 200)
     kept.yaxis.set_major_formatter("{x:g}")
     kept.margins(x=0.1)
-    kept.set_title(
-        f"{len(levels)} level{'s' * (len(levels) > 1)} to a model of {1 / (1 - levels[-1]):.3g}× fewer weights"
-    )
+    kept.set_title(f"{len(levels)} level{'s' * (len(levels) > 1)}: {1 / (1 - levels[-1]):.3g}× fewer prunable weights")
     for row_of_bars, method in enumerate(record.methods):
         _draw_steps(steps, row_of_bars, [row for row in rows if row["method"] == method])
     steps.set_yticks(range(len(record.methods)), [LABELS.get(method, method) for method in record.methods])
@@ -42,12 +50,13 @@ def schedule(record: RunRecord) -> Figure:
     winner, candidates = (
         sum(row[part] for row in rows if row["method"] == record.config.method) for part in ("winner", "candidates")
     )
-    steps.set_title(f"The search takes {(winner + candidates) / winner:.3g}× the steps")
+    name = LABELS.get(record.config.method, record.config.method)
+    steps.set_title(f"{name}: {(winner + candidates) / winner:.3g}× the winner's steps")
     return figure
 
 
 def _draw_steps(axis: Axes, place: int, rows: Sequence[dict[str, Any]]) -> None:
-    """What one method does, in its order: at each level the candidates, then the winner with the level's number."""
+    """Draw the steps of one method in their order: at each level the candidates, then the winner."""
     done, colour = 0, method_colour(rows[0]["method"])
     for row in rows:
         axis.barh(place, row["candidates"], left=done, color=colour, alpha=0.35, hatch="//", edgecolor="white")
@@ -58,23 +67,28 @@ def _draw_steps(axis: Axes, place: int, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def levels_against_one_shot(record: RunRecord, at_once: RunRecord) -> Figure:
-    """The first metric of a method after the last of many levels and after a single one, with 95 % intervals.
+    """Test scores of each method after many levels and after a single one, with 95 % intervals.
 
-    Raises `RunError` if the two runs were not reported on the same examples.
+    Args:
+        record: a run with several levels.
+        at_once: a run with one level, of the same sparsity as the last level of `record`.
+
+    Raises:
+        RunError: if the two runs were not scored on the same test examples.
     """
     methods = [method for method in record.methods if method in at_once.methods]
     sparsity = at_once.config.levels[-1]
     figure, axis = new_figure(7.5, 3.4)
     dense = record.score("dense")
-    axis.axhline(dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
+    axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
     runs = {"in one step": at_once, f"in {len(record.config.levels)} levels": record}
     for shift, method in zip(np.linspace(-0.06, 0.06, len(methods)), methods, strict=True):
         scores = [run.score(run.level(len(run.config.levels), method).name) for run in runs.values()]
         places, label = np.arange(len(runs)) + shift, LABELS.get(method, method)
-        errorbars(axis, places, scores, fmt="o-", color=method_colour(method), label=label)
+        errorbars(axis, places, scores, scale=100, fmt="o-", color=method_colour(method), label=label)
     axis.set_xticks(range(len(runs)), list(runs))
     axis.margins(x=0.3)
-    axis.set(xlabel=f"way to a sparsity of {sparsity:.4g}", ylabel=f"{record.task.primary_metric}, test set")
+    axis.set(xlabel=f"pruning to {percent(sparsity)}", ylabel=f"{record.task.primary_metric}, test set (points)")
     axis.set_title(_verdict_on_levels(record, at_once, methods[-1]))
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -85,53 +99,65 @@ def _verdict_on_levels(record: RunRecord, at_once: RunRecord, method: str) -> st
     points = 100 * found.estimate
     if found.low <= 0 <= found.high:
         return f"{name}: no clear difference between levels and one step ({points:+.1f} points)"
-    return f"{name}: levels are {'better' if points > 0 else 'worse'} than one step by {abs(points):.1f} points"
+    return (
+        f"{name}: levels are significantly {'better' if points > 0 else 'worse'} than one step ({points:+.1f} points)"
+    )
 
 
 def surviving(masks: Sequence[MaskSet], tensor: str, *, method: str = "search") -> Figure:
-    """What each level keeps of one matrix: a dot in the method's colour for each weight that is kept."""
+    """One matrix level by level, with a dot in the method's colour for each kept weight.
+
+    Args:
+        masks: the mask of each level, in order.
+        tensor: the name of the matrix.
+        method: the method that the masks come from, for the colour.
+    """
     figure, axes = new_figure(2.1 * len(masks), 2.9, ncols=len(masks), squeeze=False)
     for axis, mask in zip(axes[0], masks, strict=True):
         _draw_pixels(axis, _matrix(mask, tensor).astype(int), ["white", method_colour(method)])
-        axis.set_title(f"{1 - _matrix(mask, tensor).mean():.4g} sparse", fontweight="normal", fontsize="medium")
+        sparsity = percent(1 - _matrix(mask, tensor).mean())
+        axis.set_title(f"sparsity {sparsity}", fontweight="normal", fontsize="medium")
     axes[0, 0].set_ylabel("outputs")
     back = max(revived(masks), default=0.0)
-    message = (
-        "What is pruned stays pruned" if back == 0 else f"Up to {back:.1%} of what a level keeps was removed before"
-    )
-    figure.suptitle(f"{message}: {short_name(tensor)}", fontsize="medium")
+    message = "removed weights stay removed"
+    if back:
+        message = f"up to {100 * back:.1f} % of a level's kept weights were removed at the level before"
+    figure.suptitle(f"{short_name(tensor)}: {message}", fontsize="medium")
     return figure
 
 
 def masks_compared(first: MaskSet, second: MaskSet, tensor: str, *, names: Sequence[str] = ("search", "imp")) -> Figure:
-    """Two masks on one matrix, weight by weight, and their overlap in every matrix.
+    """Two masks of one matrix, weight by weight, and their overlap in every matrix.
 
     Args:
-        tensor: the matrix to draw.
+        tensor: the name of the matrix.
         names: the methods that the masks come from, for colours and labels.
     """
     one, two = _matrix(first, tensor), _matrix(second, tensor)
-    figure, (picture, shares) = new_figure(9.5, 4.0, ncols=2)
-    fix_layout(figure, left=0.03, right=0.98, top=0.92, bottom=0.16, wspace=0.58)
+    figure, (picture, overlaps) = new_figure(9.5, 4.0, ncols=2)
+    fix_layout(figure, left=0.03, right=0.98, top=0.92, bottom=0.19, wspace=0.58)
     colours = ["white", *map(method_colour, names), QUIET]
     _draw_pixels(picture, one.astype(int) + 2 * two, colours)
     picture.set(ylabel="outputs")
-    kept = [f"only {LABELS.get(name, name)}" for name in names]
-    for label, colour in zip((*kept, "both"), colours[1:], strict=True):
+    kept = [f"kept by {LABELS.get(name, name)} only" for name in names]
+    for label, colour in zip((*kept, "by both"), colours[1:], strict=True):
         picture.plot([], [], "s", color=colour, label=label)
     picture.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3)
     picture.set_title(
-        f"{short_name(tensor)}: {(one ^ two).sum() // 2:,} of {one.sum():,} kept differ", fontweight="normal"
+        f"{short_name(tensor)}: {(one & ~two).sum():,} of {one.sum():,} kept weights differ",
+        fontsize="small",
+        fontweight="normal",
     )
     every = [overlap_fraction(MaskSet({name: first[name]}), MaskSet({name: second[name]})) for name in first]
     places = np.arange(len(every))
     chosen = places == list(first).index(tensor)
-    shares.barh(places, every, color=np.where(chosen, "black", QUIET))
-    shares.axvline(second.kept / second.size, color="black", lw=1, ls=":")
-    shares.set_yticks(places if len(every) <= 24 else places[chosen], _ticks(first, chosen))
-    shares.invert_yaxis()
-    shares.set(xlim=(0, 1), xlabel="overlap: fraction of kept weights in both\n(dotted: by chance)", ylabel="matrix")
-    shares.set_title(f"At {first.sparsity:.2%} the overlap is {overlap_fraction(first, second):.1%}")
+    overlaps.barh(places, every, color=np.where(chosen, "black", QUIET))
+    overlaps.axvline(second.kept / second.size, color="black", lw=1, ls=":")
+    overlaps.set_yticks(places if len(every) <= 24 else places[chosen], _ticks(first, chosen))
+    overlaps.invert_yaxis()
+    overlaps.set(xlim=(0, 1), xlabel="overlap: fraction of kept weights in both\n(dotted: by chance)", ylabel="matrix")
+    whole = 100 * overlap_fraction(first, second)
+    overlaps.set_title(f"At {percent(first.sparsity)}, the overlap is {whole:.1f} %")
     return figure
 
 
@@ -141,7 +167,7 @@ def _ticks(mask: MaskSet, chosen: np.ndarray) -> list[str]:
 
 def _matrix(mask: MaskSet, tensor: str) -> np.ndarray:
     if tensor not in mask:
-        raise MaskError(f"the mask has no tensor {tensor!r}; it has {', '.join(map(repr, list(mask)[:3]))}, ...")
+        raise MaskError(f"the mask has no tensor {tensor!r}; its tensors are {listed(mask)}")
     found = mask[tensor].cpu().numpy()
     return found.reshape(len(found), -1)
 

@@ -1,4 +1,4 @@
-"""Figures of a model of one's own: what of it is prunable, and what sparsity buys."""
+"""Figures of a model: its prunable weights, the size of its files, and the time of a sparse product."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ from randprune_lab.viz.style import COLOURS, QUIET, fix_layout, new_figure
 
 
 def scope(model: nn.Module, include: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> Figure:
-    """How many weights of each part of a model are prunable, part by part; arguments as those of `prunable`.
+    """The number of prunable weights in each part of a model.
 
-    Raises `ScopeError` if a pattern matches nothing or nothing is left to prune.
+    Args:
+        include: name patterns of the weights to prune, as in `masks.prunable`.
+        exclude: name patterns of weights that stay dense.
+
+    Raises:
+        ScopeError: if a pattern matches nothing, or nothing is left to prune.
     """
     chosen = prunable(model, include, exclude)
     prefix = getattr(model, "base_model_prefix", "")
@@ -35,22 +40,27 @@ def scope(model: nn.Module, include: Sequence[str] | None = None, exclude: Seque
     axis.barh(places, [taken[part] for part in every], color=COLOURS["search"], label="prunable")
     axis.set_yticks(places, list(every))
     axis.invert_yaxis()
-    axis.set(xlabel="weights", ylabel="part of the model")
+    axis.set(xlabel="number of weights", ylabel="part of the model")
     total, pruned = every.total(), taken.total()
-    axis.set_title(f"{len(chosen)} tensors are prunable: {pruned:,} of {total:,} weights ({pruned / total:.0%})")
+    fraction = f"{100 * pruned / total:.0f} %"
+    axis.set_title(f"{len(chosen)} tensors are prunable: {pruned:,} of {total:,} weights ({fraction})")
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
 def _part(name: str, prefix: str) -> str:
-    """The beginning of a parameter's name: up to the first number, or the module's first name."""
+    """The beginning of a parameter's name: up to its first number, or else its first word."""
     words = name.removeprefix(f"{prefix}.").split(".")
     number = next((place for place, word in enumerate(words) if word.isdigit()), None)
     return ".".join(words[: number + 1]) if number is not None else words[0]
 
 
 def storage(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Bytes of each form of a model, from `footprint.storage`."""
+    """The size of a model in each form of storage.
+
+    Args:
+        rows: sizes as `analysis.measure_storage` returns them.
+    """
     figure, axis = new_figure(7.5, 2.4)
     sizes = [row["bytes"] / 1e6 for row in rows]
     places = range(len(rows))
@@ -59,28 +69,33 @@ def storage(rows: Sequence[dict[str, Any]]) -> Figure:
     axis.set_yticks(places, [row["form"] for row in rows])
     axis.invert_yaxis()
     axis.margins(x=0.12)
-    axis.set(xlabel="megabytes", ylabel="form")
-    axis.set_title(f"Packed, the model is {sizes[0] / min(sizes):.2g}× smaller")
+    axis.set(xlabel="size (MB)", ylabel="form")
+    smallest = min(rows, key=lambda row: row["bytes"])
+    axis.set_title(f"Smallest form: {smallest['form']}, {sizes[0] / min(sizes):.2g}× smaller than {rows[0]['form']}")
     return figure
 
 
 def product_times(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Milliseconds of one matrix product against sparsity, dense and as CSR, from `footprint.product_times`."""
+    """The time of one matrix product against sparsity, dense and as CSR.
+
+    Args:
+        rows: times as `analysis.measure_products` returns them.
+    """
     figure, axis = new_figure(7.5, 3.6)
-    shares = [100 * row["sparsity"] for row in rows]
+    sparsities = [100 * row["sparsity"] for row in rows]
     for form, label, colour in (("dense", "dense", "dense"), ("csr", "sparse (CSR)", "search")):
-        axis.plot(shares, [1e3 * row[form] for row in rows], "o-", color=COLOURS[colour], label=label)
-    axis.set(yscale="log", xlabel="sparsity of the matrix (%)", ylabel="milliseconds a product")
+        axis.plot(sparsities, [1e3 * row[form] for row in rows], "o-", color=COLOURS[colour], label=label)
+    axis.set(yscale="log", xlabel="sparsity of the matrix (%)", ylabel="time of one product (ms)")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(NullFormatter())
     if (even := break_even(rows)) is None:
-        title = "Here the sparse product is slower at every sparsity tried"
+        title = "On this machine, the sparse product is slower at every measured sparsity"
     elif even <= min(row["sparsity"] for row in rows):
-        title = "Here the sparse product is faster at every sparsity tried"
+        title = "On this machine, the sparse product is faster at every measured sparsity"
     else:
         axis.axvline(100 * even, color=QUIET, ls=":", lw=1.2, label="break-even")
-        title = f"Here the sparse product pays from {even:.0%} sparsity on"
+        title = f"On this machine, the sparse product is faster above {100 * even:.0f} % sparsity"
     axis.set_title(title)
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

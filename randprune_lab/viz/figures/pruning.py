@@ -1,4 +1,4 @@
-"""Figures of magnitude pruning: what goes, what stays, from which layers, and what it does to accuracy."""
+"""Figures of magnitude pruning: the kept weights, their allocation to layers, and the effect on scores."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.stats.intervals import Interval
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, errorbars, fix_layout, new_figure, short_name
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, errorbars, fix_layout, new_figure, percent, short_name
 
-NUMBERS_UP_TO = 12  # columns of a matrix whose numbers are written out
+NUMBERS_UP_TO = 12  # columns: the numbers of wider matrices are not written
 
 
 def kept_numbers(weights: Float[Tensor, "out in"], masks: Mapping[str, Bool[Tensor, "out in"]]) -> Figure:
-    """A small matrix seen whole, and what each mask keeps of it; the border is in the title of each panel.
+    """A small matrix, and the weights of it that each mask keeps; the title of each panel has the threshold.
 
-    Numbers are in units of 0.1, rounded, where the matrix has at most 12 columns.
+    Numbers are in units of 0.1, rounded; they are written where the matrix has at most 12 columns.
     """
     figure, axes = new_figure(3.1 * (1 + len(masks)), 3.6, ncols=1 + len(masks))
     whole = torch.ones_like(weights, dtype=torch.bool)
     for axis, (label, mask) in zip(axes, {"all weights": whole, **masks}.items(), strict=True):
         _draw_numbers(axis, weights, mask)
-        border = float(weights[mask].abs().min()) if mask.any() else float("nan")
-        rest = "" if label == "all weights" else f"\n{int(mask.sum())} kept, |w| ≥ {border:.2f}"
+        threshold = float(weights[mask].abs().min()) if mask.any() else float("nan")
+        rest = "" if label == "all weights" else f"\n{int(mask.sum())} kept, |w| ≥ {threshold:.2f}"
         axis.set_title(f"{label}{rest}", fontsize="medium", fontweight="normal")
         axis.set_xlabel("input")
     axes[0].set_ylabel("output")
@@ -40,25 +40,26 @@ def kept_numbers(weights: Float[Tensor, "out in"], masks: Mapping[str, Bool[Tens
 
 
 def magnitude_pruning(weights: Float[Tensor, "out in"], sparsity: float) -> Figure:
-    """Magnitudes of a matrix with the border of a sparsity, and the kept weights as a picture.
+    """A histogram of a matrix's magnitudes with the threshold of a sparsity, and a picture of the kept weights.
 
-    The title says how much of the matrix's energy, the sum of squared weights, the kept ones hold.
+    The title has the kept weights' fraction of the matrix's energy, the sum of its squared weights.
     """
     magnitudes = weights.detach().abs()
     mask = MaskSampler({"w": weights.detach()}, Magnitude(), sparsity).draw(0)["w"]
     kept, removed = magnitudes[mask].numpy(), magnitudes[~mask].numpy()
     energy = [float(np.square(part, dtype=np.float64).sum()) for part in (kept, removed)]
-    border, largest = float(kept.min()), float(kept.max())
-    width = border / max(1, round(80 * border / largest))  # so that the border lies between two bars
+    threshold, largest = float(kept.min()), float(kept.max())
+    width = threshold / max(1, round(80 * threshold / largest))  # so that the threshold lies between two bars
     edges = np.arange(0, largest + width, width)
     figure, (axis, picture) = new_figure(9, 3.6, ncols=2, width_ratios=[1.35, 1])
     for label, part, colour in (("removed", removed, QUIET), ("kept", kept, COLOURS["magnitude"])):
         axis.stairs(np.histogram(part, edges)[0], edges, fill=True, color=colour, label=label)
-    axis.axvline(border, color="black", lw=1, ls="--", label="border")
-    axis.set(xlabel="|weight|", ylabel="weights", yscale="log", ylim=(0.7, None))
+    axis.axvline(threshold, color="black", lw=1, ls="--", label="threshold")
+    axis.set(xlabel="|weight|", ylabel="number of weights", yscale="log", ylim=(0.7, None))
     axis.minorticks_off()
-    axis.yaxis.set_major_formatter("{x:,.0f}")  # powers would be typeset, at every redraw
-    axis.set_title(f"{mask.double().mean():.1%} of the weights hold {energy[0] / sum(energy):.0%} of the energy")
+    axis.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten would be typeset at every redraw
+    fractions = 100 * float(mask.double().mean()), 100 * energy[0] / sum(energy)
+    axis.set_title("{:.1f} % of the weights have {:.0f} % of the energy".format(*fractions))
     axis.legend(frameon=False, loc="upper right")
     picture.imshow(
         mask.numpy(), cmap=ListedColormap(["white", COLOURS["magnitude"]]), vmin=0, vmax=1, interpolation="nearest"
@@ -70,7 +71,11 @@ def magnitude_pruning(weights: Float[Tensor, "out in"], sparsity: float) -> Figu
 
 
 def sparsity_by_tensor(masks: Mapping[str, MaskSet]) -> Figure:
-    """Sparsity of every tensor, in the model's order, under several ways to share out the weights that are kept."""
+    """The sparsity of every tensor, in the model's order, under several allocations.
+
+    Args:
+        masks: masks by the name of their allocation.
+    """
     figure, axis = new_figure(9.5, 4.2)
     names = list(next(iter(masks.values())))
     looks = [{"color": QUIET, "marker": ""}, {"color": COLOURS["magnitude"], "marker": "o"}]
@@ -81,7 +86,7 @@ def sparsity_by_tensor(masks: Mapping[str, MaskSet]) -> Figure:
         spreads[label] = max(sparsities) - min(sparsities), min(sparsities), max(sparsities)
         axis.plot(range(len(names)), sparsities, ms=4, lw=1.2, label=label, **look)
     widest = max(spreads, key=lambda label: spreads[label][0])
-    axis.set_title(f"{widest}: from {spreads[widest][1]:.1f} % to {spreads[widest][2]:.1f} % sparse, by tensor")
+    axis.set_title(f"{widest}: sparsities of {spreads[widest][1]:.1f} to {spreads[widest][2]:.1f} %, by tensor")
     axis.set_xticks(range(len(names)), map(short_name, names), rotation=90, fontsize=7)
     axis.set(xlabel="tensor, from the first layer to the last", ylabel="sparsity (%)")
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
@@ -91,36 +96,40 @@ def sparsity_by_tensor(masks: Mapping[str, MaskSet]) -> Figure:
 def one_shot(
     sparsities: Sequence[float], results: Mapping[str, Sequence[Interval]], dense: Interval, metric: str
 ) -> Figure:
-    """A score against the sparsity of one-shot magnitude pruning, with and without training after it.
+    """Scores against sparsity for one-shot magnitude pruning, without and with training after it.
 
     Args:
-        results: 95 % intervals of the score at each sparsity, first as pruned, then after training.
+        results: 95 % intervals of the score at each sparsity, by label: first as pruned, then after training.
+        dense: the score of the dense model.
+        metric: the name of the score.
     """
     figure, axis = new_figure(7.5, 3.8)
-    axis.axhspan(dense.low, dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
-    axis.axhline(dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label="dense")
+    axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
+    axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label="dense")
     looks: list[dict[str, Any]] = [{"fmt": "o:", "mfc": "white"}, {"fmt": "o-"}]
     places = np.arange(len(sparsities))
     for look, (label, intervals) in zip(looks, results.items(), strict=True):
-        errorbars(axis, places, intervals, color=COLOURS["magnitude"], label=label, **look)
-    axis.set_xticks(places, [f"{100 * sparsity:.4g} %" for sparsity in sparsities])
-    axis.set(xlabel="sparsity of the encoder", ylabel=f"{metric}, test set")
+        errorbars(axis, places, intervals, scale=100, color=COLOURS["magnitude"], label=label, **look)
+    axis.set_xticks(places, map(percent, sparsities))
+    axis.set(xlabel="sparsity of the encoder", ylabel=f"{metric}, test set (points)")
     before, after = results.values()
-    axis.set_title(_won_back(sparsities, before, after, dense))
+    axis.set_title(_recovered(sparsities, before, after, dense))
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
-def _won_back(
+def _recovered(
     sparsities: Sequence[float], untrained: Sequence[Interval], trained: Sequence[Interval], dense: Interval
 ) -> str:
-    """What training wins back where it wins most, if the intervals there lie apart."""
+    """The title: what training recovers where it recovers most, if the two intervals there do not overlap."""
     gains = [after.estimate - before.estimate for before, after in zip(untrained, trained, strict=True)]
     most = int(np.argmax(gains))
     if trained[most].low <= untrained[most].high:
-        return "Training after pruning brings no clear gain"
+        return "No clear gain from training after pruning"
     lost = dense.estimate - untrained[most].estimate
-    return f"At {100 * sparsities[most]:.4g} %, training wins back {gains[most]:.2f} of the {lost:.2f} lost"
+    return (
+        f"At {percent(sparsities[most])}, training recovers {100 * gains[most]:.1f} of the {100 * lost:.1f} points lost"
+    )
 
 
 def _draw_numbers(axis: Axes, weights: Float[Tensor, "out in"], mask: Bool[Tensor, "out in"]) -> None:

@@ -1,4 +1,4 @@
-"""Figures of what a mask rule does: its curve, its masks, what they cost."""
+"""Figures of mask rules: inclusion curves, drawn masks, and the time to draw them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
 
 
 def inclusion_curves(curves: Mapping[str, InclusionCurve], title: str) -> Figure:
-    """The chance to be kept against the score, for several rules on the same weights.
+    """Inclusion probability against magnitude, for several rules on the same weights.
 
     Args:
-        curves: by label; a label that begins with a rule's name has that rule's colour, others go from light to dark.
+        curves: by label; a label that begins with a rule's name has the rule's colour, others go from light to dark.
         title: what the figure shows, as a sentence.
     """
     figure, axis = new_figure()
@@ -40,40 +40,51 @@ def inclusion_curves(curves: Mapping[str, InclusionCurve], title: str) -> Figure
 
 
 def inclusion_check(weights: Float[Tensor, "*shape"], masks: Sequence[Tensor], curve: InclusionCurve) -> Figure:
-    """An inclusion curve, and how often masks kept weights of each magnitude, with 95 % intervals (Wilson)."""
+    """An inclusion curve, and the fraction of weights that masks kept at each magnitude, with 95 % Wilson intervals.
+
+    Args:
+        weights: the weights that the masks were drawn for.
+        masks: the drawn masks.
+        curve: the inclusion curve of the rule that drew them.
+    """
     scores = weights.detach().abs().double().flatten().cpu().numpy()
     kept = torch.stack([mask.flatten() for mask in masks]).sum(dim=0).cpu().numpy()
-    edges = _border(curve) * np.geomspace(1 / 2, 2, 25)
+    threshold = _threshold(curve)
+    edges = threshold * np.geomspace(1 / 2, 2, 25)
     figure, axis = new_figure()
     _draw_curve(axis, curve, colour=COLOURS["voting"], label="inclusion curve")
-    middle, shares, arms = [], [], []
+    middle, fractions, arms = [], [], []
     for low, high in itertools.pairwise(edges):
         inside = (scores >= low) & (scores < high)
         if not inside.any():
             continue
         drawn, tries = int(kept[inside].sum()), int(inside.sum()) * len(masks)
         interval = binomtest(drawn, tries).proportion_ci(method="wilson")
-        middle.append(float(np.exp(np.log(scores[inside]).mean())) / _border(curve))
-        shares.append(drawn / tries)
-        arms.append((shares[-1] - interval.low, interval.high - shares[-1]))
+        middle.append(float(np.exp(np.log(scores[inside]).mean())) / threshold)
+        fractions.append(drawn / tries)
+        arms.append((fractions[-1] - interval.low, interval.high - fractions[-1]))
     spread = np.maximum(np.array(arms).T, 0.0)
-    axis.errorbar(middle, shares, spread, fmt="o", ms=4, capsize=2, color="black", label=f"{len(masks)} masks")
-    off = float(np.abs(np.array(shares) - _chance_at(curve, np.array(middle) * _border(curve))).max())
-    axis.set_title(f"The curve says what the masks do: off by {off:.3f} at most")
+    axis.errorbar(middle, fractions, spread, fmt="o", ms=4, capsize=2, color="black", label=f"{len(masks)} masks")
+    off = float(np.abs(np.array(fractions) - _inclusion_at(curve, np.array(middle) * threshold)).max())
+    axis.set_title(f"Largest difference between masks and curve: {off:.3f}")
     axis.legend(frameon=False, loc="upper left")
     return figure
 
 
 METHODS = {
-    "literal": ("published procedure", COLOURS["imp"]),
-    "multinomial": ("one torch.multinomial a mask", COLOURS["gumbel"]),
+    "reference": ("published procedure", COLOURS["imp"]),
+    "multinomial": ("one torch.multinomial per mask", COLOURS["gumbel"]),
     "topk": ("torch.topk of noisy scores", COLOURS["uniform"]),
     "sampler": ("MaskSampler", COLOURS["voting"]),
 }
 
 
 def time_by_candidates(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Seconds against the number of candidates, from `bench.masks.time_by_candidates`; dashed where extrapolated."""
+    """Time to draw masks against their number, for several methods; dashed where it is extrapolated.
+
+    Args:
+        rows: times as `bench.time_by_candidates` returns them.
+    """
     figure, axis = new_figure()
     for method, (label, colour) in METHODS.items():
         points = [(row["candidates"], row["seconds"], row["measured"]) for row in rows if row["method"] == method]
@@ -82,8 +93,9 @@ def time_by_candidates(rows: Sequence[Mapping[str, Any]]) -> Figure:
         axis.loglog(numbers[measured], seconds[measured], "o-", color=colour, label=label)
     most = max(row["candidates"] for row in rows)
     last = {row["method"]: row["seconds"] for row in rows if row["candidates"] == most}
-    axis.set(xlabel="candidates", ylabel="seconds")
-    axis.set_title(f"{most:,} candidates: {last['literal'] / last['sampler']:,.0f} times as fast as published")
+    axis.set(xlabel="number of candidates", ylabel="time (s)")
+    faster = last["reference"] / last["sampler"]
+    axis.set_title(f"{most:,} candidates: {faster:,.0f} times faster than the published procedure")
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -91,14 +103,19 @@ def time_by_candidates(rows: Sequence[Mapping[str, Any]]) -> Figure:
 def sampling(
     weights: Float[Tensor, "out in"], rule: Rule, sparsity: float, *, candidates: int = 3, corner: int = 12
 ) -> Figure:
-    """One rule on one matrix: its inclusion curve, and what some candidates keep of the matrix's corner."""
+    """One rule on one matrix: its inclusion curve, and the weights that candidates keep in the matrix's corner.
+
+    Args:
+        candidates: the number of candidates, a panel for each.
+        corner: the number of rows and columns of the corner.
+    """
     sampler = MaskSampler({"weights": weights}, rule, sparsity)
     curve = sampler.curves["weights"]
     figure, axes = new_figure(11, 3.2, ncols=1 + candidates, width_ratios=[2.1] + [1] * candidates)
     colour = COLOURS.get(rule.name, QUIET)
     _draw_curve(axes[0], curve, colour=colour)
     overlap = 1 - curve.expected_hamming() / (2 * curve.k)
-    axes[0].set_title(f"Two candidates share {overlap:.0%} of what they keep")
+    axes[0].set_title(f"Expected overlap of two candidates: {100 * overlap:.0f} %")
     for candidate, axis in enumerate(axes[1:]):
         _draw_corner(axis, weights, sampler.draw(candidate)["weights"], corner, colour)
         axis.set_title(f"candidate {candidate}", fontweight="normal", fontsize="medium")
@@ -108,26 +125,26 @@ def sampling(
 
 
 def _draw_curve(axis: Axes, curve: InclusionCurve, *, colour: str, label: str | None = None) -> None:
-    border = _border(curve)
-    scores = border * np.geomspace(1 / 4, 4, 400)
-    axis.plot(scores / border, _chance_at(curve, scores), color=colour, lw=2, label=label)
+    threshold = _threshold(curve)
+    scores = threshold * np.geomspace(1 / 4, 4, 400)
+    axis.plot(scores / threshold, _inclusion_at(curve, scores), color=colour, lw=2, label=label)
     axis.axvline(1, color=QUIET, lw=0.8, ls=":")
     axis.set_xscale("log", base=2)
     axis.set_xticks([1 / 4, 1 / 2, 1, 2, 4], ["¼", "½", "1", "2", "4"])
-    axis.set(xlabel="|weight| / border of the magnitude mask", ylabel="chance to be kept", ylim=(-0.03, 1.03))
+    axis.set(xlabel="|weight| / threshold of the magnitude mask", ylabel="inclusion probability", ylim=(-0.03, 1.03))
 
 
-def _chance_at(curve: InclusionCurve, scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """The curve read at any scores, by interpolation on a log scale."""
+def _inclusion_at(curve: InclusionCurve, scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """The inclusion probability at any scores, interpolated on a log scale."""
     if not len(curve.inclusion):
         return np.zeros(np.shape(scores))
     with np.errstate(divide="ignore"):
-        chance = np.interp(np.log(scores), np.log(curve.histogram.scores), curve.inclusion)
-    return np.where(np.asarray(scores) > 0, chance, 0.0)
+        inclusion = np.interp(np.log(scores), np.log(curve.histogram.scores), curve.inclusion)
+    return np.where(np.asarray(scores) > 0, inclusion, 0.0)
 
 
-def _border(curve: InclusionCurve) -> float:
-    """The k-th largest score; where nothing is kept, the largest."""
+def _threshold(curve: InclusionCurve) -> float:
+    """The k-th largest score; if k is 0, the largest."""
     scores = curve.histogram.scores
     return float(scores[curve.magnitude > 0][0] if curve.k else scores[-1])
 
@@ -135,7 +152,7 @@ def _border(curve: InclusionCurve) -> float:
 def _draw_corner(
     axis: Axes, weights: Float[Tensor, "out in"], mask: Bool[Tensor, "out in"], corner: int, colour: str
 ) -> None:
-    """Magnitudes as grey cells; a frame in the rule's colour where the weight is kept."""
+    """Draw magnitudes as grey cells, and a frame in the rule's colour around each kept weight."""
     scores = weights[:corner, :corner].detach().abs().float().cpu().numpy()
     axis.imshow(scores, cmap="Greys", vmin=0, vmax=float(np.quantile(scores, 0.98)) or 1.0)
     rows, columns = torch.nonzero(mask[:corner, :corner], as_tuple=True)

@@ -1,4 +1,4 @@
-"""Figures of the choice among candidates: how sure it is, what it costs, and what it brings."""
+"""Figures of selection: how certain it is, what it costs, and what it gains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from randprune_lab.search.selection import Selection
 from randprune_lab.stats.confidence import Confidence
 from randprune_lab.stats.winners_curse import best_of
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
+from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure, percent
 
 MARKERS = (
     ("o", COLOURS["dense"]),
@@ -22,55 +22,69 @@ MARKERS = (
     ("P", COLOURS["uniform"]),
     ("X", COLOURS["imp"]),
 )
-"""Marker and colour of each strategy, in order."""
+"""Markers and colours of the strategies, in the order in which these are drawn."""
 
 
 def winners_curse(candidates: int, spread: float, noise: float) -> Figure:
-    """What the best of some noisy scores shows, and what it is worth.
+    """Expected score of the best of several candidates, and its expected true score.
 
     Args:
-        candidates: how many are drawn.
-        spread: standard deviation of what they are worth, in points.
-        noise: standard deviation of what is seen of one candidate, in points.
+        candidates: the number of candidates that the title is about.
+        spread: standard deviation of the true scores, in points.
+        noise: standard deviation of the noise of one score, in points.
     """
     figure, axis = new_figure(7.0, 3.6)
     numbers = np.unique([1, 2, 4, 8, 16, 32, 64, 128, candidates])
     seen, worth = np.array([best_of(int(number), spread, noise) for number in numbers]).T
-    axis.plot(numbers, seen, "o-", color=COLOURS["imp"], label="its score says")
-    axis.plot(numbers, worth, "o-", color=COLOURS["search"], label="it is worth")
+    axis.plot(numbers, seen, "o-", color=COLOURS["imp"], label="observed score")
+    axis.plot(numbers, worth, "o-", color=COLOURS["search"], label="true score")
     shown, true = best_of(candidates, spread, noise)
     axis.vlines(candidates, true, shown, color="black", lw=2)
     axis.annotate(f"  {shown - true:.2f}", (candidates, (shown + true) / 2), va="center")
     axis.set_xscale("log", base=2)
     axis.set_xticks(numbers, [str(number) for number in numbers], fontsize="small")
-    axis.set(xlabel="candidates", ylabel="points above the mean", ylim=(-0.05, 1.1 * max(0.2, seen.max())))
-    axis.legend(frameon=False, fontsize="small", loc="upper left", title="the best of them")
-    axis.set_title(f"The best of {candidates} is worth {true:.2f} points, and shows {shown:.2f}")
+    axis.set(
+        xlabel="number of candidates",
+        ylabel="score minus mean score (points)",
+        ylim=(-0.05, 1.1 * max(0.2, seen.max())),
+    )
+    axis.legend(frameon=False, fontsize="small", loc="upper left", title="best candidate")
+    axis.set_title(f"Best of {candidates} candidates: observed {shown:+.2f} points, true {true:+.2f} points")
     fix_layout(figure, left=0.11, right=0.97, bottom=0.17, top=0.89)
     return figure
 
 
 def chance_of_best(found: Confidence, labels: Sequence[str]) -> Figure:
-    """For each candidate the chance that it is the best, highest first; the one that was chosen stands out.
+    """The probability of being the best, for each candidate, highest first; the selected one is highlighted.
 
-    Who was chosen by another score than that of `found`, need not come first: then the title names the first, too.
+    A candidate that was selected by another score need not come first. Then the title also names the first one.
+
+    Args:
+        found: the certainty of the choice, as `stats.assess_choice` returns it.
+        labels: the names of the candidates.
     """
     figure, axis = new_figure(7.5, 3.4)
     order = np.argsort(-found.chance_of_best, kind="stable")
     colours = [COLOURS["search"] if each == found.winner else QUIET for each in order]
     axis.bar(range(len(order)), 100 * found.chance_of_best[order], color=colours)
-    axis.axhline(100 / len(order), color="black", lw=0.8, ls=":", label="if all were alike")
+    axis.axhline(100 / len(order), color="black", lw=0.8, ls=":", label="if all were equally good")
     axis.set_xticks(range(len(order)), [labels[each] for each in order], fontsize="small")
-    axis.set(xlabel="candidate", ylabel="chance to be the best (%)", ylim=(0, 100))
+    axis.set(xlabel="candidate", ylabel="probability of being the best (%)", ylim=(0, 100))
     axis.legend(frameon=False, fontsize="small")
-    said = {each: f"{labels[each]}: {found.chance_of_best[each]:.0%}" for each in (found.winner, order[0])}
-    axis.set_title(f"Chance to be the best: chosen candidate {', likeliest candidate '.join(said.values())}")
+    named = {each: f"{labels[each]}: {100 * found.chance_of_best[each]:.0f} %" for each in (found.winner, order[0])}
+    axis.set_title(f"Probability of being the best: selected candidate {', candidate '.join(named.values())}")
     fix_layout(figure, left=0.1, right=0.98, bottom=0.17, top=0.89)
     return figure
 
 
 def race(selection: Selection, total_steps: int, names: Sequence[str] | None = None) -> Figure:
-    """How far each candidate was trained before it was dropped, in order of the outcome."""
+    """The training steps of each candidate before it was dropped, in order of the outcome.
+
+    Args:
+        selection: the outcome, as `Strategy.select` returns it.
+        total_steps: the steps of a full early evaluation.
+        names: the names of the candidates; without it, their numbers.
+    """
     figure, axis = new_figure(7.5, 3.6)
     reached = {candidate: each.steps for each in selection.rounds for candidate in each.candidates}
     order = selection.ranking
@@ -80,17 +94,19 @@ def race(selection: Selection, total_steps: int, names: Sequence[str] | None = N
     axis.set_yticks(range(len(order)), [names[c] if names else str(c) for c in order], fontsize="small")
     axis.invert_yaxis()
     axis.set(xlabel="training steps before it was dropped", ylabel="candidate", xlim=(0, 1.02 * total_steps))
-    share = selection.steps / (total_steps * len(order))
-    axis.set_title(f"Candidate {selection.winner} wins, for {share:.0%} of the steps of all")
+    fraction = f"{100 * selection.steps / (total_steps * len(order)):.0f} %"
+    axis.set_title(f"Candidate {selection.winner} wins, with {fraction} of the steps of the strategy full")
     fix_layout(figure, left=0.1, right=0.98, bottom=0.16, top=0.89)
     return figure
 
 
 def gain_by_budget(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """What strategies win over keeping any candidate, by the steps they spend; intervals over pools where finite.
+    """Gain of strategies over a random candidate against their training steps, with 95 % intervals over pools.
+
+    The interval of a single pool is infinite and is not drawn.
 
     Args:
-        rows: as `bench early` makes them: strategy, candidates from, sparsity, share and gained.
+        rows: gains and steps as `analysis.judge` returns them.
     """
     kinds = list(dict.fromkeys((row["candidates from"], row["sparsity"]) for row in rows))
     columns = min(2, len(kinds))
@@ -111,7 +127,7 @@ def gain_by_budget(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 axis.vlines(x, 100 * gained["low"], 100 * gained["high"], color=colour, lw=1.2, alpha=0.6)
             axis.plot(x, y, marker, ms=9, color=colour, label=row["strategy"])
         axis.axhline(0, color=QUIET, lw=0.8, ls=":")
-        axis.set(xlabel="steps spent (% of all)", ylabel="points won over any", xlim=(-6, 106))
-        axis.set_title(f"{kind[0]}, {kind[1]:.2%} sparse", fontsize="medium", fontweight="normal")
+        axis.set(xlabel="steps (full = 100 %)", ylabel="gain over a random\ncandidate (points)", xlim=(-6, 106))
+        axis.set_title(f"{kind[0]}, {percent(kind[1])}", fontsize="medium", fontweight="normal")
     axes[0, -1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure

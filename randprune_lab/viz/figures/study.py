@@ -1,4 +1,4 @@
-"""Figures of a recorded study: its tasks with their baselines without masks, and its early evaluations."""
+"""Figures of a recorded study: the controls of its tasks, and its early evaluations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from randprune_lab.viz.style import COLOURS, QUIET, errorbars, new_figure
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTROLS = {  # column: label, marker, colour
+CONTROLS = {  # column: (label, marker, colour)
     "majority": ("majority class", "|", QUIET),
     "words": ("bag of words", "x", QUIET),
     "without-encoder": ("without encoder", "s", COLOURS["uniform"]),
@@ -23,11 +23,17 @@ CONTROLS = {  # column: label, marker, colour
 
 
 def controls(table: pd.DataFrame) -> Figure:
-    """Baselines on each task that need no encoder or no search, means over seeds; from `study.table.study_controls`."""
+    """The controls of each task: scores that need no encoder or no search, means over seeds.
+
+    Tasks that are not included, because the mask cannot matter there, have grey names.
+
+    Args:
+        table: controls as `analysis.recorded_controls` returns them.
+    """
     tasks = list(dict.fromkeys(table.task))
     figure, axis = new_figure(8.0, 0.36 * len(tasks) + 1.4)
     for column, (label, marker, colour) in CONTROLS.items():
-        means = table.groupby("task", sort=False)[column].mean()
+        means = 100 * table.groupby("task", sort=False)[column].mean()
         axis.plot(means, range(len(tasks) - 1, -1, -1), marker, ms=8, color=colour, label=label)
     included = set(table.task[table.included])
     names = [f"{task} ({table.metric[table.task == task].iloc[0]})" for task in tasks]
@@ -35,16 +41,17 @@ def controls(table: pd.DataFrame) -> Figure:
     for text, task in zip(axis.get_yticklabels(), tasks, strict=True):
         text.set_color("black" if task in included else QUIET)
     axis.grid(axis="y", lw=0.5)
-    axis.set(xlabel="score on the test set", ylabel="task (metric)")
+    axis.set(xlabel="score, test set (points)", ylabel="task (metric)")
     axis.set_title(f"The mask matters on {len(included)} of {len(tasks)} tasks: dense is better than no encoder")
     axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 def early_by_ratio(early: pd.DataFrame) -> Figure:
-    """Early scores by sampling ratio, minus the mean of their level; from `task_records.early_evaluations`.
+    """Early scores minus the mean of their level, by sampling ratio, with 95 % intervals over levels, tasks and seeds.
 
-    Intervals are over levels of tasks and seeds.
+    Args:
+        early: early evaluations as `analysis.early_evaluations` returns them.
     """
     level = ["task", "seed", "sparsity"]
     apart = 100 * (early.score - early.groupby(level).score.transform("mean"))
@@ -59,16 +66,20 @@ def early_by_ratio(early: pd.DataFrame) -> Figure:
     errorbars(axis, range(len(ratios)), found, fmt="D", ms=7, capsize=4, color=COLOURS["search"], zorder=3)
     axis.axhline(0, color=QUIET, lw=1)
     axis.set_xticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
-    axis.set(xlabel="sampling ratio of the candidate (more random to less)")
+    axis.set(xlabel="sampling ratio of the candidate (smaller is more random)")
     axis.set(ylabel="early score minus its level's mean\n(points)")
     clear = [f"{ratio:g}" for ratio, one in zip(ratios, found, strict=True) if one.low > 0 or one.high < 0]
-    verdict = f"{' and '.join(clear)} significantly off the mean" if clear else "no significant difference"
+    verdict = f"{' and '.join(clear)} significantly different from the mean" if clear else "no significant difference"
     axis.set_title(f"Sampling ratios on {early.task.nunique()} tasks: {verdict}")
     return figure
 
 
 def spread_by_level(early: pd.DataFrame) -> Figure:
-    """Standard deviation of the early scores of a level's candidates; from `task_records.early_evaluations`."""
+    """The standard deviation of the early scores of a level's candidates, for each task and as the mean over tasks.
+
+    Args:
+        early: early evaluations as `analysis.early_evaluations` returns them.
+    """
     spread = 100 * early.groupby(["task", "seed", "sparsity"], sort=False).score.std()
     levels = sorted(early.sparsity.unique())
     figure, axis = new_figure(7.0, 3.6)
@@ -81,6 +92,6 @@ def spread_by_level(early: pd.DataFrame) -> Figure:
     axis.set_xticks(range(len(levels)), [f"{100 * level:.4g}" for level in levels])
     axis.set_ylim(0)
     axis.set(xlabel="sparsity (%)", ylabel="standard deviation of early scores\n(points)")
-    axis.set_title(f"The candidates of a level differ by {means.min():.1f} to {means.max():.1f} points")
+    axis.set_title(f"Candidates of a level: standard deviation of {means.min():.1f} to {means.max():.1f} points")
     axis.legend(frameon=False, fontsize="small")
     return figure
