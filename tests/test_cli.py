@@ -308,10 +308,10 @@ def test_show_prints_what_was_asked_and_what_was_found(randprune, finished):
     for level in (1, 2):
         for number in (0, 1):
             score = units[f"search-level-{level}/selection"]["rounds"][0]["scores"][number]
-            assert f"candidate {number}  early score {score:.4f}" in answer.out
+            assert f"candidate {number}  early score {100 * score:.1f}" in answer.out
         for name in (f"search-level-{level}", f"imp-level-{level}"):
             assert units[name]["mask_sha256"][:12] in answer.out and units[name]["weights_sha256"][:12] in answer.out
-            assert f"test accuracy {units[f'test/{name}']['accuracy']:.4f}" in answer.out
+            assert f"test accuracy {100 * units[f'test/{name}']['accuracy']:.1f} [" in answer.out
     assert answer.out.count("search minus imp") == 2
 
 

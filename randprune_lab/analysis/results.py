@@ -197,7 +197,7 @@ def seed_by_seed(runs: Sequence[TaskRecord], method: str, others: Sequence[str],
     import pandas as pd
 
     rows = [
-        (run.task, run.seed, *(_points(run.difference(method, other, sparsity)) for other in others))
+        (run.task, run.seed, *(run.difference(method, other, sparsity).in_points(signed=True) for other in others))
         for run in runs
         if {method, *others} <= set(run.methods)
     ]
@@ -242,13 +242,10 @@ def summary_table(table: pd.DataFrame, sparsities: Sequence[float] = (0.9375, 0.
     for sparsity in sparsities:
         at, over_imp, ranked = f"at {100 * sparsity:.4g} %", differences(table, sparsity), ranks(table, sparsity)
         for method, row in rows.items():
-            row[f"difference from IMP {at} (points)"] = _points(over_imp[method][ALL]) if method in over_imp else ""
+            difference = over_imp[method][ALL].in_points(signed=True) if method in over_imp else ""
+            row[f"difference from IMP {at} (points)"] = difference
             row[f"rank {at}"] = f"{ranked[method].estimate:.1f}" if method in ranked else ""
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _points(difference: Interval) -> str:
-    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * value for value in dataclasses.astuple(difference)))
 
 
 def _rows(method: MethodOfRun, baseline: MethodOfRun | None) -> list[dict[str, Any]]:

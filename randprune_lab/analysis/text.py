@@ -20,6 +20,7 @@ def describe_run(record: RunRecord) -> str:
         f"model      {config.model}{layers}",
         *_scope(config),
         f"protocol   {config.protocol}, seed {config.seed}",
+        "scores     in points (hundredths of the metric), with 95 % intervals; differences are paired by example",
         f"dense      {_test_scores(record, DENSE)}",
     ]
     for number, sparsity in enumerate(config.levels, start=1):
@@ -50,7 +51,7 @@ def _test_scores(record: RunRecord, name: str) -> str:
     first = record.task.primary_metric
     intervals = {suffixed(first, test_set): record.score(name, test_set) for test_set in record.task.test_sets}
     return "test " + ", ".join(
-        f"{_words(metric)} {intervals.get(metric, f'{value:.4f}')}"
+        f"{_words(metric)} {intervals[metric].in_points() if metric in intervals else f'{100 * value:.1f}'}"
         for metric, value in record.test_metrics(name).items()
     )
 
@@ -63,7 +64,7 @@ def _candidates(level: LevelRecord) -> list[str]:
     winner = level.selection.get("winner")
     lines = []
     for unit in level.candidates:
-        score = "" if unit["score"] is None else f"early score {unit['score']:.4f}  "
+        score = "" if unit["score"] is None else f"early score {_early_score(level, unit['score'])}  "
         done = "" if unit["steps"] == unit["total_steps"] else f"after {unit['steps']} of {unit['total_steps']} steps  "
         chosen = "  <- winner" if unit["candidate"] == winner else ""
         lines.append(f"  candidate {unit['candidate']}  {score}{done}{describe_rule(unit['mask']['rule'])}{chosen}")
@@ -77,6 +78,11 @@ def _candidates(level: LevelRecord) -> list[str]:
     return lines
 
 
+def _early_score(level: LevelRecord, score: float) -> str:
+    """A metric in points, or a mean log-likelihood as it is."""
+    return f"{100 * score:.1f}" if level.config.early_score == "metric" else f"{score:.4f}"
+
+
 def _noise(level: LevelRecord) -> str:
     if (noise := level.noise) is None:
         return "not measured; --noise-seeds 3 trains masks again with other seeds"
@@ -88,7 +94,7 @@ def _noise(level: LevelRecord) -> str:
 def _trained(record: RunRecord, level: LevelRecord) -> str:
     unit = record.units[level.name]
     return (
-        f"  {level.method:<10}  {_test_scores(record, level.name)}  validation {level.validation_score:.4f}  "
+        f"  {level.method:<10}  {_test_scores(record, level.name)}  validation {100 * level.validation_score:.1f}  "
         f"mask {unit['mask_sha256'][:12]}  weights {unit['weights_sha256'][:12]}"
     )
 
@@ -97,7 +103,7 @@ def _differences(record: RunRecord, number: int) -> list[str]:
     ours = record.level(number)
     return [
         f"  {ours.method} minus {suffixed(other, test_set, ', ')}: "
-        f"{record.difference(ours.name, record.level(number, other).name, test_set)}  (paired, 95 %)"
+        f"{record.difference(ours.name, record.level(number, other).name, test_set).in_points(signed=True)}"
         for other in record.methods[1:]
         if {ours.name, record.level(number, other).name} <= record.scored
         for test_set in record.task.test_sets

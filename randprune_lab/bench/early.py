@@ -129,5 +129,4 @@ def describe(found: dict[str, Any]) -> str:
 
 
 def _points(interval: dict[str, float]) -> str:
-    shown = Interval(**{end: 100 * value for end, value in interval.items()})
-    return f"{shown.estimate:+.2f} [{shown.low:+.2f}, {shown.high:+.2f}]"
+    return Interval(**interval).in_points(signed=True)

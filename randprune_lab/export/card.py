@@ -11,7 +11,6 @@ from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import describe_rule
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.units import DATA, DENSE, MODEL
-from randprune_lab.stats.intervals import Interval
 from randprune_lab.tasks.spec import suffixed
 
 PAPER = "[Li, Gao, Lei and Xu, Findings of EMNLP 2023](https://arxiv.org/abs/2310.13183)"
@@ -128,7 +127,7 @@ def _scores(record: RunRecord) -> str:
     names |= {record.level(last, method).name: _method_label(record, method) for method in record.methods}
     columns = [suffixed(record.task.primary_metric, each) for each in record.task.test_sets]
     rows = [
-        f"| {label} | " + " | ".join(_score(record.score(name, each)) for each in record.task.test_sets) + " |"
+        f"| {label} | " + " | ".join(record.score(name, each).in_points() for each in record.task.test_sets) + " |"
         for name, label in names.items()
     ]
     differences = [
@@ -188,11 +187,6 @@ def _mean_pooled(record: RunRecord) -> bool:
 
 
 # --- parts of the text ---
-
-
-def _score(score: Interval) -> str:
-    """A score in points with its interval."""
-    return f"{100 * score.estimate:.1f} [{100 * score.low:.1f}, {100 * score.high:.1f}]"
 
 
 def _unit(record: RunRecord) -> dict[str, Any]:

@@ -28,6 +28,20 @@ class Interval:
     def __str__(self) -> str:
         return f"{self.estimate:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
+    def in_points(self, *, signed: bool = False) -> str:
+        """The interval of a score or difference in points, that is, in hundredths of the metric.
+
+        Args:
+            signed: write the sign of positive numbers too, as for a difference.
+
+        >>> Interval(0.012, -0.03, 0.054).in_points(signed=True)
+        '+1.2 [-3.0, +5.4]'
+        """
+        sign = "+" if signed else ""
+        return "{0:{s}.1f} [{1:{s}.1f}, {2:{s}.1f}]".format(
+            *(100 * value for value in (self.estimate, self.low, self.high)), s=sign
+        )
+
 
 def score_interval(metric: str, answers: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Interval:
     """A metric over independent examples, with Wilson's interval for accuracy and a bootstrap interval for others.

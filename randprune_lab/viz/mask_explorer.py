@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from randprune_lab.masks.rules import Rule, make_rule
+from randprune_lab.masks.rules import RULES, Rule, make_rule
 from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.registry import settings_of
 from randprune_lab.viz import figures
 from randprune_lab.viz.panel import Panel, Shown, control, table
 from randprune_lab.viz.widgets import choice, sampling_ratio_slider, sparsity_slider
 
-RULES = {"voting (published)": "voting", "Gumbel top-k": "gumbel", "uniform": "uniform", "magnitude": "magnitude"}
-KNOBS = {"sampling_ratio": ("voting",), "power": ("voting",), "temperature": ("gumbel",)}
-"""The rules that have each setting."""
+LABELS = {"voting": "voting (published)", "gumbel": "Gumbel top-k"}
+"""What the explorer calls rules; others have their own name."""
 
 
 def mask_explorer(size: int = 192, seed: int = 0) -> ipywidgets.VBox:
@@ -30,8 +30,9 @@ def mask_explorer(size: int = 192, seed: int = 0) -> ipywidgets.VBox:
     weights = torch.randn((size, size), generator=torch.Generator().manual_seed(seed))
     powers = {f"{power:g}": power for power in (0.5, 1.0, 2.0, 5.0, 10.0)}
     temperatures = {f"{value:g}": value for value in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)}
+    rules = [(LABELS.get(name, name), name) for name in RULES]
     controls = {
-        "rule": control(ipywidgets.Dropdown(description="rule", options=list(RULES.items()), value="voting")),
+        "rule": control(ipywidgets.Dropdown(description="rule", options=rules, value="voting")),
         "sparsity": sparsity_slider(),
         "sampling_ratio": sampling_ratio_slider(),
         "power": choice("power", powers, 5.0),
@@ -39,10 +40,10 @@ def mask_explorer(size: int = 192, seed: int = 0) -> ipywidgets.VBox:
     }
 
     def show(rule: str, sparsity: float, **settings: float) -> Shown:
-        for name, knob in controls.items():
-            if name in KNOBS:
-                knob.layout.display = "" if rule in KNOBS[name] else "none"
-        own = {name: value for name, value in settings.items() if rule in KNOBS[name]}
+        known = settings_of(RULES[rule])
+        for name in settings:
+            controls[name].layout.display = "" if name in known else "none"
+        own = {name: value for name, value in settings.items() if name in known}
         return _shown(weights, make_rule(rule, **own), sparsity)
 
     return Panel("How much randomness does a rule leave, and where?", controls, show).widget

@@ -255,11 +255,11 @@ def _score(score: Interval) -> str:
     """A score in points; nothing if there is none."""
     if score.estimate != score.estimate:
         return ""
-    return f"{100 * score.estimate:.1f} [{100 * score.low:.1f}, {100 * score.high:.1f}]"
+    return score.in_points()
 
 
 def _difference(difference: Interval | None) -> str:
     """A difference in points; nothing where nothing was compared."""
     if difference is None or difference.estimate != difference.estimate:
         return ""
-    return f"{100 * difference.estimate:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    return difference.in_points(signed=True)

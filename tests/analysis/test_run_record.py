@@ -16,7 +16,7 @@ from randprune_lab.analysis.text import describe_run
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.search.folder import load_arrays, load_predictions, read_journal, weights_sha256
 from randprune_lab.stats.confidence import assess_choice
-from randprune_lab.stats.intervals import accuracy_interval, paired_difference
+from randprune_lab.stats.intervals import Interval, accuracy_interval, paired_difference
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +126,15 @@ def test_the_text_has_the_settings_and_the_results(record):
     assert record.config.model in text and "not finished" not in text and "no test scores" not in text
     for level in summary["levels"]:
         interval = level["test_intervals"]["accuracy"]
-        assert f"{interval['estimate']:.4f} [{interval['low']:.4f}, {interval['high']:.4f}]" in text
+        assert Interval(**interval).in_points() in text
         assert level["mask_sha256"][:12] in text and level["weights_sha256"][:12] in text
         for number, candidate in enumerate(level["candidates"]):
-            line = f"candidate {number}  early score {candidate['score']:.4f}  voting, sampling ratio "
+            line = f"candidate {number}  early score {100 * candidate['score']:.1f}  voting, sampling ratio "
             line += f"{candidate['mask']['rule']['sampling_ratio']:g}, power 5"
             assert line + ("  <- winner\n" if number == level["winner"] else "\n") in text
     for row in summary["differences"]:
-        assert f"search minus {row['baseline']}: {row['estimate']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" in text
+        found = Interval(row["estimate"], row["low"], row["high"]).in_points(signed=True)
+        assert f"search minus {row['baseline']}: {found}" in text
 
 
 def test_the_confidence_follows_from_the_recorded_log_likelihoods(record, config):

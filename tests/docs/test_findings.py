@@ -58,11 +58,11 @@ def test_the_table_of_the_readme_is_that_of_the_record():
         ("search minus IMP, each at its tuned rate", included(), ("search", "imp")),
         ("search minus IMP, at equal rate (second study)", gain_and_small(), ("search", "imp-4e-3")),
         (
-            "randomness: one candidate minus one magnitude mask",
+            "randomness: one random mask minus one magnitude mask",
             included(),
             ("one-mask", "imp-short-4e-3"),
         ),
-        ("selection: search minus one candidate", included(), ("search", "one-mask")),
+        ("selection: search minus one random mask", included(), ("search", "one-mask")),
     ]
     head = ["first method minus second", "learning rates", "epochs a level"]
     head += [f"at {percent(sparsity)} sparsity (points)" for sparsity in (0.9375, 0.99)]

@@ -56,8 +56,10 @@ def test_the_metric_of_regression_is_named(regression):
     text, summary = describe_run(record), record.summary()
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     unit = summary["dense"]["test"]
-    assert f"dense      test pearson {record.score('dense')}, spearman {unit['spearman']:.4f}" in text
-    assert f"search minus imp: {record.difference(*SCORED[1:])}" in text and "accuracy" not in text
+    assert f"dense      test pearson {record.score('dense').in_points()}, spearman {100 * unit['spearman']:.1f}" in text
+    assert (
+        f"search minus imp: {record.difference(*SCORED[1:]).in_points(signed=True)}" in text and "accuracy" not in text
+    )
     assert [row["metric"] for row in summary["differences"]] == ["pearson"]
     axis = accuracy_by_sparsity(record).axes[0]
     assert axis.get_ylabel() == "pearson, test set (points)"
@@ -94,9 +96,10 @@ def test_both_test_sets_are_shown(two_tests):
     record = rp.RunRecord.load(two_tests)
     text, summary = describe_run(record), record.summary()
     assert "validation, 60 test, 50 test mismatched examples from" in text
-    both = f"test accuracy {record.score('dense')}, accuracy mismatched {record.score('dense', 'mismatched')}"
+    scores = [record.score("dense", test_set).in_points() for test_set in ("", "mismatched")]
+    both = f"test accuracy {scores[0]}, accuracy mismatched {scores[1]}"
     assert f"dense      {both}" in text
-    difference = record.difference(*SCORED[1:], "mismatched")
+    difference = record.difference(*SCORED[1:], "mismatched").in_points(signed=True)
     assert f"search minus imp, mismatched: {difference}" in text
     assert list(summary["dense"]["test_intervals"]) == ["accuracy", "accuracy_mismatched"]
     assert [row["metric"] for row in summary["differences"]] == ["accuracy", "accuracy_mismatched"]
