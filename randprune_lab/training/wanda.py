@@ -74,8 +74,8 @@ def _scores(name: str, weight: Tensor, layer: Any, squares: dict[str, Tensor]) -
 
     if norms is None or not isinstance(layer, nn.Linear | Conv1D):
         raise ConfigError(
-            f"criterion wanda needs weights of linear layers that the model runs, but {name!r} belongs to a "
-            f"{type(layer).__name__}; exclude it, or use criterion magnitude"
+            f"criterion 'wanda' needs weights of linear layers that the model runs, but {name!r} belongs to a "
+            f"{type(layer).__name__}; exclude it, or use criterion 'magnitude'"
         )
     across = norms.sqrt().to(weight.dtype)
     return weight.detach().abs() * (across[:, None] if isinstance(layer, Conv1D) else across)
