@@ -79,7 +79,7 @@ class ParetoSampler:
         self.ends = torch.tensor(ends, device=device)
         self.group_ends = self.ends[last.to(device)]
         self.missing = torch.tensor([plan.missing for plan in plans], device=device)
-        # A window of log keys holds about as many weights as its width times the variance of the count.
+        # The number of weights in a window of log keys is about its width times the variance of the count.
         variance = torch.tensor([plan.curve.expected_hamming() / 2 for plan in plans], dtype=torch.float64)
         self.width = (WINDOW / variance.clamp(min=1.0).sqrt()).to(device)
         self.limits = self._limits(self.width)
@@ -121,7 +121,7 @@ class ParetoSampler:
     def _decide_close(
         self, place: Places, u: Int32[Tensor, " m"], missing: Tensor, width: Float64[Tensor, " groups"], masks: Masks
     ) -> bool:
-        """Keep the close weights with the smallest keys, as many as each group still needs.
+        """Keep the close weights with the smallest keys, until each group has its number.
 
         False if that may be wrong: all other weights have log keys above `width` or below `-width`, and are decided
         correctly as long as the threshold between kept and removed keys is inside.
