@@ -8,6 +8,10 @@ PYTEST_ARGS ?=
 # A run folder, or a folder of them, for `make app`.
 RUN ?=
 REPORT_ARGS ?=
+# For `make gpu` and `make gpu-pack`: what is carried to the GPU, its minutes, and the version of its Python.
+CARRY ?= gpu-carry
+MINUTES ?= 9
+GPU_PYTHON ?= 3.12
 # Extra arguments of pip for torch, e.g. an index that holds CPU builds (see binder/requirements.txt).
 TORCH_ARGS ?=
 
@@ -24,7 +28,7 @@ SOURCES := randprune_lab tests notebooks docs
 EXTRAS := lab,app,dask,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format test-browser lab app report docs lock dist-check audit clean
+.PHONY: help setup test lint format test-browser lab app report docs gpu gpu-pack lock dist-check audit clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -81,6 +85,15 @@ docs: $(DOCS_STAMP) ## build the site into build/docs/html (DOCS_BUILDER=linkche
 $(DOCS_STAMP): $(STAMP) requirements-docs.lock
 	$(PIP) install --quiet -c requirements.lock -r requirements-docs.lock
 	@touch $(DOCS_STAMP)
+
+# On a machine without a network, with its own Python and PyTorch; what it lacks comes from CARRY. See docs/study.md.
+gpu: ## spend MINUTES (9) of a GPU: CUDA tests, benches, a study; results in OUT (CARRY=, GLUE=, JOBS=)
+	@test -n "$(OUT)" || { echo "make gpu needs the folder of its results: make gpu OUT=DIR" >&2; exit 1; }
+	PYTHONPATH="tests$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m gpu.day --out "$(OUT)" --carry "$(CARRY)" --minutes $(MINUTES) \
+	  $(if $(GLUE),--glue "$(GLUE)") $(if $(JOBS),--jobs $(JOBS))
+
+gpu-pack: setup ## pack what `make gpu` needs into CARRY (gpu-carry), with GLUE's files (GLUE=DIR)
+	PYTHONPATH=tests $(BIN)/python -m gpu.pack "$(CARRY)" --python $(GPU_PYTHON) $(if $(GLUE),--glue "$(GLUE)")
 
 # A fresh environment, so that only what the project asks for is locked; the two offline packages
 # would bring dependencies that nothing here imports, hence their own file with --no-deps.

@@ -199,13 +199,29 @@ def _bench_parser(commands: Any) -> argparse.ArgumentParser:
     benches = sub.add_subparsers(title="what to measure", dest="what", required=True, metavar="WHAT")
     bench = benches.add_parser("masks", help="speed of drawing masks, compared with other ways to do it")
     bench.add_argument("--shapes", default="bert-base", help="bert-base, gpt2 or 'one 4096x11008' (default: bert-base)")
+    bench.add_argument(
+        "--sparsity",
+        type=float,
+        nargs="+",
+        default=(0.54, 0.9375, 0.99),
+        metavar="X",
+        help="sparsities to measure (default: 0.54 0.9375 0.99)",
+    )
+    bench.add_argument("--device", default="cpu", help="where the weights are, such as cuda (default: cpu)")
     benches.add_parser("limit", help="error of the closed forms in small groups of weights")
     bench = benches.add_parser("tasks", help="scores on mini-GLUE, dense and pruned (many minutes)")
     bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="tasks (default: all)")
     bench = benches.add_parser("early", help="quality and cost of the early-evaluation strategies (some hours)")
     bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="tasks (default: three of them)")
     bench.add_argument("--out", type=Path, metavar="DIR", help="folder of the trained pools (default: bench-early)")
-    benches.add_parser("train", help="time of a training step, with a mask and compared with transformers.Trainer")
+    bench = benches.add_parser(
+        "train",
+        help="time of a training step, with a mask and compared with transformers.Trainer; on a GPU if there is one",
+    )
+    bench.add_argument("--model", default="minilm", help="model, or a folder of one (default: minilm)")
+    bench.add_argument("--layers", type=int, default=3, metavar="N", help="number of its layers (default: 3)")
+    bench.add_argument("--task", default="rotten_tomatoes", help="task of the batches (default: rotten_tomatoes)")
+    bench.add_argument("--steps", type=int, default=20, metavar="N", help="steps of each measurement (default: 20)")
     for bench in benches.choices.values():
         bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file as well")
     return sub
@@ -369,7 +385,12 @@ def _bench(options: argparse.Namespace) -> int:
     from randprune_lab.files import write_json
 
     bench: Any = import_module(f"randprune_lab.bench.{options.what}")
-    arguments = {"masks": ("shapes",), "tasks": ("task",), "early": ("task", "out")}.get(options.what, ())
+    arguments = {
+        "masks": ("shapes", "sparsity", "device"),
+        "tasks": ("task",),
+        "early": ("task", "out"),
+        "train": ("model", "layers", "task", "steps"),
+    }.get(options.what, ())
     rows = getattr(bench, f"bench_{options.what}")(*(getattr(options, name) for name in arguments))
     print(bench.describe(rows))
     if options.json:

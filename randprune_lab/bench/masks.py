@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.utils import prune
 
 from randprune_lab.bench.figure import Figure, figure_line
-from randprune_lab.errors import unknown_name
+from randprune_lab.errors import ConfigError, unknown_name
 from randprune_lab.masks.rules import Voting
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import keep_count
@@ -55,13 +55,14 @@ SHAPES = {
 
 
 def bench_masks(
-    shapes: str = "bert-base", sparsities: tuple[float, ...] = SPARSITIES, repeats: int = 3
+    shapes: str = "bert-base", sparsities: Sequence[float] = SPARSITIES, device: str = "cpu", repeats: int = 3
 ) -> list[dict[str, Any]]:
     """Measure times and sizes of masks for one set of shapes.
 
     Args:
         shapes: a name in `SHAPES`.
         sparsities: the sparsities to measure.
+        device: where the weights are, such as `"cuda"`. The limits and targets of the ratios are those of a CPU.
         repeats: the number of measurements; the median counts.
 
     Returns:
@@ -69,11 +70,22 @@ def bench_masks(
 
     Raises:
         UnknownNameError: if there are no such shapes.
+        ConfigError: if the device cannot be used here.
     """
     if shapes not in SHAPES:
         raise unknown_name("shapes", shapes, SHAPES)
-    weights = heavy_tailed(SHAPES[shapes])
+    target = _device(device)
+    weights = {name: weight.to(target) for name, weight in heavy_tailed(SHAPES[shapes]).items()}
     return [_measure(shapes, weights, sparsity, repeats) for sparsity in sparsities]
+
+
+def _device(name: str) -> torch.device:
+    """The device of a name, on which a tensor can be made."""
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # PyTorch asserts that it was built for CUDA
+        usable = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+        raise ConfigError(f"device {name!r} cannot be used here; choose one of {', '.join(usable)}") from error
 
 
 def heavy_tailed(shapes: dict[str, tuple[int, int]], seed: int = 0) -> dict[str, Tensor]:
@@ -89,6 +101,8 @@ def heavy_tailed(shapes: dict[str, tuple[int, int]], seed: int = 0) -> dict[str,
 
 def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: int) -> dict[str, Any]:
     size = sum(weight.numel() for weight in weights.values())
+    device = next(iter(weights.values())).device
+    on_device = partial(clock, device=device)
 
     def plan() -> MaskSampler:
         return MaskSampler(weights, RULE, sparsity)
@@ -98,16 +112,16 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
     mask = sampler.draw(0)
     candidates = count()
     seconds = {
-        "plan": clock(plan, repeats),
-        "draw": clock(lambda: sampler.draw(next(candidates)), 2 * repeats + 1),
-        "copy": clock(lambda: [part.clone() for part in mask.values()], 2 * repeats + 1),
-        "rand": clock(lambda: torch.rand(size), repeats),
-        "topk": clock(lambda: [magnitude(weight, sparsity) for weight in weights.values()], repeats),
+        "plan": on_device(plan, repeats),
+        "draw": on_device(lambda: sampler.draw(next(candidates)), 2 * repeats + 1),
+        "copy": on_device(lambda: [part.clone() for part in mask.values()], 2 * repeats + 1),
+        "rand": on_device(lambda: torch.rand(size, device=device), repeats),
+        "topk": on_device(lambda: [magnitude(weight, sparsity) for weight in weights.values()], repeats),
         "random_unstructured": _by_shape(weights, partial(_random_unstructured_seconds, sparsity)),
         "reference": _by_shape(weights, partial(_reference_seconds, sparsity)),
-        "draw of a tenth": clock(lambda: small.draw(next(candidates)), 2 * repeats + 1),
+        "draw of a tenth": on_device(lambda: small.draw(next(candidates)), 2 * repeats + 1),
     }
-    with peak_memory() as peak:
+    with peak_memory(device) as peak:
         plan().draw(0)
     figures = [
         Figure(
@@ -144,6 +158,7 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
         "shapes": shapes,
         "weights": size,
         "sparsity": sparsity,
+        "device": device_name(device),
         "threads": torch.get_num_threads(),
         "seconds": seconds,
         "figures": [figure.to_dict() for figure in figures],
@@ -203,19 +218,34 @@ def _time_many(
         yield {"candidates": number, "seconds": before + each * number * times, "measured": measured}
 
 
-def clock(work: Callable[[], Any], repeats: int) -> float:
-    """The median time of several calls, in seconds."""
-    times = []
+def clock(work: Callable[[], Any], repeats: int, device: torch.device | None = None) -> float:
+    """The median time of several calls, in seconds; on a GPU, until its work is done.
+
+    Args:
+        device: where the work is done, by default on the CPU. On a GPU a first call, which loads kernels, is not timed.
+    """
+    on_gpu, times = device is not None and device.type == "cuda", []
+    if on_gpu:
+        work()
     for _ in range(repeats):
+        if on_gpu:
+            torch.cuda.synchronize(device)
         start = time.perf_counter()
         work()
+        if on_gpu:
+            torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
     return median(times)
 
 
+def device_name(device: torch.device) -> str:
+    """The name of a GPU, or the kind of another device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def magnitude(weight: Tensor, sparsity: float) -> Tensor:
     """A magnitude mask in the direct way: the indices of the k largest weights, set in a boolean mask."""
-    mask = torch.zeros(weight.numel(), dtype=torch.bool)
+    mask = torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
     mask[torch.topk(weight.abs().flatten(), keep_count(weight.numel(), sparsity)).indices] = True
     return mask.view(weight.shape)
 
@@ -230,7 +260,7 @@ def _by_shape(weights: dict[str, Tensor], seconds: Callable[[Tensor], float]) ->
 def _random_unstructured_seconds(sparsity: float, weight: Tensor) -> float:
     module = torch.nn.Module()
     module.weight = torch.nn.Parameter(weight, requires_grad=False)
-    return clock(partial(prune.random_unstructured, module, "weight", sparsity), 1)
+    return clock(partial(prune.random_unstructured, module, "weight", sparsity), 1, weight.device)
 
 
 def _reference_seconds(sparsity: float, weight: Tensor) -> float:
@@ -238,7 +268,7 @@ def _reference_seconds(sparsity: float, weight: Tensor) -> float:
     n, k = weight.numel(), keep_count(weight.numel(), sparsity)
     # torch.multinomial takes at most 2**24 categories; the time of a larger tensor is extrapolated from a part of it
     p = weight.abs().flatten()[: 2**24] ** RULE.power
-    one_round = clock(partial(torch.multinomial, p, k * len(p) // n), 1)
+    one_round = clock(partial(torch.multinomial, p, k * len(p) // n), 1, weight.device)
     return one_round * n / len(p) * RULE.rounds(n, k)
 
 
@@ -260,9 +290,19 @@ def entropy(sparsity: float) -> float:
 
 
 @contextmanager
-def peak_memory() -> Iterator[list[float]]:
-    """Measure peak memory (Linux): after the block, the yielded list has the largest increase of resident bytes."""
+def peak_memory(device: torch.device | None = None) -> Iterator[list[float]]:
+    """Measure peak memory: after the block, the yielded list has the largest increase of the bytes in use.
+
+    Args:
+        device: a GPU, whose allocated bytes count; by default the resident bytes of this process count (Linux).
+    """
     status, result = Path("/proc/self/status"), [float("nan")]
+    if device is not None and device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield result
+        result[0] = torch.cuda.max_memory_allocated(device) - before
+        return
 
     def read(field: str) -> int:
         line = next(line for line in status.read_text().splitlines() if line.startswith(field))
@@ -279,12 +319,17 @@ def peak_memory() -> Iterator[list[float]]:
     result[0] = read("VmHWM") - before
 
 
+def place(row: dict[str, Any]) -> str:
+    """Where the times of a row were measured: a GPU, or threads of the CPU."""
+    return f"{row['threads']} threads" if row["device"] == "cpu" else row["device"]
+
+
 def describe(rows: list[dict[str, Any]]) -> str:
     """The measurements as a table for a terminal."""
     lines = []
     for row in rows:
         sparsity = f"sparsity {100 * row['sparsity']:g} %"
-        lines.append(f"{row['shapes']}, {row['weights']:,} weights, {sparsity}, {row['threads']} threads")
+        lines.append(f"{row['shapes']}, {row['weights']:,} weights, {sparsity}, {place(row)}")
         lines += [f"  {TIMED[name]:<32} {seconds:>12.4f} s" for name, seconds in row["seconds"].items()]
         lines += [figure_line(figure) for figure in row["figures"]]
     return "\n".join(lines)

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from randprune_lab.bench.figure import Figure, figure_line
+from randprune_lab.bench.masks import device_name, place
+from randprune_lab.errors import check_count
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Voting
 from randprune_lab.masks.sampler import MaskSampler
@@ -30,11 +32,11 @@ def bench_train(
 ) -> list[dict[str, Any]]:
     """Measure the time per step of three training loops on the same model and batches.
 
-    A step is a forward and a backward pass, gradient clipping, and AdamW, in float32. `Trainer` gets the same batches,
-    each padded to its longest row. The loops run alternately.
+    The loops run on a GPU if there is one. A step is a forward and a backward pass, gradient clipping, and AdamW, in
+    float32. `Trainer` gets the same batches, each padded to its longest row. The loops run alternately.
 
     Args:
-        model: the name of the model.
+        model: the name or the folder of the model.
         layers: the number of its layers, from the first; None for all.
         task: the task that the batches are from.
         steps: the number of steps of each measurement.
@@ -42,7 +44,11 @@ def bench_train(
 
     Returns:
         A row with the seconds per step and the ratios of them.
+
+    Raises:
+        ConfigError: if the number of steps is not at least 1.
     """
+    check_count("steps", steps)
     splits = load_splits(task, train_size=BATCH * steps)
     network, tokenizer = load_model(model, task=splits.task, layers=layers)
     train = encode(splits.train, splits.task.text_fields, tokenizer, splits.task.max_length)
@@ -70,6 +76,7 @@ def bench_train(
             "model": f"{model}, {layers} layers" if layers else model,
             "task": task,
             "steps": steps,
+            "device": device_name(next(network.parameters()).device),
             "threads": torch.get_num_threads(),
             "seconds": per_step,
             "figures": [figure.to_dict() for figure in figures],
@@ -86,6 +93,7 @@ def _ours(model: nn.Module, train: Encoded, mask: MaskSet | None) -> float:
     training = Training(model, train, config, mask=mask)
     start = time.perf_counter()
     training.run(lambda model: 0.0)
+    _finish()
     return (time.perf_counter() - start) / len(training.batches)
 
 
@@ -120,14 +128,21 @@ def _trainer(model: nn.Module, train: Encoded) -> float:
         trainer.remove_callback(PrinterCallback)
         start = time.perf_counter()
         trainer.train()
+        _finish()
         return (time.perf_counter() - start) / len(_batches(train))
+
+
+def _finish() -> None:
+    """Wait for the work of a GPU, which goes on after a call has returned."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def describe(rows: list[dict[str, Any]]) -> str:
     """The measurements as a table for a terminal."""
     lines = []
     for row in rows:
-        lines.append(f"{row['model']} on {row['task']}, batches of {BATCH}, {row['threads']} threads")
+        lines.append(f"{row['model']} on {row['task']}, batches of {BATCH}, {place(row)}")
         lines += [f"  {name:<32} {seconds:>12.4f} s per step" for name, seconds in row["seconds"].items()]
         lines += [figure_line(figure) for figure in row["figures"]]
     return "\n".join(lines)

@@ -4,11 +4,12 @@ import json
 import math
 
 import pytest
+import torch
 
 from randprune_lab.bench import masks as bench
 from randprune_lab.bench.figure import Figure
 from randprune_lab.cli import main
-from randprune_lab.errors import UnknownNameError
+from randprune_lab.errors import ConfigError, UnknownNameError
 from randprune_lab.masks.rules import Voting
 
 
@@ -19,6 +20,7 @@ def tiny(monkeypatch):
 
 def test_every_figure_is_measured_and_judged(tiny):
     (row,) = bench.bench_masks("tiny", sparsities=(0.9,), repeats=1)
+    assert row["device"] == "cpu"
     assert row["weights"] == 64 * 80 * 2 + 100 * 70
     assert all(seconds > 0 for seconds in row["seconds"].values())
     assert all(math.isfinite(figure["value"]) for figure in row["figures"])
@@ -48,10 +50,32 @@ def test_entropy_of_known_sparsities():
 
 def test_the_command_prints_a_table_and_writes_json(tiny, monkeypatch, tmp_path, capsys):
     measured = bench.bench_masks("tiny", sparsities=(0.9,), repeats=1)
-    monkeypatch.setattr(bench, "bench_masks", lambda shapes: measured)
-    assert main(["bench", "masks", "--shapes", "tiny", "--json", str(tmp_path / "bench.json")]) == 0
+    asked = []
+    monkeypatch.setattr(bench, "bench_masks", lambda *arguments: asked.append(arguments) or measured)
+    command = ["bench", "masks", "--shapes", "tiny", "--sparsity", "0.9", "0.99", "--device", "cuda"]
+    assert main([*command, "--json", str(tmp_path / "bench.json")]) == 0
+    assert asked == [("tiny", [0.9, 0.99], "cuda")]
     assert "draw / copying its masks" in capsys.readouterr().out
     assert json.loads((tmp_path / "bench.json").read_text()) == measured
+
+
+def test_a_device_that_cannot_be_used_is_refused(tiny):
+    with pytest.raises(ConfigError, match="device 'abacus' cannot be used here; choose one of cpu"):
+        bench.bench_masks("tiny", device="abacus")
+
+
+def test_the_default_sparsities_of_the_command_are_those_of_the_bench(monkeypatch):
+    asked = []
+    monkeypatch.setattr(bench, "bench_masks", lambda *arguments: asked.append(arguments) or [])
+    assert main(["bench", "masks"]) == 0
+    assert asked == [("bert-base", bench.SPARSITIES, "cpu")]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_times_on_cuda_are_those_of_a_gpu(tiny):
+    (row,) = bench.bench_masks("tiny", sparsities=(0.9,), device="cuda", repeats=1)
+    assert row["device"] == torch.cuda.get_device_name()
+    assert all(math.isfinite(figure["value"]) for figure in row["figures"])
 
 
 def test_time_grows_with_the_candidates_and_long_times_are_extrapolated():
