@@ -51,7 +51,7 @@ class SourceLinks(SphinxTransform):
 
     def _address(self, path: str) -> str:
         page = PAGES.get(path)
-        if path.startswith("randprune_lab/") and path.endswith(".py"):
+        if path.startswith("randprune_lab/") and path.endswith(".py") and not path.endswith("/__init__.py"):
             page = f"_modules/{path.removesuffix('.py')}.html"  # by sphinx.ext.viewcode
         if page is None:
             return f"{REPOSITORY}/{path}"
