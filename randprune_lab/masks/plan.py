@@ -4,14 +4,20 @@ A plan sorts the weights into three kinds by their inclusion probability q: neve
 *undecided* (between, a few per cent). All weights begin on the likelier side, which makes the *base* mask; an undecided
 weight flips with probability min(q, 1 - q). That probability is an integer, the same on every device; a weight whose
 flip probability rounds to 0 is not undecided.
+
+On the CPU, groups are planned one after the other, in chunks of weights that fit into its caches. A GPU is slow at many
+small operations, and idle while the CPU reads a number. So there, many groups are planned together: a chunk has the
+weights of many tensors, and a number that each tensor has, such as a threshold, is repeated for all its weights.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,16 +34,30 @@ CHUNK = 2**20
 COUNT_CHUNK = 2**22
 """Weights counted at a time: large, since every count fills a whole histogram."""
 
+GPU_CHUNK = 2**22
+"""Weights counted or handled at a time on a GPU."""
+
+GPU_TENSORS = 32
+"""Tensors planned together on a GPU: each needs a histogram with all buckets, 1 MiB in float32."""
+
 CERTAIN = 2**25
 """Probability 1 as an integer. Probabilities are even, the random numbers compared with them odd: none are equal."""
 
 
+class Group(NamedTuple):
+    """A pruning group: k of the weights of its tensors are kept."""
+
+    name: str
+    k: int
+    weights: dict[str, Tensor]
+
+
 @dataclass(frozen=True)
 class Undecided:
-    """The undecided weights of one tensor, in the order of their flat `position`.
+    """The undecided weights of one tensor, in the order of their flat position.
 
-    A weight flips with probability `abs(flip) / CERTAIN`. A positive `flip` adds the weight to the base mask, a
-    negative one removes it.
+    A weight flips with probability `flip / CERTAIN`. If the base mask has it, so that a flip removes it, `position` is
+    the bitwise complement of its position, which is below 0.
     """
 
     tensor: str
@@ -49,44 +69,47 @@ class Undecided:
 class Plan:
     """One pruning group: its curve, the number of each tensor's weights in the curve's buckets, and what is undecided.
 
-    The base mask keeps `missing` weights fewer than the curve's k (more, if negative).
+    The base masks keep `missing` weights fewer than the curve's k (more, if negative).
     """
 
     curve: InclusionCurve
     counts: dict[str, Int64[np.ndarray, " b"]]
+    base: dict[str, Bool[Tensor, " _"]]  # of each tensor, flat
     undecided: list[Undecided]
     missing: int
 
 
-def make_plan(
-    name: str, weights: Mapping[str, Tensor], rule: Rule, k: int, base: Mapping[str, Bool[Tensor, " _"]]
-) -> Plan:
-    """Plan to keep k weights of a group, and fill the flat masks `base`.
-
-    Raises `WeightError` if the weights do not allow it.
-    """
-    bucketing = BUCKETINGS[_common_dtype(name, weights)]
-    found = {tensor: _count(tensor, weight, bucketing) for tensor, weight in weights.items()}
-    longest = max(map(len, found.values()))
-    found = {tensor: np.pad(counts, (0, longest - len(counts))) for tensor, counts in found.items()}
-    histogram = Histogram.from_counts(reduce(np.add, found.values()), bucketing)
-    if k > histogram.nonzero:
-        raise WeightError(
-            f"cannot keep {k:,} weights of {name!r}: only {histogram.nonzero:,} of {histogram.size:,} are not zero, "
-            f"and pruned weights stay pruned; ask for a sparsity of at least "
-            f"{math.ceil(1e6 * histogram.zeros / histogram.size) / 1e6}"
-        )
-    curve = rule.curve(histogram, k)
-    q = _grid(curve)
-    undecided = [
-        _split(tensor, weight, bucketing, histogram.buckets, q, base[tensor]) for tensor, weight in weights.items()
-    ]
-    missing = k - int(histogram.counts[q > CERTAIN // 2].sum())
+def make_plans(groups: Sequence[Group], rule: Rule) -> list[Plan]:
+    """Plan one group, or several that are `together`. Raises `WeightError` if the weights do not allow it."""
+    bucketing = [BUCKETINGS[_common_dtype(group)] for group in groups][-1]
+    weights = {tensor: weight for group in groups for tensor, weight in group.weights.items()}
+    found = _count(weights, bucketing)
+    parts = [_divide(group, [found[tensor] for tensor in group.weights], rule, bucketing) for group in groups]
+    base, undecided, score = _split(weights, parts, bucketing)
     if rule.deterministic:
-        _decide_threshold(undecided, missing, weights, base)
-        undecided, missing = [], 0
-    counts = {tensor: dense[histogram.buckets] for tensor, dense in found.items()}
-    return Plan(curve, counts, undecided, missing)
+        _decide_threshold(parts, undecided, score, base)
+        undecided = []
+    plans = []
+    for part in parts:
+        masks = {tensor: base[tensor] for tensor in part.counts}
+        own = [some for some in undecided if some.tensor in masks]
+        plans.append(Plan(part.curve, part.counts, masks, own, part.missing if own else 0))
+    return plans
+
+
+def together(groups: Sequence[Group]) -> bool:
+    """Whether groups can be planned together: they are on one GPU, of one dtype, and not too many."""
+    weights = [weight for group in groups for weight in group.weights.values()]
+    (device, _), *others = {(weight.device, weight.dtype) for weight in weights}
+    return device.type != "cpu" and not others and len(weights) <= GPU_TENSORS
+
+
+def spread(values: Sequence[int], sizes: Sequence[int], device: torch.device) -> int | Int64[Tensor, " n"]:
+    """Each value as often as its size says, one after the other; a single value as it is."""
+    if len(values) == 1:
+        return values[0]
+    both = torch.tensor([values, sizes]).to(device, non_blocking=True)
+    return both[0].repeat_interleave(both[1], output_size=sum(sizes))
 
 
 def nonzero(mask: Bool[Tensor, " n"] | Bool[np.ndarray, " n"]) -> Int64[Tensor, " m"]:
@@ -105,27 +128,125 @@ def scores(weight: Float[Tensor, "..."]) -> Float64[Tensor, " n"]:
     return weight.reshape(-1).abs().double()
 
 
-def _common_dtype(group: str, weights: Mapping[str, Tensor]) -> torch.dtype:
+class _Chunk(NamedTuple):
+    """Weights that one operation handles: on the CPU a part of one tensor, on a GPU parts of many."""
+
+    tensors: list[str]
+    starts: list[int]  # where each part begins in its tensor
+    parts: list[Float[Tensor, " _"]]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [*map(len, self.parts)]
+
+    @property
+    def weights(self) -> Float[Tensor, " n"]:
+        return self.parts[0] if len(self.parts) == 1 else torch.cat(self.parts)
+
+    @property
+    def shifts(self) -> list[int]:
+        """For each part, what is added to a position in the chunk to get the position in the tensor."""
+        return [start - begin for start, begin in zip(self.starts, accumulate(self.sizes, initial=0), strict=False)]
+
+    def spread(self, values: Sequence[int], where: Int64[Tensor, " m"] | None = None) -> int | Int64[Tensor, " n"]:
+        """The value of its part for each weight, or for those at `where`."""
+        every = spread(values, self.sizes, self.parts[0].device)
+        return every if where is None or isinstance(every, int) else every[where]
+
+
+class _Division(NamedTuple):
+    """How a group's curve divides its weights.
+
+    `edges` are the buckets from which on weights are undecided, in the base mask, and always kept. `flips` has the flip
+    probability of each bucket from the first edge to the last, negative where a flip removes the weight.
+    """
+
+    curve: InclusionCurve
+    counts: dict[str, Int64[np.ndarray, " b"]]
+    edges: list[int]
+    flips: Int32[np.ndarray, " b"]
+    sizes: list[int]  # the number of undecided weights of each tensor
+    missing: int
+    room: int  # the number of undecided weights that a mask keeps
+
+
+def _common_dtype(group: Group) -> torch.dtype:
+    weights = group.weights
     for name, weight in weights.items():
         if weight.dtype not in BUCKETINGS:
             known = ", ".join(str(dtype) for dtype in BUCKETINGS)
             raise WeightError(f"weights of {name!r} are {weight.dtype}; can prune {known}: convert them first")
     for what in ("dtype", "device"):
         if len(found := {str(getattr(weight, what)) for weight in weights.values()}) > 1:
-            raise WeightError(f"group {group!r} needs weights of one {what}, got {sorted(found)}; convert them first")
+            text = f"group {group.name!r} needs weights of one {what}, got {sorted(found)}; convert them first"
+            raise WeightError(text)
     return next(iter(weights.values())).dtype
 
 
-def _count(name: str, weight: Float[Tensor, "..."], bucketing: Bucketing) -> Int64[np.ndarray, " b"]:
-    """The number of weights in each bucket, up to the highest; only this leaves the device."""
-    counts = torch.zeros(1, dtype=torch.int64, device=weight.device)
-    for chunk in weight.reshape(-1).split(COUNT_CHUNK):
-        more = torch.bincount(bucketing.bucket(chunk), minlength=len(counts))
-        more[: len(counts)] += counts
-        counts = more
-    if broken := int(counts[bucketing.infinity :].sum()):
-        raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
-    return counts.cpu().numpy()
+def _chunks(weights: Mapping[str, Tensor], size: int) -> Iterator[_Chunk]:
+    """All weights in order: on the CPU up to `size` at a time, on a GPU up to `GPU_CHUNK`."""
+    on_cpu = next(iter(weights.values())).device.type == "cpu"
+    size, most = (size, 1) if on_cpu else (GPU_CHUNK, GPU_TENSORS)
+    chunk = _Chunk([], [], [])
+    for tensor, weight in weights.items():
+        for number, part in enumerate(weight.reshape(-1).split(size)):
+            if len(chunk.parts) == most or sum(chunk.sizes) + len(part) > size:
+                yield chunk
+                chunk = _Chunk([], [], [])
+            chunk.tensors.append(tensor)
+            chunk.starts.append(number * size)
+            chunk.parts.append(part)
+    yield chunk
+
+
+def _count(weights: Mapping[str, Tensor], bucketing: Bucketing) -> dict[str, Int64[np.ndarray, " _"]]:
+    """The number of each tensor's weights in each bucket, from bucket 0 on."""
+    found: dict[str, Int64[np.ndarray, " _"]] = {}
+    for chunk in _chunks(weights, COUNT_CHUNK):
+        for tensor, counts in zip(chunk.tensors, _histograms(chunk, bucketing), strict=True):
+            short, long = sorted((found.get(tensor, counts[:0]), counts), key=len)
+            long[: len(short)] += short
+            found[tensor] = long
+    for tensor, counts in found.items():
+        if broken := int(counts[bucketing.infinity :].sum()):
+            raise WeightError(f"{broken:,} of the weights of {tensor!r} are NaN or infinite; fix the model first")
+    return found
+
+
+def _histograms(chunk: _Chunk, bucketing: Bucketing) -> Iterable[Int64[np.ndarray, " _"]]:
+    """The number of weights in each bucket, for each part of a chunk; only this leaves the device."""
+    bucket = bucketing.bucket(chunk.weights)
+    if bucket.device.type == "cpu":
+        return [torch.bincount(bucket, minlength=1).numpy()]
+    buckets = 2 ** (bucketing.exponent_bits + bucketing.mantissa_bits - bucketing.shift)
+    row = chunk.spread([number * buckets for number in range(len(chunk.parts))])
+    counts = torch.zeros(len(chunk.parts) * buckets, dtype=torch.int32, device=bucket.device)
+    counts.scatter_add_(0, bucket.long() + row, torch.ones_like(counts[:1]).expand(len(bucket)))
+    return counts.view(-1, buckets).cpu().numpy().astype(np.int64)
+
+
+def _divide(group: Group, found: list[Int64[np.ndarray, " _"]], rule: Rule, bucketing: Bucketing) -> _Division:
+    """Solve the curve of a group from the counts of its tensors. q ascends: two buckets bound the undecided weights."""
+    longest = max(map(len, found))
+    dense = [np.pad(counts, (0, longest - len(counts))) for counts in found]
+    histogram = Histogram.from_counts(reduce(np.add, dense), bucketing)
+    if group.k > histogram.nonzero:
+        raise WeightError(
+            f"cannot keep {group.k:,} weights of {group.name!r}: only {histogram.nonzero:,} of {histogram.size:,} are "
+            f"not zero, and pruned weights stay pruned; ask for a sparsity of at least "
+            f"{math.ceil(1e6 * histogram.zeros / histogram.size) / 1e6}"
+        )
+    curve, buckets = rule.curve(histogram, group.k), histogram.buckets
+    q = _grid(curve)
+    low, even, high = np.searchsorted(q, [1, CERTAIN // 2 + 1, CERTAIN])
+    edges = np.append(buckets, buckets[-1] + 1 if len(buckets) else 1)[[low, even, high]].tolist()
+    flips = np.zeros(edges[2] - edges[0], dtype=np.int32)
+    flips[buckets[low:even] - edges[0]] = q[low:even]
+    flips[buckets[even:high] - edges[0]] = q[even:high] - CERTAIN
+    counts = {tensor: some[buckets] for tensor, some in zip(group.weights, dense, strict=True)}
+    sizes = [int(some[low:high].sum()) for some in counts.values()]
+    missing, room = (group.k - int(histogram.counts[index:].sum()) for index in (even, high))
+    return _Division(curve, counts, edges, flips, sizes, missing, room)
 
 
 def _grid(curve: InclusionCurve) -> Int32[np.ndarray, " b"]:
@@ -139,44 +260,52 @@ def _grid(curve: InclusionCurve) -> Int32[np.ndarray, " b"]:
 
 
 def _split(
-    name: str,
-    weight: Float[Tensor, "..."],
-    bucketing: Bucketing,
-    buckets: Int64[np.ndarray, " b"],
-    q: Int32[np.ndarray, " b"],
-    base: Bool[Tensor, " n"],
-) -> Undecided:
-    """Fill the base mask and gather the undecided weights. q ascends, so two buckets bound them."""
-    flat, keep = weight.reshape(-1), as_array(base)
-    low, even, high = np.searchsorted(q, [1, CERTAIN // 2 + 1, CERTAIN])
-    edges = np.append(buckets, buckets[-1] + 1 if len(buckets) else 1)[[low, even, high]]
-    least_undecided, least_likely, least_kept = (edges << bucketing.shift).tolist()
-    table = np.zeros(edges[2] - edges[0], dtype=np.int32)
-    table[buckets[low:even] - edges[0]] = q[low:even]
-    table[buckets[even:high] - edges[0]] = q[even:high] - CERTAIN
-    flips = torch.from_numpy(table).to(weight.device)
-
-    narrow = torch.int32 if flat.numel() < 2**31 else torch.int64
-    position, flip = [torch.zeros(0, dtype=narrow, device=weight.device)], [flips[:0]]
-    for start in range(0, flat.numel(), CHUNK):
-        chunk = flat[start : start + CHUNK]
-        pattern = as_array(bucketing.pattern(chunk))
-        keep[start : start + CHUNK] = pattern >= least_likely
-        if len(table):
-            where = nonzero((pattern >= least_undecided) ^ (pattern >= least_kept))
-            position.append((where + start).to(narrow))
-            flip.append(flips[(bucketing.bucket(chunk[where]) - int(edges[0])).long()])
-    return Undecided(name, torch.cat(position), torch.cat(flip))
+    weights: Mapping[str, Tensor], parts: Sequence[_Division], bucketing: Bucketing
+) -> tuple[dict[str, Bool[Tensor, " _"]], list[Undecided], Float64[Tensor, " _"]]:
+    """The base masks, and the undecided weights; for a deterministic rule also their scores, one after the other."""
+    device = next(iter(weights.values())).device
+    base = {name: torch.empty(weight.numel(), dtype=torch.bool, device=device) for name, weight in weights.items()}
+    flips = torch.from_numpy(np.concatenate([part.flips for part in parts])).to(device, non_blocking=True)
+    starts = accumulate((len(part.flips) for part in parts), initial=0)
+    divided = {tensor: (part, start) for part, start in zip(parts, starts, strict=False) for tensor in part.counts}
+    narrow = torch.int32 if max(map(len, base.values())) < 2**31 else torch.int64
+    position, flip = [torch.zeros(0, dtype=narrow, device=device)], [flips[:0]]
+    score = [torch.zeros(0, dtype=torch.float64, device=device)]
+    for chunk in _chunks(weights, CHUNK):
+        flat = chunk.weights
+        pattern = as_array(bucketing.pattern(flat))
+        own = [divided[tensor] for tensor in chunk.tensors]
+        edges = zip(*([edge << bucketing.shift for edge in part.edges] for part, _ in own), strict=True)
+        undecided, likely, kept = map(chunk.spread, edges)
+        in_base = torch.as_tensor(pattern >= likely).split(chunk.sizes)
+        for tensor, start, some in zip(chunk.tensors, chunk.starts, in_base, strict=True):
+            base[tensor][start : start + len(some)] = some
+        if len(flips):
+            where = nonzero((pattern >= undecided) ^ (pattern >= kept))
+            found = flat[where]
+            first = chunk.spread([start - part.edges[0] for part, start in own], where)
+            signed = flips[(bucketing.bucket(found) + first).long()]
+            where += chunk.spread(chunk.shifts, where)
+            position.append(where.to(narrow) ^ (signed >> 31))  # the complement where the sign is negative
+            flip.append(signed.abs_())
+            if parts[0].curve.deterministic:
+                score.append(scores(found))
+    sizes = [size for part in parts for size in part.sizes]
+    every = map(Undecided, weights, torch.cat(position).split(sizes), torch.cat(flip).split(sizes))
+    return base, [*every], torch.cat(score)
 
 
 def _decide_threshold(
-    undecided: list[Undecided], missing: int, weights: Mapping[str, Tensor], base: Mapping[str, Tensor]
+    parts: Sequence[_Division], undecided: Sequence[Undecided], score: Float64[Tensor, " n"], base: Mapping[str, Tensor]
 ) -> None:
-    """Decide a deterministic rule's threshold bucket: the largest scores, equal ones by tensor and index."""
-    places = [part.position.long() for part in undecided]
-    near = [scores(weights[part.tensor].reshape(-1)[place]) for part, place in zip(undecided, places, strict=True)]
-    room = missing + sum(int((part.flip < 0).sum()) for part in undecided)
-    keep = torch.zeros(sum(map(len, near)), dtype=torch.bool, device=near[0].device)
-    keep[torch.sort(torch.cat(near), descending=True, stable=True).indices[:room]] = True
-    for part, place, kept in zip(undecided, places, keep.split([*map(len, places)]), strict=True):
-        base[part.tensor][place] = kept
+    """Decide a deterministic rule's threshold buckets: the largest scores, equal ones by tensor and index."""
+    sizes = [sum(part.sizes) for part in parts]
+    order = torch.sort(score, descending=True, stable=True).indices
+    group = spread(range(len(parts)), sizes, score.device)
+    if isinstance(group, Tensor):
+        order = order[torch.sort(group[order], stable=True).indices]
+    ends = [start + part.room for start, part in zip(accumulate(sizes, initial=0), parts, strict=False)]
+    keep = torch.zeros(len(score), dtype=torch.bool, device=score.device)
+    keep[order] = torch.arange(len(score), device=score.device) < spread(ends, sizes, score.device)
+    for some, kept in zip(undecided, keep.split([len(some.flip) for some in undecided]), strict=True):
+        base[some.tensor][torch.maximum(some.position, ~some.position).long()] = kept

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +20,7 @@ from randprune_lab.errors import MaskError, check_count
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.pareto import ParetoSampler
-from randprune_lab.masks.plan import Plan, make_plan, scores
+from randprune_lab.masks.plan import Group, Plan, make_plans, scores, together
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.reference import vote
 from randprune_lab.masks.rules import Rule, Votes
@@ -93,28 +93,25 @@ class MaskSampler:
         self.include, self.exclude, self.reference_below = include, exclude, reference_below
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         self._keep = keep_counts(self.shapes, sparsity, allocation)
-        self._base = {
-            name: torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
-            for name, weight in weights.items()
-        }
         self.curves: dict[str, InclusionCurve] = {}
         """The inclusion curve of each group: a tensor's name, or `"global"`."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}
         self._small_groups: dict[str, SmallGroup] = {}
+        base: dict[str, Tensor] = {}
         large: defaultdict[torch.device, list[Plan]] = defaultdict(list)
-        for name, k in self._keep.items():
-            part = weights if allocation == "global" else {name: weights[name]}
-            plan = make_plan(name, part, self.rule, k, self._base)
-            self.curves[name], self._counts[name] = plan.curve, plan.counts
-            if not any(len(part.flip) for part in plan.undecided):
-                continue
-            histogram = plan.curve.histogram
-            votes = self.rule.votes(histogram.size, k)
-            if votes and histogram.size < self.reference_below and votes.rounds * histogram.size <= REFERENCE_WORK:
-                every = torch.cat([*map(scores, part.values())]).cpu().numpy()
-                self._small_groups[name] = SmallGroup([*part], every, votes)
-            else:
-                large[plan.undecided[0].flip.device].append(plan)
+        for batch in self._batches(weights):
+            small: list[tuple[Group, Votes]] = []
+            for group, plan in zip(batch, make_plans(batch, self.rule), strict=True):
+                self.curves[group.name], self._counts[group.name] = plan.curve, plan.counts
+                base |= plan.base
+                if not any(len(part.flip) for part in plan.undecided):
+                    continue
+                if votes := self._votes(plan.curve):
+                    small.append((group, votes))
+                else:
+                    large[plan.undecided[0].flip.device].append(plan)
+            self._small_groups |= _small_groups(small)
+        self._base = {name: base[name] for name in weights}
         self._pareto_samplers = [ParetoSampler(plans, self.seed) for plans in large.values()]
 
     @cached_property
@@ -190,19 +187,40 @@ class MaskSampler:
         digest = hashlib.blake2b(digest_size=16)
         for name, shape in self.shapes.items():
             digest.update(f"{name} {shape}\n".encode())
+        base = [*self._base.values()]
+        if (device := base[0].device).type != "cpu":
+            base = [torch.cat([part.to(device) for part in base])]  # so that a GPU is read once
         undecided = [part for large in self._pareto_samplers for part in (large.position, large.flip)]
-        for part in (*self._base.values(), *undecided):
+        for part in (*base, *undecided):
             digest.update(part.cpu().numpy().data)
         for small in self._small_groups.values():
             digest.update(small.scores.data)
         return digest.hexdigest()
+
+    def _batches(self, weights: dict[str, Tensor]) -> Iterator[list[Group]]:
+        """The groups in lists to plan together: on the CPU of one group each."""
+        batch: list[Group] = []
+        for name, k in self._keep.items():
+            group = Group(name, k, weights if self.allocation == "global" else {name: weights[name]})
+            if batch and not together([*batch, group]):
+                yield batch
+                batch = []
+            batch.append(group)
+        yield batch
+
+    def _votes(self, curve: InclusionCurve) -> Votes | None:
+        """How the reference procedure draws a group; None for a group that is not small."""
+        size = curve.histogram.size
+        votes = self.rule.votes(size, curve.k)
+        small = votes and size < self.reference_below and votes.rounds * size <= REFERENCE_WORK
+        return votes if small else None
 
     def _draw_small(self, name: str, candidate: int, flat: dict[str, Tensor]) -> None:
         small, k = self._small_groups[name], self._keep[name]
         kept = vote(small.scores, k, small.votes, seed=self.seed, candidate=candidate, group=name)
         masks = [flat[tensor] for tensor in small.tensors]
         for mask, part in zip(masks, torch.from_numpy(kept).split([*map(len, masks)]), strict=True):
-            mask.copy_(part)
+            mask.copy_(part, non_blocking=True)
 
     def _expected(self, distance: Callable[[InclusionCurve, Int64[np.ndarray, " b"]], float]) -> Expected:
         per_tensor = {
@@ -211,6 +229,19 @@ class MaskSampler:
             for tensor, counts in parts.items()
         }
         return Expected(sum(per_tensor.values()), per_tensor)
+
+
+def _small_groups(groups: list[tuple[Group, Votes]]) -> dict[str, SmallGroup]:
+    """Groups for the reference procedure; their scores leave the device together."""
+    if not groups:
+        return {}
+    weights = [[weight.reshape(-1) for weight in group.weights.values()] for group, _ in groups]
+    every = scores(torch.cat([part for parts in weights for part in parts])).cpu().numpy()
+    ends = np.cumsum([sum(map(len, parts)) for parts in weights])
+    return {
+        group.name: SmallGroup([*group.weights], found, votes)
+        for (group, votes), found in zip(groups, np.split(every, ends[:-1]), strict=True)
+    }
 
 
 def _check_number(name: str, value: int) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from randprune_lab.training.config import Distillation
 from randprune_lab.training.data import Encoded
-from randprune_lab.training.scoring import predict
+from randprune_lab.training.scoring import inputs, predict
 
 
 class Teacher:
@@ -27,25 +27,25 @@ def loss(
     student: nn.Module, batch: dict[str, Tensor], teacher: Teacher | None, settings: Distillation
 ) -> Float[Tensor, ""]:
     """The training loss of one batch; without a teacher, the loss with the labels."""
-    inputs = {key: value for key, value in batch.items() if key not in ("labels", "rows")}
+    given = inputs(batch)
     states = {}
     if teacher is not None and settings.needs_teacher_states:
         states = {"output_attentions": settings.attention > 0, "output_hidden_states": settings.hidden > 0}
-    output = student(**inputs, **states)
+    output = student(**given, **states)
     if teacher is None:
         return label_loss(output.logits, batch["labels"])
     total = output.logits.new_zeros(())
     if settings.labels:
         total = total + settings.labels * label_loss(output.logits, batch["labels"])
     if settings.logits:
-        target = torch.from_numpy(teacher.logits[batch["rows"].cpu().numpy()]).to(output.logits)
+        target = torch.from_numpy(teacher.logits[batch["rows"].numpy()]).to(output.logits, non_blocking=True)
         if batch["labels"].is_floating_point():
             total = total + settings.logits * F.mse_loss(output.logits, target)
         else:
             total = total + settings.logits * soft_cross_entropy(output.logits, target, settings.temperature)
     if states:
         with torch.no_grad():
-            target_output = teacher.model(**inputs, **states)
+            target_output = teacher.model(**given, **states)
         if settings.attention:
             total = total + settings.attention * _mean_squares(output.attentions, target_output.attentions)
         if settings.hidden:

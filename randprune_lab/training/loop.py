@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded, training_batches
 from randprune_lab.training.distillation import Teacher, loss, use_eager_attention
+from randprune_lab.training.scoring import on_device
 
 Evaluate = Callable[[nn.Module], float]
 
@@ -81,7 +83,8 @@ class Training:
         self.enforce()
         self.step = 0
         self.history = History(total_steps=len(self.batches))
-        self._since: list[float] = []
+        self._since: list[float] = []  # the losses since the last evaluation
+        self._unread: list[Tensor] = []  # the last of them, still on the device: a GPU waits when a number is read
         self._best: dict[str, Tensor] | None = None
 
     def run(self, evaluate: Evaluate, *, until: int | None = None, progress: str | None = None) -> None:
@@ -100,7 +103,7 @@ class Training:
             self.model.train()
             for step in bar:
                 torch.manual_seed(_mixed(self.config.seed, step))
-                self._since.append(self._train(self.batches[step - 1].tolist(), self.rate(step - 1)))
+                self._unread.append(self._train(self.batches[step - 1].tolist(), self.rate(step - 1)))
                 self.step = step
                 if step % self.config.evaluate_every == 0 or step == len(self.batches):
                     self._evaluate(evaluate)
@@ -113,6 +116,7 @@ class Training:
 
     def state(self) -> TrainingState:
         """A copy of everything that changes during training."""
+        self._read_losses()
         return TrainingState(
             self.step,
             _copy(self.model.state_dict()),
@@ -125,23 +129,29 @@ class Training:
     def restore(self, state: TrainingState) -> None:
         """Continue from a state."""
         self.step, self.history = state.step, copy.deepcopy(state.history)
-        self._since, self._best = [*state.since], state.best
+        self._since, self._unread, self._best = [*state.since], [], state.best
         self.model.load_state_dict(state.weights)
         self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
 
-    def _train(self, rows: list[int], rate: float) -> float:
+    def _train(self, rows: list[int], rate: float) -> Float[Tensor, ""]:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * self.config.learning_rate
-        batch = {key: value.to(self.accelerator.device) for key, value in self.data.batch(rows).items()}
+        batch = on_device(self.data.batch(rows), self.accelerator.device)
         value = loss(self.model, batch, self.teacher, self.config.distillation)
         self.accelerator.backward(value)
         self.accelerator.clip_grad_norm_(self._learned, self.config.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.enforce()
-        return value.item()
+        return value.detach()
+
+    def _read_losses(self) -> None:
+        if self._unread:
+            self._since += torch.stack(self._unread).tolist()
+            self._unread.clear()
 
     def _evaluate(self, evaluate: Evaluate) -> None:
+        self._read_losses()
         self.history.steps.append(self.step)
         self.history.scores.append(evaluate(self.model))
         self.history.losses.append(sum(self._since) / len(self._since))

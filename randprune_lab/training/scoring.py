@@ -8,10 +8,20 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
 from scipy.special import logsumexp
-from torch import nn
+from torch import Tensor, nn
 
 from randprune_lab.tasks import Task, compute_metrics
 from randprune_lab.training.data import Encoded, scoring_batches
+
+
+def inputs(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The part of a batch that a model takes."""
+    return {key: value for key, value in batch.items() if key not in ("labels", "rows")}
+
+
+def on_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A batch on a device, which is not waited for; the row numbers stay on the CPU."""
+    return {key: value if key == "rows" else value.to(device, non_blocking=True) for key, value in batch.items()}
 
 
 @torch.no_grad()
@@ -20,16 +30,12 @@ def predict(model: nn.Module, split: Encoded, batch_size: int = 64) -> Float32[n
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    logits: np.ndarray | None = None
-    for rows in scoring_batches(split.lengths, batch_size):
-        batch = {key: value.to(device) for key, value in split.batch(rows.tolist()).items()}
-        del batch["rows"], batch["labels"]
-        outputs = model(**batch).logits.float().cpu().numpy()
-        if logits is None:
-            logits = np.empty((len(split), outputs.shape[1]), dtype=np.float32)
-        logits[rows] = outputs
+    batches = [*scoring_batches(split.lengths, batch_size)]
+    outputs = [model(**on_device(inputs(split.batch(rows.tolist())), device)).logits.float() for rows in batches]
     model.train(was_training)
-    assert logits is not None, "a split has at least one row"
+    found = torch.cat(outputs).cpu().numpy()  # read once: a GPU waits whenever a number is read
+    logits = np.empty_like(found)
+    logits[np.concatenate(batches)] = found
     return logits
 
 

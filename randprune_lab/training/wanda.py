@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.training.data import Encoded, scoring_batches
+from randprune_lab.training.scoring import inputs, on_device
 
 CALIBRATION = 128
 """Number of examples that the norms are computed over, the same as in Sun et al."""
@@ -46,11 +47,12 @@ def wanda_scores(
     layers = {name: model.get_submodule(name.rpartition(".")[0]) for name in weights}
     squares: dict[str, Tensor] = {}
     mask: Tensor | None = None
+    tokens: Tensor | None = None
 
-    def add(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        x = inputs[0].flatten(0, -2)
+    def add(name: str, module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        x = given[0].flatten(0, -2)
         if mask is not None and len(x) == mask.numel():
-            x = x[mask.flatten().bool()]  # without padding
+            x = x[tokens]  # without padding
         squares[name] = squares.get(name, 0) + x.double().square().sum(dim=0)
 
     was_training = model.training
@@ -60,10 +62,11 @@ def wanda_scores(
             hooks.callback(layer.register_forward_pre_hook(partial(add, name)).remove)
         device = next(iter(weights.values())).device
         for rows in scoring_batches(data.lengths, batch_size):
-            batch = {key: value.to(device) for key, value in data.batch(rows.tolist()).items()}
-            del batch["rows"], batch["labels"]
+            batch = inputs(data.batch(rows.tolist()))
             mask = batch.get("attention_mask")
-            model(**batch)
+            if mask is not None:  # found on the CPU, so that a GPU does not wait in every layer
+                tokens = mask.flatten().nonzero().flatten().to(device, non_blocking=True)
+            model(**on_device(batch, device))
     model.train(was_training)
     return {name: _scores(name, weight, layers[name], squares) for name, weight in weights.items()}
 

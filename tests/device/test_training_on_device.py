@@ -1,0 +1,115 @@
+"""Training, evaluation and scores on a device that is not the CPU. Its kernels are the CPU's, and so are all bits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from support.simulated_device import DEVICE
+from torch import nn
+
+import randprune_lab as rp
+from randprune_lab.search.config import RunConfig
+from randprune_lab.search.level import Level
+from randprune_lab.search.proposals import Proposal
+from randprune_lab.training import (
+    Distillation,
+    SplitScore,
+    Teacher,
+    Training,
+    TrainingConfig,
+    log_likelihood,
+    predict,
+    wanda_scores,
+)
+
+DEVICES = (torch.device("cpu"), DEVICE)
+CONFIG = TrainingConfig(epochs=1, learning_rate=2e-3, evaluate_every=5, keep_best=True)
+DISTILLATION = Distillation(labels=0.5, logits=1.0, attention=1.0, hidden=1.0)
+
+
+@pytest.fixture
+def devices(request: pytest.FixtureRequest):
+    """The CPU, and then the simulated device, which models are placed on from then on."""
+
+    def both():
+        yield DEVICES[0]
+        request.getfixturevalue("on_device")
+        yield DEVICES[1]
+
+    return both()
+
+
+def equal(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(weight.cpu(), other.state_dict()[name].cpu()) for name, weight in one.state_dict().items())
+
+
+@pytest.mark.parametrize("distillation", [None, DISTILLATION], ids=["labels", "teacher"])
+def test_a_training_with_a_mask_ends_with_the_same_weights_scores_and_losses(tiny_lab, devices, distillation) -> None:
+    found = []
+    for device in devices:
+        model, teacher = tiny_lab.model(device, seed=1), None
+        if distillation is not None:
+            teacher = Teacher(tiny_lab.model(device), tiny_lab.train)
+        mask = rp.MaskSampler(model, rp.Voting(), 0.8).draw(0)
+        config = dataclasses.replace(CONFIG, distillation=distillation or Distillation())
+        training = Training(model, tiny_lab.train, config, mask=mask, teacher=teacher)
+        training.run(SplitScore(tiny_lab.task, tiny_lab.validation))
+        training.keep_best()
+        parameters = dict(model.named_parameters())
+        assert all(parameter.device == device for parameter in parameters.values())
+        assert all(not parameters[name][~kept].any() for name, kept in mask.items())
+        found.append((model, mask.to("cpu"), training.history))
+    (here, mask, history), (there, other_mask, other_history) = found
+    assert equal(here, there) and mask == other_mask and history == other_history
+    assert len(history.losses) == 3
+
+
+def test_a_training_that_stops_continues_on_the_device(tiny_lab, on_device) -> None:
+    whole = Training(tiny_lab.model(DEVICE), tiny_lab.train, CONFIG)
+    whole.run(lambda model: 0.0)
+    first = Training(tiny_lab.model(DEVICE), tiny_lab.train, CONFIG)
+    first.run(lambda model: 0.0, until=7)
+    state = first.state()
+    first.run(lambda model: 0.0)  # the state is a copy, and stays as it is
+    second = Training(tiny_lab.model(DEVICE, seed=1), tiny_lab.train, CONFIG)
+    second.restore(state)
+    second.run(lambda model: 0.0)
+    assert equal(second.model, whole.model) and second.history == first.history == whole.history
+
+
+def test_an_early_evaluation_has_the_same_scores(tiny_lab, devices) -> None:
+    """With a stop on the way, as in a race."""
+    found = []
+    for device in devices:
+        model = tiny_lab.model(device)
+        config = RunConfig(task="sst2", model=tiny_lab.path, early_epochs=1, evaluate_every=5, distill_labels=0.5)
+        proposal = Proposal((rp.Voting(), rp.Uniform()), 0.9, 7)
+        start = {name: weight.cpu().clone() for name, weight in tiny_lab.model("cpu", seed=2).state_dict().items()}
+        split = (tiny_lab.train, tiny_lab.validation)
+        teacher = Teacher(tiny_lab.model(device), tiny_lab.train)
+        level = Level("search-level-1", 1, config, tiny_lab.task, model, start, *split, teacher, proposal)
+        without, _ = level.advance(1, None, 0)
+        _, state = level.advance(1, None, 5)
+        level.advance(0, None, 5)
+        evaluation, _ = level.advance(1, state, level.total_steps)
+        found.append((without, evaluation))
+    for here, there in zip(*found, strict=True):
+        assert (here.at, here.metric, here.steps) == (there.at, there.metric, there.steps)
+        assert np.array_equal(here.examples, there.examples) and np.array_equal(here.logits, there.logits)
+
+
+def test_predictions_and_their_scores_are_the_same(tiny_lab) -> None:
+    logits = [predict(tiny_lab.model(device), tiny_lab.validation, batch_size=7) for device in DEVICES]
+    assert np.array_equal(*logits)
+    likelihoods = [log_likelihood(tiny_lab.task, each, tiny_lab.validation) for each in logits]
+    assert np.array_equal(*likelihoods)
+
+
+def test_wanda_scores_are_the_same(tiny_lab) -> None:
+    here, there = (wanda_scores(tiny_lab.model(device), tiny_lab.train.first(50)) for device in DEVICES)
+    assert all(scores.device == DEVICE and torch.equal(scores.cpu(), here[name]) for name, scores in there.items())
+    masks = [rp.MaskSampler(scores, rp.Magnitude(), 0.8).draw(0) for scores in (here, there)]
+    assert masks[1].to("cpu") == masks[0]
