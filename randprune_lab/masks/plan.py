@@ -69,31 +69,32 @@ class Undecided:
 class Plan:
     """One pruning group: its curve, the number of each tensor's weights in the curve's buckets, and what is undecided.
 
-    The base masks keep `missing` weights fewer than the curve's k (more, if negative).
+    The base mask keeps `missing` weights fewer than the curve's k (more, if negative).
     """
 
     curve: InclusionCurve
     counts: dict[str, Int64[np.ndarray, " b"]]
-    base: dict[str, Bool[Tensor, " _"]]  # of each tensor, flat
     undecided: list[Undecided]
     missing: int
 
 
-def make_plans(groups: Sequence[Group], rule: Rule) -> list[Plan]:
-    """Plan one group, or several that are `together`. Raises `WeightError` if the weights do not allow it."""
+def make_plans(groups: Sequence[Group], rule: Rule, base: Mapping[str, Bool[Tensor, " _"]]) -> list[Plan]:
+    """Plan one group, or several that are `together`, and fill the flat masks `base`.
+
+    Raises `WeightError` if the weights do not allow it.
+    """
     bucketing = [BUCKETINGS[_common_dtype(group)] for group in groups][-1]
     weights = {tensor: weight for group in groups for tensor, weight in group.weights.items()}
     found = _count(weights, bucketing)
     parts = [_divide(group, [found[tensor] for tensor in group.weights], rule, bucketing) for group in groups]
-    base, undecided, score = _split(weights, parts, bucketing)
+    undecided, score = _split(weights, parts, bucketing, base)
     if rule.deterministic:
         _decide_threshold(parts, undecided, score, base)
         undecided = []
     plans = []
     for part in parts:
-        masks = {tensor: base[tensor] for tensor in part.counts}
-        own = [some for some in undecided if some.tensor in masks]
-        plans.append(Plan(part.curve, part.counts, masks, own, part.missing if own else 0))
+        own = [some for some in undecided if some.tensor in part.counts]
+        plans.append(Plan(part.curve, part.counts, own, part.missing if own else 0))
     return plans
 
 
@@ -260,15 +261,14 @@ def _grid(curve: InclusionCurve) -> Int32[np.ndarray, " b"]:
 
 
 def _split(
-    weights: Mapping[str, Tensor], parts: Sequence[_Division], bucketing: Bucketing
-) -> tuple[dict[str, Bool[Tensor, " _"]], list[Undecided], Float64[Tensor, " _"]]:
-    """The base masks, and the undecided weights; for a deterministic rule also their scores, one after the other."""
+    weights: Mapping[str, Tensor], parts: Sequence[_Division], bucketing: Bucketing, base: Mapping[str, Tensor]
+) -> tuple[list[Undecided], Float64[Tensor, " _"]]:
+    """Fill the base masks, and find the undecided weights; for a deterministic rule also their scores."""
     device = next(iter(weights.values())).device
-    base = {name: torch.empty(weight.numel(), dtype=torch.bool, device=device) for name, weight in weights.items()}
     flips = torch.from_numpy(np.concatenate([part.flips for part in parts])).to(device, non_blocking=True)
     starts = accumulate((len(part.flips) for part in parts), initial=0)
     divided = {tensor: (part, start) for part, start in zip(parts, starts, strict=False) for tensor in part.counts}
-    narrow = torch.int32 if max(map(len, base.values())) < 2**31 else torch.int64
+    narrow = torch.int32 if max(weight.numel() for weight in weights.values()) < 2**31 else torch.int64
     position, flip = [torch.zeros(0, dtype=narrow, device=device)], [flips[:0]]
     score = [torch.zeros(0, dtype=torch.float64, device=device)]
     for chunk in _chunks(weights, CHUNK):
@@ -292,7 +292,7 @@ def _split(
                 score.append(scores(found))
     sizes = [size for part in parts for size in part.sizes]
     every = map(Undecided, weights, torch.cat(position).split(sizes), torch.cat(flip).split(sizes))
-    return base, [*every], torch.cat(score)
+    return [*every], torch.cat(score)
 
 
 def _decide_threshold(

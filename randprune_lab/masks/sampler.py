@@ -97,13 +97,15 @@ class MaskSampler:
         """The inclusion curve of each group: a tensor's name, or `"global"`."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}
         self._small_groups: dict[str, SmallGroup] = {}
-        base: dict[str, Tensor] = {}
+        self._base = {
+            name: torch.empty(weight.numel(), dtype=torch.bool, device=weight.device)
+            for name, weight in weights.items()
+        }
         large: defaultdict[torch.device, list[Plan]] = defaultdict(list)
         for batch in self._batches(weights):
             small: list[tuple[Group, Votes]] = []
-            for group, plan in zip(batch, make_plans(batch, self.rule), strict=True):
+            for group, plan in zip(batch, make_plans(batch, self.rule, self._base), strict=True):
                 self.curves[group.name], self._counts[group.name] = plan.curve, plan.counts
-                base |= plan.base
                 if not any(len(part.flip) for part in plan.undecided):
                     continue
                 if votes := self._votes(plan.curve):
@@ -111,7 +113,6 @@ class MaskSampler:
                 else:
                     large[plan.undecided[0].flip.device].append(plan)
             self._small_groups |= _small_groups(small)
-        self._base = {name: base[name] for name in weights}
         self._pareto_samplers = [ParetoSampler(plans, self.seed) for plans in large.values()]
 
     @cached_property
