@@ -22,7 +22,7 @@ class Stop(Exception):
 @pytest.fixture
 def small(config: rp.RunConfig) -> rp.RunConfig:
     """Two levels, two candidates in each, IMP beside them, and losses that need the teacher."""
-    shorter = {"candidates": 2, "dense_epochs": 1, "baselines": ("imp",), "evaluate_every": 6}
+    shorter = {"candidates": 2, "dense_epochs": 1, "baselines": ("imp",), "evaluate_every": 3, "train_size": 160}
     return dataclasses.replace(config, **shorter, distill_labels=0.5)
 
 
@@ -34,7 +34,7 @@ def test_a_search_that_stops_and_resumes_on_the_device_finds_what_the_cpu_does(
     add = RunFolder.add
 
     def stop(folder: RunFolder, name: str, result: dict) -> None:
-        if name == "search-level-2/candidate-1/steps-12":
+        if name == "search-level-2/candidate-1/steps-5":
             raise Stop
         add(folder, name, result)
 
