@@ -487,9 +487,7 @@ def _add_plugin(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_executor(parser: argparse.ArgumentParser) -> None:
-    where = parser.add_argument_group(
-        "Machines", "Where candidates are evaluated; equal machines give equal results. A GPU is used if there is one."
-    )
+    where = parser.add_argument_group("Machines", "Where candidates are evaluated; equal machines give equal results.")
     where.add_argument(
         "--executor",
         choices=EXECUTORS,

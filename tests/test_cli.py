@@ -221,7 +221,7 @@ def test_overwrite_replaces_the_run(randprune, options, copy):
     config = rp.RunRecord.load(copy).config
     assert (config.levels, config.candidates, config.baselines, config.layers) == ((0.75,), 1, (), 1)
     assert set(read_journal(copy)) == {
-        *("data", "dense", "search-level-1", "test/dense", "test/search-level-1", "model")
+        *("data", "compute", "dense", "search-level-1", "test/dense", "test/search-level-1", "model")
     }
     assert not stale.exists() and "first 1 layers" in answer.out
 
@@ -334,7 +334,7 @@ def test_show_as_json_has_the_fingerprints_of_the_files_and_the_numbers_of_the_j
 
 
 def test_show_of_an_unfinished_run_says_so(randprune, copy):
-    cut(copy, 4)  # data, dense and two candidates
+    cut(copy, 5)  # data, compute, dense and two candidates
     text, shown = randprune("show", copy), json.loads(randprune("show", copy, "--json").out)
     assert text.code == 0 and "not finished; go on with --resume" in text.out
     assert "candidate 1  voting" in text.out and "winner" not in text.out

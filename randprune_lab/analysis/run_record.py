@@ -14,7 +14,17 @@ from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.errors import FileError, RunError, check_count
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import load_predictions, read_config, read_journal
-from randprune_lab.search.units import DATA, DENSE, MODEL, Units, file_name, level_unit, level_units, score_unit
+from randprune_lab.search.units import (
+    COMPUTE,
+    DATA,
+    DENSE,
+    MODEL,
+    Units,
+    file_name,
+    level_unit,
+    level_units,
+    score_unit,
+)
 from randprune_lab.stats.intervals import Interval, accuracy_interval, score_difference, score_interval
 from randprune_lab.tasks.spec import Task, get_task, suffixed
 from randprune_lab.training.scoring import answers
@@ -160,12 +170,13 @@ class RunRecord:
             raise FileError(f"{file} is damaged: {error}") from error
 
     def summary(self) -> dict[str, Any]:
-        """The record as plain JSON: configuration, levels with candidates and winner, test scores, differences."""
+        """The record as plain JSON: configuration, device, levels with candidates and winner, scores, differences."""
         numbers = range(1, len(self.config.levels) + 1)
         return {
             "run": str(self.path),
             "finished": self.finished,
             "config": self.config.to_dict(),
+            "compute": self.units.get(COMPUTE),
             "environment": self.environment,
             "data": self.units.get(DATA),
             "dense": self._scores(DENSE),

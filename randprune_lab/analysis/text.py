@@ -6,8 +6,9 @@ from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.masks.rules import describe_rule
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.units import DATA, DENSE
+from randprune_lab.search.units import COMPUTE, DATA, DENSE
 from randprune_lab.tasks.spec import suffixed
+from randprune_lab.training.compute import Compute
 
 
 def describe_run(record: RunRecord) -> str:
@@ -20,6 +21,7 @@ def describe_run(record: RunRecord) -> str:
         f"model      {config.model}{layers}",
         *_scope(config),
         f"protocol   {config.protocol}, seed {config.seed}",
+        f"computed   {_compute(record)}",
         "scores     in points (hundredths of the metric), with 95 % intervals; differences are paired by example",
         f"dense      {_test_scores(record, DENSE)}",
     ]
@@ -36,6 +38,13 @@ def _scope(config: RunConfig) -> list[str]:
     spared = f", except {' '.join(config.exclude)}" if config.exclude else ""
     chosen = " ".join(config.include) or "every matrix in the blocks"
     return [f"pruned     {chosen}{spared}"] if config.include or config.exclude else []
+
+
+def _compute(record: RunRecord) -> str:
+    if COMPUTE not in record.units:
+        return f"not begun (device {record.config.device})"
+    asked = f" (device {record.config.device})" if record.config.device == "auto" else ""
+    return f"on {Compute(**record.units[COMPUTE])}{asked}"
 
 
 def _sizes(record: RunRecord) -> str:

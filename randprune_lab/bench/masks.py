@@ -20,10 +20,11 @@ from torch import Tensor
 from torch.nn.utils import prune
 
 from randprune_lab.bench.figure import Figure, figure_line
-from randprune_lab.errors import ConfigError, unknown_name
+from randprune_lab.errors import unknown_name
 from randprune_lab.masks.rules import Voting
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import keep_count
+from randprune_lab.training.compute import device_name, find_device
 
 RULE = Voting(sampling_ratio=1e-4, power=5)
 SPARSITIES = (0.54, 0.9375, 0.99)
@@ -74,18 +75,9 @@ def bench_masks(
     """
     if shapes not in SHAPES:
         raise unknown_name("shapes", shapes, SHAPES)
-    target = _device(device)
+    target = find_device(device)
     weights = {name: weight.to(target) for name, weight in heavy_tailed(SHAPES[shapes]).items()}
     return [_measure(shapes, weights, sparsity, repeats) for sparsity in sparsities]
-
-
-def _device(name: str) -> torch.device:
-    """The device of a name, on which a tensor can be made."""
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # PyTorch asserts that it was built for CUDA
-        usable = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-        raise ConfigError(f"device {name!r} cannot be used here; choose one of {', '.join(usable)}") from error
 
 
 def heavy_tailed(shapes: dict[str, tuple[int, int]], seed: int = 0) -> dict[str, Tensor]:
@@ -158,7 +150,7 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
         "shapes": shapes,
         "weights": size,
         "sparsity": sparsity,
-        "device": device_name(device),
+        "device": device_name(device) or device.type,
         "threads": torch.get_num_threads(),
         "seconds": seconds,
         "figures": [figure.to_dict() for figure in figures],
@@ -236,11 +228,6 @@ def clock(work: Callable[[], Any], repeats: int, device: torch.device | None = N
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
     return median(times)
-
-
-def device_name(device: torch.device) -> str:
-    """The name of a GPU, or the kind of another device."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def magnitude(weight: Tensor, sparsity: float) -> Tensor:

@@ -16,7 +16,6 @@ from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.files import write_json
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.models.load import load_model
 from randprune_lab.search.config import PRESETS, RunConfig
 from randprune_lab.search.executors import InProcess
 from randprune_lab.search.folder import RunFolder
@@ -128,9 +127,7 @@ class _Path:
         train(search.model, search.train, replace(self.config.dense_training(), keep_best=False), evaluate=_unjudged)
         self.start = self._weights()
         self.done = 0
-        teacher, _ = load_model(
-            self.config.model, task=search.task
-        )  # a separate model, because a teacher is not trained
+        teacher = search.fresh_model()  # a separate model, because a teacher is not trained
         teacher.load_state_dict(self.start)
         self.teacher = Teacher(teacher, search.train)
 
@@ -144,8 +141,19 @@ class _Path:
         search, steps = self.search, self.config.early_epochs * -(-len(self.search.train) // self.config.batch_size)
         config = replace(self.config, evaluate_every=max(1, steps // LOOKS), early_score="log-loss")
         proposal = config.proposal(config.methods()[0], number, derived_seed(config.seed, "mask", number))
-        parts = (config, search.task, search.model, self.start, search.train, search.validation, self.teacher, proposal)
-        return Level(level_unit(config.method, number), number, *parts)
+        return Level(
+            level_unit(config.method, number),
+            number,
+            config,
+            search.compute,
+            search.task,
+            search.model,
+            self.start,
+            search.train,
+            search.validation,
+            self.teacher,
+            proposal,
+        )
 
     def pool(self, level: Level, kind: str) -> PoolRecord:
         """A pool whose candidates were all trained, in an early evaluation and to the end."""

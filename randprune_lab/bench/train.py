@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from randprune_lab.bench.figure import Figure, figure_line
-from randprune_lab.bench.masks import device_name, place
+from randprune_lab.bench.masks import place
 from randprune_lab.errors import check_count
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Voting
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.models.load import load_model
 from randprune_lab.tasks import load_splits
+from randprune_lab.training.compute import device_name, find_device
 from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded, encode, training_batches
 from randprune_lab.training.loop import Training
@@ -51,6 +52,8 @@ def bench_train(
     check_count("steps", steps)
     splits = load_splits(task, train_size=BATCH * steps)
     network, tokenizer = load_model(model, task=splits.task, layers=layers)
+    device = find_device("auto")
+    network.to(device)  # type: ignore[arg-type]
     train = encode(splits.train, splits.task.text_fields, tokenizer, splits.task.max_length)
     mask = MaskSampler(network, Voting(), SPARSITY).draw(0)
     loops = {
@@ -76,7 +79,7 @@ def bench_train(
             "model": f"{model}, {layers} layers" if layers else model,
             "task": task,
             "steps": steps,
-            "device": device_name(next(network.parameters()).device),
+            "device": device_name(device) or device.type,
             "threads": torch.get_num_threads(),
             "seconds": per_step,
             "figures": [figure.to_dict() for figure in figures],

@@ -18,6 +18,7 @@ from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make
 from randprune_lab.search.units import DENSE
 from randprune_lab.tasks.custom_data import CustomData, LabelKind
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
+from randprune_lab.training.compute import Precision, check_device
 from randprune_lab.training.config import Distillation, TrainingConfig
 from randprune_lab.training.data import Encoded
 from randprune_lab.training.wanda import CALIBRATION, wanda_scores
@@ -37,6 +38,7 @@ GENERATED = ("difficulty", "label_noise", "data_seed")
 DENSE_SETTINGS = (
     *("task", "glue_dir", *CUSTOM_DATA, *GENERATED, "max_length", "train_size", "validation_size", "test_size"),
     *("model", "layers", "dense_epochs", "dense_learning_rate", "batch_size", "evaluate_every", "seed"),
+    *("device", "threads", "precision"),
 )
 """The settings that the data and the dense model depend on."""
 
@@ -67,6 +69,7 @@ _NAMES: dict[str, Sequence[str] | Registry[Any]] = {
     "early_strategy": STRATEGIES,
     "learn": get_args(Learn),
     "protocol": get_args(Protocol),
+    "precision": get_args(Precision),
 }
 """The allowed values of some settings."""
 
@@ -78,8 +81,8 @@ _OPTIONS: dict[str, dict[str, str]] = {
 }
 """The settings of rules and strategies that have a separate field of `RunConfig`, and the name of this field."""
 
-DATA, MODEL, MASKS, EARLY, TRAINING, DISTILLATION, EVALUATION = GROUPS = (
-    *("Data", "Model", "Masks", "Early evaluation", "Training", "Distillation", "Evaluation"),
+DATA, MODEL, MASKS, EARLY, TRAINING, DISTILLATION, EVALUATION, COMPUTING = GROUPS = (
+    *("Data", "Model", "Masks", "Early evaluation", "Training", "Distillation", "Evaluation", "Computing"),
 )
 """The headings under which `--help` shows the settings."""
 
@@ -252,6 +255,17 @@ class RunConfig:
     method: str = _option(
         EVALUATION, "search", "name of this run's method in records and tables, to compare several runs"
     )
+    device: str = _option(
+        COMPUTING, "auto", "where models and masks are: cpu, cuda, cuda:1 (the second GPU), mps, or auto (cuda or cpu)"
+    )
+    threads: int | None = _option(
+        COMPUTING, None, "number of PyTorch threads; without it, the number that PyTorch starts with"
+    )
+    precision: Precision = _option(
+        COMPUTING,
+        "float32",
+        "number format of matrix products: float32, or bfloat16 (autocast; for GPUs, slower on many CPUs)",
+    )
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -276,12 +290,22 @@ class RunConfig:
         if not self.sampling_ratios:
             raise ConfigError("sampling_ratios must have at least one ratio, got none")
         self._check_learning()
-        for name in ("candidates", "early_last", "max_length", "train_size", "validation_size", "test_size", "layers"):
+        for name in (
+            "candidates",
+            "early_last",
+            "max_length",
+            "train_size",
+            "validation_size",
+            "test_size",
+            "layers",
+            "threads",
+        ):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         check_range("early_rate", self.early_rate, low=0, low_open=True)
         check_count("seed", self.seed, low=0, high=2**62)
         check_method_name(self.method)
+        check_device(self.device)
         self._check_data()
         # These check the other settings.
         _ = self.methods(), self.dense_training(), self.early_training(0), self.level_training(0)

@@ -68,10 +68,9 @@ class OnDask(Executor):
     Args:
         address: the address of a scheduler, such as `tcp://10.0.0.1:8786`; without it, a cluster of processes is
             started on this machine.
-        workers: the number of processes of that cluster; by default, the number of cores divided by `threads`. They
-            share one GPU. To use several GPUs, start the workers with dask-cuda, which assigns one to each, and give
-            the scheduler's address.
-        threads: the number of PyTorch threads of each worker. It can change the last bits of a sum.
+        workers: the number of processes of that cluster; by default, the number of cores divided by the number of
+            PyTorch threads. They share one GPU. To use several GPUs, start one worker with each, and give the
+            scheduler's address.
         timeout: the number of seconds to wait for the scheduler.
 
     Raises:
@@ -79,20 +78,17 @@ class OnDask(Executor):
         RunError: if no scheduler answers at the address.
     """
 
-    def __init__(
-        self, address: str | None = None, workers: int | None = None, threads: int | None = None, timeout: float = 20.0
-    ):
+    def __init__(self, address: str | None = None, workers: int | None = None, timeout: float = 20.0):
         try:
             from dask.distributed import Client, LocalCluster
         except ImportError:
             raise ConfigError(
                 "the executor 'dask' needs dask.distributed; run pip install 'randprune-lab[dask]'"
             ) from None
-        self.threads = threads or torch.get_num_threads()
         self._cluster: Any = None
         if address is None:
             self._cluster = LocalCluster(
-                n_workers=workers or max(1, cores() // self.threads),
+                n_workers=workers or max(1, cores() // torch.get_num_threads()),
                 threads_per_worker=1,
                 dashboard_address=None,
             )
@@ -136,7 +132,7 @@ class OnDask(Executor):
 
     def _submit(self, job: Job, state: Future | None) -> Future:
         assert self._level is not None, "evaluate() sends the level first"
-        work = (self._sent, job.candidate, state, job.steps, self.threads)
+        work = (self._sent, job.candidate, state, job.steps)
         if not 0 < job.steps < self._level.total_steps:
             return self.client.submit(_finish, *work, pure=False)
         done = self.client.submit(_advance, *work, pure=False)
@@ -167,15 +163,15 @@ def make_executor(name: str, *, address: str | None = None, workers: int | None 
 
 
 def _advance(
-    level: Level, candidate: int, state: CandidateState | None, steps: int, threads: int
+    level: Level, candidate: int, state: CandidateState | None, steps: int
 ) -> tuple[Evaluation, CandidateState]:
-    torch.set_num_threads(threads)
-    return level.advance(candidate, state, steps)
+    with level.compute.active():
+        return level.advance(candidate, state, steps)
 
 
-def _finish(level: Level, candidate: int, state: CandidateState | None, steps: int, threads: int) -> Evaluation:
+def _finish(level: Level, candidate: int, state: CandidateState | None, steps: int) -> Evaluation:
     """Return no state, because the candidate is not trained further."""
-    return _advance(level, candidate, state, steps, threads)[0]
+    return _advance(level, candidate, state, steps)[0]
 
 
 def _first(pair: tuple[Evaluation, CandidateState]) -> Evaluation:

@@ -15,6 +15,7 @@ from randprune_lab.search.config import RunConfig
 from randprune_lab.search.proposals import Proposal
 from randprune_lab.search.selection import Evaluation
 from randprune_lab.tasks import Task
+from randprune_lab.training.compute import Compute
 from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded
 from randprune_lab.training.distillation import Teacher
@@ -43,6 +44,7 @@ class Level:
     name: str
     number: int  # from 1
     config: RunConfig
+    compute: Compute
     task: Task
     model: nn.Module
     start: Weights

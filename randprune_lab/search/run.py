@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.masks.scope import prunable
@@ -18,10 +17,11 @@ from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, check_usable, take_dense, weights_sha256
 from randprune_lab.search.generations import Generations
 from randprune_lab.search.level import Level, Weights, derived_seed
-from randprune_lab.search.units import DATA, DENSE, MODEL, file_name, level_unit, score_unit
+from randprune_lab.search.units import COMPUTE, DATA, DENSE, MODEL, file_name, level_unit, score_unit
 from randprune_lab.search.winner import winning_mask, winning_weights
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.spec import suffixed
+from randprune_lab.training.compute import Compute
 from randprune_lab.training.data import Encoded, encode
 from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import History, train
@@ -95,6 +95,7 @@ class Search:
             train_size=config.train_size,
         )
         self.task = self.splits.task
+        self.compute = Compute.find(config.device, config.threads, config.precision)
         self.model, self.tokenizer = self._load()
         prunable(self.model, **config.scope)  # finds a pattern that matches nothing before the work begins
         self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
@@ -107,12 +108,14 @@ class Search:
         """Do all units of work that are not done yet, in their order."""
         self.folder = folder
         self._check_data()
+        self._check_compute()
         self._forget_damaged()
-        for name in [DENSE, *self._levels]:
-            self._make(name)
-        for name in [DENSE, *self._levels]:
-            self.folder.unit(score_unit(name), partial(self._test, name))
-        self.folder.unit(MODEL, self._save_model)
+        with self.compute.active():
+            for name in [DENSE, *self._levels]:
+                self._make(name)
+            for name in [DENSE, *self._levels]:
+                self.folder.unit(score_unit(name), partial(self._test, name))
+            self.folder.unit(MODEL, self._save_model)
 
     def encode(self, rows: Any) -> Encoded:
         """The rows as token ids for this run's model.
@@ -157,6 +160,7 @@ class Search:
             name,
             number,
             self.config,
+            self.compute,
             self.task,
             self.model,
             self._weights(start),
@@ -226,9 +230,7 @@ class Search:
         config = self.config
         model: Any
         model, tokenizer = load_model(config.model, task=self.task, layers=config.layers, seed=config.seed)
-        if torch.cuda.is_available():
-            model.cuda()
-        return model, tokenizer
+        return model.to(self.compute.device), tokenizer
 
     def _weights(self, name: str) -> Weights:
         """Trained weights from the folder. If the checkpoint is damaged, it is made again with the same bits."""
@@ -318,6 +320,23 @@ class Search:
                 f"(fingerprint {splits.fingerprint[:12]}, was {recorded['fingerprint'][:12]}); "
                 "restore the data, or choose another folder"
             )
+
+    def _check_compute(self) -> None:
+        """Record what the device, threads and precision became; a resumed run continues with the recorded threads.
+
+        Raises:
+            RunError: if the run was computed on another device.
+        """
+        recorded = Compute(**self.folder.unit(COMPUTE, lambda: asdict(self.compute)))
+        if (recorded.device, recorded.processor) != (self.compute.device, self.compute.processor):
+            raise RunError(
+                f"cannot resume {self.folder.path}: it was computed on {recorded}; here device {self.config.device!r} "
+                f"is {self.compute.device}, which gives other bits; resume it on such a device, or choose another "
+                "folder"
+            )
+        if recorded.threads != self.compute.threads:
+            log.info("continuing with %d PyTorch threads, as the run was begun", recorded.threads)
+        self.compute = recorded
 
     def _title(self, text: str) -> str | None:
         return text if self.progress else None

@@ -1,6 +1,6 @@
 """Names of a run's units. Only this module builds and parses them.
 
-    data, dense, model              the units that a run has once
+    data, compute, dense, model     the units that a run has once
     METHOD-level-N                  the training with the winner of a level
     METHOD-level-N/...              the steps that led to it: candidates, generations, noise, the selection
     test/NAME                       the test scores of the model that was trained under NAME
@@ -16,7 +16,7 @@ from typing import Any
 
 from randprune_lab.tasks.spec import suffixed
 
-DATA, DENSE, MODEL = "data", "dense", "model"
+DATA, COMPUTE, DENSE, MODEL = "data", "compute", "dense", "model"
 
 Units = dict[str, dict[str, Any]]
 """The results of finished units by name, in the order in which they finished."""

@@ -19,12 +19,13 @@ from randprune_lab.plugins import load_plugin, loaded_plugins
 from randprune_lab.search.executors import Executor
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.run import Search, run
-from randprune_lab.search.units import file_name, score_unit
+from randprune_lab.search.units import COMPUTE, file_name, score_unit
 from randprune_lab.study.config import CONTROLS, StudyConfig
 from randprune_lab.study.controls import BARE, measure_controls
 from randprune_lab.study.grid import Grid, Unit
 from randprune_lab.study.recording import check_recorded, recorded_units
 from randprune_lab.study.status import TIMES, remaining
+from randprune_lab.training.compute import Compute
 
 WAIT = 5.0
 """Seconds to wait before looking again at units of other processes, when no other unit is left."""
@@ -147,6 +148,7 @@ def _controls(grid: Grid, unit: Unit) -> None:
     with RunFolder.open(grid.folder(unit), config, resume=True) as folder:
         if CONTROLS in folder.units:
             return
-        scores, logits = measure_controls(search)
+        with Compute(**folder.units[COMPUTE]).active():
+            scores, logits = measure_controls(search)
         folder.save_predictions(file_name(score_unit(BARE)), logits, search.tests[""].labels)
         folder.add(CONTROLS, scores)

@@ -1,4 +1,4 @@
-"""The training loop: short, seeded, with `accelerate`, and with the mask enforced after every step."""
+"""The training loop: short, seeded, and with the mask enforced after every step."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class Training:
 
     Weights that `mask` removes are zero at the start and after every step. The result is a pure function of the
     model's weights, the data, the mask, the teacher and the configuration: the batches, and the dropout of every step,
-    come from `config.seed`. The global random state is not changed.
+    come from `config.seed`. The global random state is not changed. The training is done where the model is; the model
+    of the teacher must be there too.
     """
 
     def __init__(
@@ -64,22 +65,16 @@ class Training:
         mask: MaskSet | None = None,
         teacher: Teacher | None = None,
     ):
-        from accelerate import Accelerator
-
-        self.accelerator = Accelerator()
+        self.model, self.device = model, next(model.parameters()).device
         self.data, self.config, self.teacher = data, config, teacher
         epochs = [training_batches(data.lengths, config.batch_size, config.seed, i) for i in range(config.epochs)]
         self.batches = [rows for epoch in epochs for rows in epoch]
-        optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), fused=True)
+        self.optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), fused=True)
         self.rate = _schedule(config, len(self.batches))
         if teacher is not None and config.distillation.needs_teacher_states:
             use_eager_attention(model, teacher.model)
-            teacher.model.to(self.accelerator.device)
-        prepared, self.optimizer = self.accelerator.prepare(model, optimizer)
-        # Another training of this process may have set accelerate to compile; here the model is not compiled.
-        self.model = getattr(prepared, "_orig_mod", prepared)
-        self._learned = [weight for weight in self.model.parameters() if weight.requires_grad]  # once, it takes time
-        self.enforce = mask.enforcer(self.accelerator.unwrap_model(self.model)) if mask else _nothing
+        self._learned = [weight for weight in model.parameters() if weight.requires_grad]  # once, it takes time
+        self.enforce = mask.enforcer(model) if mask else _nothing
         self.enforce()
         self.step = 0
         self.history = History(total_steps=len(self.batches))
@@ -99,7 +94,8 @@ class Training:
         from tqdm.auto import tqdm
 
         todo = range(self.step + 1, (len(self.batches) if until is None else min(until, len(self.batches))) + 1)
-        with torch.random.fork_rng(), tqdm(todo, progress, disable=progress is None, leave=False) as bar:
+        gpus = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(gpus), tqdm(todo, progress, disable=progress is None, leave=False) as bar:
             self.model.train()
             for step in bar:
                 torch.manual_seed(_mixed(self.config.seed, step))
@@ -136,10 +132,10 @@ class Training:
     def _train(self, rows: list[int], rate: float) -> Float[Tensor, ""]:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * self.config.learning_rate
-        batch = on_device(self.data.batch(rows), self.accelerator.device)
+        batch = on_device(self.data.batch(rows), self.device)
         value = loss(self.model, batch, self.teacher, self.config.distillation)
-        self.accelerator.backward(value)
-        self.accelerator.clip_grad_norm_(self._learned, self.config.max_grad_norm)
+        value.backward()
+        nn.utils.clip_grad_norm_(self._learned, self.config.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.enforce()

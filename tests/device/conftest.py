@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from support.simulated_device import DEVICE
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from randprune_lab.models.load import load_model
-from randprune_lab.search.run import Search
 from randprune_lab.tasks import Task, load_splits
 from randprune_lab.training.data import Encoded, encode
 
@@ -22,21 +20,6 @@ def attention_in_parts() -> Iterator[None]:
     """The same attention on both devices, so that trained weights have the same bits: PyTorch fuses it on the CPU."""
     with sdpa_kernel(SDPBackend.MATH):
         yield
-
-
-@pytest.fixture
-def on_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search loads its models to the simulated device, and accelerate moves models there, as to a GPU."""
-    from accelerate import Accelerator
-
-    load = Search._load
-
-    def load_on_device(search: Search) -> tuple[nn.Module, object]:
-        model, tokenizer = load(search)
-        return model.to(DEVICE), tokenizer
-
-    monkeypatch.setattr(Search, "_load", load_on_device)
-    monkeypatch.setattr(Accelerator, "device", property(lambda self: DEVICE))
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,14 @@ def rows() -> list[dict[str, Tensor]]:
     return [{"input_ids": row, "labels": torch.tensor(number % 2)} for number, row in enumerate(tokens)]
 
 
+@pytest.fixture
+def accelerate_on_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accelerate moves models to the simulated device, as to a GPU."""
+    from accelerate import Accelerator
+
+    monkeypatch.setattr(Accelerator, "device", property(lambda self: DEVICE))
+
+
 def train_with_accelerate(model: nn.Module, mask: rp.MaskSet) -> nn.Module:
     """A loop with accumulation, as accelerate's documentation has it."""
     from accelerate import Accelerator
@@ -74,7 +82,7 @@ def train_with_accelerate(model: nn.Module, mask: rp.MaskSet) -> nn.Module:
 @pytest.mark.parametrize("mask_device", ["cpu", DEVICE])
 def test_an_accelerate_loop_keeps_the_mask(model, mask, mask_device, request) -> None:
     here = train_with_accelerate(copy.deepcopy(model), mask)
-    request.getfixturevalue("on_device")
+    request.getfixturevalue("accelerate_on_device")
     there = train_with_accelerate(model.to(DEVICE), mask.to(mask_device))
     assert same(here, there)
 
@@ -89,7 +97,7 @@ def train_with_trainer(model: nn.Module, mask: rp.MaskSet, folder: Path) -> nn.M
 
 def test_a_trainer_keeps_the_mask(model, mask, tmp_path, request, monkeypatch) -> None:
     here = train_with_trainer(copy.deepcopy(model), mask, tmp_path)
-    request.getfixturevalue("on_device")
+    request.getfixturevalue("accelerate_on_device")
     monkeypatch.setattr(TrainingArguments, "device", property(lambda self: self._setup_devices and DEVICE))
     there = train_with_trainer(model, mask, tmp_path)
     assert same(here, there)

@@ -24,22 +24,11 @@ from randprune_lab.training import (
     predict,
     wanda_scores,
 )
+from randprune_lab.training.compute import Compute
 
 DEVICES = (torch.device("cpu"), DEVICE)
 CONFIG = TrainingConfig(epochs=1, learning_rate=2e-3, evaluate_every=5, keep_best=True)
 DISTILLATION = Distillation(labels=0.5, logits=1.0, attention=1.0, hidden=1.0)
-
-
-@pytest.fixture
-def devices(request: pytest.FixtureRequest):
-    """The CPU, and then the simulated device, which models are placed on from then on."""
-
-    def both():
-        yield DEVICES[0]
-        request.getfixturevalue("on_device")
-        yield DEVICES[1]
-
-    return both()
 
 
 def equal(one: nn.Module, other: nn.Module) -> bool:
@@ -47,9 +36,9 @@ def equal(one: nn.Module, other: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("distillation", [None, DISTILLATION], ids=["labels", "teacher"])
-def test_a_training_with_a_mask_ends_with_the_same_weights_scores_and_losses(tiny_lab, devices, distillation) -> None:
+def test_a_training_with_a_mask_ends_with_the_same_weights_scores_and_losses(tiny_lab, distillation) -> None:
     found = []
-    for device in devices:
+    for device in DEVICES:
         model, teacher = tiny_lab.model(device, seed=1), None
         if distillation is not None:
             teacher = Teacher(tiny_lab.model(device), tiny_lab.train)
@@ -67,7 +56,7 @@ def test_a_training_with_a_mask_ends_with_the_same_weights_scores_and_losses(tin
     assert len(history.losses) == 3
 
 
-def test_a_training_that_stops_continues_on_the_device(tiny_lab, on_device) -> None:
+def test_a_training_that_stops_continues_on_the_device(tiny_lab) -> None:
     whole = Training(tiny_lab.model(DEVICE), tiny_lab.train, CONFIG)
     whole.run(lambda model: 0.0)
     first = Training(tiny_lab.model(DEVICE), tiny_lab.train, CONFIG)
@@ -80,17 +69,18 @@ def test_a_training_that_stops_continues_on_the_device(tiny_lab, on_device) -> N
     assert equal(second.model, whole.model) and second.history == first.history == whole.history
 
 
-def test_an_early_evaluation_has_the_same_scores(tiny_lab, devices) -> None:
+def test_an_early_evaluation_has_the_same_scores(tiny_lab) -> None:
     """With a stop on the way, as in a race."""
     found = []
-    for device in devices:
+    for device in DEVICES:
         model = tiny_lab.model(device)
         config = RunConfig(task="sst2", model=tiny_lab.path, early_epochs=1, evaluate_every=5, distill_labels=0.5)
         proposal = Proposal((rp.Voting(), rp.Uniform()), 0.9, 7)
         start = {name: weight.cpu().clone() for name, weight in tiny_lab.model("cpu", seed=2).state_dict().items()}
         split = (tiny_lab.train, tiny_lab.validation)
         teacher = Teacher(tiny_lab.model(device), tiny_lab.train)
-        level = Level("search-level-1", 1, config, tiny_lab.task, model, start, *split, teacher, proposal)
+        compute = Compute.find(str(device))
+        level = Level("search-level-1", 1, config, compute, tiny_lab.task, model, start, *split, teacher, proposal)
         without, _ = level.advance(1, None, 0)
         _, state = level.advance(1, None, 5)
         level.advance(0, None, 5)

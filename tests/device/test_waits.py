@@ -42,7 +42,7 @@ def draw(number: int) -> Counts:
 
 
 @pytest.fixture
-def training(tiny_lab, on_device) -> Training:
+def training(tiny_lab) -> Training:
     """A training with all losses, after two of its steps: the first is special, and the second has no padding."""
     model = tiny_lab.model(DEVICE, seed=1)
     mask = rp.MaskSampler(model, rp.Voting(), 0.8).draw(0)

@@ -14,7 +14,6 @@ from pathlib import Path
 import cloudpickle
 import numpy as np
 import pytest
-import torch
 from dask.distributed import Client, LocalCluster
 
 import randprune_lab as rp
@@ -59,7 +58,7 @@ def level(config, tmp_path):
     search = Search(config, progress=False)
     proposal = config.proposal(config.methods()[0], 1, seed=7)
     start = {name: tensor.clone() for name, tensor in search.model.state_dict().items()}
-    parts = (config, search.task, search.model, start, search.train, search.validation, None, proposal)
+    parts = (config, search.compute, search.task, search.model, start, search.train, search.validation, None, proposal)
     return Watched("search-level-1", 1, *parts, folder=str(tmp_path))
 
 
@@ -89,7 +88,7 @@ RACE = [(0, 4), (1, 4), (2, 4), (3, 4)], [(1, 8), (3, 8)], [(3, 12)]
 def test_a_cluster_computes_the_same_bits_and_continues_stopped_trainings(level, cluster):
     here = run(InProcess(), level, *RACE)
     done = len(level.log)
-    there = run(OnDask(cluster.scheduler_address, threads=torch.get_num_threads()), level, *RACE)
+    there = run(OnDask(cluster.scheduler_address), level, *RACE)
     assert same(there, here)
     assert sorted(entry[:3] for entry in level.log[done:]) == sorted(entry[:3] for entry in level.log[:done])
     assert len({entry[3] for entry in level.log[done:]}) == 2 and os.getpid() not in {e[3] for e in level.log[done:]}
@@ -110,7 +109,7 @@ def test_a_forgotten_state_is_computed_again_with_the_same_bits(level):
 def test_only_the_candidate_of_a_killed_worker_is_repeated(level, cluster):
     jobs = [(0, 12), (1, 12), (2, 12), (3, 12)]
     level.fatal = 2
-    there = run(OnDask(cluster.scheduler_address, threads=torch.get_num_threads()), level, jobs)
+    there = run(OnDask(cluster.scheduler_address), level, jobs)
     assert (Path(level.folder) / "killed").exists()
     counts = [sum(entry[0] == candidate for entry in level.log) for candidate in range(4)]
     assert counts == [1, 1, 2, 1]
@@ -136,7 +135,7 @@ def test_a_lost_scheduler_is_a_clear_error_and_the_run_can_be_resumed_without_it
     scheduler = subprocess.Popen([sys.executable, tmp_path / "scheduler.py"], stdout=subprocess.PIPE, text=True)
     try:
         address = scheduler.stdout.readline().strip()
-        executor = OnDask(address, threads=torch.get_num_threads())
+        executor = OnDask(address)
         executor.client.wait_for_workers(1)
         journal, killed = tmp_path / "run" / "journal.jsonl", False
         with pytest.raises(RunError, match=r"the Dask cluster was lost .* run again with --resume"), executor:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -12,6 +13,7 @@ import randprune_lab as rp
 from randprune_lab.errors import ConfigError, DataError, FileError, RunError, UnknownNameError
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.search.folder import FORMAT, RunFolder, load_predictions, read_journal, weights_sha256
+from randprune_lab.search.run import Search
 
 
 def results(path):
@@ -114,6 +116,39 @@ def test_resuming_a_finished_run_trains_nothing(finished, config, tmp_path, monk
     monkeypatch.setattr("randprune_lab.search.run.train", lambda *_, **__: pytest.fail("trained again"))
     rp.run(config, copy, resume=True, progress=False)
     assert (copy / "journal.jsonl").read_bytes() == (finished / "journal.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(("device", "processor"), [("cuda:0", "Great GPU"), ("sim:0", None)])
+def test_a_run_is_not_resumed_on_another_device(finished, config, tmp_path, device, processor):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    change_compute(copy, device=device, processor=processor)
+    name = device + (f" ({processor})" if processor else "")
+    with pytest.raises(RunError, match=rf"was computed on {re.escape(name)}, .* device 'auto' is cpu, .* choose"):
+        rp.run(config, copy, resume=True, progress=False)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("device", "cpu"), ("threads", 3), ("precision", "bfloat16")])
+def test_a_run_is_not_resumed_with_other_settings_of_its_device(finished, config, setting, value):
+    with pytest.raises(RunError, match=rf"cannot resume .*: {setting} was .* and is now {value!r}; resume with"):
+        rp.run(dataclasses.replace(config, **{setting: value}), finished, resume=True, progress=False)
+
+
+def test_a_run_is_resumed_with_the_threads_that_it_was_begun_with(finished, config, tmp_path, monkeypatch):
+    copy, threads = shutil.copytree(finished, tmp_path / "copy"), []
+    change_compute(copy, threads=3)
+    monkeypatch.setattr(Search, "_save_model", lambda self: threads.append(torch.get_num_threads()) or {"weights": ""})
+    with RunFolder.open(copy, config, resume=True) as folder:
+        folder.forget("model")
+        Search(config, progress=False).run(folder)
+    assert threads == [3] and torch.get_num_threads() == 1
+
+
+def change_compute(path, **changes):
+    """Change what a journal records of the device."""
+    lines = [json.loads(line) for line in (path / "journal.jsonl").read_text("utf-8").splitlines()]
+    (unit,) = (line["result"] for line in lines if line["unit"] == "compute")
+    unit |= changes
+    (path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
 
 
 def test_an_incomplete_last_line_is_ignored_and_its_unit_is_done_again(finished, config, tmp_path):

@@ -196,26 +196,3 @@ def test_a_state_does_not_change_when_its_training_continues(lab):
     assert equal(state.weights, before[0]) and torch.equal(state.optimizer["state"][0]["exp_avg"], before[1])
     training.restore(state)
     assert training.step == 5 and equal(weights(training.model), before[0])
-
-
-@pytest.fixture
-def compiling(monkeypatch):
-    """Accelerate's settings after a compiling `Trainer` in the same process."""
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(True)
-    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "eager")
-    yield
-    AcceleratorState._reset_state(True)
-
-
-def test_another_training_of_the_process_that_compiles_changes_nothing(lab, request):
-    mask = rp.MaskSampler(lab.model(), rp.Magnitude(), sparsity=0.8).draw(0)
-    ends = []
-    for fixture in (None, "compiling"):
-        if fixture:
-            request.getfixturevalue(fixture)
-        model = lab.model()
-        train(model, lab.train, CONFIG, evaluate=lambda _: 0.0, mask=mask)
-        ends.append(weights(model))
-    assert equal(*ends)
