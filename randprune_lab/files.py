@@ -56,6 +56,27 @@ def reading(what: str, path: str | Path) -> Iterator[None]:
         raise FileError(f"{what} {path} is damaged or truncated ({error}); write it again") from error
 
 
+def own_file(folder: Path, name: str) -> Path:
+    """The path of a file in a folder that a program wrote, whether it is there or not.
+
+    Args:
+        folder: the folder.
+        name: the file's place in it, such as `"masks/level-1.safetensors"`.
+
+    Raises:
+        FileError: if the file, or a folder that it is in, is a link, which may lead anywhere, or if it is not a plain
+            file, such as a pipe, which may never end.
+    """
+    path = folder
+    for part in Path(name).parts:
+        path /= part
+        if part == ".." or path.is_symlink():
+            raise FileError(f"{path} leads out of {folder}; put the file itself there")
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path} is not a plain file; remove it")
+    return path
+
+
 def check_format(path: str | Path, about: dict[str, Any], kind: str, number: int, remedy: str) -> None:
     """Remove `kind` and `format` from the metadata of a file, and check them.
 

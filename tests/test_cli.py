@@ -25,7 +25,8 @@ from randprune_lab.cli import build_parser, main
 from randprune_lab.errors import RunError
 from randprune_lab.models.load import MODELS
 from randprune_lab.search.config import default_of
-from randprune_lab.search.folder import RunFolder, read_journal, weights_sha256
+from randprune_lab.search.folder import RunFolder, weights_sha256
+from randprune_lab.search.journal import read_journal
 from randprune_lab.study.config import built_in_studies
 from randprune_lab.tasks import TASKS
 

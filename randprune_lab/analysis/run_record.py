@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from randprune_lab.analysis.level_record import LevelRecord
-from randprune_lab.errors import FileError, RunError, check_count
+from randprune_lab.errors import RunError, check_count
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import load_predictions, read_config, read_journal
+from randprune_lab.search.folder import load_predictions, read_config, read_environment
+from randprune_lab.search.journal import read_journal
 from randprune_lab.search.units import (
     COMPUTE,
     DATA,
@@ -161,13 +161,7 @@ class RunRecord:
         Raises:
             FileError: if the file is damaged.
         """
-        file = self.path / "environment.json"
-        try:
-            return json.loads(file.read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise FileError(f"{file} is damaged: {error}") from error
+        return read_environment(self.path)
 
     def summary(self) -> dict[str, Any]:
         """The record as plain JSON: configuration, device, levels with candidates and winner, scores, differences."""

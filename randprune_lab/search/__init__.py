@@ -2,7 +2,8 @@
 
 from randprune_lab.search.config import EXECUTORS, PRESETS, RunConfig
 from randprune_lab.search.executors import Executor, InProcess, OnDask, make_executor
-from randprune_lab.search.folder import read_config, read_journal
+from randprune_lab.search.folder import read_config
+from randprune_lab.search.journal import read_journal
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal, redraw
 from randprune_lab.search.run import Search
 from randprune_lab.search.selection import Evaluation, Selection

@@ -11,78 +11,83 @@ names is complete.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
+import logging
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from randprune_lab.errors import FileError, LockedError, RunError
-from randprune_lab.files import atomic_path, write_json
+from randprune_lab.errors import FileError, RunError
+from randprune_lab.files import atomic_path, own_file, write_json
 from randprune_lab.plugins import loaded_plugins, plugins_of
 from randprune_lab.search.config import DENSE_SETTINGS, RunConfig
-from randprune_lab.search.units import DATA, DENSE, Units
+from randprune_lab.search.journal import JOURNAL, Journal, read_journal
+from randprune_lab.search.units import DATA, DENSE
 
-LOCK = ".lock"
-FORMAT = 2
+log = logging.getLogger("randprune_lab")
+
+CONFIG, ENVIRONMENT = "config.json", "environment.json"
+KIND = "randprune run"
+"""The marker of a run folder, in its `config.json`."""
+FORMAT = 3
 """The format number of a run folder."""
+FOLDERS = {
+    "checkpoints": ["*.safetensors"],
+    "masks": ["*.safetensors"],
+    "predictions": ["*.safetensors"],
+    "model": ["*.safetensors", "*.json", "vocab.txt", "merges.txt", "*.model", "*.jinja", "mean_pooled_bert.py"],
+}
+"""The folders of a run folder, and the files that a run writes there."""
 
 
 def read_config(path: Path) -> RunConfig:
     """The configuration of the run in a folder.
 
     Raises:
-        RunError: if the folder has no configuration, its format is another one, or the run used a plugin that is not
-            loaded.
+        RunError: if the folder holds no run, its format is another one, or the run used a plugin that is not loaded.
         FileError: if the configuration is damaged.
     """
+    values = _config(path)
+    version, plugins = values.pop("format", 1), values.pop("plugins", [])
+    if version != FORMAT:
+        raise RunError(
+            f"{path} has format {version}, and this version of randprune_lab reads format {FORMAT}; start the run "
+            "again in another folder, or use the version that wrote it"
+        )
     try:
-        values = json.loads((path / "config.json").read_text("utf-8"))
-        version, plugins = values.pop("format", 1), values.pop("plugins", [])
-        if version != FORMAT:
-            raise RunError(
-                f"{path} has format {version}, and this version of randprune_lab reads format {FORMAT}; start the run "
-                "again in another folder, or use the version that wrote it"
-            )
         _check_plugins(path, plugins)
         return RunConfig.from_dict(values)
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(
-            f"{path} holds no run: it has no config.json; start one with `randprune run --out {path}`"
-        ) from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise FileError(f"{path / 'config.json'} is damaged: {error}") from error
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise FileError(f"{path / CONFIG} is damaged: {error}") from error
 
 
-def read_journal(path: Path) -> Units:
-    """The results of the finished units by name.
-
-    An incomplete last line, which a killed process may leave, is ignored.
-
-    Raises:
-        FileError: if another line is damaged.
-    """
+def _config(path: Path) -> dict[str, Any]:
+    """The content of a run's `config.json`; the marker in it tells it from those of models and other programs."""
+    file = own_file(path, CONFIG)
     try:
-        lines = (path / "journal.jsonl").read_text("utf-8").split("\n")
-    except FileNotFoundError:
-        return {}
-    units: Units = {}
-    for number, line in enumerate(lines[:-1], start=1):  # the text after the last line break is incomplete
-        try:
-            entry = json.loads(line)
-            units[entry["unit"]] = entry["result"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileError(f"{path / 'journal.jsonl'}, line {number}, is damaged: {error}") from error
-    return units
+        values = json.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        start = f"start one with `randprune run --out {path}`"
+        raise RunError(f"{path} holds no run: it has no {CONFIG}; {start}") from None
+    except OSError as error:
+        raise FileError(f"cannot read {file}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{file} is damaged: {error}; choose another folder") from error
+    if not isinstance(values, dict) or values.pop("kind", None) != KIND:
+        raise RunError(f"{path} is not a run folder: its {CONFIG} is not that of a run; choose another folder")
+    return values
 
 
 def check_usable(path: Path, *, resume: bool, overwrite: bool) -> bool:
@@ -91,76 +96,89 @@ def check_usable(path: Path, *, resume: bool, overwrite: bool) -> bool:
     Raises:
         RunError: if the folder exists and neither `resume` nor `overwrite` is given, both are given, or it is not a run
             folder.
+        FileError: if its configuration is damaged.
     """
     if resume and overwrite:
         raise RunError("resume and overwrite exclude each other; resume the run, or overwrite it")
-    # Hidden files do not count: another process writes a lock and temporary files before its config.json.
-    used = path.exists() and (not path.is_dir() or any(not entry.name.startswith(".") for entry in path.iterdir()))
+    # An empty journal and hidden files do not count: another process makes them before its config.json.
+    used = path.exists() and (not path.is_dir() or any(map(_counts, path.iterdir())))
     if used and not (resume or overwrite):
         raise RunError(f"{path} exists already; go on with --resume, replace it with --overwrite, or choose another")
-    if used and not (path / "config.json").is_file():
-        raise RunError(f"{path} is not a run folder: it has no config.json; choose another folder")
+    if used and not (path / CONFIG).is_file():
+        raise RunError(f"{path} is not a run folder: it has no {CONFIG}; choose another folder")
+    if used:
+        _config(path)
     return used
 
 
-def in_use(path: Path) -> bool:
-    """Whether a process is working in a run folder."""
-    try:
-        with (path / LOCK).open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+def _counts(entry: Path) -> bool:
+    return not entry.name.startswith(".") and not (entry.name == JOURNAL and entry.stat().st_size == 0)
 
 
 class RunFolder:
     """An open run folder: each unit of work is done once, and its result is recorded."""
 
-    def __init__(self, path: Path, units: Units, lock: IO[str]):
+    def __init__(self, path: Path, journal: Journal):
         self.path = path
-        self.units = units
-        self._lock = lock
+        self.units = journal.units()
+        self._journal = journal
 
     @classmethod
     def open(cls, path: str | Path, config: RunConfig, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
         """Create a run folder, or open one to continue its run.
 
         Raises:
-            RunError: if the folder exists and neither `resume` nor `overwrite` is given, if it is not a run folder, or
-                if its run has another configuration.
+            RunError: if the folder exists and neither `resume` nor `overwrite` is given, if it is not a run folder, if
+                its run has another configuration, or if its journal is lost.
             LockedError: if another process is working in it.
-            FileError: if it cannot be written.
+            FileError: if it cannot be written, or a file of it is damaged or a link.
         """
         path = Path(path)
+        if ".." in path.parts:
+            path = path.resolve()  # mkdir would make a missing folder before it
         used = check_usable(path, resume=resume, overwrite=overwrite)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock = (path / LOCK).open("w")
         except OSError as error:
             raise FileError(f"cannot write the run folder {path}: {error.strerror}; choose another --out") from error
+        journal = Journal(path)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            raise LockedError(f"another process is working in {path}; wait for it, or choose another folder") from None
-        if used and overwrite:
-            _empty(path)
-        elif used:
-            _check_same(read_config(path), config, path)
+            if used and overwrite:
+                journal.clear()
+                _empty(path)
+            elif used:
+                _check_same(read_config(path), config, path)
+            folder = cls(path, journal)
+            folder._begin(config)
+        except BaseException:
+            journal.close()
+            raise
+        return folder
+
+    def _begin(self, config: RunConfig) -> None:
+        if not self.units and any(map(_entries, (self.path / name for name in FOLDERS))):
+            raise RunError(
+                f"cannot resume {self.path}: {JOURNAL} is lost or empty, but results of its run are there; put the "
+                "journal back, or begin again with --overwrite"
+            )
+        for name in (".", *FOLDERS):
+            _remove_temporary(self.path / name)
         plugins = [plugin.to_dict() for plugin in plugins_of(*config.classes)]
-        write_json(path / "config.json", {"format": FORMAT, "plugins": plugins, **config.to_dict()})
-        write_json(path / "environment.json", environment())
-        units = read_journal(path)
-        _cut_torn_line(path / "journal.jsonl")
-        return cls(path, units, lock)
+        about = {"kind": KIND, "format": FORMAT, "plugins": plugins}
+        write_json(self.file(CONFIG), about | config.to_dict())
+        begun, here = read_environment(self.path), environment()
+        if begun is None:
+            write_json(self.file(ENVIRONMENT), here)
+            return
+        before, now = (each.get("packages", {}) | {"python": each.get("python")} for each in (begun, here))
+        if changed := [f"{name} {before.get(name)} (now {now[name]})" for name in now if before.get(name) != now[name]]:
+            log.warning("%s was begun with %s: last bits may differ", self.path, ", ".join(changed))
 
     def __enter__(self) -> RunFolder:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._lock.close()
+        self._journal.close()
 
     def unit(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result of a unit of work. If the journal does not have it, the work is done and recorded."""
@@ -173,18 +191,9 @@ class RunFolder:
 
         Raises:
             FileError: if the journal cannot be written.
+            RunError: if the journal was deleted meanwhile.
         """
-        line = json.dumps({"unit": name, "result": result}) + "\n"
-        file = self.path / "journal.jsonl"
-        try:
-            with file.open("a", encoding="utf-8") as journal:
-                journal.write(line)
-                journal.flush()
-                os.fsync(journal.fileno())
-        except OSError as error:
-            raise FileError(
-                f"cannot write {file}: {error.strerror}; free some disk space, then go on with --resume"
-            ) from error
+        self._journal.add(name, result)
         self.units[name] = result
 
     def forget(self, name: str) -> None:
@@ -219,11 +228,11 @@ class RunFolder:
 
     def checkpoint(self, name: str) -> Path:
         """The file of the weights that were trained under `name`."""
-        return self.path / "checkpoints" / f"{name}.safetensors"
+        return self.file(f"checkpoints/{name}.safetensors")
 
     def mask_path(self, name: str) -> Path:
         """The file of the mask that `name` was trained with."""
-        return mask_path(self.path, name)
+        return self.file(f"masks/{name}.safetensors")
 
     def save_predictions(self, name: str, logits: np.ndarray, labels: np.ndarray) -> None:
         """Write a model's logits for the examples of a split, and the true labels."""
@@ -233,8 +242,28 @@ class RunFolder:
         """Write arrays with a value for each example of a split."""
         from safetensors.numpy import save_file
 
-        with atomic_path(self.path / "predictions" / f"{name}.safetensors") as temporary:
+        with atomic_path(self.file(f"predictions/{name}.safetensors")) as temporary:
             save_file(dict(arrays), temporary)
+
+    def save_model(self, model: Any, tokenizer: Any) -> None:
+        """Write a model and its tokenizer with `save_pretrained` to `model/`. Files of an earlier one are replaced."""
+        place = self.file("model/config.json").parent
+        place.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=self.path, prefix=".model.", suffix=f".{os.getpid()}.tmp") as written:
+            model.save_pretrained(written)
+            tokenizer.save_pretrained(written)
+            for file in sorted(Path(written).iterdir()):
+                file.replace(place / file.name)
+
+    def file(self, name: str) -> Path:
+        """The path of a file of this folder, to be read or written.
+
+        Raises:
+            FileError: if it is no file of this folder, see `own_file`.
+            RunError: if the journal was deleted meanwhile, so that the folder may be another process's by now.
+        """
+        self._journal.check_held()
+        return own_file(self.path, name)
 
 
 def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
@@ -262,14 +291,14 @@ def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
     if DENSE in folder.units:
         return
     with atomic_path(folder.checkpoint(DENSE)) as temporary:
-        shutil.copyfile(source / "checkpoints" / "dense.safetensors", temporary)
+        shutil.copyfile(own_file(source, f"checkpoints/{DENSE}.safetensors"), temporary)
     folder.unit(DATA, lambda: units[DATA])
     folder.add(DENSE, units[DENSE])
 
 
 def mask_path(path: Path, name: str) -> Path:
     """The file of the mask that `name` was trained with, in the run folder `path`."""
-    return path / "masks" / f"{name}.safetensors"
+    return own_file(path, f"masks/{name}.safetensors")
 
 
 def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -291,7 +320,7 @@ def load_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    file = path / "predictions" / f"{name}.safetensors"
+    file = own_file(path, f"predictions/{name}.safetensors")
     try:
         return load_file(file)
     except (FileNotFoundError, SafetensorError) as error:
@@ -299,7 +328,7 @@ def load_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine: what the numbers of a run may depend on, besides its configuration."""
+    """Versions and machine: what the last bits of a run depend on, besides its configuration."""
 
     def installed(package: str) -> str:
         try:
@@ -322,6 +351,24 @@ def environment() -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "packages": {package: installed(package) for package in packages},
     }
+
+
+def read_environment(path: Path) -> dict[str, Any] | None:
+    """Versions and machine that the run in a folder was begun with; None if it was stopped before they were written.
+
+    Raises:
+        FileError: if the file is damaged.
+    """
+    file = own_file(path, ENVIRONMENT)
+    try:
+        values = json.loads(file.read_text("utf-8"))
+        if not isinstance(values, dict) or not isinstance(values.get("packages", {}), dict):
+            raise ValueError("it must hold a mapping with the versions of packages")
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{file} is damaged: {error}; remove it") from error
+    return values
 
 
 def _check_plugins(path: Path, recorded: list[dict[str, str]]) -> None:
@@ -349,19 +396,32 @@ def _check_same(recorded: RunConfig, asked: RunConfig, path: Path) -> None:
 
 
 def _empty(path: Path) -> None:
-    for entry in path.iterdir():
-        if entry.is_dir():
+    """Delete what a run wrote. Files that it does not write stay, and so do the folders that have such files."""
+    for name in (CONFIG, ENVIRONMENT):
+        (path / name).unlink(missing_ok=True)
+    for name in FOLDERS:
+        for entry in _entries(path / name):
+            entry.unlink()
+        with suppress(OSError):  # it is missing, or not empty
+            (path / name).rmdir()
+
+
+def _remove_temporary(folder: Path) -> None:
+    """Remove what a killed process left half written; no other process is working in the run folder."""
+    for entry in folder.glob(".*.tmp"):
+        if not re.fullmatch(r"\..+\.\d+(@.+)?\.tmp", entry.name):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        elif entry.name != LOCK:
+        else:
             entry.unlink()
 
 
-def _cut_torn_line(journal: Path) -> None:
-    if journal.exists():
-        content = journal.read_bytes()
-        end = content.rfind(b"\n") + 1
-        if end < len(content):
-            os.truncate(journal, end)
+def _entries(folder: Path) -> list[Path]:
+    """The files that a run wrote to one of its folders."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return [entry for pattern in FOLDERS[folder.name] for entry in folder.glob(pattern) if entry.is_file()]
 
 
 def weights_sha256(weights: Mapping[str, Tensor]) -> str:

@@ -200,8 +200,7 @@ class Search:
         """Write the model of the last winner with `save_pretrained`."""
         name = level_unit(self.config.method, len(self.config.levels))
         self.model.load_state_dict(self._weights(name))
-        self.model.save_pretrained(self.folder.path / "model")
-        self.tokenizer.save_pretrained(self.folder.path / "model")
+        self.folder.save_model(self.model, self.tokenizer)
         return {"path": "model", "weights": name}
 
     def _test(self, name: str) -> dict[str, Any]:

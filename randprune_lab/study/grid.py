@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from randprune_lab.errors import RunError
 from randprune_lab.files import write_json
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import in_use, read_journal
+from randprune_lab.search.journal import in_use, read_journal
 from randprune_lab.search.units import MODEL, levels_done
 from randprune_lab.study.config import CONTROLS, StudyConfig
 

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 import randprune_lab as rp
 from randprune_lab.analysis.text import describe_run
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.search.folder import load_arrays, load_predictions, read_journal, weights_sha256
+from randprune_lab.search.folder import FORMAT, KIND, load_arrays, load_predictions, weights_sha256
+from randprune_lab.search.journal import read_journal
 from randprune_lab.stats.confidence import assess_choice
 from randprune_lab.stats.intervals import Interval, accuracy_interval, paired_difference
 
@@ -183,6 +184,8 @@ def test_a_run_is_finished_when_its_model_is_written(copy):
 
 # --- missing and damaged files ---
 
+MARKED = f'{{"kind": "{KIND}", "format": {FORMAT}, %s}}'
+
 
 def test_a_folder_without_a_run_is_named_in_the_error(tmp_path):
     with pytest.raises(RunError, match=r"holds no run: it has no config\.json"):
@@ -191,7 +194,7 @@ def test_a_folder_without_a_run_is_named_in_the_error(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", '{"format": 2, "levels": [1.2]}', '{"format": 2, "speed": 3}', '{"format": 2, "candidates": "three"}'],
+    ["", "{", *(MARKED % each for each in ('"levels": [1.2]', '"speed": 3', '"candidates": "three"'))],
 )
 def test_a_damaged_configuration_is_named_in_the_error(tmp_path, content):
     (tmp_path / "config.json").write_text(content, "utf-8")

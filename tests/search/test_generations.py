@@ -12,7 +12,7 @@ import randprune_lab as rp
 from randprune_lab.analysis.text import describe_run
 from randprune_lab.errors import ConfigError
 from randprune_lab.search.executors import OnDask
-from randprune_lab.search.folder import read_journal
+from randprune_lab.search.journal import read_journal
 from randprune_lab.search.proposals import redraw
 from randprune_lab.stats.variance import variance_split
 
@@ -84,7 +84,7 @@ def test_an_interrupted_search_has_the_same_result(learning, tmp_path):
 
 def test_a_cluster_has_the_same_result(learning, tmp_path):
     config, path = learning
-    with OnDask(workers=2, threads=1) as executor:
+    with OnDask(workers=2) as executor:
         rp.run(config, tmp_path / "run", executor=executor, progress=False)
     assert results(tmp_path / "run") == results(path)
 

@@ -12,7 +12,8 @@ import torch
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError, DataError, FileError, RunError, UnknownNameError
 from randprune_lab.masks.recipe import Recipe
-from randprune_lab.search.folder import FORMAT, RunFolder, load_predictions, read_journal, weights_sha256
+from randprune_lab.search.folder import FORMAT, KIND, RunFolder, load_predictions, weights_sha256
+from randprune_lab.search.journal import read_journal
 from randprune_lab.search.run import Search
 
 
@@ -191,7 +192,7 @@ def test_resuming_with_changed_data_is_refused(finished, config, tmp_path):
     glue = shutil.copytree(config.glue_dir, tmp_path / "glue")
     moved = dataclasses.replace(config, glue_dir=str(glue))
     copy = shutil.copytree(finished, tmp_path / "copy")
-    (copy / "config.json").write_text(json.dumps({"format": FORMAT, **moved.to_dict()}))
+    (copy / "config.json").write_text(json.dumps({"kind": KIND, "format": FORMAT, **moved.to_dict()}))
     with (glue / "SST-2" / "train.tsv").open("a") as file:
         file.write("one good film more\t1\n")
     with pytest.raises(RunError, match=r"the data from .* has changed"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
 import json
 import multiprocessing
@@ -18,6 +19,7 @@ import pytest
 import randprune_lab as rp
 from randprune_lab.errors import FileError
 from randprune_lab.search.folder import RunFolder
+from randprune_lab.search.journal import read_journal
 from randprune_lab.search.run import run
 from randprune_lab.training.loop import Training
 
@@ -115,9 +117,15 @@ def test_a_search_without_disk_space_reports_it_and_can_be_resumed(small, child,
     assert results(tmp_path / "run") == results(uninterrupted)
 
 
-def test_a_journal_that_cannot_be_written_is_named_in_the_error(small, tmp_path):
+def test_a_journal_that_cannot_be_written_is_named_in_the_error(small, tmp_path, monkeypatch):
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     with RunFolder.open(tmp_path / "run", small) as folder:
-        (tmp_path / "run" / "journal.jsonl").mkdir()
-        with pytest.raises(FileError, match=r"cannot write .*journal.jsonl.*--resume"):
-            folder.add("unit", {})
-        assert "unit" not in folder.units
+        folder.add("first", {})
+        with monkeypatch.context() as patch, pytest.raises(FileError, match=r"cannot write .*journal.jsonl.*--resume"):
+            patch.setattr(os, "fsync", full)
+            folder.add("second", {})
+        assert list(folder.units) == ["first"]
+        folder.add("third", {})
+    assert list(read_journal(tmp_path / "run")) == ["first", "third"]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import randprune_lab
-from randprune_lab.search.folder import read_journal
+from randprune_lab.search.journal import read_journal
 from randprune_lab.search.units import (
     candidate_unit,
     candidate_units,
@@ -27,7 +27,7 @@ PACKAGE = Path(randprune_lab.__file__).parent
 def test_names_are_those_of_a_recorded_run(finished, config):
     units = read_journal(finished)
     levels = level_units(["search", "imp", "uniform"], 2)
-    expected = {"data", "dense", "model", *levels, score_unit("dense"), *map(score_unit, levels)}
+    expected = {"data", "compute", "dense", "model", *levels, score_unit("dense"), *map(score_unit, levels)}
     expected |= {selection_unit(level_unit("search", number)) for number in (1, 2)}
     expected |= {
         candidate_unit(level_unit("search", number), candidate, 12) for number in (1, 2) for candidate in range(3)

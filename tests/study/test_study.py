@@ -19,10 +19,10 @@ import randprune_lab as rp
 from randprune_lab.analysis.results import contrast
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
-from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.errors import ConfigError, FileError, LockedError, RunError
 from randprune_lab.masks.scope import prunable
-from randprune_lab.search import folder as run_folder
 from randprune_lab.search.folder import RunFolder
+from randprune_lab.search.journal import JOURNAL
 from randprune_lab.stats.intervals import mean_interval
 from randprune_lab.study import (
     Grid,
@@ -162,7 +162,7 @@ def test_a_unit_that_another_process_took_first_is_not_a_failure(copy, monkeypat
     def locked_once(*args, **kwargs):
         calls.append(args)
         if len(calls) == 1:
-            raise run_folder.LockedError("another process is working")
+            raise LockedError("another process is working")
         return rp.run(*args, **kwargs)
 
     monkeypatch.setattr(working, "run", locked_once)
@@ -170,14 +170,14 @@ def test_a_unit_that_another_process_took_first_is_not_a_failure(copy, monkeypat
 
 
 def test_a_unit_that_another_process_is_beginning_is_locked(copy):
-    """At that moment its folder has only a lock and temporary files."""
+    """At that moment its folder has only an empty journal and temporary files."""
     unit = Unit("imp", "mini-stsb", 0)
     shutil.rmtree(copy.folder(unit))
     lock = RunFolder.open(copy.folder(unit), copy.run_config(unit))
     for path in copy.folder(unit).iterdir():
-        if path.name != run_folder.LOCK:
+        if path.name != JOURNAL:
             path.rename(path.with_name(f".{path.name}.1.tmp"))
-    with pytest.raises(run_folder.LockedError):
+    with pytest.raises(LockedError):
         rp.run(copy.run_config(unit), copy.folder(unit), resume=True, progress=False)
     lock.__exit__()
 

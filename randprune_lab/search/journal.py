@@ -1,0 +1,140 @@
+"""The journal of a run folder: one line for each finished unit of work. Who holds it open works in the folder alone."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from randprune_lab.errors import FileError, LockedError, RunError
+from randprune_lab.files import own_file
+from randprune_lab.search.units import Units
+
+JOURNAL = "journal.jsonl"
+
+
+def read_journal(path: Path) -> Units:
+    """The results of the finished units of the run in the folder `path`, by name.
+
+    An incomplete last line, which a killed process may leave, is ignored.
+
+    Raises:
+        FileError: if another line is damaged.
+    """
+    file = own_file(path, JOURNAL)
+    try:
+        lines = file.read_bytes().split(b"\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise FileError(f"cannot read {file}: {error.strerror}") from error
+    units: Units = {}
+    for number, line in enumerate(lines[:-1], start=1):  # the text after the last line break is incomplete
+        try:
+            entry = json.loads(line.decode("utf-8"))
+            units[entry["unit"]] = entry["result"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise FileError(f"{file}, line {number}, is damaged: {error}") from error
+    return units
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process is working in a run folder."""
+    import fcntl
+
+    try:
+        with own_file(path, JOURNAL).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+class Journal:
+    """The journal of a run folder, held by this process. As long as it is held, no other process can hold it.
+
+    Args:
+        path: the folder, which must exist.
+
+    Raises:
+        LockedError: if another process holds the journal.
+        FileError: if it cannot be written, or it is a link.
+    """
+
+    def __init__(self, path: Path):
+        self.path = own_file(path, JOURNAL)
+        try:
+            self._file = self.path.open("ab", buffering=0)
+        except OSError as error:
+            raise FileError(f"cannot write {self.path}: {error.strerror}; choose another --out") from error
+        try:
+            _lock(self._file, path)
+            self.check_held()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Let other processes work in the folder."""
+        self._file.close()
+
+    def check_held(self) -> None:
+        """Raise `RunError` if the file was deleted or replaced, so that another process may hold a new one."""
+        try:
+            same = os.path.samestat(self.path.lstat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise RunError(
+                f"{self.path} was deleted or replaced while this process was working; it writes nothing more; "
+                "start again in a new folder"
+            )
+
+    def clear(self) -> None:
+        """Forget all units."""
+        self._file.truncate(0)
+
+    def units(self) -> Units:
+        """All units; an incomplete last line is cut off."""
+        units = read_journal(self.path.parent)
+        content = self.path.read_bytes()
+        self._file.truncate(content.rfind(b"\n") + 1)
+        return units
+
+    def add(self, name: str, result: dict[str, Any]) -> None:
+        """Append a unit.
+
+        Raises:
+            FileError: if the line cannot be written.
+        """
+        self.check_held()
+        line = memoryview(json.dumps({"unit": name, "result": result}).encode() + b"\n")
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(end)
+            raise FileError(
+                f"cannot write {self.path}: {error.strerror}; free some disk space, then go on with --resume"
+            ) from error
+
+
+def _lock(file: FileIO, path: Path) -> None:
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LockedError(f"another process is working in {path}; wait for it, or choose another folder") from None
+    except OSError as error:
+        raise FileError(
+            f"cannot lock {file.name}: {os.strerror(error.errno or errno.ENOLCK)}; choose a folder on a file system "
+            "with locks"
+        ) from error
