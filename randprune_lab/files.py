@@ -1,15 +1,20 @@
-"""Atomic file writing, and errors of reading: a kill at any moment leaves the old content or the new, never half."""
+"""Files: written whole or not at all, equal content as equal bytes, and read with errors that name the file."""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
+import re
+import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 
 from randprune_lab.errors import FileError
@@ -19,32 +24,99 @@ from randprune_lab.errors import FileError
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path to write to: the file there replaces `path` when the block ends without an error.
 
+    A kill at any moment leaves the old content or the new, never half; what a killed process left of this file is
+    removed. The new file has the mode that the umask gives, whatever library writes it.
+
     Raises:
-        FileError: if the file cannot be written.
+        FileError: if the file cannot be written, or `path` is a link, a folder or a device.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = None
     try:
+        _check_target(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}.tmp")
+        mode = _usual_mode(temporary)
         yield temporary
+        temporary.chmod(mode)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
+        if isinstance(error, FileError):
+            raise
         raise FileError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _check_target(path: Path) -> None:
+    """Raise unless `path` is a plain file, or can become one: a replaced link or device would be lost."""
+    _check_name("write", path.name and path)
+    if path.is_symlink():
+        raise FileError(f"cannot write {path}: it is a link; give the file itself, {os.path.realpath(path)}")
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "not a plain file"
+        raise FileError(f"cannot write {path}: it is {kind}; choose another name")
+
+
+def _check_name(doing: str, path: str | Path) -> None:
+    """Raise if no file can have this name: it is empty, or has a NUL or half a character."""
+    try:
+        possible = path != "" and b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise FileError(f"cannot {doing} {os.fspath(path)!r}: no file can have this name; give another")
+
+
+def _usual_mode(path: Path) -> int:
+    """The mode that a new file at `path` has; some libraries make files that only their writer can read."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    path.unlink()
+    return mode
+
+
+def give_usual_modes(folder: Path) -> None:
+    """Give all files of a folder the mode that new files have there, also those of a library that makes others."""
+    mode = _usual_mode(folder / f".{os.getpid()}@{platform.node()}.tmp")
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(mode)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of `path` whose processes were killed on this machine."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)(@{re.escape(platform.node())})?\.tmp")
+    for entry in path.parent.iterdir():
+        if (found := name.fullmatch(entry.name)) and not _runs(int(found[1])):
+            with suppress(OSError):
+                entry.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's process, or no number of a process
+        pass
+    return True
 
 
 @contextmanager
 def reading(what: str, path: str | Path) -> Iterator[None]:
-    """Turn errors of reading or parsing a safetensors file inside the block into a `FileError` that names the file.
+    """Turn errors of reading or parsing a file inside the block into a `FileError` that names the file.
 
     Args:
         what: the kind of file, for the message: "mask file".
     """
     try:
+        _check_plain(what, path)
         yield
     except FileNotFoundError:
         raise FileError(f"there is no {what} at {path}") from None
@@ -52,8 +124,40 @@ def reading(what: str, path: str | Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise FileError(f"cannot read {what} {path}: {error.strerror or error}") from error
-    except (SafetensorError, zlib.error, LookupError, ValueError, TypeError, RuntimeError) as error:
-        raise FileError(f"{what} {path} is damaged or truncated ({error}); write it again") from error
+    except (SafetensorError, zlib.error, LookupError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+        reason = str(error).partition("\n")[0]
+        raise FileError(f"{what} {path} is damaged or truncated ({reason}); write it again") from error
+
+
+def _check_plain(what: str, path: str | Path) -> None:
+    """Raise unless there is a plain file: a pipe would be waited for, without end."""
+    _check_name(f"read {what}", path)
+    path = Path(path)
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a plain file"
+        raise FileError(f"cannot read {what} {path}: it is {kind}; give the file")
+    with path.open("rb"):  # raises an error if this is not allowed
+        pass
+
+
+def strict_json(text: str | bytes) -> Any:
+    """Parse JSON as it was written by a program.
+
+    Raises:
+        ValueError: if it is not JSON, has a name twice or a number such as NaN.
+        RecursionError: if it is nested too deeply.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(found := dict(pairs)) < len(pairs):
+            raise ValueError(f"a name is given twice among {', '.join(repr(name) for name, _ in pairs[:6])}")
+        return found
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not a number of JSON")
+
+    return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
 
 
 def own_file(folder: Path, name: str) -> Path:
@@ -101,3 +205,26 @@ def write_json(path: str | Path, content: Any) -> None:
     """Write `content` as indented JSON, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, atomically.
+
+    Args:
+        tensors: PyTorch tensors by name, or NumPy arrays.
+        metadata: texts by name. They are sorted, as safetensors itself writes them in a random order.
+
+    Raises:
+        FileError: if the file cannot be written.
+        KeyError: if safetensors has no such type of tensor.
+    """
+    arrays = all(isinstance(tensor, np.ndarray) for tensor in tensors.values())
+    library = import_module(f"safetensors.{'numpy' if arrays else 'torch'}")
+    with atomic_path(path) as temporary:
+        library.save_file(dict(tensors), temporary, dict(metadata))
+        with temporary.open("r+b") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+            header["__metadata__"] = dict(sorted(metadata.items()))
+            file.seek(8)
+            file.write(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length))

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
 
 from randprune_lab.errors import FileError
-from randprune_lab.files import atomic_path, write_json
+from randprune_lab.files import atomic_path, give_usual_modes, reading, strict_json, write_json, write_tensors
 
 
 def names(folder: Path) -> list[str]:
@@ -94,3 +102,139 @@ def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None
         write_json(tmp_path / "config.json", {"mask": object()})
     assert json.loads((tmp_path / "config.json").read_text()) == [1]
     assert names(tmp_path) == ["config.json"]
+
+
+# --- modes ---
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+@pytest.mark.parametrize("write", [write_json, lambda path, content: write_tensors(path, {"w": np.ones(3)}, {})])
+def test_a_file_has_the_mode_that_the_umask_gives(
+    tmp_path: Path, umask: int, write: Callable[[Path, object], None]
+) -> None:
+    before = os.umask(umask)
+    try:
+        for _ in range(2):  # new, and replaced
+            write(tmp_path / "file", 1)
+            assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~umask
+    finally:
+        os.umask(before)
+
+
+def test_all_files_of_a_folder_get_that_mode_and_links_do_not_lead_out(tmp_path: Path) -> None:
+    (tmp_path / "outside").touch(0o600)
+    for name in ("folder/a", "folder/deep/b"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch(0o600)
+    (tmp_path / "folder" / "link").symlink_to(tmp_path / "outside")
+    give_usual_modes(tmp_path / "folder")
+    write_json(tmp_path / "usual", 1)
+    usual = stat.S_IMODE((tmp_path / "usual").stat().st_mode)
+    assert [stat.S_IMODE((tmp_path / "folder" / name).stat().st_mode) for name in ("a", "deep/b")] == [usual, usual]
+    assert stat.S_IMODE((tmp_path / "outside").stat().st_mode) == 0o600
+
+
+# --- what killed processes left ---
+
+
+def test_what_killed_processes_left_of_a_file_is_removed_when_it_is_written_again(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead, host = int(done.stdout), platform.node()
+    killed = f"""
+import os
+from randprune_lab.files import atomic_path
+with atomic_path({str(tmp_path / "file")!r}) as temporary:
+    temporary.write_text("ne")
+    os._exit(9)
+"""
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    assert len(names(tmp_path)) == 1
+    others = [
+        f".other.{dead}.tmp",
+        f".file.{os.getppid()}.tmp",
+        f".file.{dead}@elsewhere.tmp",
+        ".file.x.tmp",
+        ".file.tmp",
+    ]
+    for name in (f".file.{dead}.tmp", f".file.{dead}@{host}.tmp", *others):
+        (tmp_path / name).write_text("ne")
+    write_json(tmp_path / "file", 1)
+    assert names(tmp_path) == sorted(["file", *others])
+
+
+# --- what is no plain file ---
+
+
+def special(folder: Path) -> dict[str, Path]:
+    os.mkfifo(folder / "pipe")
+    (folder / "folder").mkdir()
+    (folder / "real").write_text("kept")
+    (folder / "loop").symlink_to("loop")
+    (folder / "link").symlink_to("real")
+    (folder / "dangling").symlink_to("nowhere")
+    return {name: folder / name for name in ("pipe", "folder", "loop", "link", "dangling")} | {
+        "device": Path("/dev/null")
+    }
+
+
+def test_links_pipes_folders_and_devices_are_not_replaced(tmp_path: Path) -> None:
+    targets = special(tmp_path)
+    before = {name: path.lstat().st_mode for name, path in targets.items()}
+    for name, path in targets.items():
+        with pytest.raises(FileError, match=f"cannot write {path}: it is ") as caught:
+            write_json(path, 1)
+        assert "a link; give the file itself" in str(caught.value) or name in ("pipe", "folder", "device")
+    assert {name: path.lstat().st_mode for name, path in targets.items()} == before
+    assert (tmp_path / "real").read_text() == "kept" and not (tmp_path / "nowhere").exists()
+
+
+def test_reading_waits_for_no_pipe_and_names_what_is_no_file(tmp_path: Path) -> None:
+    targets = special(tmp_path)
+    messages = {
+        "pipe": "not a plain file",
+        "folder": "a folder",
+        "device": "not a plain file",
+        "dangling": "there is no",
+    }
+    for name, message in (messages | {"loop": "cannot read mask file"}).items():
+        with pytest.raises(FileError, match=message) as caught, reading("mask file", targets[name]):
+            raise AssertionError("the block must not run")
+        assert str(targets[name]) in str(caught.value)
+    with reading("mask file", targets["link"]):
+        assert targets["link"].read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "\ud800"])
+def test_names_that_no_file_can_have_are_refused(name: str) -> None:
+    with pytest.raises(FileError, match="no file can have this name"):
+        write_json(name, 1)
+    with pytest.raises(FileError, match="no file can have this name"), reading("mask file", name):
+        pass
+
+
+# --- tensors and JSON ---
+
+
+@pytest.mark.parametrize("library", [np, torch])
+def test_tensors_and_metadata_are_written_in_one_order(tmp_path: Path, library: Any) -> None:
+    tensors = {"b": library.ones((2, 3)), "a": library.zeros(1)}
+    metadata = {name: f'{name} "quoted" \\ \t \x7f ü 🎉' for name in ("z", "format", "ü", "a\n", "\x01")}
+    contents = set()
+    for order in (1, -1) * 4:
+        write_tensors(tmp_path / "file", dict([*tensors.items()][::order]), dict([*metadata.items()][::order]))
+        contents.add((tmp_path / "file").read_bytes())
+    assert len(contents) == 1
+    with safe_open(str(tmp_path / "file"), framework="numpy") as file:
+        assert file.metadata() == metadata
+        assert {name: file.get_tensor(name).tolist() for name in file.keys()} == {  # noqa: SIM118
+            name: tensor.tolist() for name, tensor in tensors.items()
+        }
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 2}', '[{"b": {"a": 1, "a": 1}}]', "NaN", "[Infinity]", "-Infinity", "{", ""]
+)
+def test_json_that_no_program_writes_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        strict_json(text)
+    assert strict_json('{"a": [1, 2.5, null], "b": {"a": "NaN"}}') == {"a": [1, 2.5, None], "b": {"a": "NaN"}}

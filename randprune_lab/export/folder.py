@@ -13,6 +13,7 @@ from torch import Tensor
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.export.card import model_card
+from randprune_lab.files import give_usual_modes
 from randprune_lab.interop.sparse_file import save_sparse
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.search.units import MODEL
@@ -59,6 +60,7 @@ def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Pa
         else:
             mask.save(temporary / MASK_FILE)
         (temporary / "README.md").write_text(model_card(record, mask, format), "utf-8")
+        give_usual_modes(temporary)
         temporary.rename(out)
     except OSError as error:
         raise FileError(f"cannot write {out}: {error.strerror or error}") from error

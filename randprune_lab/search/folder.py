@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.files import atomic_path, own_file, write_json
+from randprune_lab.files import atomic_path, give_usual_modes, own_file, write_json
 from randprune_lab.plugins import loaded_plugins, plugins_of
 from randprune_lab.search.config import DENSE_SETTINGS, RunConfig
 from randprune_lab.search.journal import JOURNAL, Journal, read_journal
@@ -252,6 +252,7 @@ class RunFolder:
         with TemporaryDirectory(dir=self.path, prefix=".model.", suffix=f".{os.getpid()}.tmp") as written:
             model.save_pretrained(written)
             tokenizer.save_pretrained(written)
+            give_usual_modes(Path(written))
             for file in sorted(Path(written).iterdir()):
                 file.replace(place / file.name)
 

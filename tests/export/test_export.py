@@ -65,6 +65,13 @@ def test_dense_has_the_files_of_save_pretrained_and_the_masks(exported, finished
     assert len(AutoTokenizer.from_pretrained(exported["dense"])) == model.config.vocab_size
 
 
+def test_every_file_of_a_run_and_of_its_export_can_be_read_by_whom_the_umask_lets(exported, finished, tmp_path):
+    (tmp_path / "usual").touch()
+    files = [path for folder in (finished, *exported.values()) for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "usual").stat().st_mode}
+
+
 def test_sparse_has_the_same_weights_bit_for_bit_and_no_dense_file(exported, finished, trained):
     files = {path.name for path in exported["sparse"].iterdir()}
     assert [name for name in files if name.endswith("safetensors")] == ["model.sparse.safetensors"]
