@@ -5,13 +5,15 @@
     NAME:mask      the bytes of its mask: the gaps between kept weights, Huffman-coded (see `masks/mask_file.py`)
 
 The metadata contain the shapes of the masked weights (`shapes`), the names that share one tied weight (`tied`), and
-the SHA-256 of these two and of all stored tensors (`sha256`).
+the SHA-256 of these two and of all stored tensors (`sha256`). Only the names in `shapes` have the two parts: another
+weight may have a name that ends like a part.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -21,12 +23,12 @@ from jaxtyping import Bool, Shaped
 from torch import Tensor, nn
 
 from randprune_lab.errors import FileError, MaskError
-from randprune_lab.files import atomic_path, reading
-from randprune_lab.interop.names import matched, plain, unwrapped
-from randprune_lab.masks.mask_file import decode_mask, encode_mask
+from randprune_lab.files import reading, strict_json, write_tensors
+from randprune_lab.interop.names import COMPILED, matched, plain, unwrapped
+from randprune_lab.masks.mask_file import decode_mask, encode_mask, read_metadata, read_shapes
 from randprune_lab.masks.mask_set import MaskSet
 
-FORMAT = "randprune-sparse-1"
+FORMAT = "randprune-sparse-2"
 KEPT, MASK = ":kept", ":mask"
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Integer types as wide as a weight: as an integer it keeps every bit, also those of NaN and negative zero."""
@@ -49,14 +51,14 @@ def save_sparse(model: nn.Module | Mapping[str, Tensor], mask: Mapping[str, Tens
         mask: True = kept. Weights that it removes must be zero.
 
     Raises:
-        MaskError: if the masks remove nothing, don't fit, or remove weights that are not zero.
+        MaskError: if the masks remove nothing, don't fit, or remove weights that are not zero; if a weight is on the
+            meta device, of a type that safetensors lacks, or has the name of another one's part.
         FileError: if the file cannot be written.
     """
-    from safetensors.torch import save_file
-
     weights, owner = _weights(model)
     masks = matched(mask, weights, owner)
     tied = _tied(weights, masks)
+    _check_parts(weights, masks)
     stored: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         weight = tensor.detach().cpu().contiguous()
@@ -69,8 +71,7 @@ def save_sparse(model: nn.Module | Mapping[str, Tensor], mask: Mapping[str, Tens
     shapes = {name: list(kept.shape) for name, kept in masks.items()}
     metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "tied": json.dumps(tied)}
     metadata["sha256"] = _sha256(stored, metadata)
-    with atomic_path(path) as temporary:
-        save_file(stored, temporary, metadata)
+    write_tensors(path, stored, metadata)
 
 
 def load_sparse(path: str | Path) -> SparseModel:
@@ -83,16 +84,11 @@ def load_sparse(path: str | Path) -> SparseModel:
 
     with reading("sparse file", path):
         with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise FileError(
-                    f"{path} is not a sparse file: its format must be {FORMAT!r}, got {metadata.get('format')!r}; "
-                    "write it with save_sparse"
-                )
+            metadata = read_metadata(file, f"{path} is not a sparse file", FORMAT, ("shapes", "tied", "sha256"))
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if _sha256(stored, metadata) != metadata["sha256"]:
             raise FileError(f"sparse file {path} is damaged: its bits don't match its SHA-256; write it again")
-        return _unpacked(stored, json.loads(metadata["shapes"]), json.loads(metadata["tied"]))
+        return _unpacked(stored, read_shapes(metadata), _read_tied(metadata))
 
 
 # --- parts ---
@@ -103,15 +99,49 @@ def _weights(model: nn.Module | Mapping[str, Tensor]) -> tuple[dict[str, Tensor]
     if isinstance(model, nn.Module):
         model = unwrapped(model)
         weights, owner = model.state_dict(), type(model).__name__
-    else:
+    elif isinstance(model, Mapping):
         weights, owner = dict(model), "the state dict"
+    else:
+        raise MaskError(f"weights must be a model or its state dict, got a {type(model).__name__}")
     for name, weight in weights.items():
-        if not isinstance(weight, Tensor):
+        if not isinstance(weight, Tensor) or not isinstance(name, str):
             raise MaskError(
-                f"{name!r} in {owner} must be a tensor to be stored in a safetensors file, got a "
+                f"{name!r} in {owner} must be a tensor with a name to be stored in a safetensors file, got a "
                 f"{type(weight).__name__}; leave it out: save_sparse also takes a dict of tensors"
             )
-    return {plain(name): weight for name, weight in weights.items()}, owner
+        if weight.is_meta or weight.layout != torch.strided:
+            where = "on the meta device, where it has no values" if weight.is_meta else f"stored as {weight.layout}"
+            raise MaskError(f"{name!r} in {owner} is {where}; load it, or convert it with to_dense()")
+        if not _storable(weight.dtype):
+            raise MaskError(f"{name!r} in {owner} is {weight.dtype}, which safetensors files lack; convert it first")
+    found = {plain(name): weight for name, weight in weights.items()}
+    if len(found) < len(weights):
+        raise MaskError(f"{len(weights) - len(found)} names in {owner} differ only by {COMPILED!r}; rename the weights")
+    return found, owner
+
+
+def _storable(dtype: torch.dtype) -> bool:
+    """Whether safetensors has a type; it says so only by trying."""
+    from safetensors.torch import save
+
+    try:
+        save({"": torch.empty(0, dtype=dtype)})
+    except (KeyError, RuntimeError):
+        return False
+    return True
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """The names under which a masked weight is stored."""
+    return name + KEPT, name + MASK
+
+
+def _check_parts(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
+    taken = {part: name for name in masks for part in _parts(name)}
+    if name := next((name for name in weights if name in taken), None):
+        raise MaskError(
+            f"{name!r} is a weight's name, and in a sparse file that of a part of {taken[name]!r}; rename the weight"
+        )
 
 
 def _tied(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, str]:
@@ -137,15 +167,27 @@ def _kept(name: str, weight: Shaped[Tensor, "*shape"], kept: Bool[Tensor, "*shap
 
 
 def _unpacked(stored: Mapping[str, Tensor], shapes: Mapping[str, list[int]], tied: Mapping[str, str]) -> SparseModel:
-    weights = {name: tensor for name, tensor in stored.items() if not name.endswith((KEPT, MASK))}
+    parts = {part for name in shapes for part in _parts(name)}
+    weights = {name: tensor for name, tensor in stored.items() if name not in parts}
     masks = {name: decode_mask(stored[name + MASK].numpy(), shape) for name, shape in shapes.items()}
     for name, mask in masks.items():
         values = stored[name + KEPT]
+        if values.shape != (kept := int(mask.sum()),):
+            raise ValueError(f"{name!r} must have a row of {kept:,} kept values, got shape {tuple(values.shape)}")
         bits = torch.zeros(mask.shape, dtype=BITS[values.element_size()])
         bits[mask] = values.view(bits.dtype)
         weights[name] = bits.view(values.dtype)
+    if twice := sorted({*tied} & {*weights}):
+        raise ValueError(f"{twice[0]!r} is both stored and tied")
     weights |= {name: weights[other] for name, other in tied.items()}
     return SparseModel(weights, MaskSet(masks))
+
+
+def _read_tied(metadata: Mapping[str, str]) -> dict[str, str]:
+    tied = strict_json(metadata["tied"])
+    if not isinstance(tied, dict) or not all(isinstance(other, str) for other in tied.values()):
+        raise ValueError(f"its tied weights are {reprlib.repr(tied)}")
+    return tied
 
 
 def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

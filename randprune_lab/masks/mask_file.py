@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
+import reprlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Shaped, UInt8
 from torch import Tensor
 
-from randprune_lab.errors import FileError
-from randprune_lab.files import atomic_path, reading
+from randprune_lab.errors import FileError, listed
+from randprune_lab.files import reading, strict_json, write_tensors
 
-FORMAT = "randprune-mask-set-1"
+FORMAT = "randprune-mask-set-2"
+
+DIMENSIONS = 64
+"""The largest number of dimensions, which is NumPy's."""
 
 
 def write_masks(path: str | Path, masks: Mapping[str, Bool[Tensor, "..."]], fingerprint: str) -> None:
@@ -25,12 +31,9 @@ def write_masks(path: str | Path, masks: Mapping[str, Bool[Tensor, "..."]], fing
         masks: the masks by name.
         fingerprint: the SHA-256 of the mask set, which is stored with it.
     """
-    from safetensors.numpy import save_file
-
     shapes = {name: list(mask.shape) for name, mask in masks.items()}
     metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "sha256": fingerprint}
-    with atomic_path(path) as temporary:
-        save_file({name: encode_mask(mask) for name, mask in masks.items()}, temporary, metadata)
+    write_tensors(path, {name: encode_mask(mask) for name, mask in masks.items()}, metadata)
 
 
 def read_masks(path: str | Path) -> tuple[dict[str, Bool[Tensor, "..."]], str]:
@@ -45,40 +48,90 @@ def read_masks(path: str | Path) -> tuple[dict[str, Bool[Tensor, "..."]], str]:
     from safetensors import safe_open
 
     with reading("mask file", path), safe_open(str(path), framework="numpy") as file:
-        metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT:
-            raise FileError(
-                f"{path} is not a mask file: its format is {metadata.get('format')!r}, expected {FORMAT!r}; "
-                "give a file that MaskSet.save wrote"
-            )
-        shapes = json.loads(metadata["shapes"])
+        metadata = read_metadata(file, f"{path} is not a mask file", FORMAT, ("shapes", "sha256"))
+        shapes = read_shapes(metadata)
+        check_names(file.keys(), shapes)
         masks = {name: decode_mask(file.get_tensor(name), shape) for name, shape in shapes.items()}
-        return masks, metadata.get("sha256", "")
+        return masks, metadata["sha256"]
+
+
+def read_metadata(file: Any, otherwise: str, format: str, fields: Collection[str]) -> dict[str, str]:
+    """The metadata of an open safetensors file.
+
+    Args:
+        otherwise: begins the message if the file has another format.
+        format, fields: the format, and the names of the other metadata.
+
+    Raises:
+        FileError: if the file has another format.
+        ValueError: if there are other fields.
+    """
+    metadata = file.metadata() or {}
+    if (found := metadata.pop("format", None)) != format:
+        raise FileError(
+            f"{otherwise}: its format is {found!r}, expected {format!r}; give a file that this version wrote"
+        )
+    check_names(metadata, fields)
+    return metadata
+
+
+def read_shapes(metadata: Mapping[str, str]) -> dict[str, list[int]]:
+    """The shapes of masks by name; raises `ValueError` if they are none."""
+    shapes = strict_json(metadata["shapes"])
+    if not isinstance(shapes, dict):
+        raise ValueError(f"its shapes are {reprlib.repr(shapes)}")
+    for name, shape in shapes.items():
+        fits = isinstance(shape, list) and len(shape) <= DIMENSIONS
+        if not fits or not all(type(length) is int and 0 <= length < 2**63 for length in shape):
+            raise ValueError(f"the shape of {name!r} is {reprlib.repr(shape)}")
+    return shapes
+
+
+def check_names(found: Collection[str], expected: Collection[str]) -> None:
+    """Raise `ValueError` unless the names are the same, in any order."""
+    if other := sorted({*found} ^ {*expected}):
+        raise ValueError(f"it lacks, or should not have, {listed(other)}")
 
 
 def encode_mask(mask: Bool[Tensor, "..."]) -> UInt8[np.ndarray, " n"]:
-    """The gaps between kept weights as bytes, compressed with zlib's Huffman code.
+    """The gaps before, between and after kept weights as bytes, compressed with zlib's Huffman code.
 
-    A gap of 255 or more starts with bytes 255, each of which stands for 255; the last byte is the rest. For masks
-    without a pattern, the size is within 1 % of the entropy, `N H(sparsity)` bits.
+    A gap of 255 or more starts with bytes 255, each of which stands for 255; the last byte is the rest. The rest of
+    the last gap, after which there is no weight, is left out. For masks without a pattern, the size is within 1 % of
+    the entropy, `N H(sparsity)` bits.
     """
-    gaps = np.diff(np.flatnonzero(mask.cpu().numpy()), prepend=-1) - 1
+    flat = mask.cpu().numpy().reshape(-1)
+    gaps = np.diff(np.flatnonzero(flat), prepend=-1, append=flat.size) - 1
     skips, rest = np.divmod(gaps, 255)
-    code = np.full(int((skips + 1).sum()), 255, dtype=np.uint8)
-    code[np.cumsum(skips + 1) - 1] = rest
+    code = np.full(int(skips.sum()) + len(gaps) - 1, 255, dtype=np.uint8)
+    code[np.cumsum(skips[:-1] + 1) - 1] = rest[:-1]
     packer = zlib.compressobj(9, strategy=zlib.Z_HUFFMAN_ONLY)
     return np.frombuffer(packer.compress(code.tobytes()) + packer.flush(), dtype=np.uint8)
 
 
-def decode_mask(packed: UInt8[np.ndarray, " n"], shape: list[int]) -> Bool[Tensor, "..."]:
+def decode_mask(packed: Shaped[np.ndarray, "..."], shape: list[int]) -> Bool[Tensor, "..."]:
     """The mask that `encode_mask` encoded.
+
+    A byte of the code takes at least one bit and stands for at most 255 weights. So the size is checked before
+    anything is unpacked, and a small file takes little memory, whatever it claims.
 
     Args:
         packed: the encoded mask.
         shape: the shape of the mask.
+
+    Raises:
+        ValueError: if `packed` is not the code of such a mask.
     """
-    code = np.frombuffer(zlib.decompress(packed.tobytes()), dtype=np.uint8)
-    steps = np.where(code == 255, 255, code.astype(np.int64) + 1)
-    mask = np.zeros(int(np.prod(shape)), dtype=bool)
-    mask[(np.cumsum(steps) - 1)[code != 255]] = True
+    if packed.dtype != np.uint8 or packed.ndim != 1:
+        raise ValueError(f"a mask must be a row of bytes, got {packed.dtype} of shape {packed.shape}")
+    size, most = math.prod(shape), 8 * packed.size
+    if size > 255 * (most + 1):
+        raise ValueError(f"{packed.size:,} bytes cannot be a mask of shape {reprlib.repr(shape)}")
+    unpacker = zlib.decompressobj()
+    code = np.frombuffer(unpacker.decompress(packed.tobytes(), min(size, most) + 1), dtype=np.uint8)
+    ends = np.cumsum(np.where(code == 255, 255, code.astype(np.int64) + 1))
+    if not unpacker.eof or unpacker.unused_data or not 0 <= size - int(ends[-1:].sum()) < 255:
+        raise ValueError(f"a mask does not have its shape, {reprlib.repr(shape)}")
+    mask = np.zeros(size, dtype=bool)
+    mask[ends[code != 255] - 1] = True
     return torch.from_numpy(mask).reshape(shape)

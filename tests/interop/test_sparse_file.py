@@ -15,6 +15,8 @@ from torch import nn
 
 import randprune_lab as rp
 from randprune_lab.errors import FileError, MaskError
+from randprune_lab.interop import sparse_file
+from randprune_lab.masks.mask_file import encode_mask
 
 FLOATS = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
 
@@ -202,6 +204,95 @@ def test_a_changed_bit_anywhere_is_an_error(tmp_path):
             rp.load_sparse(tmp_path / "file")
 
 
+@pytest.mark.parametrize("order", [("q:mask", "w:kept", "w"), ("w", "q:mask", "w:mask:kept")])
+def test_names_that_end_like_parts_are_kept_or_refused(tmp_path, order):
+    """`w` is stored in parts, of which one is called `w:kept`; nothing else is called `q:mask`."""
+    weights = {name: torch.eye(4) if name == "w" else torch.ones(3) for name in order}
+    mask = {"w": torch.eye(4, dtype=torch.bool)}
+    if "w:kept" in order:
+        with pytest.raises(MaskError, match="'w:kept' is a weight's name, and in a sparse file that of a part of 'w'"):
+            rp.save_sparse(weights, mask, tmp_path / "file")
+    else:
+        rp.save_sparse(weights, mask, tmp_path / "file")
+        assert same(rp.load_sparse(tmp_path / "file").weights, weights)
+
+
+def test_masked_weights_may_have_such_names(tmp_path):
+    weights = {name: torch.eye(3) for name in ("q:mask", "q:kept")}
+    mask = {name: torch.eye(3, dtype=torch.bool) for name in weights}
+    rp.save_sparse(weights, mask, tmp_path / "file")
+    assert same(rp.load_sparse(tmp_path / "file").weights, weights)
+
+
+def test_names_that_would_become_one_are_refused(tmp_path):
+    weights = {"w": torch.eye(2), "_orig_mod.w": torch.ones(2, 2)}
+    with pytest.raises(MaskError, match="1 names in the state dict differ only by '_orig_mod'"):
+        rp.save_sparse(weights, {"w": torch.eye(2, dtype=torch.bool)}, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (torch.ones(2, device="meta"), "is on the meta device"),
+        (torch.eye(2).to_sparse(), "is stored as torch.sparse_coo"),
+        (torch.ones(2, dtype=torch.complex128), "is torch.complex128, which safetensors files lack"),
+        (torch.ones(2).numpy(), "got a ndarray"),
+    ],
+    ids=["meta", "sparse", "complex", "array"],
+)
+def test_tensors_that_cannot_be_stored_are_named(tmp_path, odd, message):
+    weights, mask = pruned(8, 0.5)
+    with pytest.raises(MaskError, match=f"'odd' in the state dict .*{message}"):
+        rp.save_sparse({**weights, "odd": odd}, mask, tmp_path / "file")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_equal_models_are_saved_as_equal_bytes(tmp_path):
+    weights, mask = pruned(8, 0.5)
+    contents = set()
+    for _ in range(8):
+        rp.save_sparse(weights, mask, tmp_path / "file")
+        contents.add((tmp_path / "file").read_bytes())
+    assert len(contents) == 1
+
+
+def write_by_hand(path: Path, tensors: dict[str, torch.Tensor], shapes: object, tied: object) -> None:
+    """With the right SHA-256, so that only the contents are wrong."""
+    texts = [text if isinstance(text, str) else json.dumps(text) for text in (shapes, tied)]
+    metadata = dict(zip(("shapes", "tied"), texts, strict=True))
+    sha256 = sparse_file._sha256(tensors, metadata)
+    save_file(tensors, path, metadata | {"format": sparse_file.FORMAT, "sha256": sha256})
+
+
+PARTS = {"w:kept": torch.ones(2), "w:mask": torch.from_numpy(encode_mask(torch.eye(2, dtype=torch.bool)).copy())}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "shapes", "tied", "message"),
+    [
+        ({"w:kept": torch.ones(1)}, {"w": [2, 2]}, {}, r"'w' must have a row of 2 kept values, got shape \(1,\)"),
+        ({"w:kept": torch.ones(3)}, {"w": [2, 2]}, {}, r"'w' must have a row of 2 kept values, got shape \(3,\)"),
+        ({"w:kept": torch.ones(1, 2)}, {"w": [2, 2]}, {}, r"got shape \(1, 2\)"),
+        ({"w:mask": torch.ones(4)}, {"w": [2, 2]}, {}, "a mask must be a row of bytes, got float32"),
+        ({}, {"w": [3]}, {}, r"a mask does not have its shape, \[3\]"),
+        ({}, {"w": [10**12]}, {}, "cannot be a mask of shape"),
+        ({}, {"w": [2, 2], "v": [2]}, {}, "'v:mask'"),
+        ({}, ["w"], {}, "its shapes are"),
+        ({}, '{"w": [2, 2], "w": [2, 2]}', {}, "a name is given twice"),
+        ({}, {"w": [2, 2]}, [], "its tied weights are"),
+        ({}, {"w": [2, 2]}, {"v": 5}, "its tied weights are"),
+        ({}, {"w": [2, 2]}, {"v": "u"}, "'u'"),
+        ({}, {"w": [2, 2]}, {"w": "w"}, "'w' is both stored and tied"),
+        ({"v": torch.ones(2)}, {"w": [2, 2]}, {"v": "w"}, "'v' is both stored and tied"),
+    ],
+)
+def test_contents_that_do_not_fit_are_refused_by_name(tmp_path, tensors, shapes, tied, message):
+    write_by_hand(tmp_path / "file", PARTS | tensors, shapes, tied)
+    with pytest.raises(FileError, match=rf"file is damaged or truncated \(.*{message}") as caught:
+        rp.load_sparse(tmp_path / "file")
+    assert "\n" not in str(caught.value)
+
+
 class Trap:
     """Runs code when it is unpickled."""
 
@@ -215,7 +306,7 @@ def test_other_files_are_refused_and_a_pickle_is_not_opened(tmp_path, monkeypatc
         rp.load_sparse("none")
     save_file({"w": torch.eye(2)}, "plain.safetensors")
     with pytest.raises(
-        FileError, match=r"plain\.safetensors is not a sparse file: its format must be 'randprune-sparse-1', got None"
+        FileError, match=r"plain\.safetensors is not a sparse file: its format is None, expected 'randprune-sparse-2'"
     ):
         rp.load_sparse("plain.safetensors")
     torch.save(Trap(), "model.pt")

@@ -340,7 +340,7 @@ def test_another_safetensors_file_is_refused_by_its_format(tmp_path: Path) -> No
     for metadata in (None, {"format": "pt"}):
         save_file({"w": np.ones(3)}, tmp_path / "weights", metadata)
         with pytest.raises(
-            FileError, match=r"weights is not a mask file: its format is .*, expected 'randprune-mask-set-1'"
+            FileError, match=r"weights is not a mask file: its format is .*, expected 'randprune-mask-set-2'"
         ):
             MaskSet.load(tmp_path / "weights")
 
