@@ -105,7 +105,7 @@ def check_range(
         name: what the error calls the value.
         low_open, high_open: whether the interval excludes this end.
     """
-    if isinstance(value, str) or not isinstance(value, SupportsFloat):
+    if isinstance(value, str) or not isinstance(value, SupportsFloat) or getattr(value, "ndim", False):
         raise ConfigError(f"{name} must be a number, got {value!r}")
     high_open = high_open or math.isinf(high)
     above = value > low if low_open else value >= low

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize, prune
 from randprune_lab.errors import MaskError, ScopeError
 from randprune_lab.interop.names import matched, named_weights, plain, unwrapped
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.scope import prunable
+from randprune_lab.masks.scope import with_values
 
 
 class MaskedWeight(nn.Module):
@@ -114,8 +114,10 @@ def mask_from_zeros(
 
     Raises:
         ScopeError: if a pattern matches nothing, or no prunable weight is zero.
+        WeightError: if weights have no values, as on the meta device, or are not tensors.
+        MaskError: if a weight is wrapped: then `from_torch_prune` or `from_parametrize` reads its mask.
     """
-    scope = prunable(unwrapped(model) if isinstance(model, nn.Module) else model, include, exclude)
+    scope = with_values(unwrapped(model) if isinstance(model, nn.Module) else model, include, exclude)
     masks = MaskSet({name: weight.detach().ne(0) for name, weight in scope.items()})
     if masks.kept == masks.size:
         raise ScopeError(

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
+from randprune_lab.errors import WeightError
+
 MANTISSA_BITS = 10
 
 DECIDED = 2**-25
@@ -68,6 +70,13 @@ BUCKETINGS = {
         Bucketing(torch.float64, torch.int64, exponent_bits=11, mantissa_bits=52),
     )
 }
+
+
+def check_dtype(name: str, weight: Tensor) -> None:
+    """Raise `WeightError` unless the weights are floating point."""
+    if weight.dtype not in BUCKETINGS:
+        known = ", ".join(map(str, BUCKETINGS))
+        raise WeightError(f"weights of {name!r} are {weight.dtype}; can prune {known}: convert them first")
 
 
 @dataclass(frozen=True)

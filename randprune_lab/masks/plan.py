@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Float64, Int, Int32, Int64, Shaped
 from torch import Tensor
 
 from randprune_lab.errors import WeightError
-from randprune_lab.masks.curve import BUCKETINGS, Bucketing, Histogram, InclusionCurve
+from randprune_lab.masks.curve import BUCKETINGS, Bucketing, Histogram, InclusionCurve, check_dtype
 from randprune_lab.masks.rules import Rule
 
 CHUNK = 2**20
@@ -174,9 +174,7 @@ class _Division(NamedTuple):
 def _common_dtype(group: Group) -> torch.dtype:
     weights = group.weights
     for name, weight in weights.items():
-        if weight.dtype not in BUCKETINGS:
-            known = ", ".join(str(dtype) for dtype in BUCKETINGS)
-            raise WeightError(f"weights of {name!r} are {weight.dtype}; can prune {known}: convert them first")
+        check_dtype(name, weight)
     for what in ("dtype", "device"):
         if len(found := {str(getattr(weight, what)) for weight in weights.values()}) > 1:
             text = f"group {group.name!r} needs weights of one {what}, got {sorted(found)}; convert them first"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, ClassVar
 
@@ -46,6 +46,13 @@ class Rule(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         RULES.add(cls)
+
+    def __post_init__(self) -> None:
+        """Numbers of NumPy and PyTorch become Python's: a recipe, in JSON, then makes the same rule."""
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if getattr(value, "ndim", None) == 0:
+                object.__setattr__(self, each.name, value.item())
 
     @abstractmethod
     def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:
@@ -113,6 +120,7 @@ class GumbelTopK(Rule):
     name: ClassVar[str] = "gumbel"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_range("temperature", self.temperature, low=0, low_open=True, high=1e12)
 
     def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:
@@ -136,6 +144,7 @@ class Voting(Rule):
     name: ClassVar[str] = "voting"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_range("sampling_ratio", self.sampling_ratio, low=0, low_open=True)
         check_range("power", self.power, low=0)
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
-from randprune_lab.errors import MaskError, check_count
+from randprune_lab.errors import ConfigError, MaskError, check_count
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.pareto import ParetoSampler
@@ -24,7 +24,7 @@ from randprune_lab.masks.plan import Group, Plan, make_plans, scores, together
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.reference import vote
 from randprune_lab.masks.rules import Rule, Votes
-from randprune_lab.masks.scope import Allocation, keep_counts, prunable
+from randprune_lab.masks.scope import Allocation, keep_counts, with_values
 
 REFERENCE_BELOW = 4096
 """Smaller groups are drawn by the reference procedure: for them the inclusion curve is inaccurate."""
@@ -68,7 +68,9 @@ class MaskSampler:
     Raises:
         ConfigError: if a setting is out of range.
         ScopeError: if there is nothing to prune or a pattern matches nothing.
-        WeightError: if weights are not finite or not floating point, or fewer are non-zero than are to be kept.
+        WeightError: if weights are not finite or not floating point, or fewer are non-zero than are to be kept; if they
+            have no values, as on the meta device, or are not tensors.
+        MaskError: if PyTorch's pruning or parametrization wraps a weight.
 
     >>> sampler = MaskSampler({"w": torch.arange(1.0, 9.0)}, Magnitude(), sparsity=0.75)
     >>> sampler.draw(0)["w"].nonzero().flatten().tolist()
@@ -87,12 +89,15 @@ class MaskSampler:
         exclude: Sequence[str] = (),
         reference_below: int = REFERENCE_BELOW,
     ):
+        if not isinstance(rule, Rule):
+            raise ConfigError(f"rule must be a rule such as Voting(), got {rule!r}; make_rule makes one from its name")
         _check_number("seed", seed)
-        weights = {name: tensor.detach() for name, tensor in prunable(target, include, exclude).items()}
-        self.rule, self.sparsity, self.seed, self.allocation = rule, sparsity, seed, allocation
-        self.include, self.exclude, self.reference_below = include, exclude, reference_below
+        check_count("reference_below", reference_below, low=0)
+        weights = {name: tensor.detach() for name, tensor in with_values(target, include, exclude).items()}
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         self._keep = keep_counts(self.shapes, sparsity, allocation)
+        self.rule, self.sparsity, self.seed, self.allocation = rule, float(sparsity), int(seed), allocation
+        self.include, self.exclude, self.reference_below = include, exclude, int(reference_below)
         self.curves: dict[str, InclusionCurve] = {}
         """The inclusion curve of each group: a tensor's name, or `"global"`."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}
@@ -154,9 +159,9 @@ class MaskSampler:
         _check_number("candidate", candidate)
         return Recipe(
             rule=self.rule.to_dict(),
-            sparsity=float(self.sparsity),
-            allocation=dict(self.allocation) if isinstance(self.allocation, Mapping) else self.allocation,
-            seed=int(self.seed),
+            sparsity=self.sparsity,
+            allocation=self._keep if isinstance(self.allocation, Mapping) else self.allocation,
+            seed=self.seed,
             candidate=int(candidate),
             include=None if self.include is None else list(self.include),
             exclude=list(self.exclude),

@@ -6,12 +6,14 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from operator import index
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from randprune_lab.errors import ConfigError, ScopeError, check_range, listed, no_match
+from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError, check_range, listed, no_match
 
 Allocation = Literal["layerwise", "global", "erk"]
 ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
@@ -34,10 +36,12 @@ def prunable(
         exclude: shell patterns of names that stay dense.
 
     Raises:
-        ConfigError: if the patterns are a string.
+        ConfigError: if the patterns are not a list of strings.
         ScopeError: if a pattern matches nothing, or nothing is left to prune.
+        WeightError: if `model` is neither a model nor a dict of tensors.
+        MaskError: if PyTorch's pruning or parametrization wraps a prunable weight.
     """
-    every = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
+    every = dict(model.named_parameters()) if isinstance(model, nn.Module) else _tensors(model)
     spared = _matching(exclude, every)
     if include is not None:
         chosen = _matching(include, every)
@@ -55,7 +59,65 @@ def prunable(
             f"nothing to prune in {type(model).__name__}: no {what} is left; choose weights with include=[...] and "
             f"exclude=[...]; the matrices are {listed(matrices)}"
         )
+    _check_plain(model, chosen)
     return {name: tensor for name, tensor in every.items() if name in chosen}
+
+
+def with_values(
+    model: nn.Module | Mapping[str, Tensor], include: Sequence[str] | None = None, exclude: Sequence[str] = ()
+) -> dict[str, Tensor]:
+    """The `prunable` weights, if their values can be read; raises `WeightError` otherwise."""
+    weights = prunable(model, include, exclude)
+    for name, weight in weights.items():
+        if weight.is_meta:
+            raise WeightError(
+                f"weights of {name!r} are on the meta device, where they have no values: they were offloaded, or not "
+                "loaded yet; load them first"
+            )
+        if weight.layout != torch.strided:
+            raise WeightError(
+                f"weights of {name!r} are stored as {weight.layout}; convert them first: weight.to_dense()"
+            )
+    return weights
+
+
+def inputs_first(model: nn.Module | Mapping[str, Tensor]) -> set[str]:
+    """The names of the matrices of a model whose rows are inputs, not outputs: those of GPT-2's `Conv1D`."""
+    modules = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
+    return {f"{name}.weight" if name else "weight" for name, module in modules.items() if _is_conv1d(module)}
+
+
+def _is_conv1d(module: nn.Module) -> bool:
+    """Whether it is the class of transformers, which takes seconds to import."""
+    return any(
+        (kind.__module__, kind.__name__) == ("transformers.pytorch_utils", "Conv1D") for kind in type(module).__mro__
+    )
+
+
+def _tensors(target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if not isinstance(target, Mapping):
+        raise WeightError(f"weights must be a model or a dict of tensors by name, got a {type(target).__name__}")
+    for name, weight in target.items():
+        if not isinstance(weight, Tensor) or not isinstance(name, str):
+            remedy = (
+                "give that dict itself" if isinstance(weight, Mapping) else "leave it out, or convert it to a tensor"
+            )
+            raise WeightError(f"weights must be tensors by name, but {name!r} is a {type(weight).__name__}; {remedy}")
+    return dict(target)
+
+
+def _check_plain(model: nn.Module | Mapping[str, Tensor], names: Iterable[str]) -> None:
+    """Raise if PyTorch's pruning or parametrization computes a layer's weight from one of these."""
+    others = {name for name, _ in model.named_buffers()} if isinstance(model, nn.Module) else {*model}
+    for name in sorted(names):
+        base = name.removesuffix("_orig")
+        pruned = name != base and (f"{base}_mask" in others or base.endswith("weight"))
+        if pruned or ".parametrizations." in f".{name}":
+            tool, other = ("prune", "remove") if pruned else ("parametrize", "remove_parametrizations")
+            raise MaskError(
+                f"{name!r} is not the weight that its layer uses: torch.nn.utils.{tool} computes that from it; make it "
+                f"permanent first, with randprune_lab.make_permanent(model) or {tool}.{other}"
+            )
 
 
 def block_matrices(model: nn.Module) -> set[str]:
@@ -114,6 +176,7 @@ def keep_counts(
         ConfigError: if the sparsity is not in [0, 1), there is no such allocation, or the counts do not match.
     """
     check_range("sparsity", sparsity, low=0, high=1, high_open=True)
+    sparsity = float(sparsity)
     sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
     if allocation == "layerwise":
         return {name: keep_count(size, sparsity) for name, size in sizes.items()}
@@ -126,13 +189,17 @@ def keep_counts(
         raise ConfigError(
             f"allocation must be one of {', '.join(ALLOCATIONS)}, or a dict of counts, got {allocation!r}"
         )
-    fits = allocation.keys() == sizes.keys() and all(0 <= allocation[name] <= sizes[name] for name in sizes)
-    if not fits or sum(allocation.values()) != total:
+    try:
+        counts = {name: index(count) for name, count in allocation.items()}
+    except TypeError:
+        counts = {}
+    fits = counts.keys() == sizes.keys() and all(0 <= counts[name] <= sizes[name] for name in sizes)
+    if not fits or sum(counts.values()) != total:
         raise ConfigError(
             f"allocation must have a count for each of {listed(sizes)}, from 0 to the tensor's size and {total:,} in "
             f"total, got {listed(allocation.items())}"
         )
-    return dict(allocation)
+    return counts
 
 
 def keep_count(size: int, sparsity: float) -> int:
@@ -162,6 +229,10 @@ def _erk(shapes: Mapping[str, Sequence[int]], sizes: Mapping[str, int], total: i
 def _matching(patterns: Sequence[str], names: Iterable[str]) -> set[str]:
     if isinstance(patterns, str):
         raise ConfigError(f"patterns must be a list of strings, got the string {patterns!r}; write [{patterns!r}]")
+    if not isinstance(patterns, Iterable):
+        raise ConfigError(f"patterns must be a list of strings, got {patterns!r}")
+    if other := [pattern for pattern in patterns if not isinstance(pattern, str)]:
+        raise ConfigError(f"patterns must be a list of strings, got {other[0]!r} in it")
     found: set[str] = set()
     for pattern in patterns:
         matches = {name for name in names if fnmatchcase(name, pattern)}

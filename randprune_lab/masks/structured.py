@@ -14,11 +14,12 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from randprune_lab.errors import ScopeError, WeightError, check_count, check_range
+from randprune_lab.masks.curve import check_dtype
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.plan import scores
 from randprune_lab.masks.reference import first, vote
 from randprune_lab.masks.rules import Rule, Votes
-from randprune_lab.masks.scope import prunable
+from randprune_lab.masks.scope import inputs_first, with_values
 
 Block = tuple[int, int]
 
@@ -34,20 +35,23 @@ def block_scores(
 
     Args:
         target: a model, or a dict of tensors.
-        block: the number of rows and columns of a block; `(1, 32)` are 32 consecutive weights of a row.
+        block: the number of outputs and inputs of a block: rows and columns, except in GPT-2's `Conv1D`, whose rows are
+            its inputs. `(1, 32)` are 32 consecutive weights of an output.
         include: name patterns of the weights to prune, as in `prunable`.
         exclude: name patterns of weights that stay dense.
 
     Raises:
         ScopeError: if a weight is not a matrix, or cannot be divided into such blocks.
+        WeightError, MaskError: if weights cannot be read, as for `MaskSampler`.
 
     >>> scores = block_scores({"w": torch.ones(8, 12)}, (4, 4))
     >>> scores["w"].shape
     torch.Size([2, 3])
     """
-    rows, columns = block
-    scores = {}
-    for name, weight in prunable(target, include, exclude).items():
+    turned, scores = inputs_first(target), {}
+    for name, weight in with_values(target, include, exclude).items():
+        check_dtype(name, weight)
+        rows, columns = _lengths(block, name in turned)
         if weight.ndim != 2 or rows < 1 or columns < 1 or weight.shape[0] % rows or weight.shape[1] % columns:
             raise ScopeError(
                 f"{name!r}, of shape {tuple(weight.shape)}, cannot be divided into blocks of {rows} x {columns}; "
@@ -58,17 +62,26 @@ def block_scores(
     return scores
 
 
-def spread_blocks(mask: MaskSet, block: Block) -> MaskSet:
+def spread_blocks(mask: MaskSet, block: Block, target: nn.Module | Mapping[str, Tensor] | None = None) -> MaskSet:
     """The mask of the weights that belongs to a mask of blocks.
 
     Args:
         mask: a mask of blocks, drawn from their `block_scores`.
-        block: the number of rows and columns of a block.
+        block: the number of outputs and inputs of a block, as for `block_scores`.
+        target: the model; needed if it has GPT-2's `Conv1D`, where a block lies the other way.
     """
-    rows, columns = block
-    return MaskSet(
-        {name: part.repeat_interleave(rows, dim=0).repeat_interleave(columns, dim=1) for name, part in mask.items()}
-    )
+    turned = inputs_first(target or {})
+    spread = {}
+    for name, part in mask.items():
+        rows, columns = _lengths(block, name in turned)
+        spread[name] = part.repeat_interleave(rows, dim=0).repeat_interleave(columns, dim=1)
+    return MaskSet(spread)
+
+
+def _lengths(block: Block, turned: bool) -> Block:
+    """The rows and columns of a block of a weight; `turned` if its rows are inputs."""
+    outputs, inputs = block
+    return (inputs, outputs) if turned else (outputs, inputs)
 
 
 @torch.no_grad()
@@ -83,7 +96,9 @@ def draw_n_of_m(
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
 ) -> MaskSet:
-    """One candidate that keeps n of every m consecutive weights of a row (N:M sparsity, such as 2:4).
+    """One candidate that keeps n of every m consecutive weights of an output (N:M sparsity, such as 2:4).
+
+    These are consecutive inputs, as sparse kernels need them: along a row, or along a column of GPT-2's `Conv1D`.
 
     Like `MaskSampler.draw`, it is a pure function of weights, rule, seed and candidate, and keeps exactly n weights.
     Every weight needs its own random numbers, so a draw is not faster than sorting all weights.
@@ -101,7 +116,9 @@ def draw_n_of_m(
     Raises:
         ConfigError: if n is not from 1 to m.
         ScopeError: if rows cannot be divided into groups of m.
-        WeightError: if weights are not finite, or a group has fewer than n weights that are not zero.
+        WeightError: if weights are not finite, or a group has fewer than n weights that are not zero; if weights cannot
+            be read, as for `MaskSampler`.
+        MaskError: if PyTorch's pruning or parametrization wraps a weight.
 
     >>> draw_n_of_m({"w": torch.ones(6, 8)}, Voting(), 2, 4, candidate=0)
     MaskSet(1 tensors, 24 of 48 kept, sparsity 50.0000%)
@@ -110,14 +127,17 @@ def draw_n_of_m(
     check_count("n", n)
     check_range("n", n, low=1, high=m)
     votes = rule.votes(m, n) or Votes(rounds=1, power=0.0)  # a rule without a reference procedure ignores the weights
-    masks = {}
-    for name, weight in prunable(target, include, exclude).items():
+    turned, masks = inputs_first(target), {}
+    for name, weight in with_values(target, include, exclude).items():
+        check_dtype(name, weight)
+        weight = weight.T if name in turned else weight
         rows = _rows(name, weight, n, m)
         if rule.deterministic:
             kept = first(-rows, n)
         else:
             kept = vote(rows, n, votes, seed=seed, candidate=candidate, group=name)
-        masks[name] = torch.from_numpy(kept).to(weight.device).reshape(weight.shape)
+        mask = torch.from_numpy(kept).to(weight.device).reshape(weight.shape)
+        masks[name] = mask.T.contiguous() if name in turned else mask
     return MaskSet(masks)
 
 

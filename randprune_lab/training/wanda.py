@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.masks.scope import prunable
+from randprune_lab.masks.scope import with_values
 from randprune_lab.training.data import Encoded, scoring_batches
 from randprune_lab.training.scoring import inputs, on_device
 
@@ -43,7 +43,7 @@ def wanda_scores(
 
     Source: Sun et al. 2023, arXiv 2306.11695.
     """
-    weights = prunable(model, include, exclude)
+    weights = with_values(model, include, exclude)
     layers = {name: model.get_submodule(name.rpartition(".")[0]) for name in weights}
     squares: dict[str, Tensor] = {}
     mask: Tensor | None = None

@@ -55,3 +55,17 @@ def test_a_block_that_does_not_fit_is_named(block: tuple[int, int]) -> None:
 def test_a_weight_that_is_not_a_matrix_has_no_blocks() -> None:
     with pytest.raises(ScopeError, match="'w', of shape"):
         block_scores({"w": torch.ones(4)}, (1, 1))
+
+
+def test_a_block_of_a_conv1d_has_outputs_and_inputs_as_that_of_a_linear_layer() -> None:
+    from transformers.pytorch_utils import Conv1D
+
+    layer = Conv1D(12, 8)
+    layer.weight = nn.Parameter(weight(8, 12))
+    model, name, block = nn.Sequential(nn.ModuleList([layer])), "0.0.weight", (1, 4)
+    scores, as_linear = block_scores(model, block), block_scores({name: layer.weight.T}, block)
+    assert torch.equal(scores[name], as_linear[name].T) and scores[name].shape == (2, 12)
+    mask = spread_blocks(MaskSampler(scores, Magnitude(), 0.5).draw(0), block, model)
+    groups = mask[name].T.reshape(12, 2, 4).sum(-1)
+    assert set(groups.unique().tolist()) == {0, 4}
+    mask.apply_(model)

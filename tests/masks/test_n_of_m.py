@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 from support.exact_laws import check_law, successive_law
+from torch import nn
 
 from randprune_lab.errors import ConfigError, ScopeError, WeightError
 from randprune_lab.masks.rules import GumbelTopK, Magnitude, Rule, Uniform, Voting
@@ -85,3 +86,26 @@ def test_a_mask_is_named_by_seed_and_candidate() -> None:
     masks = [draw_n_of_m(target, Voting(), 2, 4, seed=s, candidate=c) for s, c in [(0, 0), (0, 0), (0, 1), (1, 0)]]
     assert masks[0] == masks[1]
     assert masks[0] != masks[2] != masks[3] != masks[0]
+
+
+def conv1d(*shape: int) -> nn.Module:
+    """GPT-2's linear layer in a model; its weight has a row for each input."""
+    from transformers.pytorch_utils import Conv1D
+
+    layer = Conv1D(shape[1], shape[0])
+    layer.weight = nn.Parameter(weights(*shape))
+    model = nn.Module()
+    model.blocks = nn.ModuleList([layer])
+    return model
+
+
+@pytest.mark.parametrize("rule", [Magnitude(), Uniform(), Voting()], ids=str)
+def test_groups_of_a_conv1d_lie_along_its_inputs(rule: Rule) -> None:
+    """The mask is that of the same layer as a Linear, whose weight is the transpose."""
+    model, name = conv1d(8, 12), "blocks.0.weight"
+    mask = draw_n_of_m(model, rule, 2, 4, candidate=3)
+    as_linear = draw_n_of_m({name: model.blocks[0].weight.T}, rule, 2, 4, candidate=3)
+    assert torch.equal(mask[name], as_linear[name].T) and mask[name].is_contiguous()
+    mask.apply_(model)
+    with pytest.raises(ScopeError, match=r"'blocks.0.weight', of shape \(12, 6\), cannot be divided into groups of 4"):
+        draw_n_of_m(conv1d(6, 12), rule, 2, 4, candidate=0)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import parametrize, prune
 
-from randprune_lab.errors import ConfigError, ScopeError
+from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError
+from randprune_lab.interop import mask_from_zeros
+from randprune_lab.masks.rules import Uniform
+from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import ALLOCATIONS, Allocation, block_matrices, keep_count, keep_counts, prunable
+from randprune_lab.masks.structured import block_scores, draw_n_of_m
 
 law = settings(deadline=None, derandomize=True, max_examples=150)
 
@@ -321,3 +328,94 @@ def test_given_counts_are_not_changed() -> None:
 def test_counts_that_do_not_match_are_refused_with_the_total(counts: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="for each of 'a', 'b', from 0 to the tensor's size and 100 in total, got"):
         keep_counts({"a": (10, 10), "b": (10, 10)}, 0.5, counts)
+
+
+# --- weights that cannot be read ---
+
+READERS: dict[str, Callable[[Any], object]] = {
+    "sampler": lambda target: MaskSampler(target, Uniform(), 0.5),
+    "n_of_m": lambda target: draw_n_of_m(target, Uniform(), 2, 4, candidate=0),
+    "blocks": lambda target: block_scores(target, (2, 2)),
+    "zeros": mask_from_zeros,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ({"w": torch.ones(4, 4, device="meta")}, "weights of 'w' are on the meta device"),
+        ({"w": torch.eye(4).to_sparse()}, "weights of 'w' are stored as torch.sparse_coo"),
+        ({"w": np.ones((4, 4))}, "'w' is a ndarray"),
+        ({"model": {"w": torch.ones(4, 4)}}, "'model' is a dict; give that dict itself"),
+        ({"w": None}, "'w' is a NoneType"),
+        ({3: torch.ones(4, 4)}, "but 3 is a Tensor"),
+        ([torch.ones(4, 4)], "got a list"),
+        (torch.ones(4, 4), "got a Tensor"),
+    ],
+)
+def test_weights_that_are_no_tensors_or_have_no_values_are_named(reader: str, target: Any, message: str) -> None:
+    with pytest.raises(WeightError, match=message):
+        READERS[reader](target)
+
+
+@pytest.mark.parametrize("reader", ["sampler", "n_of_m", "blocks"])
+@pytest.mark.parametrize("dtype", [torch.complex128, torch.int64, torch.bool])
+def test_weights_that_are_not_floating_point_are_named(reader: str, dtype: torch.dtype) -> None:
+    with pytest.raises(WeightError, match=f"weights of 'w' are {dtype}"):
+        READERS[reader]({"w": torch.ones(4, 4, dtype=dtype)})
+
+
+def test_shapes_are_enough_to_list_what_is_prunable() -> None:
+    with torch.device("meta"):
+        assert set(prunable(tiny("Bert"))) == {
+            f"bert.encoder.layer.{i}.{name}" for i in range(LAYERS) for name in BERT_BLOCK
+        }
+
+
+def pruned(model: nn.Module) -> nn.Module:
+    prune.l1_unstructured(model.blocks[0], "weight", amount=0.5)
+    return model
+
+
+def parametrized(model: nn.Module) -> nn.Module:
+    parametrize.register_parametrization(model.blocks[0], "weight", nn.Tanh())
+    return model
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("wrap", [pruned, parametrized])
+@pytest.mark.parametrize(
+    "given", [lambda model: model, lambda model: model.state_dict(), lambda model: dict(model.named_parameters())]
+)
+def test_the_hidden_weights_of_pytorchs_tools_are_refused(
+    reader: str, wrap: Callable[[nn.Module], nn.Module], given: Callable[[nn.Module], Any]
+) -> None:
+    """Zeros of the masks are not in them, so pruned weights would come back."""
+    model = nn.Module()
+    model.blocks = nn.ModuleList([nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)])
+    nn.init.zeros_(model.blocks[1].weight[0])
+    with pytest.raises(MaskError, match=r"'blocks\.0\..*' is not the weight that its layer uses.*make_permanent"):
+        READERS[reader](given(wrap(model)))
+    names = prunable(model, exclude=["blocks.0.*"])
+    assert [*names] == ["blocks.1.weight"]
+
+
+def test_names_that_only_look_like_those_of_pytorchs_tools_are_prunable() -> None:
+    assert [*prunable({"map_orig": torch.ones(2, 2), "parametrizations": torch.ones(2, 2)})] == [
+        "map_orig",
+        "parametrizations",
+    ]
+
+
+@pytest.mark.parametrize("patterns", ["*", 5, [5], [None]])
+def test_patterns_of_another_kind_are_refused(patterns: Any) -> None:
+    for chosen in ({"include": patterns}, {"exclude": patterns}):
+        with pytest.raises(ConfigError, match="patterns must be a list of strings, got"):
+            prunable({"w": torch.ones(2, 2)}, **chosen)
+
+
+@pytest.mark.parametrize("number", [torch.tensor, np.int64, np.uint8])
+def test_counts_may_be_numbers_of_other_libraries(number: Callable[[int], Any]) -> None:
+    counts = keep_counts({"a": (4, 4)}, 0.5, {"a": number(8)})
+    assert counts == {"a": 8} and type(counts["a"]) is int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import randprune_lab as rp
-from randprune_lab.errors import ConfigError
+from randprune_lab.errors import ConfigError, MaskError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.training.data import Encoded, encode
 from randprune_lab.training.wanda import wanda_scores
@@ -89,3 +90,11 @@ def test_a_matrix_outside_linear_layers_is_named(model_and_data):
         ConfigError, match=r"'blocks.0.weight_ih' belongs to a GRUCell; exclude it, or use criterion 'mag"
     ):
         wanda_scores(Odd(), data)
+
+
+def test_a_model_that_pytorch_prunes_is_refused(model_and_data):
+    """Its scores would be those of the weights before pruning."""
+    model, data = copy.deepcopy(model_and_data[0]), model_and_data[1]
+    rp.to_torch_prune(model, rp.MaskSampler(model, rp.Uniform(), 0.5).draw(0))
+    with pytest.raises(MaskError, match="make it permanent first"):
+        wanda_scores(model, data)
