@@ -42,7 +42,7 @@ def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: st
         owner: what the weights belong to, for errors.
 
     Raises:
-        MaskError: if the masks remove nothing, or a name or a shape does not fit.
+        MaskError: if the masks remove nothing, a name or a shape does not fit, or a weight has no values.
     """
     fitting = {}
     for name, kept in mask.items():
@@ -58,6 +58,11 @@ def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: st
             raise MaskError(
                 f"mask of {name!r} has shape {tuple(kept.shape)}, but in {owner} it is {tuple(weights[weight].shape)}; "
                 "draw the masks from the model that is trained"
+            )
+        if weights[weight].is_meta:
+            raise MaskError(
+                f"{weight!r} in {owner} is on the meta device, where it has no values: it was offloaded, or not loaded "
+                "yet; use the mask before weights are offloaded, or on loaded ones"
             )
         fitting[weight] = kept
     masks = MaskSet(fitting)

@@ -16,7 +16,7 @@ from randprune_lab.masks.mask_set import MaskSet
 log = logging.getLogger("randprune_lab")
 
 RECORD = "randprune_lab.mask"
-"""The name in a checkpoint's `trainer_state.json` under which the enforced mask is recorded."""
+"""The name in a checkpoint's `trainer_state.json` under which the SHA-256 of the enforced masks are recorded."""
 
 
 class MaskCallback(TrainerCallback):
@@ -24,19 +24,20 @@ class MaskCallback(TrainerCallback):
 
     In a Trainer, `Trainer(..., callbacks=[MaskCallback(mask)])` zeroes them before the first step, after every
     optimizer step, and at the end. In your own loop, also with `accelerate`, give the model, and call `enforce` after
-    every `optimizer.step()`. Names match even if `torch.compile` or data parallelism wraps the model.
+    every `optimizer.step()`. Names match even if `torch.compile` or data parallelism wraps the model. Several
+    callbacks, each with its own masks, may be used together. A callback is copied and pickled together with its model.
 
     Args:
         mask: masks by parameter name, True = kept.
         model: only for your own loop: the model to train, already on its device.
 
     Raises:
-        MaskError: if the masks remove nothing, or a name or a shape does not fit the model; if a checkpoint to resume
-            from was trained with other masks, or with none.
+        MaskError: if the masks remove nothing, or a name or a shape does not fit the model; if a weight has no values,
+            because it is offloaded; if a checkpoint to resume from was trained with other masks, or with none.
     """
 
     def __init__(self, mask: Mapping[str, Tensor], model: nn.Module | None = None):
-        self.mask = MaskSet(mask)
+        self.mask, self._sha256 = MaskSet(mask), ""
         self._zero: Callable[[], None] | None = None
         if model is not None:
             self._attach(model)
@@ -45,7 +46,7 @@ class MaskCallback(TrainerCallback):
         """Set the removed weights to zero.
 
         Raises:
-            MaskError: if no model is known yet.
+            MaskError: if no model is known yet, or it no longer has the weights.
         """
         if self._zero is None:
             raise MaskError("there is no model yet to enforce the mask on; give one: MaskCallback(mask, model)")
@@ -59,13 +60,16 @@ class MaskCallback(TrainerCallback):
             self._fitting(model)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
+        self._sha256 = self._fitting(model).sha256
         if state.global_step:
             self._check_resumed(state, model)
-        state.stateful_callbacks[RECORD] = {"args": {}, "attributes": {"sha256": self._fitting(model).sha256}}
         self._attach(model)
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         self.enforce()
+        if self._sha256 not in (recorded := _recorded(state)):
+            records = [{"args": {}, "attributes": {"sha256": sha256}} for sha256 in (*recorded, self._sha256)]
+            state.stateful_callbacks[RECORD] = records if len(records) > 1 else records[0]
 
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
         """Enforce the mask again: the best checkpoint may have been loaded since the last step."""
@@ -85,11 +89,11 @@ class MaskCallback(TrainerCallback):
 
     def _check_resumed(self, state: Any, model: nn.Module) -> None:
         masks = self._fitting(model)
-        recorded = state.stateful_callbacks.get(RECORD, {}).get("attributes", {}).get("sha256")
-        if recorded not in (None, masks.sha256):
+        if (recorded := _recorded(state)) and self._sha256 not in recorded:
             raise MaskError(
-                f"the checkpoint at step {state.global_step} was trained with another mask (SHA-256 {recorded[:12]}, "
-                f"not {masks.sha256[:12]}); resume with that mask, or start a new training from its weights"
+                f"the checkpoint at step {state.global_step} was trained with another mask (SHA-256 "
+                f"{' and '.join(sha256[:12] for sha256 in recorded)}, not {self._sha256[:12]}); resume with that mask, "
+                "or start a new training from its weights"
             )
         if wrong := leftovers(masks, named_weights(model)):
             name, count = next(iter(wrong.items()))
@@ -98,3 +102,10 @@ class MaskCallback(TrainerCallback):
                 f"{name!r} are not zero ({len(wrong)} of {len(masks)} tensors affected); resume with the mask that it "
                 "was trained with, or start a new training from its weights"
             )
+
+
+def _recorded(state: Any) -> list[str]:
+    """The SHA-256 of the masks that a training enforced so far, by its callbacks together."""
+    found = state.stateful_callbacks.get(RECORD, [])
+    records = found if isinstance(found, list) else [found]  # as transformers stores callbacks of one kind
+    return [record["attributes"]["sha256"] for record in records]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,26 +101,22 @@ class MaskSet(Mapping[str, Tensor]):
         """Set the removed weights of a model to zero, in place.
 
         Raises:
-            MaskError: if a name or a shape does not match; then nothing is changed.
+            MaskError: if a name or a shape does not match, or a weight is on the meta device, where it has no values;
+                then nothing is changed.
         """
         self.enforcer(model)()
 
-    def enforcer(self, model: nn.Module) -> Callable[[], None]:
+    def enforcer(self, model: nn.Module) -> Enforcer:
         """A function that sets the removed weights of a model to zero, to be called after every training step.
 
+        It looks the weights up by name at every call, so it also masks those that were replaced since. It is copied and
+        pickled together with its model.
+
         Raises:
-            MaskError: if a name or a shape does not match.
+            MaskError: if a name or a shape does not match, or a weight is on the meta device, where it has no values;
+                then nothing is changed.
         """
-        parameters = dict(model.named_parameters(remove_duplicate=False))
-        self._check_fit({name: parameter.shape for name, parameter in parameters.items()}, type(model).__name__)
-        pairs = [(parameters[name], ~mask.to(parameters[name].device)) for name, mask in self.items()]
-
-        @torch.no_grad()
-        def enforce() -> None:
-            for parameter, removed in pairs:
-                parameter.masked_fill_(removed, 0.0)
-
-        return enforce
+        return Enforcer(self, model)
 
     def to(self, device: torch.device | str) -> MaskSet:
         """The same masks on another device."""
@@ -166,3 +163,53 @@ class MaskSet(Mapping[str, Tensor]):
                 raise MaskError(
                     f"mask of {name!r} has shape {tuple(mask.shape)}, but in {owner} the shape is {tuple(shapes[name])}"
                 )
+
+
+class Enforcer:
+    """Sets the removed weights of a model to zero when it is called: what `MaskSet.enforcer` returns."""
+
+    def __init__(self, masks: MaskSet, model: nn.Module):
+        self._model, self._owner = model, type(model).__name__
+        weights = dict(model.named_parameters(remove_duplicate=False))
+        masks._check_fit({name: weight.shape for name, weight in weights.items()}, self._owner)
+        self._removed = {name: ~mask.to(weights[name].device) for name, mask in masks.items()}
+        self._paths = {name: name.split(".") for name in masks}
+        self._weights()
+
+    @torch.no_grad()
+    def __call__(self) -> None:
+        for weight, removed in self._weights():
+            weight.masked_fill_(removed, 0.0)
+
+    def _weights(self) -> list[tuple[Tensor, Bool[Tensor, "..."]]]:
+        """The masked parameters that the model has now, and where they are removed."""
+        return [self._weight(name) for name in self._removed]
+
+    def _weight(self, name: str) -> tuple[Tensor, Bool[Tensor, "..."]]:
+        module: Any = self._model
+        *modules, attribute = self._paths[name]
+        try:
+            for part in modules:
+                module = module._modules[part]  # several times as fast as get_parameter
+            weight = module._parameters[attribute]
+        except (AttributeError, KeyError):
+            weight = None
+        if weight is None:
+            raise MaskError(
+                f"{self._owner} has no parameter {name!r} any more, which the mask is enforced on; "
+                "enforce the mask on the model as it is now"
+            )
+        removed = self._removed[name]
+        if weight.shape != removed.shape:
+            raise MaskError(
+                f"{name!r} of {self._owner} has shape {tuple(weight.shape)} now, and its mask {tuple(removed.shape)}; "
+                "draw a mask for the model as it is now"
+            )
+        if weight.is_meta:
+            raise MaskError(
+                f"{name!r} of {self._owner} is on the meta device, where it has no values to set to zero: it was "
+                "offloaded, or not loaded yet; enforce the mask before weights are offloaded, or on loaded ones"
+            )
+        if weight.device != removed.device:
+            removed = self._removed[name] = removed.to(weight.device)
+        return weight, removed

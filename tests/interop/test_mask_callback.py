@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,84 @@ def test_a_checkpoint_with_nonzero_removed_weights_is_refused(stopped, tiny_mode
 def test_a_checkpoint_records_its_mask(stopped, mask):
     state = json.loads((stopped / "trainer_state.json").read_text("utf-8"))
     assert state["stateful_callbacks"]["randprune_lab.mask"]["attributes"]["sha256"] == mask.sha256
+
+
+# --- several callbacks ---
+
+
+def two_trainers(model, mask, rows, folder, watch=None, **settings) -> Trainer:
+    """The first callback has the masks of the attention, the second the others."""
+    parts = [{name: kept for name, kept in mask.items() if ("attention" in name) is part} for part in (True, False)]
+    training = trainer(model, parts[0], rows, folder, watch, **settings)
+    training.callback_handler.callbacks.insert(0, rp.MaskCallback(parts[1]))
+    return training
+
+
+def test_two_callbacks_are_both_obeyed_recorded_and_resumed(model, mask, rows, tmp_path, tiny_model):
+    two_trainers(model, mask, rows, tmp_path, save_strategy="steps", save_steps=2, max_steps=2).train()
+    assert nonzero(model, mask) == 0
+    model, watch = fresh(tiny_model), Watch(mask)
+    training = two_trainers(model, mask, rows, tmp_path, watch, max_steps=4, save_strategy="steps", save_steps=2)
+    training.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert watch.steps == 2 and watch.nonzero == 0 and nonzero(model, mask) == 0
+    for step in (2, 4):
+        state = json.loads((tmp_path / f"checkpoint-{step}" / "trainer_state.json").read_text("utf-8"))
+        assert len({each["attributes"]["sha256"] for each in state["stateful_callbacks"]["randprune_lab.mask"]}) == 2
+    with pytest.raises(MaskError, match=r"another mask \(SHA-256 .{12} and .{12}, not .{12}\)"):
+        trainer(fresh(tiny_model), mask, rows, tmp_path).train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+
+
+def test_masks_may_be_added_to_a_training_that_had_none(model, mask, rows, tmp_path, tiny_model):
+    mask.apply_(model)
+    training = trainer(model, mask, rows, tmp_path, save_strategy="steps", save_steps=2, max_steps=2)
+    record = training.pop_callback(rp.MaskCallback)
+    training.add_callback(ZeroOnly(record.mask))
+    training.train()
+    watch = Watch(mask)
+    training = two_trainers(fresh(tiny_model), mask, rows, tmp_path, watch, max_steps=4)
+    training.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert watch.steps == 2 and watch.nonzero == 0
+
+
+class ZeroOnly(TrainerCallback):
+    """Enforces a mask and records nothing."""
+
+    def __init__(self, mask: rp.MaskSet):
+        self.mask = mask
+
+    def on_optimizer_step(self, args, state, control, model=None, **others):
+        self.mask.apply_(model)
+
+
+# --- copies ---
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_a_copied_callback_masks_the_copied_model(model, mask, copied):
+    other, callback = copied((model, rp.MaskCallback(mask, model)))
+    for net in (model, other):
+        for name in mask:
+            nn.init.ones_(net.get_parameter(name))
+    callback.enforce()
+    assert nonzero(other, mask) == 0 and nonzero(model, mask) > 0
+
+
+def test_weights_loaded_by_assignment_are_masked(model, mask):
+    callback = rp.MaskCallback(mask, torch.compile(model, backend="eager"))
+    model.load_state_dict({name: weight + 1 for name, weight in model.state_dict().items()}, assign=True)
+    assert nonzero(model, mask) > 0
+    callback.enforce()
+    assert nonzero(model, mask) == 0
+
+
+def test_offloaded_weights_are_named(model, mask):
+    from accelerate import cpu_offload
+
+    callback = rp.MaskCallback(mask, model)
+    cpu_offload(model, execution_device=torch.device("cpu"))
+    for attempt in (callback.enforce, lambda: rp.MaskCallback(mask, model)):
+        with pytest.raises(MaskError, match="is on the meta device, where it has no values"):
+            attempt()
 
 
 # --- masks that do not fit ---

@@ -157,3 +157,25 @@ def test_negative_zeros_are_zeros_and_nan_is_not():
 def test_a_dense_model_has_no_mask_to_read(model, read):
     with pytest.raises(ScopeError):
         read(model)
+
+
+# --- weights that PyTorch's tools hide ---
+
+
+def test_a_model_with_masks_is_sampled_after_they_are_permanent(model, mask, tool):
+    """The hidden weights have no zeros: pruned weights would come back."""
+    tool[0](model, mask)
+    for read in (lambda: rp.MaskSampler(model, rp.Uniform(), 0.95), lambda: rp.mask_from_zeros(model)):
+        with pytest.raises(MaskError, match=r"make it permanent first, with randprune_lab\.make_permanent"):
+            read()
+    rp.make_permanent(model)
+    drawn = rp.MaskSampler(model, rp.Uniform(), 0.95).draw(0)
+    assert drawn.keys() == mask.keys() and not any((drawn[name] & ~kept).any() for name, kept in mask.items())
+    assert rp.mask_from_zeros(model) == mask
+
+
+@pytest.mark.parametrize("put", [rp.to_torch_prune, rp.to_parametrize])
+def test_weights_without_values_take_no_masks(put):
+    model = nn.Sequential(nn.Linear(4, 4, device="meta"))
+    with pytest.raises(MaskError, match=r"'0\.weight' in Sequential is on the meta device"):
+        put(model, {"0.weight": torch.eye(4, dtype=torch.bool)})

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+import pickle
+import tracemalloc
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -249,6 +253,105 @@ def test_the_enforcer_holds_against_momentum() -> None:
         assert moved.double().mean() > 0.5  # so the kept weights were trained
 
 
+def loaded_by_assignment(model: nn.Module) -> None:
+    model.load_state_dict({name: torch.ones_like(weight) for name, weight in model.state_dict().items()}, assign=True)
+
+
+def converted(model: nn.Module) -> None:
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    try:
+        model.double()
+    finally:
+        torch.__future__.set_overwrite_module_params_on_conversion(False)
+
+
+def with_another_layer(model: nn.Module) -> None:
+    model[0] = nn.Linear(8, 16)
+
+
+def with_another_parameter(model: nn.Module) -> None:
+    model[2].weight = nn.Parameter(torch.ones(4, 16))
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [loaded_by_assignment, converted, with_another_layer, with_another_parameter],
+    ids=lambda each: each.__name__,
+)
+def test_the_enforcer_masks_the_parameters_that_the_model_has_now(replace: Callable[[nn.Module], None]) -> None:
+    model = two_layers()
+    masks = weight_masks(model)
+    enforce = masks.enforcer(model)
+    replace(model)
+    for parameter in model.parameters():
+        nn.init.ones_(parameter)
+    enforce()
+    assert all(torch.equal(model.get_parameter(name), mask.to(model[0].weight)) for name, mask in masks.items())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_a_copied_enforcer_masks_the_copied_model(copied: Callable[[Any], Any]) -> None:
+    model = two_layers()
+    masks = weight_masks(model)
+    other, enforce = copied((model, masks.enforcer(model)))
+    for parameter in (*model.parameters(), *other.parameters()):
+        nn.init.ones_(parameter)
+    enforce()
+    assert all(torch.equal(other.get_parameter(name), mask.float()) for name, mask in masks.items())
+    assert all(bool((model.get_parameter(name) == 1).all()) for name in masks)
+
+
+def without_a_layer(model: nn.Module) -> None:
+    model[2] = nn.Tanh()
+
+
+def with_a_wrapped_layer(model: nn.Module) -> None:
+    model[2] = nn.Sequential(model[2])
+
+
+def with_a_wider_layer(model: nn.Module) -> None:
+    model[2] = nn.Linear(16, 5)
+
+
+def without_values(model: nn.Module) -> None:
+    model[2].to_empty(device="meta")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without_a_layer, r"Sequential has no parameter '2\.weight' any more"),
+        (with_a_wrapped_layer, r"Sequential has no parameter '2\.weight' any more"),
+        (with_a_wider_layer, r"'2\.weight' of Sequential has shape \(5, 16\) now, and its mask \(4, 16\)"),
+        (without_values, r"'2\.weight' of Sequential is on the meta device"),
+    ],
+)
+def test_what_can_no_longer_be_masked_is_named_and_nothing_is_changed(
+    change: Callable[[nn.Module], None], message: str
+) -> None:
+    model = two_layers()
+    enforce = weight_masks(model).enforcer(model)
+    change(model)
+    nn.init.ones_(model[0].weight)
+    with pytest.raises(MaskError, match=message):
+        enforce()
+    assert bool((model[0].weight == 1).all())
+
+
+@pytest.mark.parametrize("offload", ["cpu_offload", "disk_offload"])
+def test_offloaded_weights_cannot_be_masked(offload: str, tmp_path: Path) -> None:
+    import accelerate
+
+    model = two_layers()
+    masks = weight_masks(model)
+    enforce = masks.enforcer(model)
+    place = {"offload_dir": str(tmp_path)} if offload == "disk_offload" else {}
+    getattr(accelerate, offload)(model, execution_device=torch.device("cpu"), **place)
+    for attempt in (enforce, lambda: masks.apply_(model), lambda: masks.enforcer(model)):
+        with pytest.raises(MaskError, match=r"'0\.weight' of Sequential is on the meta device"):
+            attempt()
+
+
 # --- files ---
 
 
@@ -386,6 +489,88 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         random_masks(1).save(tmp_path / "mask")
     assert MaskSet.load(tmp_path / "mask") == random_masks(0)
     assert [path.name for path in tmp_path.iterdir()] == ["mask"]
+
+
+def code(*numbers: int) -> np.ndarray:
+    return np.frombuffer(zlib.compress(bytes(numbers), 9), np.uint8)
+
+
+def write_by_hand(path: Path, shapes: str, arrays: Mapping[str, np.ndarray], **metadata: str | None) -> None:
+    every = {"format": "randprune-mask-set-2", "shapes": shapes, "sha256": "0" * 64} | metadata
+    save_file(dict(arrays), path, {name: text for name, text in every.items() if text is not None})
+
+
+FOUR = {"w": code(0, 0, 0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "arrays"),
+    [
+        ("[]", FOUR),
+        ("null", FOUR),
+        ("", FOUR),
+        ('{"w": 4}', FOUR),
+        ('{"w": "4"}', FOUR),
+        ('{"w": [4.0]}', FOUR),
+        ('{"w": [NaN]}', FOUR),
+        ('{"w": [true, 4]}', FOUR),
+        ('{"w": [-2, -2]}', FOUR),
+        ('{"w": [4], "w": [4]}', FOUR),
+        ('{"w": [4], "v": [4]}', FOUR),
+        ('{"w": [4]}', {**FOUR, "v": FOUR["w"]}),
+        ("[" * 5000, FOUR),
+        (f'{{"w": [4{", 1" * 70}]}}', FOUR),
+        (f'{{"w": [0, {10**30}]}}', {"w": code()}),
+        ('{"w": [4]}', {"w": FOUR["w"][None]}),
+        ('{"w": [4]}', {"w": FOUR["w"].astype(np.int64)}),
+        ('{"w": [4]}', {"w": FOUR["w"][:-1]}),
+        ('{"w": [4]}', {"w": np.append(FOUR["w"], np.uint8(0))}),
+        ('{"w": [4]}', {"w": code(0, 0, 0, 0, 0)}),
+        ('{"w": [4]}', {"w": code(4)}),
+        ('{"w": [259]}', {"w": code(0, 0, 0, 0)}),
+    ],
+)
+def test_a_header_or_code_of_another_kind_is_refused_in_one_line(
+    tmp_path: Path, shapes: str, arrays: dict[str, np.ndarray]
+) -> None:
+    write_by_hand(tmp_path / "mask", shapes, arrays)
+    with pytest.raises(FileError, match=r"mask is damaged or truncated \(.*\); write it again") as caught:
+        MaskSet.load(tmp_path / "mask")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_header_has_all_fields_and_no_others(tmp_path: Path) -> None:
+    for other in ({"more": "1"}, {"sha256": None}):
+        write_by_hand(tmp_path / "mask", '{"w": [4]}', FOUR, **other)
+        with pytest.raises(FileError, match="it lacks, or should not have"):
+            MaskSet.load(tmp_path / "mask")
+
+
+@pytest.mark.parametrize("size", [4, 2**20, 2**24, 2**34, 10**40])
+def test_a_small_file_takes_little_memory_whatever_it_claims(tmp_path: Path, size: int) -> None:
+    """16 MiB of zeros, each a kept weight, take 16 kB; a mask of them is never as small."""
+    write_by_hand(tmp_path / "mask", f'{{"w": [{size}]}}', {"w": code(*bytes(2**24))})
+    tracemalloc.start()
+    with pytest.raises(FileError, match="is damaged or truncated"):
+        MaskSet.load(tmp_path / "mask")
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("last", [None, 0, 254, 255, 256, 99_999])
+def test_masks_with_long_gaps_survive_a_file(tmp_path: Path, last: int | None) -> None:
+    mask = torch.zeros(100_000, dtype=torch.bool)
+    mask[[] if last is None else [last]] = True
+    MaskSet({"w": mask}).save(tmp_path / "mask")
+    assert MaskSet.load(tmp_path / "mask") == MaskSet({"w": mask})
+
+
+def test_a_mask_is_saved_as_the_same_bytes_every_time(tmp_path: Path) -> None:
+    contents = set()
+    for _ in range(8):
+        random_masks(0).save(tmp_path / "mask")
+        contents.add((tmp_path / "mask").read_bytes())
+    assert len(contents) == 1
 
 
 @pytest.mark.parametrize("sparsity", [0.54, 0.9375, 0.99, 0.9999])
