@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from randprune_lab.errors import FileError
-from randprune_lab.files import write_json
+from randprune_lab.errors import ConfigError, FileError, check_count, check_range
+from randprune_lab.files import reading, strict_json, write_json
+from randprune_lab.masks.mask_file import check_names
 from randprune_lab.masks.rules import Rule, make_rule
-from randprune_lab.masks.scope import Allocation
+from randprune_lab.masks.scope import ALLOCATIONS, Allocation
 
-FORMAT = 2
+FORMAT = 3
 """The number of the format that is written and read."""
+
+CHECK = "check"
+"""The name of the field that detects a change of the others."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a mask depends on except the weights, and a fingerprint of what the weights contribute."""
+    """Everything that a mask depends on except the weights, and a fingerprint of what the weights contribute.
+
+    Raises:
+        ConfigError: if a field is of the wrong kind or out of range.
+    """
 
     rule: dict[str, Any]
     sparsity: float
@@ -31,23 +40,41 @@ class Recipe:
     reference_below: int
     fingerprint: str
 
+    def __post_init__(self) -> None:
+        check_range("sparsity", self.sparsity, low=0, high=1, high_open=True)
+        for name in ("seed", "candidate", "reference_below"):
+            check_count(name, getattr(self, name), low=0)
+        fits = {
+            "rule": isinstance(self.rule, dict) and isinstance(self.rule.get("rule"), str),
+            "allocation": isinstance(self.allocation, dict) or self.allocation in [*ALLOCATIONS],
+            "include": self.include is None or _texts(self.include),
+            "exclude": _texts(self.exclude),
+            "fingerprint": isinstance(self.fingerprint, str),
+        }
+        for name, good in fits.items():
+            if not good:
+                raise ConfigError(f"{name} of a recipe cannot be {getattr(self, name)!r}; take a recipe of a sampler")
+
     def make_rule(self) -> Rule:
         settings = dict(self.rule)
         return make_rule(settings.pop("rule"), **settings)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"format": FORMAT, **asdict(self)}
+        return with_check({"format": FORMAT, **asdict(self)})
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe that `to_dict` gave. Raises `FileError` if it is of another format."""
-        settings = dict(values)
-        if "fingerprint" in settings and (found := settings.pop("format", 1)) != FORMAT:
-            raise FileError(
-                f"the recipe has format {found}, and this version of randprune_lab reads format {FORMAT}; "
-                "draw the mask again, or use the version that wrote it"
-            )
-        return cls(**settings)
+    def from_dict(cls, values: Mapping[str, Any], what: str = "the recipe") -> Recipe:
+        """The recipe that `to_dict` gave, which errors call `what`.
+
+        Raises:
+            FileError: if it is damaged, or of another format.
+        """
+        settings = checked(values, what)
+        try:
+            check_names(settings, [each.name for each in fields(cls)])
+            return cls(**settings)
+        except ValueError as error:
+            raise FileError(f"{what} is damaged: {error}") from error
 
     def save(self, path: str | Path) -> None:
         """Write the recipe as JSON."""
@@ -56,11 +83,38 @@ class Recipe:
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
         """Read what `save` wrote. Raises `FileError` if the file is missing or damaged."""
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text("utf-8")))
-        except FileError as error:
-            raise FileError(f"cannot read recipe {path}: {error}") from None
-        except OSError as error:
-            raise FileError(f"cannot read recipe {path}: {error.strerror or error}") from error
-        except (ValueError, TypeError) as error:
-            raise FileError(f"recipe {path} is damaged ({error!r}); write it again") from error
+        with reading("recipe", path):
+            return cls.from_dict(strict_json(Path(path).read_text("utf-8")), f"recipe {path}")
+
+
+def with_check(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe, and the first bits of their SHA-256."""
+    others = {name: value for name, value in values.items() if name != CHECK}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
+    return {**others, CHECK: hashlib.sha256(text.encode()).hexdigest()[:12]}
+
+
+def checked(values: Mapping[str, Any], what: str = "the recipe") -> dict[str, Any]:
+    """The fields of a recipe, called `what` in errors, without its format and its check.
+
+    Raises:
+        FileError: if they are not those that `with_check` gave, or of another format.
+    """
+    if not isinstance(values, Mapping) or "fingerprint" not in values:
+        raise FileError(f"{what} is damaged: it has no fingerprint; take what Recipe.to_dict gave")
+    if (found := values.get("format", 1)) != FORMAT:
+        raise FileError(
+            f"{what} has format {found!r}, and this version of randprune_lab reads format {FORMAT}; "
+            "draw the mask again, or use the version that wrote it"
+        )
+    try:
+        unchanged = with_check(values) == dict(values)
+    except (TypeError, ValueError, RecursionError):  # not JSON
+        unchanged = False
+    if not unchanged:
+        raise FileError(f"{what} is damaged: its fields do not match its check; take it again from its source")
+    return {name: value for name, value in values.items() if name not in ("format", CHECK)}
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)

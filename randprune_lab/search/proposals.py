@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from randprune_lab.errors import RunError
 from randprune_lab.masks.counter_rng import uniform
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.recipe import Recipe
+from randprune_lab.masks.recipe import Recipe, checked, with_check
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import Allocation, keep_count, prunable
@@ -158,7 +158,8 @@ class LearnedInclusion(Proposal):
         recipe, elites = super().recipe(model, candidate), self._elites_before(candidate)
         if not elites:
             return recipe
-        return recipe | {"rate": self.rate, "elite": [self.recipe(model, member) for member in elites[-1]]}
+        elite = [self.recipe(model, member) for member in elites[-1]]
+        return with_check(recipe | {"rate": self.rate, "elite": elite})
 
     def _elite(self, model: nn.Module, candidate: int) -> MaskSet:
         if candidate not in self._masks:
@@ -176,8 +177,11 @@ def redraw(target: nn.Module | Mapping[str, Tensor], recipe: Mapping[str, Any]) 
 
     Raises:
         MaskError: if the weights are not those of the recipe.
+        FileError: if the recipe is damaged, or of another format.
     """
-    plain = Recipe.from_dict({key: value for key, value in recipe.items() if key not in ("rate", "elite")})
+    checked(recipe)
+    own = {key: value for key, value in recipe.items() if key not in ("rate", "elite")}
+    plain = Recipe.from_dict(with_check(own))
     mask = MaskSampler.from_recipe(target, plain).draw(plain.candidate)
     if "elite" not in recipe:
         return mask

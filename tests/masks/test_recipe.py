@@ -1,13 +1,15 @@
 """A saved recipe draws the same mask again, and only from the same weights."""
 
+import contextlib
 import json
+import os
 
 import pytest
 import torch
 
 import randprune_lab as rp
 from randprune_lab.errors import FileError, MaskError
-from randprune_lab.masks.recipe import Recipe
+from randprune_lab.masks.recipe import Recipe, with_check
 
 RULES = [rp.Magnitude(), rp.Uniform(), rp.GumbelTopK(temperature=0.3), rp.Voting(sampling_ratio=3e-3, power=4)]
 
@@ -53,10 +55,72 @@ def test_one_small_weight_changed_across_the_threshold_changes_the_fingerprint()
     assert rp.MaskSampler(after, rp.Voting(), 0.9).fingerprint != sampler.fingerprint
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"rule": 3}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"rule": 3}', "NaN", "[" * 5000, '{"seed": 1, "seed": 2}', b"\xff"], ids=range(9)
+)
 def test_a_damaged_recipe_is_named(tmp_path, content):
-    (tmp_path / "recipe.json").write_text(content)
-    with pytest.raises(FileError, match=r"recipe\.json is damaged"):
+    (tmp_path / "recipe.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(FileError, match=r"recipe\.json is damaged") as caught:
         Recipe.load(tmp_path / "recipe.json")
-    with pytest.raises(FileError, match=r"cannot read recipe .*missing\.json"):
-        Recipe.load(tmp_path / "missing.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_recipe_is_named(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, message in {"missing": "there is no recipe at", "pipe": "not a plain file", ".": "is a folder"}.items():
+        with pytest.raises(FileError, match=message):
+            Recipe.load(tmp_path / path)
+
+
+def test_a_changed_bit_anywhere_is_refused(tmp_path):
+    """Also in the seed, the candidate or the sparsity, from which another mask would be drawn."""
+    rp.MaskSampler(weights(), rp.Voting(), 0.9, seed=5, exclude=["b"]).recipe(7).save(tmp_path / "recipe")
+    content = (tmp_path / "recipe").read_bytes()
+    for place in range(len(content) - 1):
+        for bit in (1, 2, 8):
+            (tmp_path / "changed").write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
+            with contextlib.suppress(FileError):
+                assert Recipe.load(tmp_path / "changed") == Recipe.load(tmp_path / "recipe")
+    changed = json.loads(content) | {"seed": 6}
+    with pytest.raises(FileError, match="the recipe is damaged: its fields do not match its check"):
+        Recipe.from_dict(changed)
+
+
+def test_the_check_does_not_depend_on_the_order_of_the_fields():
+    recipe = rp.MaskSampler(weights(), rp.Voting(), 0.9, allocation={"a": 350, "b": 800, "small": 300}).recipe(7)
+    assert Recipe.from_dict(dict(reversed(recipe.to_dict().items()))) == recipe
+
+
+@pytest.mark.parametrize("format", [None, 1, 2, 4, "3", [3]])
+def test_a_recipe_of_another_format_is_refused(format):
+    recipe = rp.MaskSampler(weights(), rp.Voting(), 0.9).recipe(0).to_dict() | {"format": format}
+    if format is None:
+        del recipe["format"]
+    with pytest.raises(FileError, match=r"has format .*, and this version of randprune_lab reads format 3; draw"):
+        Recipe.from_dict(recipe)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rule": []},
+        {"rule": {"rule": 5}},
+        {"include": 5},
+        {"include": "a"},
+        {"exclude": None},
+        {"seed": -1},
+        {"seed": 1.5},
+        {"candidate": None},
+        {"sparsity": "0.9"},
+        {"sparsity": 1},
+        {"allocation": []},
+        {"reference_below": "x"},
+        {"fingerprint": 5},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_field_of_another_kind_is_refused_even_if_the_check_fits(change):
+    recipe = rp.MaskSampler(weights(), rp.Voting(), 0.9).recipe(0).to_dict()
+    with pytest.raises(FileError, match=f"the recipe is damaged: .*{next(iter(change))}"):
+        Recipe.from_dict(with_check(recipe | change))

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import randprune_lab as rp
-from randprune_lab.errors import MaskError, RunError
+from randprune_lab.errors import FileError, MaskError, RunError
 from randprune_lab.masks.scope import keep_count
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal, allocate, blend, redraw
 
@@ -49,6 +49,20 @@ def test_every_candidate_has_exactly_its_sparsity_and_a_recipe_that_rebuilds_it(
         assert recipe["candidate"] == candidate and recipe["rule"] == RULES[candidate % 2].to_dict()
         with pytest.raises(MaskError):
             redraw(Blocks(seed=1), recipe)
+
+
+@pytest.mark.parametrize(
+    "change", [{"rate": 0.25}, {"elite": []}, {"seed": 4}, {"candidate": 6}, {"format": 2}], ids=str
+)
+def test_a_changed_recipe_is_refused(change):
+    """Also in what learning adds to it, and in the recipe of an elite."""
+    recipe = LearnedInclusion(RULES, 0.9, seed=3, size=4, elites=((1, 2),)).recipe(MODEL, 5)
+    redraw(MODEL, recipe)
+    with pytest.raises(FileError, match="the recipe "):
+        redraw(MODEL, recipe | change)
+    if "rate" not in change and "elite" not in change:
+        with pytest.raises(FileError, match="the recipe is damaged"):
+            redraw(MODEL, recipe | {"elite": [recipe["elite"][0] | change]})
 
 
 @pytest.mark.parametrize("kind", [Proposal, LearnedAllocation, LearnedInclusion])
