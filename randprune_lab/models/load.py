@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from randprune_lab.errors import ConfigError, FileError, RandpruneError, UnknownNameError, check_count, unknown_name
+from randprune_lab.errors import (
+    ConfigError,
+    FileError,
+    RandpruneError,
+    UnknownNameError,
+    check_count,
+    listed,
+    unknown_name,
+)
 from randprune_lab.files import reading
-from randprune_lab.masks.scope import block_matrices, prunable
-from randprune_lab.tasks.spec import Task
+from randprune_lab.masks.scope import prunable
+from randprune_lab.tasks.spec import Task, get_task
 
 if TYPE_CHECKING:
     import transformers
@@ -63,10 +72,10 @@ WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
 
 def load_model(
-    name: str,
+    name: str | Path,
     *,
     num_labels: int | None = None,
-    task: Task | None = None,
+    task: Task | str | None = None,
     layers: int | None = None,
     seed: int = 0,
 ) -> tuple[transformers.PreTrainedModel, transformers.PreTrainedTokenizerBase]:
@@ -78,20 +87,23 @@ def load_model(
     Args:
         name: one of `MODELS`, a folder with a model and its tokenizer, or a hub id.
         num_labels: outputs of the head; 1 for a score (regression).
-        task: the task whose labels the head gets. Give either this or `num_labels`.
+        task: the task whose labels the head gets, or its name. Give either this or `num_labels`.
         layers: the number of layers to keep, from the first; all by default.
 
     Raises:
-        UnknownNameError: if there is no such model, or the hub cannot be reached.
-        FileError: if the package is not installed, or a folder or its files are damaged or incomplete.
-        ConfigError: if the model has fewer layers, its tokenizer cannot pad, or not exactly one of `num_labels` and
-            `task` is given.
+        UnknownNameError: if there is no such model or task, or the hub cannot be reached.
+        FileError: if the package is not installed, a folder or its files are damaged, or the checkpoint lacks a weight
+            that belongs to neither the head nor a pooler.
+        ConfigError: if the model has fewer layers, its tokenizer cannot pad, a setting is of the wrong kind, or not
+            exactly one of `num_labels` and `task` is given.
 
     >>> model, tokenizer = load_model("tiny", num_labels=3)
     >>> model.config.num_labels
     3
     """
     labels = _labels(num_labels, task)
+    name = _text(name)
+    check_count("seed", seed, low=0, high=2**63 - 1)
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     if isinstance(tiny := MODELS.get(name), TinyModel):
@@ -167,13 +179,13 @@ def _tiny_config(tokenizer: Any) -> Any:
     return config
 
 
-def model_rows(names: Sequence[str] = ()) -> list[dict[str, Any]]:
+def model_rows(names: Sequence[str | Path] = ()) -> list[dict[str, Any]]:
     """One row for each model: its description, its source, and its size or why it is not available.
 
     Args:
         names: names of models, hub ids or folders; by default all of `MODELS`.
     """
-    return [{"name": name} | _about(name) | _size(name) for name in names or MODELS]
+    return [{"name": name} | _about(name) | _size(name) for name in map(_text, names or MODELS)]
 
 
 def _about(name: str) -> dict[str, Any]:
@@ -223,8 +235,15 @@ def _config_of(name: str) -> Any:
 def _seeded(seed: int) -> Iterator[None]:
     """Weights drawn inside the block come from `seed`; after it, the global random state is as before."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # unlike torch.manual_seed, leaves other devices alone
+        torch.default_generator.manual_seed(int(seed))  # unlike torch.manual_seed, leaves other devices alone
         yield
+
+
+def _text(name: str | Path) -> str:
+    """The name of a model, or the path of its folder, as a text."""
+    if not isinstance(name, str | Path) or not str(name).strip():
+        raise ConfigError(f"a model's name must be a text or a path, got {name!r}; known: {', '.join(MODELS)}")
+    return str(name)
 
 
 def _place(name: str) -> str:
@@ -258,15 +277,15 @@ def _load_config(name: str, place: str) -> Any:
     return (MeanPooledBertConfig if mean_pooled else AutoConfig).from_pretrained(place)
 
 
-def _labels(num_labels: int | None, task: Task | None) -> Task | int:
+def _labels(num_labels: int | None, task: Task | str | None) -> Task | int:
     """The task, or the number of labels."""
     if (num_labels is None) == (task is None):
         given = "both" if task is not None else "neither"
         raise ConfigError(f"load_model needs either num_labels or task, got {given}; give num_labels=2 for two classes")
     if task is not None:
-        if not isinstance(task, Task):
-            raise ConfigError(f"task must be a Task, got {task!r}; give the number of labels as num_labels")
-        return task
+        if not isinstance(task, Task | str):
+            raise ConfigError(f"task must be a Task or its name, got {task!r}; give a number of labels as num_labels")
+        return get_task(task) if isinstance(task, str) else task
     check_count("num_labels", num_labels)  # type: ignore[arg-type]  # not None here
     return int(num_labels)  # type: ignore[arg-type]
 
@@ -287,21 +306,32 @@ def _keep_layers(config: Any, layers: int, name: str) -> None:
         raise ConfigError(
             f"layers cannot be set for model {name!r}, which is not one stack of layers, got {layers}; remove it"
         )
-    if not 1 <= layers <= available:
-        raise ConfigError(f"layers must be from 1 to {available}, the number of layers of model {name!r}, got {layers}")
-    config.num_hidden_layers = layers
+    whole = isinstance(layers, numbers.Integral) and not isinstance(layers, bool)
+    if not (whole and 1 <= layers <= available):
+        raise ConfigError(
+            f"layers must be from 1 to {available}, the number of layers of model {name!r}, got {layers!r}"
+        )
+    config.num_hidden_layers = int(layers)
     if isinstance(kinds := getattr(config, "layer_types", None), list):  # such as local and global attention
-        config.layer_types = kinds[:layers]
+        config.layer_types = kinds[: int(layers)]
 
 
 def _check_weights(model: Any, loading: dict[str, Any], name: str) -> None:
-    """Raise if the checkpoint lacks weights of the layers: random ones would look like trained ones."""
+    """Raise if the checkpoint lacks weights of the body: random or default ones would pass for trained ones."""
     fresh = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
-    if lost := sorted(fresh & block_matrices(model)):
+    if lost := sorted(key for key in fresh if not _is_head(model, key)):
+        unknown = sorted(loading["unexpected_keys"])
+        found = f"; what it has instead may be {listed(unknown[:3])}: rename that (no 'module.')" if unknown else ""
         raise FileError(
-            f"the checkpoint of model {name!r} lacks {len(lost)} weight tensors of its layers or has them in "
-            f"another shape, such as {lost[0]!r}; use the config.json that belongs to these weights"
+            f"the checkpoint of model {name!r} lacks {len(lost)} weight tensors or has them in another shape, such as "
+            f"{lost[0]!r}{found}; use the config.json that belongs to these weights"
         )
+
+
+def _is_head(model: Any, weight: str) -> bool:
+    """Whether a weight belongs to the classification head, or to a pooler, which many checkpoints lack."""
+    body = model.base_model_prefix
+    return "pooler" in weight.split(".") or (hasattr(model, body) and not weight.startswith(f"{body}."))
 
 
 def _check_tokenizer(tokenizer: Any, name: str) -> None:

@@ -7,11 +7,12 @@ import logging
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -317,19 +318,100 @@ def test_a_folder_without_a_tokenizer_is_an_error(copied: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "example"),
+    ("setting", "value", "count"),
     [
-        ("intermediate_size", 20, "bert.encoder.layer.0.intermediate.dense.weight"),
-        ("num_hidden_layers", 4, "bert.encoder.layer.3.attention.output.dense.weight"),
+        ("intermediate_size", 20, 9),
+        ("num_hidden_layers", 4, 16),
+        ("vocab_size", 12, 1),
+        ("max_position_embeddings", 20, 1),
+        ("type_vocab_size", 3, 1),
     ],
 )
-def test_a_checkpoint_that_lacks_prunable_weights_is_an_error(
-    copied: Path, setting: str, value: int, example: str
+def test_a_config_that_does_not_belong_to_the_weights_is_an_error(
+    copied: Path, setting: str, value: int, count: int
 ) -> None:
     config = json.loads((copied / "config.json").read_text())
     (copied / "config.json").write_text(json.dumps(config | {setting: value}))
-    with pytest.raises(FileError, match=rf"lacks 6 weight tensors of its layers.*such as '{re.escape(example)}'"):
+    with pytest.raises(FileError, match=rf"lacks {count} weight tensors or has them in another shape, such as 'bert\."):
         load_model(str(copied), num_labels=2)
+
+
+def renamed(path: Path, change: Callable[[str], str | None]) -> set[str]:
+    """Rename the weights of a checkpoint, or remove them; returns the names that are gone."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(path / "model.safetensors")
+    found = {new: weight for name, weight in weights.items() if (new := change(name))}
+    save_file(found, path / "model.safetensors", {"format": "pt"})
+    return weights.keys() - found.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("bert", part) for part in ("word_emb", "position_emb", "token_type", "LayerNorm", ".bias", "query.weight")]
+    + [("gpt2", part) for part in ("wte", "wpe", "ln_f", ".bias", "c_attn.weight")],
+)
+def test_a_checkpoint_that_lacks_any_weight_but_the_heads_is_an_error(
+    name: str, part: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path = Path(shutil.copytree(request.getfixturevalue(name), tmp_path / "copy"))
+    gone = renamed(path, lambda weight: None if part in weight and "pooler" not in weight else weight)
+    with pytest.raises(FileError, match=rf"lacks {len(gone)} weight tensors .*; use the config.json that belongs"):
+        load_model(path, num_labels=2)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.encoder."])
+def test_weights_under_other_names_are_named(copied: Path, prefix: str) -> None:
+    renamed(copied, lambda weight: prefix + weight)
+    with pytest.raises(FileError, match=rf"lacks 53 .*has instead may be '{re.escape(prefix)}.*rename"):
+        load_model(copied, num_labels=2)
+
+
+def test_a_checkpoint_may_lack_its_pooler_and_its_head(copied: Path) -> None:
+    assert len(renamed(copied, lambda weight: None if "pooler" in weight else weight)) == 2
+    model, _ = load_model(copied, num_labels=2)
+    assert torch.equal(model.bert.pooler.dense.weight, load_model(copied, num_labels=2)[0].bert.pooler.dense.weight)
+
+
+# --- arguments ---
+
+
+def test_a_task_may_be_given_by_its_name_and_a_folder_as_a_path(bert: Path) -> None:
+    model, _ = load_model(bert, task="mrpc", layers=np.int64(2), seed=np.int64(3))
+    again, _ = load_model(str(bert), task=get_task("mrpc"), layers=2, seed=3)
+    assert model.config.id2label == again.config.id2label and torch.equal(head(model), head(again))
+    assert len(model.bert.encoder.layer) == 2 and model.config.to_dict() == again.config.to_dict()
+    assert head(load_model(bert, num_labels=np.int64(3))[0]).shape == (3, WIDTH)
+    (row,) = model_rows([bert])
+    json.dumps(row)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"task": "mprc"}, "unknown task 'mprc'; did you mean 'mrpc'"),
+        ({"task": np.int64(3)}, "task must be a Task or its name"),
+        ({"task": 0}, "task must be a Task or its name"),
+        ({"task": Path("x")}, "task must be a Task or its name"),
+        ({"num_labels": 0}, "num_labels must be a whole number at least 1"),
+        ({"num_labels": -1}, "num_labels must be a whole number at least 1"),
+        ({"num_labels": 2.0}, "num_labels must be a whole number"),
+        ({"num_labels": "2"}, "num_labels must be a whole number"),
+        ({"num_labels": True}, "num_labels must be a whole number"),
+        ({"num_labels": 2, "layers": "1"}, "layers must be from 1 to 2"),
+        ({"num_labels": 2, "layers": 1.0}, "layers must be from 1 to 2"),
+        ({"num_labels": 2, "layers": True}, "layers must be from 1 to 2"),
+        ({"num_labels": 2, "seed": "1"}, "seed must be a whole number"),
+        ({"num_labels": 2, "seed": -1}, "seed must be a whole number"),
+        ({"num_labels": 2, "name": ""}, "a model's name must be a text or a path, got ''"),
+        ({"num_labels": 2, "name": None}, "a model's name must be a text or a path, got None"),
+        ({"num_labels": 2, "name": b"tiny"}, "a model's name must be a text or a path"),
+    ],
+    ids=str,
+)
+def test_arguments_of_another_kind_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_model(**{"name": "tiny"} | arguments)
 
 
 def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
