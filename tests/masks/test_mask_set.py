@@ -412,10 +412,12 @@ def test_a_file_with_a_changed_byte_is_refused_or_has_the_same_masks(tmp_path: P
     """In each byte, a bit is changed, all bits are inverted, or a character with a meaning in the header is written."""
     content = small_file(tmp_path / "mask")
     masks, path = MaskSet.load(tmp_path / "mask"), tmp_path / "changed"
+    path.write_bytes(content)
     refused = 0
     for place, byte in enumerate(content):
         for changed in {byte ^ 1, byte ^ 0xFF, *b"\t-.I{"} - {byte}:
-            path.write_bytes(content[:place] + bytes([changed]) + content[place + 1 :])
+            with path.open("r+b") as file:  # much faster than a new file
+                file.write(content[:place] + bytes([changed]) + content[place + 1 :])
             try:
                 loaded = MaskSet.load(path)
             except FileError as error:

@@ -76,14 +76,15 @@ def test_a_changed_bit_anywhere_is_refused(tmp_path):
     """Also in the seed, the candidate or the sparsity, from which another mask would be drawn."""
     rp.MaskSampler(weights(), rp.Voting(), 0.9, seed=5, exclude=["b"]).recipe(7).save(tmp_path / "recipe")
     content = (tmp_path / "recipe").read_bytes()
-    for place in range(len(content) - 1):
-        for bit in (1, 2, 8):
-            (tmp_path / "changed").write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
-            with contextlib.suppress(FileError):
-                assert Recipe.load(tmp_path / "changed") == Recipe.load(tmp_path / "recipe")
-    changed = json.loads(content) | {"seed": 6}
+    recipe, path = Recipe.load(tmp_path / "recipe"), tmp_path / "changed"
+    path.write_bytes(content)
+    for place, byte in enumerate(content[:-1]):
+        with path.open("r+b") as file:  # much faster than a new file
+            file.write(content[:place] + bytes([byte ^ 2 ** (place % 4)]) + content[place + 1 :])
+        with contextlib.suppress(FileError):
+            assert Recipe.load(path) == recipe  # one white space was replaced by another
     with pytest.raises(FileError, match="the recipe is damaged: its fields do not match its check"):
-        Recipe.from_dict(changed)
+        Recipe.from_dict(json.loads(content) | {"seed": 6})
 
 
 def test_the_check_does_not_depend_on_the_order_of_the_fields():
