@@ -43,9 +43,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except FileError:
+        raise
     except (OSError, SafetensorError) as error:
-        if isinstance(error, FileError):
-            raise
         raise FileError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
     finally:
         if temporary is not None:
@@ -55,7 +55,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 def _check_target(path: Path) -> None:
     """Raise unless `path` is a plain file, or can become one: a replaced link or device would be lost."""
-    _check_name("write", path.name and path)
+    _check_name("write", path if path.name else "")
     if path.is_symlink():
         raise FileError(f"cannot write {path}: it is a link; give the file itself, {os.path.realpath(path)}")
     if path.exists() and not path.is_file():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import MaskError
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.scope import NO_VALUES
 
 COMPILED = "_orig_mod"  # prefix of names in a model that torch.compile wraps
 PARALLEL = "module"  # prefix of names in a model that data parallelism wraps
@@ -60,10 +61,7 @@ def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: st
                 "draw the masks from the model that is trained"
             )
         if weights[weight].is_meta:
-            raise MaskError(
-                f"{weight!r} in {owner} is on the meta device, where it has no values: it was offloaded, or not loaded "
-                "yet; use the mask before weights are offloaded, or on loaded ones"
-            )
+            raise MaskError(f"{weight!r} in {owner} {NO_VALUES}")
         fitting[weight] = kept
     masks = MaskSet(fitting)
     if masks.kept == masks.size:

@@ -27,6 +27,7 @@ from randprune_lab.files import reading, strict_json, write_tensors
 from randprune_lab.interop.names import COMPILED, matched, plain, unwrapped
 from randprune_lab.masks.mask_file import decode_mask, encode_mask, read_metadata, read_shapes
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.scope import NO_VALUES
 
 FORMAT = "randprune-sparse-2"
 KEPT, MASK = ":kept", ":mask"
@@ -104,20 +105,24 @@ def _weights(model: nn.Module | Mapping[str, Tensor]) -> tuple[dict[str, Tensor]
     else:
         raise MaskError(f"weights must be a model or its state dict, got a {type(model).__name__}")
     for name, weight in weights.items():
-        if not isinstance(weight, Tensor) or not isinstance(name, str):
-            raise MaskError(
-                f"{name!r} in {owner} must be a tensor with a name to be stored in a safetensors file, got a "
-                f"{type(weight).__name__}; leave it out: save_sparse also takes a dict of tensors"
-            )
-        if weight.is_meta or weight.layout != torch.strided:
-            where = "on the meta device, where it has no values" if weight.is_meta else f"stored as {weight.layout}"
-            raise MaskError(f"{name!r} in {owner} is {where}; load it, or convert it with to_dense()")
-        if not _storable(weight.dtype):
-            raise MaskError(f"{name!r} in {owner} is {weight.dtype}, which safetensors files lack; convert it first")
+        _check_storable(name, weight, owner)
     found = {plain(name): weight for name, weight in weights.items()}
     if len(found) < len(weights):
         raise MaskError(f"{len(weights) - len(found)} names in {owner} differ only by {COMPILED!r}; rename the weights")
     return found, owner
+
+
+def _check_storable(name: str, weight: object, owner: str) -> None:
+    if not isinstance(weight, Tensor) or not isinstance(name, str):
+        raise MaskError(
+            f"{name!r} in {owner} must be a tensor with a name to be stored in a safetensors file, got a "
+            f"{type(weight).__name__}; leave it out: save_sparse also takes a dict of tensors"
+        )
+    if weight.is_meta:
+        raise MaskError(f"{name!r} in {owner} {NO_VALUES}")
+    if weight.layout != torch.strided or not _storable(weight.dtype):
+        kind = weight.dtype if weight.layout == torch.strided else weight.layout
+        raise MaskError(f"{name!r} in {owner} is {kind}, which safetensors files lack; convert it, or leave it out")
 
 
 def _storable(dtype: torch.dtype) -> bool:

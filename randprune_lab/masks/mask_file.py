@@ -112,8 +112,8 @@ def encode_mask(mask: Bool[Tensor, "..."]) -> UInt8[np.ndarray, " n"]:
 def decode_mask(packed: Shaped[np.ndarray, "..."], shape: list[int]) -> Bool[Tensor, "..."]:
     """The mask that `encode_mask` encoded.
 
-    A byte of the code takes at least one bit and stands for at most 255 weights. So the size is checked before
-    anything is unpacked, and a small file takes little memory, whatever it claims.
+    A byte of the code takes at least one bit, and stands for at most 255 weights. So unpacking is bounded, the size is
+    checked before the mask is made, and a small file takes little memory, whatever it claims.
 
     Args:
         packed: the encoded mask.
@@ -124,11 +124,9 @@ def decode_mask(packed: Shaped[np.ndarray, "..."], shape: list[int]) -> Bool[Ten
     """
     if packed.dtype != np.uint8 or packed.ndim != 1:
         raise ValueError(f"a mask must be a row of bytes, got {packed.dtype} of shape {packed.shape}")
-    size, most = math.prod(shape), 8 * packed.size
-    if size > 255 * (most + 1):
-        raise ValueError(f"{packed.size:,} bytes cannot be a mask of shape {reprlib.repr(shape)}")
-    unpacker = zlib.decompressobj()
-    code = np.frombuffer(unpacker.decompress(packed.tobytes(), min(size, most) + 1), dtype=np.uint8)
+    size = math.prod(shape)
+    unpacker, most = zlib.decompressobj(), min(size, 8 * packed.size)
+    code = np.frombuffer(unpacker.decompress(packed.tobytes(), most + 1), dtype=np.uint8)
     ends = np.cumsum(np.where(code == 255, 255, code.astype(np.int64) + 1))
     if not unpacker.eof or unpacker.unused_data or not 0 <= size - int(ends[-1:].sum()) < 255:
         raise ValueError(f"a mask does not have its shape, {reprlib.repr(shape)}")

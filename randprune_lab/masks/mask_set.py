@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import FileError, MaskError, listed
 from randprune_lab.masks.mask_file import read_masks, write_masks
+from randprune_lab.masks.scope import NO_VALUES
 
 
 class MaskSet(Mapping[str, Tensor]):
@@ -206,10 +207,7 @@ class Enforcer:
                 "draw a mask for the model as it is now"
             )
         if weight.is_meta:
-            raise MaskError(
-                f"{name!r} of {self._owner} is on the meta device, where it has no values to set to zero: it was "
-                "offloaded, or not loaded yet; enforce the mask before weights are offloaded, or on loaded ones"
-            )
+            raise MaskError(f"{name!r} of {self._owner} {NO_VALUES}")
         if weight.device != removed.device:
             removed = self._removed[name] = removed.to(weight.device)
         return weight, removed

@@ -18,6 +18,9 @@ from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError
 Allocation = Literal["layerwise", "global", "erk"]
 ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
 
+NO_VALUES = "is on the meta device, where it has no values: it was offloaded, or not loaded yet; load it first"
+"""What errors say of a weight that cannot be read or changed."""
+
 
 def prunable(
     model: nn.Module | Mapping[str, Tensor],
@@ -70,14 +73,9 @@ def with_values(
     weights = prunable(model, include, exclude)
     for name, weight in weights.items():
         if weight.is_meta:
-            raise WeightError(
-                f"weights of {name!r} are on the meta device, where they have no values: they were offloaded, or not "
-                "loaded yet; load them first"
-            )
+            raise WeightError(f"weight {name!r} {NO_VALUES}")
         if weight.layout != torch.strided:
-            raise WeightError(
-                f"weights of {name!r} are stored as {weight.layout}; convert them first: weight.to_dense()"
-            )
+            raise WeightError(f"weight {name!r} is stored as {weight.layout}; convert it first, with to_dense()")
     return weights
 
 

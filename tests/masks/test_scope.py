@@ -344,8 +344,8 @@ READERS: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ({"w": torch.ones(4, 4, device="meta")}, "weights of 'w' are on the meta device"),
-        ({"w": torch.eye(4).to_sparse()}, "weights of 'w' are stored as torch.sparse_coo"),
+        ({"w": torch.ones(4, 4, device="meta")}, "weight 'w' is on the meta device"),
+        ({"w": torch.eye(4).to_sparse()}, "weight 'w' is stored as torch.sparse_coo"),
         ({"w": np.ones((4, 4))}, "'w' is a ndarray"),
         ({"model": {"w": torch.ones(4, 4)}}, "'model' is a dict; give that dict itself"),
         ({"w": None}, "'w' is a NoneType"),
