@@ -50,6 +50,8 @@ class StudyConfig:
             values = list(getattr(self, name))
             if not values or len(set(values)) < len(values):
                 raise ConfigError(f"{name} must have at least one value, and each value once, got {values}")
+        if wrong := [task for task in self.tasks if not isinstance(task, str)]:
+            raise ConfigError(f"a task must be a text, got {wrong[0]!r}; put its name in quotes")
         if CONTROLS in self.methods:
             raise ConfigError(
                 f"a method must not be named {CONTROLS!r}, which is the first unit of every task; choose another name"
@@ -110,6 +112,9 @@ class StudyConfig:
                 raise unknown_name(f"key in {source}", str(name), known)
         if missing := [name for name in ("tasks", "seeds", "methods") if not values.get(name)]:
             raise ConfigError(f"{source} lacks {' and '.join(missing)}; a study needs tasks, seeds and methods")
+        for name in ("tasks", "seeds"):
+            if not isinstance(values[name], list):
+                raise ConfigError(f"{name} must be a list, got {values[name]!r}; write [{values[name]}]")
         methods = {name: settings or {} for name, settings in values["methods"].items()}
         contrasts = {name: tuple(pair) for name, pair in (values.get("contrasts") or {}).items()}
         lists = {name: tuple(values[name]) for name in ("tasks", "seeds")}
@@ -149,15 +154,17 @@ class StudyConfig:
         """
         import yaml
 
+        from randprune_lab.study.strict_yaml import read_yaml
+
         path = SHIPPED / f"{name}.yaml" if str(name) in built_in_studies() else Path(name)
         try:
-            values = yaml.safe_load(path.read_text("utf-8"))
+            values = read_yaml(path.read_text("utf-8"))
         except OSError as error:
             raise FileError(
                 f"cannot read study {path}: {error.strerror}; "
                 f"give a YAML file, or one of {', '.join(built_in_studies())}"
             ) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise FileError(f"study {path} is not valid YAML: {' '.join(str(error).split())}") from error
         if isinstance(values, dict):
             values["settings"] = {**(values.get("settings") or {}), **settings}
