@@ -52,6 +52,10 @@ class ColumnError(DataError):
     """A table lacks a column, or has it twice."""
 
 
+class StatisticError(RandpruneError, ValueError):
+    """The numbers do not show a statistic: they are too few, all equal, or not finite."""
+
+
 class RunError(RandpruneError):
     """A run folder cannot be used: it exists, is locked, or belongs to another configuration."""
 

@@ -25,6 +25,7 @@ from randprune_lab.search.units import (
 )
 from randprune_lab.stats.confidence import Confidence, assess_choice
 from randprune_lab.stats.intervals import Interval, score_interval
+from randprune_lab.stats.known import known
 from randprune_lab.stats.variance import VarianceSplit, variance_split
 from randprune_lab.tasks.spec import Task
 from randprune_lab.training.scoring import answers
@@ -144,6 +145,9 @@ class LevelRecord:
 
         It is based on the log-likelihoods of the validation examples, averaged over the same evaluations as the score.
         This holds also if the strategy compared the task metric, which is noisier.
+
+        Raises:
+            StatisticError: if the recorded evaluations do not show it, as those of a single example.
         """
         if not (finalists := self.finalists):
             return None
@@ -155,7 +159,11 @@ class LevelRecord:
 
     @cached_property
     def noise(self) -> VarianceSplit | None:
-        """The variance of early scores (mean log-likelihoods) between masks and between seeds; None if not measured."""
+        """The variance of early scores (mean log-likelihoods) between masks and between seeds; None if not measured.
+
+        Raises:
+            StatisticError: if the scores do not show it, as equal scores.
+        """
         scores: dict[int, list[float]] = {}
         for unit in noise_units(self.units, self.name):
             scores.setdefault(unit["mask"], []).append(unit["score"])
@@ -163,24 +171,28 @@ class LevelRecord:
         return variance_split(np.array(complete)) if len(complete) > 1 else None
 
     def summary(self) -> dict[str, Any]:
-        """The level as plain JSON: its candidates, and the confidence in the choice."""
+        """The level as plain JSON: its candidates, and the confidence in the choice.
+
+        A statistic that cannot be computed is None, and `unknown` has the reasons.
+        """
         keys = ("candidate", "score", "mask", "steps", "total_steps")
         return {
             "method": self.method,
             "level": self.number,
             "sparsity": self.sparsity,
             "candidates": [{key: unit[key] for key in keys} for unit in self.candidates],
-            "confidence": self._confidence(),
+            "confidence": self._confidence() if self.finalists else None,
         }
 
-    def _confidence(self) -> dict[str, Any] | None:
-        if (confidence := self.confidence) is None:
-            return None
+    def _confidence(self) -> dict[str, Any]:
+        confidence, uncertain = known(lambda: self.confidence)
+        noise, unmeasured = known(lambda: self.noise)
         return {
-            "chance_of_best": float(confidence.chance_of_best[confidence.winner]),
-            "expected_loss": confidence.expected_loss,
-            "winners_curse": confidence.winners_curse,
-            "mask_share": None if self.noise is None else asdict(self.noise.share),
+            "chance_of_best": confidence and float(confidence.chance_of_best[confidence.winner]),
+            "expected_loss": confidence and confidence.expected_loss,
+            "winners_curse": confidence and confidence.winners_curse,
+            "mask_share": noise and asdict(noise.share),
+            "unknown": [reason for reason in (uncertain, unmeasured) if reason],
         }
 
     @property

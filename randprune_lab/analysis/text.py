@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.masks.rules import describe_rule
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.units import COMPUTE, DATA, DENSE
+from randprune_lab.stats.known import known
 from randprune_lab.tasks.spec import suffixed
 from randprune_lab.training.compute import Compute
 
@@ -77,14 +80,26 @@ def _candidates(level: LevelRecord) -> list[str]:
         done = "" if unit["steps"] == unit["total_steps"] else f"after {unit['steps']} of {unit['total_steps']} steps  "
         chosen = "  <- winner" if unit["candidate"] == winner else ""
         lines.append(f"  candidate {unit['candidate']}  {score}{done}{describe_rule(unit['mask']['rule'])}{chosen}")
-    if (confidence := level.confidence) is not None:
-        probability = confidence.chance_of_best[confidence.winner]
-        lines.append(
-            f"  confidence   the winner is the best of these with probability {probability:.2f}; in log-likelihood, "
-            f"expected loss {confidence.expected_loss:.4f}, winner's curse {confidence.winners_curse:.4f}"
-        )
-        lines.append(f"  noise floor  {_noise(level)}")
+    if level.finalists:
+        lines.append(f"  confidence   {_said(lambda: _confidence(level))}")
+        lines.append(f"  noise floor  {_said(lambda: _noise(level))}")
     return lines
+
+
+def _said(statistic: Callable[[], str]) -> str:
+    """A statistic as text, or why it is unknown."""
+    text, reason = known(statistic)
+    return text or f"cannot be said, because {reason}"
+
+
+def _confidence(level: LevelRecord) -> str:
+    confidence = level.confidence
+    assert confidence is not None, "there was a choice"
+    probability = confidence.chance_of_best[confidence.winner]
+    return (
+        f"the winner is the best of these with probability {probability:.2f}; in log-likelihood, "
+        f"expected loss {confidence.expected_loss:.4f}, winner's curse {confidence.winners_curse:.4f}"
+    )
 
 
 def _early_score(level: LevelRecord, score: float) -> str:

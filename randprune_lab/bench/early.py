@@ -15,6 +15,7 @@ from randprune_lab.analysis.judging import LAST, judge
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.bench.pools import KINDS, LEARNERS, Setting, train_pools
 from randprune_lab.stats.intervals import Interval, mean_interval
+from randprune_lab.stats.known import known
 from randprune_lab.stats.variance import variance_split
 
 TASKS = ("mini-sst2", "mini-mnli", "rotten_tomatoes")
@@ -60,6 +61,7 @@ def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str,
 def _describe_pool(pool: PoolRecord) -> dict[str, Any]:
     """A row about a pool: the range of its final scores, and how well early scores predict them."""
     early, final = pool.early(LAST), pool.final
+    split, _ = known(lambda: variance_split(pool.noise))
     vary = np.ptp(early) > 0 and np.ptp(final) > 0
     return {
         "task": pool.task,
@@ -71,7 +73,7 @@ def _describe_pool(pool: PoolRecord) -> dict[str, Any]:
         "mean": float(final.mean()),
         "highest": float(final.max()),
         "correlation": float(np.corrcoef(early, final)[0, 1]) if vary else None,
-        "mask fraction": asdict(variance_split(pool.noise).share) if pool.noise.size else None,
+        "mask fraction": split and asdict(split.share),
     }
 
 

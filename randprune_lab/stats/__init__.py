@@ -10,6 +10,7 @@ from randprune_lab.stats.intervals import (
     score_difference,
     score_interval,
 )
+from randprune_lab.stats.known import known
 from randprune_lab.stats.paired_test import above_zero, worse
 from randprune_lab.stats.variance import VarianceSplit, variance_split
 from randprune_lab.stats.winners_curse import best_of
@@ -22,6 +23,7 @@ __all__ = [
     "accuracy_interval",
     "assess_choice",
     "best_of",
+    "known",
     "mean_interval",
     "paired_difference",
     "rank_correlation",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from randprune_lab.errors import ConfigError
+from randprune_lab.errors import StatisticError
 
 SPREADS = 100
 """Number of values tried for the standard deviation of the candidates' true scores."""
@@ -59,13 +59,15 @@ def assess_choice(
         winner: position of the chosen candidate; by default the highest mean, the first if several are equal.
 
     Raises:
-        ConfigError: if there are fewer than two candidates or examples.
+        StatisticError: if there are fewer than two candidates or examples, or a score is not finite.
 
     Source: Efron and Morris 1975 (shrinkage), Rubin 1981 (average over spreads), Gelman 2006 (flat prior).
     """
     candidates, n = examples.shape
     if candidates < 2 or n < 2:
-        raise ConfigError(f"confidence needs at least two candidates and two examples, got {candidates} and {n}")
+        raise StatisticError(f"confidence needs at least two candidates and two examples, got {candidates} and {n}")
+    if not np.isfinite(examples).all():
+        raise StatisticError("confidence needs finite scores, but those of a candidate that diverged are not")
     random = np.random.default_rng(seed)
     scores = examples.mean(axis=1)
     relative = examples - examples.mean(axis=0)  # without the difficulty of an example, which is the same for all

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from randprune_lab.errors import ConfigError
+from randprune_lab.errors import StatisticError
 from randprune_lab.stats.intervals import CONFIDENCE, Interval
 
 
@@ -43,7 +43,7 @@ def variance_split(scores: Float64[np.ndarray, "masks seeds"]) -> VarianceSplit:
     comes from a mask doing well on these examples is counted as mask.
 
     Raises:
-        ConfigError: if there are fewer than two masks or seeds, or the scores do not vary.
+        StatisticError: if there are fewer than two masks or seeds, or the scores do not vary or are not finite.
 
     Source: Searle 1971, Linear Models, chapter 9; McGraw and Wong 1996, case 1.
     """
@@ -51,14 +51,16 @@ def variance_split(scores: Float64[np.ndarray, "masks seeds"]) -> VarianceSplit:
 
     masks, seeds = scores.shape
     if masks < 2 or seeds < 2:
-        raise ConfigError(f"a variance split needs at least two masks and two seeds, got {masks} and {seeds}")
+        raise StatisticError(f"a variance split needs at least two masks and two seeds, got {masks} and {seeds}")
+    if not np.isfinite(scores).all():
+        raise StatisticError("a variance split needs finite scores, but those of a mask that diverged are not")
+    if not np.ptp(scores, axis=1).any():
+        raise StatisticError(
+            "a variance split needs scores that vary with the seed, but every mask has equal scores; use more examples"
+        )
     means = scores.mean(axis=1)
     between = seeds * means.var(ddof=1)
     within = ((scores - means[:, None]) ** 2).sum() / (masks * (seeds - 1))
-    if within == 0:
-        raise ConfigError(
-            "a variance split needs scores that vary with the seed, but every mask has equal scores; use more examples"
-        )
 
     def fraction(ratio: float) -> float:
         return float((ratio - 1) / (ratio + seeds - 1))

@@ -21,6 +21,7 @@ from randprune_lab.errors import RandpruneError, RunError
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.confidence import assess_choice
 from randprune_lab.stats.intervals import Interval, rank_correlation
+from randprune_lab.stats.known import known
 from randprune_lab.viz import figures
 from randprune_lab.viz.panel import Panel, Shown, control, table, warning
 from randprune_lab.viz.style import LABELS, percent
@@ -69,13 +70,13 @@ class PoolSource(Source):
     def show(self, position: int) -> Shown:
         pool, upto = self.pool, self.pool.at.index(position) + 1
         examples = pool.examples[:, max(0, upto - LAST) : upto].mean(axis=1)
-        sure = assess_choice(examples, resamples=500)
-        place = 1 + int((pool.final > pool.final[sure.winner]).sum())
+        winner = int(examples.mean(axis=1).argmax())
+        place = 1 + int((pool.final > pool.final[winner]).sum())
         rank = rank_correlation(examples.mean(axis=1), pool.final)
         rows = [
-            ("selected at this step", f"candidate {sure.winner}"),
+            ("selected at this step", f"candidate {winner}"),
             ("its rank after full training", f"{place} of {len(pool.final)}"),
-            ("its final accuracy (points)", f"{100 * pool.final[sure.winner]:.1f}"),
+            ("its final accuracy (points)", f"{100 * pool.final[winner]:.1f}"),
             ("mean final accuracy of all candidates (points)", f"{100 * pool.final.mean():.1f}"),
             (
                 "rank correlation of early with final scores [95 %]",
@@ -83,7 +84,11 @@ class PoolSource(Source):
             ),
         ]
         names = [str(number) for number in range(len(pool.final))]
-        return Shown([figures.early_trajectories(pool, position), figures.chance_of_best(sure, names)], table(rows))
+        pictures = [figures.early_trajectories(pool, position)]
+        confidence, reason = known(lambda: assess_choice(examples, resamples=500))
+        if confidence is not None:
+            pictures.append(figures.chance_of_best(confidence, names))
+        return Shown(pictures, _unsaid(reason) + table(rows))
 
 
 @dataclass(eq=False)
@@ -143,12 +148,14 @@ class RunSource(Source):
         level = record.level(position)
         if level.candidates:
             pictures.append(figures.early_scores(record, position))
-        if level.confidence is not None:
-            pictures.append(figures.chance_of_best(level.confidence, [str(number) for number in level.finalists]))
+        confidence, reason = known(lambda: level.confidence)
+        if confidence is not None:
+            pictures.append(figures.chance_of_best(confidence, [str(number) for number in level.finalists]))
+        missing += _unsaid(reason)
         if record.finished:
             pictures.append(figures.accuracy_by_sparsity(record))
         else:
-            missing = warning(f"this run is not finished; continue with: randprune run --resume --out {record.path}")
+            missing += warning(f"this run is not finished; continue with: randprune run --resume --out {record.path}")
         metric, ours = f"{record.task.primary_metric} (points) [95 %]", LABELS.get(record.config.method, "run")
         head = ("method", metric, f"{ours} minus this method (points) [95 %]")
         return Shown(pictures, missing + table(self._rows(position), head))
@@ -249,6 +256,11 @@ def _options(source: Source) -> list[tuple[str, Any]]:
 
 def _levels(levels: Sequence[float]) -> dict[str, float]:
     return {percent(level): level for level in levels}
+
+
+def _unsaid(reason: str) -> str:
+    """Why the confidence in a choice is unknown; nothing if it is known."""
+    return warning(f"how certain the choice is cannot be said, because {reason}") if reason else ""
 
 
 def _score(score: Interval) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from randprune_lab.errors import ConfigError
+from randprune_lab.errors import StatisticError
 from randprune_lab.stats.confidence import assess_choice
 
 N = 200
@@ -151,5 +151,13 @@ def test_it_is_a_pure_function_of_the_scores_and_the_seed():
 
 @pytest.mark.parametrize("shape", [(1, 10), (3, 1)])
 def test_too_few_candidates_or_examples_are_an_error(shape):
-    with pytest.raises(ConfigError, match=f"at least two candidates and two examples, got {shape[0]} and {shape[1]}"):
+    with pytest.raises(
+        StatisticError, match=f"at least two candidates and two examples, got {shape[0]} and {shape[1]}"
+    ):
         assess_choice(np.zeros(shape))
+
+
+@pytest.mark.parametrize("score", [np.nan, -np.inf])
+def test_scores_of_a_candidate_that_diverged_are_an_error(score):
+    with pytest.raises(StatisticError, match="finite scores"):
+        assess_choice(np.array([[0.1, 0.2], [0.1, score]]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from randprune_lab.errors import ConfigError
+from randprune_lab.errors import StatisticError
 from randprune_lab.stats.variance import variance_split
 
 
@@ -78,8 +78,11 @@ def test_order_shift_and_scale_do_not_change_the_fraction():
         (np.zeros((1, 4)), "at least two masks and two seeds, got 1 and 4"),
         (np.zeros((4, 1)), "at least two masks and two seeds, got 4 and 1"),
         (np.ones((4, 3)), "vary with the seed"),
+        (np.full((4, 3), 0.1), "vary with the seed"),  # whose mean is not 0.1, by rounding
+        (np.array([[0.0, 1.0], [0.0, np.nan]]), "finite scores"),
+        (np.array([[0.0, 1.0], [0.0, -np.inf]]), "finite scores"),
     ],
 )
 def test_scores_that_cannot_be_split_are_an_error(table, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(StatisticError, match=message):
         variance_split(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -14,7 +15,8 @@ from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.errors import RunError
 from randprune_lab.stats.intervals import rank_correlation
-from randprune_lab.stats.variance import variance_split
+from randprune_lab.stats.known import known
+from randprune_lab.stats.variance import VarianceSplit, variance_split
 from randprune_lab.viz.style import COLOURS, QUIET, fix_layout, new_figure, percent
 
 
@@ -91,12 +93,12 @@ def early_trajectories(pool: PoolRecord, steps: int | None = None) -> Figure:
     known = len(pool.at) if steps is None else sum(at <= steps for at in pool.at)
     scores = pool.examples.mean(axis=2)
     apart = scores - scores.mean(axis=0)
-    order = pool.final.argsort().argsort() / (len(pool.final) - 1)
+    order = pool.final.argsort().argsort() / max(1, len(pool.final) - 1)
     shades = mpl.colormaps["viridis"]
     for line, rank in zip(apart, order, strict=True):
         axis.plot(pool.at, line, color=shades(rank), lw=1, alpha=0.25)
         axis.plot(pool.at[:known], line[:known], color=shades(rank), lw=1.6, marker="o", ms=3)
-    if pool.noise.size:
+    if pool.noise.shape[1:] > (1,):
         seed = float(pool.noise.std(axis=1, ddof=1).mean())
         axis.axhspan(-seed, seed, color=QUIET, alpha=0.25, lw=0, label="± 1 standard deviation over training seeds")
         axis.legend(frameon=False, loc="upper left", fontsize="small")
@@ -135,18 +137,20 @@ def noise_floor(pools: Sequence[PoolRecord]) -> Figure:
     pools = [pool for pool in pools if pool.noise.size]
     figure, axes = new_figure(3.4 * len(pools) + 0.4, 3.4, ncols=len(pools), squeeze=False)
     for axis, pool in zip(axes[0], pools, strict=True):
-        fraction = variance_split(pool.noise).share
+        split, _ = known(partial(variance_split, pool.noise))
         for mask, scores in enumerate(pool.noise):
             axis.plot([mask] * len(scores), scores, "o", color=COLOURS["search"], alpha=0.7)
             axis.plot([mask - 0.25, mask + 0.25], [scores.mean()] * 2, color="black", lw=2)
         axis.set(xlabel="mask", ylabel="early log-likelihood (nats)", xticks=range(len(pool.noise)))
-        low, high = (f"{100 * min(max(end, 0.0), 1.0):.0f}" for end in (fraction.low, fraction.high))
-        axis.set_title(
-            f"{percent(pool.sparsity)}: {low} to {high} % of the variance\nis due to the mask (95 % interval)",
-            fontsize="small",
-            fontweight="normal",
-        )
+        axis.set_title(f"{percent(pool.sparsity)}: {_due_to_the_mask(split)}", fontsize="small", fontweight="normal")
     return figure
+
+
+def _due_to_the_mask(split: VarianceSplit | None) -> str:
+    if split is None:
+        return "the fraction of the variance\nthat is due to the mask is unknown"
+    low, high = (f"{100 * min(max(end, 0.0), 1.0):.0f}" for end in (split.share.low, split.share.high))
+    return f"{low} to {high} % of the variance\nis due to the mask (95 % interval)"
 
 
 def correlation_by_steps(pool: PoolRecord) -> Figure:
