@@ -312,13 +312,12 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _results(options: argparse.Namespace) -> int:
+    from randprune_lab.analysis.recorded import write_table
     from randprune_lab.analysis.results import results_table
     from randprune_lab.analysis.run_record import RunRecord
-    from randprune_lab.files import atomic_path
 
     table = results_table([RunRecord.load(run) for run in options.runs])
-    with atomic_path(options.out) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
+    write_table(options.out, table)
     print(f"{len(table)} rows: {options.out}")
     return 0
 

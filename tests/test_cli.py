@@ -347,7 +347,7 @@ def test_show_names_what_it_cannot_read(randprune, copy, tmp_path):
     assert "holds no run" in randprune("show", tmp_path / "nowhere").line()
     (copy / "predictions" / "test-dense.safetensors").unlink()
     answer = randprune("show", copy)
-    assert answer.code == 2 and "test-dense.safetensors are missing" in answer.line()
+    assert answer.code == 2 and "there is no predictions file at" in answer.line() and "test-dense" in answer.line()
     (copy / "config.json").write_text("{")
     answer = randprune("show", copy)
     assert answer.code == 2 and "config.json is damaged" in answer.line()

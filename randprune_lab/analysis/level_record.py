@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from randprune_lab.errors import RunError
+from randprune_lab.analysis.answers import read_answers
+from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import load_arrays, load_predictions, mask_path
+from randprune_lab.search.folder import load_arrays, mask_path, predictions_path
 from randprune_lab.search.units import (
     Units,
     candidate_unit,
@@ -20,7 +21,6 @@ from randprune_lab.search.units import (
     file_name,
     level_unit,
     noise_units,
-    score_unit,
     selection_unit,
 )
 from randprune_lab.stats.confidence import Confidence, assess_choice
@@ -28,7 +28,6 @@ from randprune_lab.stats.intervals import Interval, score_interval
 from randprune_lab.stats.known import known
 from randprune_lab.stats.variance import VarianceSplit, variance_split
 from randprune_lab.tasks.spec import Task
-from randprune_lab.training.scoring import answers
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,7 @@ class LevelRecord:
         Raises:
             FileError: if the predictions are missing or damaged, or the winner is not scored yet.
         """
-        logits, labels = load_predictions(self.path, file_name(score_unit(self.name)))
-        return score_interval(self.task.primary_metric, answers(self.task, logits), labels)
+        return score_interval(self.task.primary_metric, *read_answers(self.path, self.task, self.name))
 
     @property
     def selection(self) -> dict[str, Any]:
@@ -148,13 +146,18 @@ class LevelRecord:
 
         Raises:
             StatisticError: if the recorded evaluations do not show it, as those of a single example.
+            FileError: if they are missing or damaged, or candidates were evaluated on different examples.
         """
         if not (finalists := self.finalists):
             return None
         steps = self._final_round["steps"]
         names = [file_name(candidate_unit(self.name, candidate, steps)) for candidate in finalists]
-        examples = [load_arrays(self.path, name)["examples"] for name in names]
-        means = [values[-self.config.early_last :].mean(axis=0) for values in examples]
+        found = [load_arrays(self.path, name) for name in names]
+        for name, arrays in zip(names, found, strict=True):
+            if not np.array_equal(arrays["labels"], found[0]["labels"]):
+                first, other = (predictions_path(self.path, each) for each in (names[0], name))
+                raise FileError(f"{other} has other labels than {first}; start the run again")
+        means = [arrays["examples"][-self.config.early_last :].mean(axis=0) for arrays in found]
         return assess_choice(np.stack(means), winner=finalists.index(self.selection["winner"]))
 
     @cached_property

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from randprune_lab.analysis.replay import Replay
-from randprune_lab.errors import FileError
-from randprune_lab.files import atomic_path, check_format
+from randprune_lab.files import read_arrays, reading, write_arrays
 
-KIND, FORMAT = "randprune pool record", 2
+KIND, FORMAT = "randprune pool record", 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +55,6 @@ class PoolRecord:
         Raises:
             FileError: if the file cannot be written.
         """
-        from safetensors.numpy import save_file
-
         arrays: dict[str, np.ndarray] = {
             "examples": self.examples.astype(np.float16),
             "correct": np.packbits(self.correct, axis=-1),
@@ -67,14 +62,8 @@ class PoolRecord:
             "noise": self.noise,
         }
         names = ("task", "sparsity", "seed", "candidates_from", "at")
-        about = {
-            "kind": KIND,
-            "format": FORMAT,
-            "n": self.examples.shape[-1],
-            **{name: getattr(self, name) for name in names},
-        }
-        with atomic_path(Path(path)) as temporary:
-            save_file(arrays, temporary, metadata={"about": json.dumps(about)})
+        about = {"n": self.examples.shape[-1], **{name: getattr(self, name) for name in names}}
+        write_arrays(path, KIND, FORMAT, arrays, about)
 
     @classmethod
     def load(cls, path: str | Path) -> PoolRecord:
@@ -83,20 +72,17 @@ class PoolRecord:
         Raises:
             FileError: if the file is missing, damaged, or not a pool record.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "numpy") as file:
-                about: dict[str, Any] = json.loads((file.metadata() or {}).get("about", "{}"))
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, ValueError, SafetensorError) as error:
-            raise FileError(f"cannot read the pool record {path}: {error}") from error
-        check_format(path, about, KIND, FORMAT, "`randprune bench early --out DIR` writes such files")
-        n = about.pop("n")
-        return cls(
-            **about | {"at": tuple(about["at"])},
-            examples=arrays["examples"].astype(np.float64),
-            correct=np.unpackbits(arrays["correct"], axis=-1, count=n).astype(bool),
-            final=arrays["final"],
-            noise=arrays["noise"],
-        )
+        arrays, about = read_arrays(path, KIND, FORMAT, "`randprune bench early --out DIR` writes such files")
+        with reading("pool record", path):
+            n = about.pop("n")
+            pool = cls(
+                **about | {"at": tuple(about["at"])},
+                examples=arrays["examples"].astype(np.float64),
+                correct=np.unpackbits(arrays["correct"], axis=-1, count=n).astype(bool),
+                final=arrays["final"],
+                noise=arrays["noise"],
+            )
+            shape = (len(pool.final), len(pool.at), n)
+            if not pool.examples.shape == pool.correct.shape == shape:
+                raise ValueError(f"its evaluations have the shape {pool.examples.shape}, expected {shape}")
+            return pool

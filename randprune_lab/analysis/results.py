@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from randprune_lab.analysis.levels import training_steps
+from randprune_lab.analysis.recorded import ENDS
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.errors import RunError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 Contrasts = Mapping[str, tuple[str, str]]
 """Named differences between two methods, the first minus the second, as in a study's `contrasts`."""
 
-ENDS = ("", "_low", "_high")
 ALL = "all tasks"
 """The name of the mean over tasks, among the names of tasks."""
 IMP = "imp"

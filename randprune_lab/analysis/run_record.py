@@ -9,25 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from randprune_lab.analysis.answers import read_answers
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.errors import RunError, check_count
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import load_predictions, read_config, read_environment
+from randprune_lab.search.folder import read_config, read_environment
 from randprune_lab.search.journal import read_journal
-from randprune_lab.search.units import (
-    COMPUTE,
-    DATA,
-    DENSE,
-    MODEL,
-    Units,
-    file_name,
-    level_unit,
-    level_units,
-    score_unit,
-)
+from randprune_lab.search.units import COMPUTE, DATA, DENSE, MODEL, Units, level_unit, level_units, score_unit
 from randprune_lab.stats.intervals import Interval, accuracy_interval, score_difference, score_interval
 from randprune_lab.tasks.spec import Task, get_task, suffixed
-from randprune_lab.training.scoring import answers
 
 
 @dataclass(frozen=True)
@@ -117,10 +107,9 @@ class RunRecord:
         Both are label ids; in regression, scores.
 
         Raises:
-            FileError: if the predictions are missing or damaged.
+            FileError: if the predictions are missing or damaged, or have other labels than those of the dense model.
         """
-        logits, labels = load_predictions(self.path, file_name(score_unit(name), test_set))
-        return answers(self.task, logits), labels
+        return read_answers(self.path, self.task, name, test_set)
 
     def accuracy(self, name: str, test_set: str = "") -> Interval:
         """The fraction of examples that the training `name` answers correctly, with its interval.

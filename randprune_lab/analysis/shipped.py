@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from randprune_lab.analysis.pool_record import PoolRecord
+from randprune_lab.analysis.recorded import CONTROLS, FILE, RESULTS, parse_table, read_settings, read_table
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.errors import FileError
+from randprune_lab.files import reading
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VARIABLE = "RANDPRUNE_DATA"
 MARK = "reference_results.csv"
+REFERENCES = {"method": str, "sparsity": float, "task": str, "metric": str, "value": float, "source": str}
+"""The columns of the table of published results."""
 
 
 def data_folder() -> Path:
@@ -58,9 +61,9 @@ def pool_records(folder: str | Path | None = None) -> list[PoolRecord]:
 
 def reference_results() -> pd.DataFrame:
     """Published results on GLUE in percent, with their sources. Their settings differ, so they are not a ranking."""
-    import pandas as pd
-
-    return pd.read_csv(data_folder() / MARK)
+    path = data_folder() / MARK
+    with reading("table", path):
+        return parse_table(path.read_bytes(), REFERENCES)
 
 
 def recorded_results(folder: str | Path | None = None) -> pd.DataFrame:
@@ -70,11 +73,9 @@ def recorded_results(folder: str | Path | None = None) -> pd.DataFrame:
         folder: a folder that `randprune study --record` wrote; without it, the study on eight GLUE tasks that ships.
 
     Raises:
-        FileError: if the folder has no results.
+        FileError: if the folder has no results, or they are damaged.
     """
-    import pandas as pd
-
-    return pd.read_csv(_study(folder, "results.csv"))
+    return read_table(_study(folder, "results.csv"), RESULTS)
 
 
 def recorded_controls(folder: str | Path | None = None) -> pd.DataFrame:
@@ -84,11 +85,9 @@ def recorded_controls(folder: str | Path | None = None) -> pd.DataFrame:
         folder: see `recorded_results`.
 
     Raises:
-        FileError: if the folder has no table of controls.
+        FileError: if the folder has no table of controls, or it is damaged.
     """
-    import pandas as pd
-
-    return pd.read_csv(_study(folder, "controls.csv"))
+    return read_table(_study(folder, "controls.csv"), CONTROLS)
 
 
 def task_records(folder: str | Path | None = None) -> list[TaskRecord]:
@@ -112,10 +111,10 @@ def recorded_contrasts(folder: str | Path | None = None) -> dict[str, tuple[str,
         folder: see `recorded_results`.
 
     Raises:
-        FileError: if the folder has no `study.json`.
+        FileError: if the folder has no `study.json`, or it is damaged.
     """
-    study = json.loads(_study(folder, "study.json").read_text("utf-8"))
-    return {name: tuple(pair) for name, pair in study["contrasts"].items()}
+    contrasts = read_settings(_study(folder, FILE))["contrasts"]
+    return {name: tuple(pair) for name, pair in contrasts.items()}
 
 
 def _study(folder: str | Path | None, file: str) -> Path:

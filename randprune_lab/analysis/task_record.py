@@ -5,7 +5,6 @@ The file has no texts, weights or masks. It has the recipe of each winner, so it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +15,14 @@ from jaxtyping import Float32, Int64
 
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import RunError, unknown_name
-from randprune_lab.files import atomic_path, check_format, reading
+from randprune_lab.files import read_arrays, reading, write_arrays
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval, score_difference, score_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KIND, FORMAT = "randprune task record", 2
+KIND, FORMAT = "randprune task record", 3
 KEPT = ("candidate", "steps", "at", "metric", "score")
 """The fields of an early evaluation that a file has, besides the rule that drew the mask."""
 
@@ -172,18 +171,11 @@ class TaskRecord:
         Raises:
             FileError: if the file cannot be written.
         """
-        from safetensors.numpy import save_file
-
         arrays = {"labels": _packed(self.labels), "dense": _packed(self.dense)}
         arrays |= {f"answers/{name}": _packed(values) for name, values in self.answers.items()}
-        about = {
-            "kind": KIND,
-            "format": FORMAT,
-            "n": len(self.labels),
-            **{name: getattr(self, name) for name in ("task", "seed", "metric", "levels", "candidates", "recipes")},
-        }
-        with atomic_path(Path(path)) as temporary:
-            save_file(arrays, temporary, metadata={"about": json.dumps(about, separators=(",", ":"))})
+        names = ("task", "seed", "metric", "levels", "candidates", "recipes")
+        about = {"n": len(self.labels), **{name: getattr(self, name) for name in names}}
+        write_arrays(path, KIND, FORMAT, arrays, about)
 
     @classmethod
     def load(cls, path: str | Path) -> TaskRecord:
@@ -192,19 +184,20 @@ class TaskRecord:
         Raises:
             FileError: if the file is missing, damaged, or not a task record.
         """
-        from safetensors import safe_open
-
-        with reading("task record", path), safe_open(str(path), framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
-            check_format(path, about, KIND, FORMAT, "`randprune study --record` writes such files")
+        packed, about = read_arrays(path, KIND, FORMAT, "`randprune study --record` writes such files")
+        with reading("task record", path):
             n = about.pop("n")
-            arrays = {name: _unpacked(file.get_tensor(name), n) for name in file.keys()}  # noqa: SIM118
-            return cls(
+            arrays = {name: _unpacked(values, n) for name, values in packed.items()}
+            record = cls(
                 **about | {"levels": tuple(about["levels"])},
                 labels=arrays["labels"],
                 dense=arrays["dense"],
                 answers={name: arrays[f"answers/{name}"] for name in about["recipes"]},
             )
+            shape = (len(record.levels), n)
+            if any(values.shape != shape for values in record.answers.values()):
+                raise ValueError(f"its answers have other shapes than {shape}, levels and examples")
+            return record
 
 
 def early_evaluations(runs: Sequence[TaskRecord], method: str) -> pd.DataFrame:

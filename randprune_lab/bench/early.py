@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import product
@@ -13,7 +12,8 @@ import numpy as np
 
 from randprune_lab.analysis.judging import LAST, judge
 from randprune_lab.analysis.pool_record import PoolRecord
-from randprune_lab.bench.pools import KINDS, LEARNERS, Setting, train_pools
+from randprune_lab.bench.pools import FORMAT, KINDS, LEARNERS, Setting, train_pools
+from randprune_lab.files import read_sealed
 from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.known import known
 from randprune_lab.stats.variance import variance_split
@@ -84,7 +84,8 @@ def _compare_learning(folder: Path, settings: Sequence[Setting]) -> list[dict[st
         pools = {kind: PoolRecord.load(replace(plain, kind=kind).file(folder)) for kind in KINDS}
         ends = {f"{kind}, winner": pool.final[int(pool.early(LAST).argmax())] for kind, pool in pools.items()}
         ends |= {f"{kind}, any candidate": pool.final.mean() for kind, pool in pools.items()}
-        learned = json.loads(plain.learned_file(folder).read_text("utf-8"))
+        remedy = "`randprune bench early --out` writes such files"
+        learned = read_sealed("record of searches", plain.learned_file(folder), FORMAT, remedy)
         ends |= {f"learned {name}, winner": learned[name]["final"] for name in LEARNERS}
         for name, value in ends.items():
             gains.setdefault(name, []).append(float(value - ends["voting, winner"]))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from randprune_lab.analysis.pool_record import PoolRecord
-from randprune_lab.files import write_json
+from randprune_lab.files import write_sealed
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.search.config import PRESETS, RunConfig
@@ -34,6 +34,9 @@ PATH = (0.54, 0.83, 0.92, 0.9375, 0.97, 0.99)
 """The levels of the schedule; each starts from the weights of the level before, trained with its magnitude mask."""
 
 SPARSITIES = (0.54, 0.9375, 0.99)
+
+FORMAT = 2
+"""The format number of the files about searches that learn."""
 
 CANDIDATES = 16
 GENERATIONS = 4
@@ -108,7 +111,7 @@ def train_pools(folder: Path, task: str, seed: int) -> Iterator[Setting]:
                     search.pool(level, setting.kind).save(setting.file(folder))
             if not files[-1].exists():
                 log.info("%s, seed %d, %g: searches that learn", task, seed, sparsity)
-                write_json(files[-1], {name: search.learned(level, **how) for name, how in LEARNERS.items()})
+                write_sealed(files[-1], FORMAT, {name: search.learned(level, **how) for name, how in LEARNERS.items()})
         yield from settings
 
 

@@ -30,7 +30,15 @@ import torch
 from torch import Tensor
 
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.files import atomic_path, give_usual_modes, own_file, write_json
+from randprune_lab.files import (
+    atomic_path,
+    give_usual_modes,
+    own_file,
+    read_arrays,
+    reading,
+    write_arrays,
+    write_json,
+)
 from randprune_lab.plugins import loaded_plugins, plugins_of
 from randprune_lab.search.config import DENSE_SETTINGS, RunConfig
 from randprune_lab.search.journal import JOURNAL, Journal, read_journal
@@ -43,6 +51,7 @@ KIND = "randprune run"
 """The marker of a run folder, in its `config.json`."""
 FORMAT = 3
 """The format number of a run folder."""
+PREDICTIONS = "randprune predictions file"
 FOLDERS = {
     "checkpoints": ["*.safetensors"],
     "masks": ["*.safetensors"],
@@ -240,10 +249,7 @@ class RunFolder:
 
     def save_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write arrays with a value for each example of a split."""
-        from safetensors.numpy import save_file
-
-        with atomic_path(self.file(f"predictions/{name}.safetensors")) as temporary:
-            save_file(dict(arrays), temporary)
+        write_arrays(self.file(f"predictions/{name}.safetensors"), PREDICTIONS, FORMAT, arrays, {})
 
     def save_model(self, model: Any, tokenizer: Any) -> None:
         """Write a model and its tokenizer with `save_pretrained` to `model/`. Files of an earlier one are replaced."""
@@ -302,6 +308,11 @@ def mask_path(path: Path, name: str) -> Path:
     return own_file(path, f"masks/{name}.safetensors")
 
 
+def predictions_path(path: Path, name: str) -> Path:
+    """The file of the arrays that a run recorded under `name`, in the run folder `path`."""
+    return own_file(path, f"predictions/{name}.safetensors")
+
+
 def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """The logits and labels that a run recorded under `name`.
 
@@ -315,17 +326,20 @@ def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
 def load_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
     """The arrays that a run recorded under `name`.
 
-    Raises:
-        FileError: if they are missing or damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    Returns:
+        `logits` (n, labels) and `labels` (n); for an early evaluation also `examples` (evaluations, n).
 
-    file = own_file(path, f"predictions/{name}.safetensors")
-    try:
-        return load_file(file)
-    except (FileNotFoundError, SafetensorError) as error:
-        raise FileError(f"predictions {file} are missing or damaged ({error})") from error
+    Raises:
+        FileError: if they are missing or damaged, or not of the same n examples, at least one.
+    """
+    file = predictions_path(path, name)
+    arrays, _ = read_arrays(file, PREDICTIONS, FORMAT, "start the run again in another folder")
+    with reading(PREDICTIONS.removeprefix("randprune "), file):
+        shapes = {key: values.shape for key, values in arrays.items()}
+        n, _ = shapes["logits"]
+        if not n or shapes["labels"] != (n,) or shapes.get("examples", (n,))[-1:] != (n,):
+            raise ValueError(f"its arrays are not of the same examples: {shapes}")
+    return arrays
 
 
 def environment() -> dict[str, Any]:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from randprune_lab.errors import FileError
 from randprune_lab.search.executors import Executor, Job
-from randprune_lab.search.folder import RunFolder, load_arrays
+from randprune_lab.search.folder import RunFolder, load_arrays, predictions_path
 from randprune_lab.search.level import Level
 from randprune_lab.search.selection import Evaluation
 from randprune_lab.search.units import candidate_unit, file_name
@@ -51,7 +53,7 @@ class Pool:
         try:
             self._read(job)
         except FileError as error:
-            log.warning("%s; they are computed again", error)
+            log.warning("%s; it is computed again", error)
             return False
         return True
 
@@ -77,6 +79,10 @@ class Pool:
     def _read(self, job: Job) -> Evaluation:
         name = self._unit(job)
         unit, arrays = self.folder.units[name], load_arrays(self.folder.path, file_name(name))
+        labels = self.level.scoring.labels
+        if not np.array_equal(arrays["labels"], labels) or arrays["examples"].shape != (len(unit["at"]), len(labels)):
+            file = predictions_path(self.folder.path, file_name(name))
+            raise FileError(f"predictions file {file} is damaged: it is not of the evaluations in the journal")
         return Evaluation(
             candidate=job.candidate,
             steps=unit["steps"],

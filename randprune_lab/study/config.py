@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from randprune_lab.analysis.recorded import TABLES, read_settings
 from randprune_lab.errors import ConfigError, FileError, unknown_name
 from randprune_lab.search.config import RunConfig, check_method_name
 
@@ -16,8 +16,6 @@ CONTROLS = "controls"
 """The method name of the first unit of every task and seed: the dense model, and baselines that need no encoder."""
 OWN = ("task", "seed", "baselines", "method")
 """Settings of a run that the grid sets. It has no baselines: in a study, they are methods."""
-FORMAT = 2
-"""The format number of `study.json`."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class StudyConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The study as plain JSON."""
-        return {"format": FORMAT, **asdict(self)}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Any, source: str | Path) -> StudyConfig:
@@ -125,19 +123,10 @@ class StudyConfig:
         """The study in a file `study.json`.
 
         Raises:
-            FileNotFoundError: if there is no such file.
-            FileError: if it is damaged, or its format is another one.
+            FileError: if the file is missing or damaged, or its format is another one.
         """
-        text = path.read_text("utf-8")
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise FileError(f"{path} is damaged: {error}") from error
-        if isinstance(values, dict) and (version := values.pop("format", 1)) != FORMAT:
-            raise FileError(
-                f"{path} has format {version}, and this version of randprune_lab reads format {FORMAT}; start the "
-                "study again in another folder, or use the version that wrote it"
-            )
+        values = read_settings(path)
+        values.pop(TABLES)
         return cls.from_dict(values, path)
 
     @classmethod

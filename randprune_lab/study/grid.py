@@ -8,14 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from randprune_lab.analysis.recorded import FILE, write_settings
 from randprune_lab.errors import RunError
-from randprune_lab.files import write_json
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.journal import in_use, read_journal
 from randprune_lab.search.units import MODEL, levels_done
 from randprune_lab.study.config import CONTROLS, StudyConfig
 
-FILE = "study.json"
 State = Literal["done", "recorded", "running", "begun", "waiting"]
 
 
@@ -84,12 +83,12 @@ class Grid:
             recorded = cls.load(path).config
             check_grown(recorded, config, path)
             if recorded.to_dict() != config.to_dict():
-                write_json(path / FILE, config.to_dict())
+                write_settings(path / FILE, config.to_dict(), {})
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             hint = "go on with --resume, or choose" if (path / FILE).is_file() else "it holds no study; choose"
             raise RunError(f"{path} exists already; {hint} another folder")
         else:
-            write_json(path / FILE, config.to_dict())
+            write_settings(path / FILE, config.to_dict(), {})
         return cls(config, path)
 
     @classmethod
@@ -101,10 +100,9 @@ class Grid:
             FileError: if its `study.json` is damaged.
         """
         file = Path(path) / FILE
-        try:
-            return cls(StudyConfig.load_json(file), Path(path), recorded)
-        except (FileNotFoundError, NotADirectoryError):
-            raise RunError(f"{path} holds no study: it has no {FILE}; start one with `randprune study`") from None
+        if not file.is_file():
+            raise RunError(f"{path} holds no study: it has no {FILE}; start one with `randprune study`")
+        return cls(StudyConfig.load_json(file), Path(path), recorded)
 
     @cached_property
     def units(self) -> list[Unit]:

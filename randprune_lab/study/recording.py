@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from randprune_lab.analysis.results import ENDS
+from randprune_lab.analysis import recorded
+from randprune_lab.analysis.recorded import ENDS, FILE, RESULTS, read_table, write_tables
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
-from randprune_lab.files import write_json
 from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
-from randprune_lab.study.grid import FILE, Grid, Unit, check_grown
-from randprune_lab.study.table import ROW, in_order, study_controls, study_results, with_included, write_csv
+from randprune_lab.study.grid import Grid, Unit, check_grown
+from randprune_lab.study.table import ROW, in_order, study_controls, study_results, with_included
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,24 +55,24 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
         if written[-1].is_file():
             runs = _joined(runs, TaskRecord.load(written[-1]))
         runs.save(written[-1])
-    write_json(folder / FILE, _without_paths(grid.config).to_dict())
-    # The tables come last, because a unit counts as recorded if they have it.
-    results = _with_differences(_added(folder / "results.csv", results), folder, grid.config.baseline)
-    controls = with_included(_added(folder / "controls.csv", controls), grid.config)
-    for name, table in (("controls", controls), ("results", results)):
-        written.append(write_csv(in_order(table, grid.config), folder / f"{name}.csv"))
-    return written
+    results = _with_differences(_added(folder / "results.csv", RESULTS, results), folder, grid.config.baseline)
+    controls = with_included(_added(folder / "controls.csv", recorded.CONTROLS, controls), grid.config)
+    # The results come last, because a unit counts as recorded if they have it.
+    tables = {"controls.csv": in_order(controls, grid.config), "results.csv": in_order(results, grid.config)}
+    return written + write_tables(folder, _without_paths(grid.config).to_dict(), tables)
 
 
 def recorded_units(folder: str | Path) -> frozenset[Unit]:
-    """The units whose results a folder has; none if the folder does not exist."""
-    import pandas as pd
+    """The units whose results a folder has; none if the folder does not exist.
 
+    Raises:
+        FileError: if the results are damaged.
+    """
     path = Path(folder) / "results.csv"
     if not path.is_file():
         return frozenset()
-    rows = pd.read_csv(path)
-    return frozenset(Unit(row.method, row.task, int(row.seed)) for row in rows.itertuples() if row.method != DENSE)
+    rows = read_table(path, RESULTS).itertuples()
+    return frozenset(Unit(row.method, row.task, row.seed) for row in rows if row.method != DENSE)
 
 
 def check_recorded(config: StudyConfig, folder: Path) -> None:
@@ -81,11 +82,8 @@ def check_recorded(config: StudyConfig, folder: Path) -> None:
         RunError: if the folder has another study.
         FileError: if its `study.json` is damaged.
     """
-    try:
-        recorded = StudyConfig.load_json(folder / FILE)
-    except FileNotFoundError:
-        return
-    check_grown(recorded, _without_paths(config), folder)
+    if (folder / FILE).is_file():
+        check_grown(StudyConfig.load_json(folder / FILE), _without_paths(config), folder)
 
 
 def _without_paths(config: StudyConfig) -> StudyConfig:
@@ -103,14 +101,14 @@ def _joined(new: TaskRecord, old: TaskRecord) -> TaskRecord:
     return new.joined(old)
 
 
-def _added(path: Path, new: pd.DataFrame) -> pd.DataFrame:
+def _added(path: Path, columns: Mapping[str, type], new: pd.DataFrame) -> pd.DataFrame:
     """A table, with the rows of other units from a file."""
     import pandas as pd
 
     if not path.is_file():
         return new
     keys = [name for name in ROW if name in new]
-    both = pd.concat([new, pd.read_csv(path)], ignore_index=True)
+    both = pd.concat([new, read_table(path, columns)], ignore_index=True)
     return both.drop_duplicates(keys)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from randprune_lab.analysis.recorded import write_table
 from randprune_lab.analysis.results import results_table
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import RunError
@@ -33,17 +34,11 @@ def write_results(grid: Grid) -> list[Path]:
     """
     written = []
     for name, table in (("results", study_results(grid)), ("controls", study_controls(grid))):
-        written += [write_csv(table, grid.path / f"{name}.csv"), grid.path / f"{name}.parquet"]
+        written += [grid.path / f"{name}.csv", grid.path / f"{name}.parquet"]
+        write_table(written[-2], table)
         with atomic_path(written[-1]) as temporary:
             table.to_parquet(temporary, index=False)
     return written
-
-
-def write_csv(table: pd.DataFrame, path: Path) -> Path:
-    """Write a table to a CSV file, atomically; return the file."""
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
-    return path
 
 
 def study_results(grid: Grid) -> pd.DataFrame:

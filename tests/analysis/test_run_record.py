@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,18 @@ from safetensors.torch import load_file
 
 import randprune_lab as rp
 from randprune_lab.analysis.text import describe_run
+from randprune_lab.cli import main
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.search.folder import FORMAT, KIND, load_arrays, load_predictions, weights_sha256
+from randprune_lab.files import write_arrays
+from randprune_lab.search.folder import (
+    FORMAT,
+    KIND,
+    PREDICTIONS,
+    load_arrays,
+    load_predictions,
+    predictions_path,
+    weights_sha256,
+)
 from randprune_lab.search.journal import read_journal
 from randprune_lab.stats.confidence import assess_choice
 from randprune_lab.stats.intervals import Interval, accuracy_interval, paired_difference
@@ -211,7 +222,98 @@ def test_a_damaged_environment_is_named_in_the_error(copy):
 def test_missing_and_damaged_predictions_are_named_in_the_error(copy):
     file = copy / "predictions" / "test-imp-level-2.safetensors"
     file.write_bytes(file.read_bytes()[:-3])
-    for _ in ("damaged", "missing"):
-        with pytest.raises(FileError, match=r"test-imp-level-2\.safetensors are missing or damaged"):
+    for message in ("is damaged or truncated", "there is no predictions file"):
+        with pytest.raises(FileError, match=message) as caught:
             rp.RunRecord.load(copy).summary()
+        assert file.name in str(caught.value)
         file.unlink(missing_ok=True)
+
+
+def rewritten(folder: Path, name: str, change: Callable[[dict[str, np.ndarray]], object]) -> Path:
+    """A run folder in which the arrays of one file were changed and written again."""
+    arrays = load_arrays(folder, name)
+    change(arrays)
+    write_arrays(predictions_path(folder, name), PREDICTIONS, FORMAT, arrays, {})
+    return folder
+
+
+def shorten(arrays: dict[str, np.ndarray]) -> None:
+    arrays.update(logits=arrays["logits"][1:], labels=arrays["labels"][1:])
+    if "examples" in arrays:
+        arrays["examples"] = arrays["examples"][:, 1:]
+
+
+@pytest.mark.parametrize("name", ["test-imp-level-2", "search-level-1-candidate-1-steps-12"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.update(labels=1 - arrays["labels"]),
+        lambda arrays: arrays.update(labels=arrays["labels"][1:]),
+        lambda arrays: arrays.update(logits=arrays["logits"][:, 0]),
+        lambda arrays: arrays.update({key: values[..., :0] for key, values in arrays.items()}),
+        lambda arrays: arrays.pop("labels"),
+        shorten,
+    ],
+)
+def test_predictions_of_other_examples_are_refused(copy, name, change, capsys):
+    rewritten(copy, name, change)
+    assert main(["show", str(copy)]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert f"{name}.safetensors" in error
+
+
+@pytest.mark.parametrize("logits", [np.full((120, 2), np.nan, np.float32), np.zeros((120, 3), np.float32)])
+def test_test_predictions_that_are_not_logits_of_the_task_are_refused(copy, logits):
+    rewritten(copy, "test-search-level-1", lambda arrays: arrays.update(logits=logits[: len(arrays["labels"])]))
+    with pytest.raises(FileError, match=r"test-search-level-1\.safetensors must have 2 finite logits"):
+        rp.RunRecord.load(copy).score("search-level-1")
+
+
+@pytest.mark.parametrize("name", ["test-dense", "search-level-2-candidate-0-steps-12"])
+def test_a_flipped_bit_of_a_prediction_is_noticed(copy, name):
+    file = predictions_path(copy, name)
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(FileError, match=f"{name}.safetensors is damaged"):
+        rp.RunRecord.load(copy).summary()
+
+
+# --- statistics that cannot be computed ---
+
+
+def one_example(arrays: dict[str, np.ndarray]) -> None:
+    arrays.update(logits=arrays["logits"][:1], labels=arrays["labels"][:1], examples=arrays["examples"][:, :1])
+
+
+def diverged(arrays: dict[str, np.ndarray]) -> None:
+    arrays["examples"][:] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (one_example, "confidence needs at least two candidates and two examples, got 3 and 1"),
+        (diverged, "confidence needs finite scores, but those of a candidate that diverged are not"),
+    ],
+)
+def test_a_run_whose_statistics_are_unknown_is_shown_with_the_reason(copy, capsys, change, reason):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"noise_seeds": 2}))
+    for number in range(3):
+        rewritten(copy, f"search-level-1-candidate-{number}-steps-12", change)
+    with (copy / "journal.jsonl").open("a") as journal:
+        for mask, seed in product(range(3), range(2)):
+            unit = {"mask": mask, "seed": seed, "score": -0.1 * mask, "steps": 12}
+            journal.write(json.dumps({"unit": f"search-level-1/noise-{mask}-{seed}", "result": unit}) + "\n")
+    assert main(["show", str(copy)]) == 0
+    text = capsys.readouterr().out
+    assert f"confidence   cannot be said, because {reason}" in text
+    assert "noise floor  cannot be said, because a variance split needs scores that vary with the seed" in text
+    assert text.count("search minus imp") == 2 and text.count("  confidence   the winner is the best") == 1
+    assert main(["show", str(copy), "--json"]) == 0
+    first, second, *_ = json.loads(capsys.readouterr().out)["levels"]
+    assert [first["confidence"][key] for key in ("chance_of_best", "expected_loss", "mask_share")] == [None] * 3
+    assert first["confidence"]["unknown"][0] == reason and len(first["confidence"]["unknown"]) == 2
+    assert second["confidence"]["chance_of_best"] > 0 and second["confidence"]["unknown"] == []
+    assert first["test_intervals"] and second["test_intervals"]

@@ -16,6 +16,8 @@ import yaml
 from torch import nn
 
 import randprune_lab as rp
+from randprune_lab.analysis import recorded
+from randprune_lab.analysis.recorded import read_table, write_tables
 from randprune_lab.analysis.results import contrast
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
@@ -192,7 +194,7 @@ def test_a_failed_unit_does_not_stop_the_others(config, tmp_path, caplog):
 
 
 def test_without_its_controls_no_unit_of_a_task_and_seed_is_begun(config, tmp_path, monkeypatch):
-    wrong = StudyConfig(TASKS, (0,), {"imp": {}}, SETTINGS, {"mini-stsb": {"validation_size": 10**6}})
+    wrong = StudyConfig(TASKS, (0,), {"imp": {}}, SETTINGS, {"mini-stsb": {"test_size": 10**6}})
     assert run_study(wrong, tmp_path / "study") == [Unit(CONTROLS, "mini-stsb", 0)]
     assert Grid.load(tmp_path / "study").progress(Unit("imp", "mini-stsb", 0)).state == "waiting"
 
@@ -337,14 +339,22 @@ def test_a_study_in_pieces_has_the_same_record_as_a_whole_one(grid, copy, tmp_pa
             assert ours.difference(method, "imp", sparsity) == theirs.difference(method, "imp", sparsity)
 
 
+@pytest.mark.parametrize("method", ["None", "NA", "null", "nan", "1e5", "True"])
+def test_a_method_with_any_name_is_found_among_the_recorded_ones(tmp_path, method):
+    row = {"task": "mini-sst2", "seed": 0, "method": method, "sparsity": 0.5, "steps": 1, "metric": "accuracy"}
+    table = pd.DataFrame([row, {**row, "method": "imp"}], columns=[*recorded.RESULTS])
+    write_tables(tmp_path, {}, {"results.csv": table})
+    assert recorded_units(tmp_path) == {Unit(name, "mini-sst2", 0) for name in (method, "imp")}
+
+
 def test_a_first_seed_that_was_recorded_before_decides_which_tasks_are_included(grid, copy, tmp_path):
     record_study(grid, tmp_path / "recorded")
     path = tmp_path / "recorded" / "controls.csv"
-    table = pd.read_csv(path)
+    table = read_table(path, recorded.CONTROLS)
     table["encoder_low"] = [
         0.1 if (task, seed) == ("mini-stsb", 0) else -0.1 for task, seed in zip(table.task, table.seed, strict=True)
     ]
-    table.to_csv(path, index=False)
+    write_tables(path.parent, grid.config.to_dict(), {path.name: table, "results.csv": study_results(grid)})
     for unit in copy.units:
         if unit.seed == 0:
             shutil.rmtree(copy.folder(unit), ignore_errors=True)

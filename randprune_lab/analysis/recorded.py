@@ -1,0 +1,131 @@
+"""The files of a recorded study: its settings, and its tables with their checksums.
+
+`study.json` has the settings and the SHA-256 of each table. A recording is several files, and may be killed between any
+two of them. So it first adds the SHA-256 of the new tables, then writes these, and last forgets that of the old ones:
+at any moment each table has a SHA-256 that is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from randprune_lab.files import atomic_path, read_sealed, reading, sha256, write_sealed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "study.json"
+FORMAT = 3
+"""The format number of `study.json`."""
+TABLES = "tables"
+"""The key in `study.json` with the SHA-256 of each table; there are several while the table is written."""
+
+ENDS = ("", "_low", "_high")
+
+
+def _ends(*names: str) -> list[str]:
+    """The columns of estimates and of the ends of their intervals."""
+    return [f"{name}{end}" for name in names for end in ENDS]
+
+
+def _typed(*names: str) -> dict[str, type]:
+    types = {"task": str, "method": str, "metric": str, "seed": int, "steps": int, "included": bool}
+    return {name: types.get(name, float) for name in names}
+
+
+RESULTS = _typed("task", "seed", "method", "sparsity", "steps", "metric", "validation", *_ends("score", "difference"))
+"""The columns of a table of results, and the types of their cells."""
+CONTROLS = _typed(
+    *("task", "seed", "metric", "majority", "words", "without-encoder", "dense", "magnitude", *_ends("encoder")),
+    "included",
+)
+"""The columns of a table of controls, and the types of their cells."""
+
+
+def write_settings(path: Path, settings: Mapping[str, Any], tables: Mapping[str, list[str]]) -> None:
+    """Write a file `study.json`.
+
+    Args:
+        path: the file.
+        settings: the settings of the study.
+        tables: the SHA-256 of each table by its file name.
+    """
+    write_sealed(path, FORMAT, {**settings, TABLES: tables})
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings in a file `study.json`, and the SHA-256 of the tables under `TABLES`.
+
+    Raises:
+        FileError: if the file is missing or damaged, or its format is another one.
+    """
+    remedy = "start the study again in another folder, or use the version that wrote it"
+    return read_sealed("study", path, FORMAT, remedy)
+
+
+def write_tables(folder: Path, settings: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """Write the settings and the tables of a study into the folder of its record; return the files of the tables.
+
+    Args:
+        folder: the folder.
+        settings: the settings of the study.
+        tables: the tables by their file names, in the order in which they are written.
+    """
+    path = folder / FILE
+    old = read_settings(path)[TABLES] if path.is_file() else {}
+    contents = {folder / name: _csv(table) for name, table in tables.items()}
+    new = {file.name: [sha256(content)] for file, content in contents.items()}
+    write_settings(path, settings, {name: [*old.get(name, []), *new[name]] for name in new})
+    for file, content in contents.items():
+        _write(file, content)
+    write_settings(path, settings, new)
+    return list(contents)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table to a CSV file, atomically. Numbers have six digits after the point."""
+    _write(path, _csv(table))
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, float_format="%.6f").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def read_table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
+    """A table of a recorded study.
+
+    Raises:
+        FileError: if the file is missing or damaged, or has other columns.
+    """
+    with reading("table", path):
+        content = path.read_bytes()
+        if sha256(content) not in read_settings(path.with_name(FILE))[TABLES].get(path.name, ()):
+            raise ValueError(f"its SHA-256 is not in {FILE}")
+        return parse_table(content, columns)
+
+
+def parse_table(content: bytes, columns: Mapping[str, type]) -> pd.DataFrame:
+    """A table from CSV. Only columns of type float may have empty cells; every text is read as it is.
+
+    Raises:
+        ValueError: if the columns are others, or a cell has another type.
+    """
+    import pandas as pd
+
+    table = pd.read_csv(
+        BytesIO(content),
+        dtype=dict(columns),
+        keep_default_na=False,  # a method may be named "None" or "NA"
+        na_values={name: [""] for name, kind in columns.items() if kind is float},
+    )
+    if list(table) != list(columns):
+        raise ValueError(f"its columns are {', '.join(table)}, expected {', '.join(columns)}")
+    return table
