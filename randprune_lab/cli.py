@@ -31,6 +31,7 @@ from randprune_lab.search.config import (
     TRAINING,
     RunConfig,
     default_of,
+    settings_of_group,
 )
 from randprune_lab.search.strategies import STRATEGIES, Screened
 from randprune_lab.study.config import built_in_studies
@@ -114,8 +115,7 @@ def _run_parser(commands: Any) -> argparse.ArgumentParser:
         DISTILLATION: "A pruned model learns from the dense one: its loss is the weighted sum of these terms.",
     }
     for group in GROUPS:
-        names = [each.name for each in SETTINGS if each.metadata["group"] == group]
-        _add_fields(sub.add_argument_group(group, described.get(group)), names)
+        _add_fields(sub.add_argument_group(group, described.get(group)), settings_of_group(group))
     return sub
 
 
@@ -128,7 +128,10 @@ def _show_parser(commands: Any) -> argparse.ArgumentParser:
 
 def _results_parser(commands: Any) -> argparse.ArgumentParser:
     sub = _command(
-        commands, "results", _results, "write one table of the scores of several runs and their differences from IMP"
+        commands,
+        "results",
+        _results,
+        "write one table of the scores of several runs, and the differences of each from its own IMP",
     )
     sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")

@@ -16,6 +16,7 @@ from randprune_lab.analysis.results import (
     ranks,
     results_table,
     seed_by_seed,
+    study_table,
     summary_table,
 )
 from randprune_lab.analysis.run_record import RunRecord
@@ -67,6 +68,7 @@ __all__ = [
     "results_table",
     "revived",
     "seed_by_seed",
+    "study_table",
     "summary_table",
     "task_records",
     "training_steps",

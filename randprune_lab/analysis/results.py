@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from randprune_lab.analysis.levels import training_steps
-from randprune_lab.analysis.recorded import ENDS
+from randprune_lab.analysis.recorded import ENDS, RESULTS
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
-from randprune_lab.errors import RunError
-from randprune_lab.search.config import RunConfig
+from randprune_lab.errors import DataError, RunError
+from randprune_lab.search.config import DATA, EARLY, RunConfig, settings_of_group
 from randprune_lab.search.strategies import TrainAll
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval, mean_interval, score_difference
@@ -27,47 +29,79 @@ ALL = "all tasks"
 """The name of the mean over tasks, among the names of tasks."""
 IMP = "imp"
 """The name of the baseline: iterative magnitude pruning without rewinding."""
+KEY = ("task", "seed", "method", "sparsity")
+"""The columns that identify a row of a table in which each method has the same settings everywhere."""
+OWN_SETTINGS = {
+    *settings_of_group(EARLY),
+    *("rule", "rule_settings", "sampling_ratios", "power", "temperature", "baselines", "method"),
+}
+"""The settings of a run that its baselines do not depend on."""
 
 
-def results_table(
-    records: Sequence[RunRecord], *, names: Sequence[str] | None = None, baseline: str = IMP
-) -> pd.DataFrame:
+def results_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     """The results of finished runs, in one table.
 
-    If several runs of a task and seed have the same method, the first one is used. The baseline may be in any of them.
+    Each run is compared with its own IMP. A run without it is compared with the IMP baseline of another run at the
+    levels where both are the same: where the runs agree in all settings that a baseline depends on.
 
     Args:
-        records: the runs.
-        names: the name of each run's own method in the table, by default from `method_name`; baselines keep theirs.
-        baseline: the method that the others are compared with.
+        records: the runs, in any order.
 
     Returns:
-        A row for each task, seed, method and level.
+        A row for each run, method and level.
         Columns: task, seed, method, sparsity; steps, the training steps up to this level, without those of the dense
         model; metric; validation, the score on the validation set; score, on the test set; difference, the score minus
-        that of the baseline on the same test examples, empty if no run has the baseline. The columns score and
-        difference have 95 % intervals over test examples (score_low, score_high, ...).
+        that of IMP on the same test examples, empty if there is no such IMP; run, the folder; and each setting in which
+        the runs differ. The columns score and difference have 95 % intervals over test examples (score_low,
+        score_high, ...). Methods have the names from `method_name`.
+
+    Raises:
+        RunError: if a run is given twice or is not finished, or runs with the same settings of the data were scored on
+            different test examples.
+    """
+    import pandas as pd
+
+    _check_finished(records)
+    _check_distinct(records)
+    methods = _methods(records, [method_name(record.config) for record in records])
+    imps = [method for method in methods if method.name == IMP]
+
+    def imp(method: MethodOfRun, sparsity: float) -> MethodOfRun | None:
+        own_first = sorted(imps, key=lambda each: each.record is not method.record)
+        return next((each for each in own_first if _is_imp_of(each, method, sparsity)), None)
+
+    rows = [{**row, "run": str(method.record.path)} for method in methods for row in _rows(method, imp)]
+    table = pd.DataFrame(rows, columns=[*RESULTS, "run"])
+    table = table.drop_duplicates(["run", *KEY], ignore_index=True)  # each method has a row of the dense model
+    configs = {str(record.path): record.config.to_dict() for record in records}
+    for name in (setting.name for setting in dataclasses.fields(RunConfig) if setting.name not in KEY):
+        values = [configs[run][name] for run in table.run]
+        if any(value != values[0] for value in values[1:]):
+            table[name] = pd.Series([_plain(value) for value in values], dtype=object)
+    return table
+
+
+def study_table(records: Sequence[RunRecord], names: Sequence[str], baseline: str) -> pd.DataFrame:
+    """The results of finished runs of a study, in one table.
+
+    Args:
+        records: the runs, one for each task, seed and method.
+        names: the name of each run's method.
+        baseline: the method that the others are compared with, on the same task and with the same seed.
+
+    Returns:
+        A row for each task, seed, method and level. Columns: see `results_table`, without run and settings.
 
     Raises:
         RunError: if a run is not finished, or runs of a task and seed were not scored on the same test examples.
     """
     import pandas as pd
 
-    for record in records:
-        if not record.finished:
-            raise RunError(f"{record.path} is not finished; go on with --resume")
-    own_names = names or [method_name(record.config) for record in records]
-    methods = [
-        MethodOfRun(record, method, name if method == record.config.method else method)
-        for record, name in zip(records, own_names, strict=True)
-        for method in record.methods
-    ]
-    baselines = {method.place: method for method in reversed(methods) if method.name == baseline}
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for method in methods:
-        for row in _rows(method, baselines.get(method.place)):
-            rows.setdefault((row["task"], row["seed"], row["method"], row["sparsity"]), row)
-    return pd.DataFrame(list(rows.values()))
+    _check_finished(records)
+    methods = _methods(records, names)
+    baselines = {method.place: method for method in methods if method.name == baseline}
+    rows = [row for method in methods for row in _rows(method, lambda method, _: baselines.get(method.place))]
+    return pd.DataFrame(rows, columns=[*RESULTS]).drop_duplicates(list(KEY), ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -119,13 +153,31 @@ def differences(table: pd.DataFrame, sparsity: float) -> dict[str, dict[str, Int
         mean over seeds; its interval is over seeds, or with one seed over test examples. The interval of the mean is
         over tasks.
     """
-    level = table[(table.sparsity == sparsity) & (table.method != IMP) & table.difference.notna()]
+    level = single_rows(table[table.sparsity == sparsity])
+    level = level[(level.method != IMP) & level.difference.notna()]
     methods: dict[str, dict[str, Interval]] = {}
     for (method, task), rows in level.groupby(["method", "task"], sort=False):
         methods.setdefault(str(method), {})[str(task)] = over_seeds(rows, "difference")
     for tasks in methods.values():
         tasks[ALL] = mean_interval([interval.estimate for interval in tasks.values()])
     return methods
+
+
+def single_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a single row for each task, seed, method and level. Of equal rows, one is kept.
+
+    Raises:
+        DataError: if there are several that differ, such as those of two runs with different numbers of candidates.
+    """
+    table = table.drop_duplicates([name for name in RESULTS if name in table])
+    for key, rows in table[table.duplicated(list(KEY), keep=False)].groupby(list(KEY), sort=False):
+        task, seed, method, sparsity = key
+        runs = f", of the runs {' and '.join(rows.run)}" if "run" in rows else ""
+        raise DataError(
+            f"the table has {len(rows)} different rows of {method} on {task}, seed {seed}, sparsity {sparsity:g}"
+            f"{runs}; choose the rows of one of them"
+        )
+    return table
 
 
 def over_seeds(rows: pd.DataFrame, name: str) -> Interval:
@@ -135,6 +187,7 @@ def over_seeds(rows: pd.DataFrame, name: str) -> Interval:
         rows: the rows of one task, method and level.
         name: the column, "score" or "difference".
     """
+    rows = single_rows(rows)
     first = rows.iloc[0]
     return mean_interval(rows[name].tolist()) if len(rows) > 1 else Interval(*(first[f"{name}{end}"] for end in ENDS))
 
@@ -151,7 +204,7 @@ def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> d
         The difference on each task, with an interval over seeds, and the mean under "all tasks", with an interval over
         tasks. The interval of a single value is infinite. Empty if no task and seed has both methods.
     """
-    level = table[table.sparsity == sparsity].set_index(["task", "seed"])
+    level = single_rows(table[table.sparsity == sparsity]).set_index(["task", "seed"])
     scores = {name: level[level.method == name].score for name in (first, second)}
     paired = (scores[first] - scores[second]).dropna()
     tasks = paired.groupby(level="task", sort=False)
@@ -210,7 +263,7 @@ def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
 
     A method without some task or seed is left out.
     """
-    level = table[table.sparsity == sparsity]
+    level = single_rows(table[table.sparsity == sparsity])
     wide = level.pivot(index=["task", "seed"], columns="method", values="score").dropna(axis=1)
     ranked = wide.rank(axis=1, ascending=False)
     return {str(method): mean_interval(ranked[method].tolist()) for method in ranked}
@@ -231,7 +284,7 @@ def summary_table(table: pd.DataFrame, sparsities: Sequence[float] = (0.9375, 0.
     """
     import pandas as pd
 
-    last = table[table.sparsity == max(sparsities)]
+    last = single_rows(table[table.sparsity == max(sparsities)])
     steps = last.pivot(index=["task", "seed"], columns="method", values="steps")
     fraction = steps.div(steps[IMP], axis=0).mean()
     seeds = steps.notna().groupby(level="task").sum().min()
@@ -248,18 +301,74 @@ def summary_table(table: pd.DataFrame, sparsities: Sequence[float] = (0.9375, 0.
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _rows(method: MethodOfRun, baseline: MethodOfRun | None) -> list[dict[str, Any]]:
+def _check_finished(records: Sequence[RunRecord]) -> None:
+    for record in records:
+        if not record.finished:
+            raise RunError(f"{record.path} is not finished; go on with --resume")
+
+
+def _check_distinct(records: Sequence[RunRecord]) -> None:
+    """Check that no run is given twice, and that data with the same settings are the same data."""
+    folders: set[Path] = set()
+    first: dict[str, RunRecord] = {}
+    for record in records:
+        if record.path.resolve() in folders:
+            raise RunError(f"{record.path} is given twice; give each run once")
+        folders.add(record.path.resolve())
+        record.check_same_examples(
+            first.setdefault(repr([getattr(record.config, name) for name in settings_of_group(DATA)]), record)
+        )
+
+
+def _is_imp_of(imp: MethodOfRun, method: MethodOfRun, sparsity: float) -> bool:
+    """Whether `imp` is the IMP that a method is compared with at a level: that of its run, or the same of another."""
+    if imp.record is method.record:
+        return True
+    other = imp.record.config
+    shared = [_shared(each.record.config, sparsity) for each in (imp, method)]
+    return imp.method in other.baselines and sparsity in other.levels and shared[0] == shared[1]
+
+
+def _shared(config: RunConfig, sparsity: float) -> dict[str, Any]:
+    """The settings that the baselines of a run depend on, up to a level."""
+    levels = config.levels
+    if config.protocol != "select-on-test":  # which treats the last level differently
+        levels = tuple(level for level in levels if level <= sparsity)
+    values = {**vars(config), "levels": levels}
+    return {name: value for name, value in values.items() if name not in OWN_SETTINGS}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as a cell of a table."""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _methods(records: Sequence[RunRecord], names: Sequence[str]) -> list[MethodOfRun]:
+    """All methods of some runs; the runs' own ones get these names."""
+    return [
+        MethodOfRun(record, method, name if method == record.config.method else method)
+        for record, name in zip(records, names, strict=True)
+        for method in record.methods
+    ]
+
+
+def _rows(
+    method: MethodOfRun, baseline: Callable[[MethodOfRun, float], MethodOfRun | None]
+) -> Iterator[dict[str, Any]]:
+    """The rows of a method, and that of its dense model; `baseline` finds what it is compared with at a sparsity."""
     steps = 0
-    rows = [_row(method.record, DENSE, {"method": DENSE, "sparsity": 0.0, "steps": 0}, None)]
+    yield _row(method.record, DENSE, {"method": DENSE, "sparsity": 0.0, "steps": 0}, None)
     for level in training_steps(method.record):
         if level["method"] != method.method:
             continue
         sparsity = level["sparsity"]
         steps += level["candidates"] + level["winner"]
-        difference = _difference(method, sparsity, baseline) if baseline is not None else None
+        other = baseline(method, sparsity)
+        difference = None if other is None else _difference(method, sparsity, other)
         about = {"method": method.name, "sparsity": sparsity, "steps": steps}
-        rows.append(_row(method.record, method.trained(sparsity), about, difference))
-    return rows
+        yield _row(method.record, method.trained(sparsity), about, difference)
 
 
 def _row(record: RunRecord, name: str, about: Mapping[str, Any], difference: Interval | None) -> dict[str, Any]:
@@ -279,10 +388,8 @@ def _columns(name: str, interval: Interval | None) -> dict[str, float | None]:
     return {f"{name}{end}": value for end, value in zip(ENDS, values, strict=True)}
 
 
-def _difference(method: MethodOfRun, sparsity: float, baseline: MethodOfRun) -> Interval | None:
+def _difference(method: MethodOfRun, sparsity: float, baseline: MethodOfRun) -> Interval:
     record, other = method.record, baseline.record
-    if sparsity not in other.config.levels:
-        return None
     record.check_same_examples(other)
     ours, labels = record.answers(method.trained(sparsity))
     theirs, _ = other.answers(baseline.trained(sparsity))

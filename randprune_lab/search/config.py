@@ -496,6 +496,11 @@ class RunConfig:
         return cls(**{key: _tupled(value) for key, value in values.items()})
 
 
+def settings_of_group(group: str) -> list[str]:
+    """The names of the settings under a heading of `GROUPS`."""
+    return [setting.name for setting in fields(RunConfig) if setting.metadata["group"] == group]
+
+
 def default_of(setting: Any) -> Any:
     """The default of a field of `RunConfig`."""
     return setting.default if setting.default_factory is MISSING else setting.default_factory()

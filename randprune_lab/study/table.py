@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from randprune_lab.analysis.recorded import write_table
-from randprune_lab.analysis.results import results_table
+from randprune_lab.analysis.results import study_table
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import RunError
 from randprune_lab.files import atomic_path
@@ -42,7 +42,7 @@ def write_results(grid: Grid) -> list[Path]:
 
 
 def study_results(grid: Grid) -> pd.DataFrame:
-    """The results of all finished units; columns: see `analysis.results.results_table`.
+    """The results of all finished units; columns: see `analysis.results.study_table`.
 
     Raises:
         RunError: if only controls are finished, or nothing.
@@ -51,7 +51,7 @@ def study_results(grid: Grid) -> pd.DataFrame:
     if not units:
         raise RunError(f"no method in {grid.path} is finished yet; go on with --resume")
     records = [RunRecord.load(grid.folder(unit)) for unit in units]
-    table = results_table(records, names=[unit.method for unit in units], baseline=grid.config.baseline)
+    table = study_table(records, [unit.method for unit in units], grid.config.baseline)
     return in_order(table, grid.config)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import shutil
 
 import numpy as np
@@ -12,18 +13,20 @@ import pytest
 
 import randprune_lab as rp
 from randprune_lab.analysis.levels import training_steps
+from randprune_lab.analysis.recorded import RESULTS
 from randprune_lab.analysis.results import (
     contrast,
     contrast_means,
     contrast_table,
     differences,
     method_name,
+    over_seeds,
     ranks,
     results_table,
     summary_table,
 )
 from randprune_lab.cli import main
-from randprune_lab.errors import RunError
+from randprune_lab.errors import DataError, RunError
 from randprune_lab.study import StudyConfig
 
 CONTRASTS = StudyConfig.load("laptop-gain").contrasts
@@ -60,8 +63,87 @@ def test_a_run_without_imp_is_compared_with_the_imp_of_another_run(finished, wit
     row = table[(table.method == "random allocation") & (table.sparsity == 0.5)].iloc[0]
     imp = table[(table.method == "imp") & (table.sparsity == 0.5)].iloc[0]
     assert row.difference == pytest.approx(row.score - imp.score)
-    assert not table.duplicated(["task", "seed", "method", "sparsity"]).any()
+    assert not table.duplicated(["run", "method", "sparsity"]).any()
     assert results_table([without_imp]).difference.isna().all()
+
+
+@pytest.fixture
+def altered(finished, tmp_path):
+    """Makes a copy of the run, as if it had other settings; its IMP has the answers of its uniform masks."""
+
+    def make(name: str, **settings) -> rp.RunRecord:
+        copy = shutil.copytree(finished, tmp_path / name)
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps(config | settings))
+        for number in (1, 2):
+            answers = copy / "predictions" / f"test-uniform-level-{number}.safetensors"
+            shutil.copy(answers, answers.with_name(f"test-imp-level-{number}.safetensors"))
+        return rp.RunRecord.load(copy)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "shown"),
+    [
+        ("candidates", 4, 4),
+        ("layers", 1, 1),
+        ("learning_rate", 2e-7, 2e-7),
+        ("early_strategy", "race", "race"),
+        ("sampling_ratios", [0.1, 0.25], "0.1 0.25"),
+        ("early_settings", {"last": 3}, '{"last": 3}'),
+        ("baselines", ["imp"], "imp"),
+    ],
+)
+def test_each_of_several_runs_has_its_rows_and_is_compared_with_its_own_imp(
+    finished, altered, tmp_path, setting, value, shown
+):
+    records = [rp.RunRecord.load(finished), altered("other", **{setting: value})]
+    forwards, backwards = (results_table(order) for order in (records, records[::-1]))
+    key = ["run", "method", "sparsity"]
+    pd.testing.assert_frame_equal(*(table.sort_values(key, ignore_index=True) for table in (forwards, backwards)))
+    rows = forwards.set_index(key).sort_index()
+    assert len(rows) == sum(1 + 2 * len(record.methods) for record in records)
+    own = [(record, record.level(number)) for record in records for number in (1, 2)]
+    found = [rows.loc[(str(record.path), method_name(record.config), level.sparsity)] for record, level in own]
+    expected = [record.difference(level.name, record.level(level.number, "imp").name) for record, level in own]
+    assert [row.difference for row in found] == [interval.estimate for interval in expected]
+    assert found[0].difference != found[2].difference or found[1].difference != found[3].difference
+    assert set(rows.columns) - set(RESULTS) == {setting} and set(rows.loc[str(records[1].path), setting]) == {shown}
+    out = tmp_path / "table.csv"
+    assert main(["results", *(str(record.path) for record in records), "--out", str(out)]) == 0
+    written = pd.read_csv(out, dtype=str, keep_default_na=False)
+    assert len(written) == len(rows) and str(shown) in set(written[setting])
+
+
+@pytest.mark.parametrize(
+    ("settings", "same"),
+    [({"candidates": 4}, True), ({"power": 2.0}, True), ({"epochs": 2}, False), ({"levels": [0.4, 0.9]}, False)],
+)
+def test_the_imp_of_another_run_is_used_only_if_it_has_the_same_settings(finished, altered, settings, same):
+    alone = altered("alone", baselines=["uniform"], **settings)
+    record = rp.RunRecord.load(finished)
+    for order in ((alone, record), (record, alone)):
+        table = results_table(order)
+        row = table[(table.run == str(alone.path)) & (table.method == "search") & (table.sparsity == 0.9)].iloc[0]
+        if same:
+            assert row.difference == record.difference("search-level-2", "imp-level-2").estimate
+        else:
+            assert np.isnan(row.difference)
+
+
+def test_a_run_is_not_given_twice(finished):
+    with pytest.raises(RunError, match="is given twice"):
+        results_table([rp.RunRecord.load(finished), rp.RunRecord.load(finished / ".." / finished.name)])
+
+
+def test_data_that_changed_between_two_runs_are_noticed(finished, altered):
+    other = altered("other", candidates=4)
+    journal = other.path / "journal.jsonl"
+    fingerprint = other.units["data"]["fingerprint"]
+    journal.write_text(journal.read_text().replace(fingerprint, "0" * len(fingerprint)))
+    with pytest.raises(RunError, match="not scored on the same test examples"):
+        results_table([rp.RunRecord.load(finished), rp.RunRecord.load(other.path)])
 
 
 def test_runs_on_different_examples_are_not_compared(finished, without_imp, tmp_path):
@@ -96,6 +178,23 @@ MADE_UP = pd.DataFrame(
         for method, score, difference in (("search", scores[0], scores[0] - scores[1]), ("imp", scores[1], 0.0))
     ]
 ).assign(difference_low=lambda t: t.difference - 0.1, difference_high=lambda t: t.difference + 0.1)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda table: differences(table, 0.9),
+        lambda table: contrast(table, "search", "imp", 0.9),
+        lambda table: ranks(table, 0.9),
+        lambda table: summary_table(table.assign(steps=1), [0.9]),
+        lambda table: over_seeds(table[(table.method == "search") & (table.task == "a")], "score"),
+    ],
+)
+def test_rows_of_different_settings_are_not_taken_for_seeds(use):
+    use(pd.concat([MADE_UP, MADE_UP]))  # equal rows count once
+    other = MADE_UP[MADE_UP.method == "search"].assign(score=0.1, difference=-0.1, run="other")
+    with pytest.raises(DataError, match=r"2 different rows of search on a, seed 0, sparsity 0\.9"):
+        use(pd.concat([MADE_UP.assign(run="one"), other]))
 
 
 def test_differences_are_means_over_seeds_and_then_over_tasks():

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.levels import training_steps
-from randprune_lab.analysis.results import ALL, IMP, differences
+from randprune_lab.analysis.results import ALL, IMP, differences, single_rows
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import COLOURS, LABELS, QUIET, errorbars, fix_layout, method_colour, new_figure, percent
@@ -70,6 +70,7 @@ def results_by_task(table: pd.DataFrame) -> Figure:
     Args:
         table: results as `analysis.results_table` returns them.
     """
+    table = single_rows(table)
     tasks = list(dict.fromkeys(table.task))
     columns = min(4, len(tasks))
     lines = -(-len(tasks) // columns)
