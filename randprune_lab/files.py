@@ -20,7 +20,6 @@ from safetensors import SafetensorError
 
 from randprune_lab.errors import FileError
 
-
 MALFORMED = (LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError)
 """What parsing of malformed content raises."""
 
