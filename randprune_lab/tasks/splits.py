@@ -19,6 +19,7 @@ from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.custom_data import CustomData, read_custom_data
 from randprune_lab.tasks.hub import HUB_ID
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue, generate
+from randprune_lab.tasks.normal_text import normal_text
 from randprune_lab.tasks.sources import read_corpus
 from randprune_lab.tasks.spec import Task, get_task, suffixed
 
@@ -210,12 +211,12 @@ def assign_roles(corpus: Corpus) -> Roles:
 
 
 def text_key(row: Row) -> str:
-    """The words of a row, the same for rows that differ only in case, punctuation or the order of the fields.
+    """What rows with the same text have in common: each text as `normal_text`, in alphabetical order.
 
     >>> text_key(Row(("So it is.", "Is it?"), 1))
-    'is it | so it is'
+    'is it\\nso it is'
     """
-    return " | ".join(sorted(" ".join(re.findall(r"\w+", text.casefold())) for text in row.texts))
+    return "\n".join(sorted(map(normal_text, row.texts)))
 
 
 def _stratum(rows: list[Row]) -> Stratum:
@@ -228,12 +229,17 @@ def _stratum(rows: list[Row]) -> Stratum:
 
 
 def _groups(rows: Iterable[Row]) -> list[Group]:
-    """Rows grouped by text, in the order of the texts' hashes: it looks random but depends on the texts alone."""
+    """Rows grouped by text, in an order that looks random but depends on the texts alone."""
     groups = defaultdict(list)
     for row in rows:
         groups[text_key(row)].append(row)
-    order = sorted(groups, key=lambda key: hashlib.blake2b(key.encode(), digest_size=16).digest())
-    return [sorted(groups[key]) for key in order]
+    return [sorted(group) for _, group in sorted(groups.items(), key=lambda item: (_order(min(item[1])), item[0]))]
+
+
+def _order(row: Row) -> bytes:
+    """A hash of the words alone: symbols were once no part of `text_key`, and recorded roles must not change."""
+    words = " | ".join(sorted(" ".join(re.findall(r"\w+", text.casefold())) for text in row.texts))
+    return hashlib.blake2b(words.encode(), digest_size=16).digest()
 
 
 def _hold_out(groups: list[Group], size: int, stratum: Stratum) -> tuple[list[Group], list[Group]]:

@@ -116,7 +116,7 @@ def test_texts_that_differ_in_case_punctuation_or_order_are_the_same(
 
 
 def test_texts_with_other_words_differ() -> None:
-    texts = [("a b",), ("ab",), ("b a",), ("a", "b"), ("a", "b c"), ("a b", "c")]
+    texts = [("a b",), ("ab",), ("b a",), ("a", "b"), ("a", "b c"), ("a b", "c"), ("a | b", "c"), ("a", "b | c")]
     assert len({text_key(Row(text, 0)) for text in texts}) == len(texts)
 
 
@@ -129,6 +129,26 @@ def test_rows_whose_text_is_in_the_test_set_are_dropped_and_counted(tmp_path: Pa
     assert not {7, 8} & {
         int(text.split()[2]) for part in (splits.train, splits.validation) for text in part["sentence"]
     }
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "leaks"),
+    [
+        (["👎", "🤮", "👍"], ["🎉"], 0),
+        (["सोना", "पिता"], ["सुना", "पीता"], 0),
+        (["?!", "C++", "-5"], ["!!", "C#", "5"], 0),
+        (["été", "ＯＫ", "❤️"], ["e\u0301te\u0301", "ok", "❤"], 3),
+    ],
+)
+def test_leaks_are_found_in_any_script(train: list[str], test: list[str], leaks: int) -> None:
+    rows, tested = [Row((text,), 0) for text in train], [Row((text,), 1) for text in test]
+    roles = assign_roles(Corpus("rows", [*numbered({0: 50, 1: 50}), *rows], tested))
+    assert roles.dropped_leaks == leaks
+
+
+def test_texts_of_symbols_are_enough_for_three_roles() -> None:
+    rows = [Row(("👍👎"[i % 2] * (i // 2 + 1),), i % 2) for i in range(60)]
+    assert [len(part) for part in assign_roles(Corpus("rows", rows, None))[:3]] == [36, 12, 12]
 
 
 def test_identical_leaks_are_counted_separately() -> None:
@@ -258,6 +278,7 @@ def test_the_offline_default_has_the_sizes_in_the_lessons(rotten_tomatoes: Split
     for rows in parts:
         assert_proportions(rows, {0: 1, 1: 1})
     assert rotten_tomatoes.dropped_leaks == 0
+    assert rotten_tomatoes.fingerprint.startswith("3e46fc1946e9")
 
 
 def test_small_train_sets_of_the_offline_default_are_balanced_and_nested(rotten_tomatoes: Splits) -> None:
@@ -268,24 +289,25 @@ def test_small_train_sets_of_the_offline_default_are_balanced_and_nested(rotten_
 
 @pytest.mark.skipif("RANDPRUNE_GLUE_DIR" not in os.environ, reason="RANDPRUNE_GLUE_DIR names no GLUE folder")
 @pytest.mark.parametrize(
-    ("name", "sizes", "leaks", "identical"),
+    ("name", "sizes", "leaks", "identical", "fingerprint"),
     [
-        ("cola", [7678, 855, 1043], 18, 16),
-        ("sst2", [66_344, 1000, 872], 5, 0),
-        ("mrpc", [3302, 366, 408], 0, 0),
-        ("stsb", [5163, 574, 1500], 12, 6),
-        ("qqp", None, 0, 0),
-        ("mnli", None, None, 0),
-        ("qnli", None, 0, 0),
-        ("rte", [2241, 249, 277], 0, 0),
+        ("cola", [7678, 855, 1043], 18, 16, "bfb3d92ea2fc"),
+        ("sst2", [66_344, 1000, 872], 5, 0, "8ad023de10fe"),
+        ("mrpc", [3302, 366, 408], 0, 0, "04eb1d65bf75"),
+        ("stsb", [5163, 574, 1500], 12, 6, "cb749fbe7097"),
+        ("qqp", None, 0, 0, ""),
+        ("mnli", None, None, 0, ""),
+        ("qnli", None, 0, 0, ""),
+        ("rte", [2241, 249, 277], 0, 0, "bda688dbbc3b"),
     ],
 )
 def test_glue_keeps_its_dev_set_and_holds_out_a_tenth_or_a_thousand_rows(
-    name: str, sizes: list[int] | None, leaks: int | None, identical: int
+    name: str, sizes: list[int] | None, leaks: int | None, identical: int, fingerprint: str
 ) -> None:
-    """None: the files may contain only a part of the official rows."""
+    """None: the files may contain only a part of the official rows. Recorded runs have these fingerprints."""
     splits = load_splits(name, glue_dir=os.environ["RANDPRUNE_GLUE_DIR"])
     parts = rows_of(splits)
+    assert splits.fingerprint.startswith(fingerprint)
     assert sizes in (None, [len(rows) for rows in parts[:3]])
     assert leaks in (None, splits.dropped_leaks) and splits.identical_leaks == identical
     used, tested = parts[:2], parts[2:]
