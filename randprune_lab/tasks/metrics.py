@@ -34,10 +34,12 @@ def compute_metrics(task: Task, predictions: ArrayLike, references: ArrayLike) -
         references: the true label ids or scores.
 
     Raises:
-        DataError: if these are not label ids or finite scores, their numbers differ, or there are none.
+        DataError: if these are not label ids of the task or finite scores, their numbers differ, or there are none.
     """
-    check = _scores if task.regression else _ids
-    predicted, true = check("predictions", predictions), check("references", references)
+    predicted, true = (
+        _scores(name, values) if task.regression else _ids(name, values, task.num_labels)
+        for name, values in (("predictions", predictions), ("references", references))
+    )
     if len(predicted) != len(true) or len(true) == 0:
         raise DataError(
             f"task {task.name!r}: {len(predicted)} predictions for {len(true)} references; "
@@ -61,37 +63,60 @@ def make_metric(task: Task) -> evaluate.Metric:
             )
 
         def _compute(self, predictions: list[float], references: list[float]) -> dict[str, float]:
-            arrays = np.asarray(predictions), np.asarray(references)  # their own format "numpy" has 32 bits
-            return {name: METRICS[name](*arrays) for name in task.metrics}
+            return compute_metrics(task, predictions, references)
 
     # `evaluate` makes the folder even if nothing uses it. Without a seed it reads numpy's global random state.
     with TemporaryDirectory() as folder:
         return TaskMetric(cache_dir=folder, keep_in_memory=True, seed=0)
 
 
-def _ids(name: str, values: ArrayLike) -> Ids:
-    ids = np.asarray(values)
+def _ids(name: str, values: ArrayLike, labels: int) -> Ids:
+    ids = _array(name, values)
     if ids.ndim != 1 or not (np.issubdtype(ids.dtype, np.integer) or ids.size == 0):
         raise DataError(
             f"{name} must be label ids, one integer per row, got {ids.dtype} of shape {ids.shape}; "
             "for logits, give argmax(axis=1)"
         )
+    if (wrong := ids[(ids < 0) | (ids >= labels)]).size:
+        raise DataError(
+            f"{name} must be label ids from 0 to {labels - 1}, but {len(wrong)} of {len(ids)} are not, such as "
+            f"{wrong[0]}; leave out rows without a label"
+        )
     return ids.astype(np.int64)
 
 
 def _scores(name: str, values: ArrayLike) -> Scores:
-    scores = np.asarray(values)
-    if scores.ndim != 1 or not (np.issubdtype(scores.dtype, np.number) or scores.size == 0):
+    scores = _array(name, values)
+    if scores.ndim != 1 or not (scores.dtype.kind in "iuf" or scores.size == 0):
         raise DataError(
             f"{name} must be scores, one number per row, got {scores.dtype} of shape {scores.shape}; "
             "for logits, give [:, 0]"
         )
+    with np.errstate(over="ignore"):  # beyond 64 bits: infinite
+        scores = scores.astype(np.float64)
     if not np.isfinite(scores).all():
         raise DataError(
             f"{name} must be finite, but {np.count_nonzero(~np.isfinite(scores))} of {len(scores)} are not; "
             "if a model predicted them, its training diverged: lower the learning rate"
         )
-    return scores.astype(np.float64)
+    return scores
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    """The values as an array: also those of a tensor that has a gradient, is on a GPU, or has a type of its own."""
+    try:
+        return np.asarray([*map(_plain, values)] if isinstance(values, list | tuple) else _plain(values))
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{name} must be a list, an array or a tensor of numbers, one per row ({reason})") from None
+
+
+def _plain(value: Any) -> Any:
+    """A tensor on the CPU, without a gradient and in a type that numpy knows; other values as they are."""
+    if not hasattr(value, "detach"):
+        return value
+    value = value.detach().cpu()
+    return value.double() if value.is_floating_point() else value
 
 
 # --- one metric from predictions and references ---

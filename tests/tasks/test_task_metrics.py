@@ -90,10 +90,24 @@ def test_a_task_has_its_metrics_in_order(task) -> None:
     assert list(compute_metrics(task, [0, 1], [0, 1])) == list(task.metrics)
 
 
-@pytest.mark.parametrize("kind", [list, np.array, torch.tensor, lambda ids: np.array(ids, dtype=np.int8)])
+def scalars(values: list[float]) -> list[torch.Tensor]:
+    return [torch.tensor(value) for value in values]
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor, scalars, np.uint64, np.int8])
 def test_ids_may_be_lists_arrays_or_tensors(kind) -> None:
     # 2 of 4 right; 1 true positive, 1 false positive, 1 false negative
     assert compute_metrics(MRPC, kind([0, 1, 1, 0]), kind([0, 1, 0, 1])) == {"accuracy": 0.5, "f1": 0.5}
+
+
+FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.int64]
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_scores_may_be_tensors_of_any_type_with_a_gradient(dtype: torch.dtype) -> None:
+    scores = torch.tensor([1.0, 2.0, 3.0]).to(dtype).requires_grad_(dtype.is_floating_point)
+    for values in (scores, list(scores)):
+        assert compute_metrics(STSB, values, [2, 4, 6]) == {"pearson": pytest.approx(1), "spearman": 1.0}
 
 
 def test_batches_add_up_and_leave_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +120,11 @@ def test_batches_add_up_and_leave_no_files(tmp_path: Path, monkeypatch: pytest.M
         metric.add_batch(predictions=[1], references=[1])
         assert metric.compute() == compute_metrics(MRPC, [0, 1, 1], [0, 0, 1])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_metric_of_evaluate_checks_the_same() -> None:
+    with pytest.raises(DataError, match="references must be label ids from 0 to 1, but 1 of 2 are not"):
+        make_metric(MRPC).compute(predictions=[0, 1], references=[0, -1])
 
 
 def test_the_global_random_state_is_not_changed() -> None:
@@ -122,6 +141,24 @@ def test_the_global_random_state_is_not_changed() -> None:
         ([0.2, 0.8], [0, 1], "predictions must be label ids, one integer per row, got float64"),
         ([[0.2, 0.8]], [0], r"predictions must be label ids.*shape \(1, 2\); for logits, give argmax"),
         ([0, 1], [0.0, 1.0], "references must be label ids"),
+        (
+            [0, 1, 1],
+            [-1, -1, -1],
+            "references must be label ids from 0 to 1, but 3 of 3 are not, such as -1; leave out",
+        ),
+        ([0, 1, 1], [-100, 1, 0], "references must be label ids from 0 to 1, but 1 of 3 are not, such as -100"),
+        ([0, 2], [0, 1], "predictions must be label ids from 0 to 1, but 1 of 2 are not, such as 2"),
+        (
+            np.uint64([0, 2**64 - 1]),
+            [0, 1],
+            "predictions must be label ids from 0 to 1, .* such as 18446744073709551615",
+        ),
+        ([0, 10**30], [0, 1], "predictions must be label ids, .* got object"),
+        ([True, False], [0, 1], "predictions must be label ids, .* got bool"),
+        ([0, None], [0, 1], "predictions must be label ids, .* got object"),
+        ([[0], [0, 1]], [0, 1], "predictions must be a list, an array or a tensor of numbers, one per row"),
+        (torch.zeros(2, device="meta"), [0, 1], "predictions must be a list, an array or a tensor of numbers"),
+        (7, 7, r"predictions must be label ids.* shape \(\)"),
     ],
 )
 def test_ids_that_do_not_match_are_an_error(predictions: list, references: list, message: str) -> None:
@@ -136,6 +173,9 @@ def test_ids_that_do_not_match_are_an_error(predictions: list, references: list,
         ([0.2, 0.3], [0.1, float("inf")], "references must be finite"),
         ([[0.2], [0.8]], [0, 1], r"predictions must be scores, one number per row.*shape \(2, 1\); for logits, give"),
         (["a"], [1.0], "predictions must be scores"),
+        ([1 + 2j], [1.0], "predictions must be scores, .* got complex128"),
+        (np.longdouble(["1e999"]), [1.0], "predictions must be finite"),
+        (torch.tensor([torch.nan], dtype=torch.bfloat16), [1.0], "predictions must be finite, but 1 of 1 are not"),
         ([0.1], [1.0, 2.0], "task 'stsb': 1 predictions for 2 references"),
     ],
 )
