@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from randprune_lab.errors import DataError
 from randprune_lab.tasks.spec import Task
-from randprune_lab.tasks.tables import Record
+from randprune_lab.tasks.tables import Record, as_number, shown
 
 
 class Row(NamedTuple):
@@ -60,7 +59,9 @@ def check_texts(place: str, columns: Sequence[str], texts: Sequence[Any], *, all
     """Raise `DataError` unless every column has a text, which may be empty if `allow_empty`."""
     for column, text in zip(columns, texts, strict=True):
         if not isinstance(text, str) or not (allow_empty or text.strip()):
-            raise DataError(f"{place}: column {column!r} must have a text, got {text!r}; add it, or remove the row")
+            raise DataError(
+                f"{place}: column {column!r} must have a text, got {shown(text)}; add it, or remove the row"
+            )
 
 
 def _class_reader(task: Task) -> Callable[[str, Any], int]:
@@ -70,7 +71,7 @@ def _class_reader(task: Task) -> Callable[[str, Any], int]:
     def read(place: str, value: Any) -> int:
         if str(value) not in ids:
             known = ", ".join(ids)
-            raise DataError(f"{place}: unknown label {str(value)!r} of task {task.name!r}; known: {known}")
+            raise DataError(f"{place}: unknown label {shown(str(value))} of task {task.name!r}; known: {known}")
         return ids[str(value)]
 
     return read
@@ -81,14 +82,10 @@ def _score_reader(task: Task) -> Callable[[str, Any], float]:
     low, high = task.score_range
 
     def read(place: str, value: Any) -> float:
-        try:
-            score = float(value)
-        except (TypeError, ValueError):
-            score = math.nan
+        score = as_number(value)
         if not low <= score <= high:
-            raise DataError(
-                f"{place}: the label of task {task.name!r} must be a number from {low:g} to {high:g}, got {value!r}"
-            )
+            expected = f"a number from {low:g} to {high:g}"
+            raise DataError(f"{place}: the label of task {task.name!r} must be {expected}, got {shown(value)}")
         return score
 
     return read

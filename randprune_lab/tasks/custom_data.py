@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from randprune_lab.errors import ColumnError, ConfigError, DataError
 from randprune_lab.tasks.corpus import Corpus, Row, check_texts, unused
-from randprune_lab.tasks.custom_labels import class_name, is_unlabelled, score, sorted_classes, stored_class
+from randprune_lab.tasks.custom_labels import (
+    class_name,
+    differ_in_float32,
+    is_unlabelled,
+    no_label,
+    score,
+    sorted_classes,
+    stored_class,
+    without_number,
+)
 from randprune_lab.tasks.spec import Task
 from randprune_lab.tasks.tables import (
     Record,
     check_columns,
+    is_folder,
     parquet_classes,
     read_csv,
+    read_custom_tsv,
     read_jsonl,
     read_parquet,
-    read_tsv,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +43,7 @@ TEST_SPLITS = ("validation", "test")
 METRICS: dict[str, tuple[str, ...]] = {"class": ("accuracy", "macro_f1"), "score": ("pearson", "spearman")}
 READERS: dict[str, Callable[[Path, Sequence[str]], Iterable[Record]]] = {
     ".csv": read_csv,
-    ".tsv": read_tsv,
+    ".tsv": read_custom_tsv,
     ".jsonl": read_jsonl,
     ".json": read_jsonl,
     ".parquet": read_parquet,
@@ -52,7 +63,8 @@ class CustomData:
             `validation` and `test`; if there is none, it is held out of the train rows.
 
     Raises:
-        ConfigError: if there are not one or two text columns, columns have the same name, or there is no such kind.
+        ConfigError: if a path is empty, there are not one or two text columns, columns have the same name, or there
+            is no such kind.
     """
 
     data: str
@@ -62,6 +74,10 @@ class CustomData:
     test_data: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("data", "test_data"):
+            path = getattr(self, name)
+            if path is not None and (not path or "\0" in path):
+                raise ConfigError(f"{name} must be the path of a file or folder, got {path!r}")
         columns = (*self.text_columns, self.label_column)
         if len(self.text_columns) not in (1, 2):
             raise ConfigError(f"text_columns must name one or two columns, got {len(self.text_columns)}")
@@ -116,9 +132,7 @@ def read_custom_data(custom: CustomData) -> tuple[Task, Corpus]:
 
 def _open(path: Path) -> dict[str, Path | datasets.Dataset]:
     """The splits at a path, by name; a file is one split, called `all`."""
-    if not path.exists():
-        raise DataError(f"there is no file or folder {path}; check --data and --test-data")
-    if path.is_dir():
+    if is_folder(path, f"there is no file or folder {path}; check --data and --test-data"):
         return _open_saved(path)
     if path.suffix.lower() not in READERS:
         raise DataError(
@@ -131,14 +145,19 @@ def _open(path: Path) -> dict[str, Path | datasets.Dataset]:
 def _open_saved(path: Path) -> dict[str, Path | datasets.Dataset]:
     from datasets import DatasetDict, load_from_disk
 
+    for pattern in ("*.json", "*.arrow", "*/*.json", "*/*.arrow"):
+        for file in path.glob(pattern):
+            is_folder(file, f"there is no file {file}; save the data again")  # a pipe would wait for ever
     try:
         saved = load_from_disk(str(path))
     except Exception as error:  # pyarrow and json raise their own kinds
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise DataError(
-            f"cannot read folder {path}: {reason}; give a folder that datasets saved (save_to_disk)"
-        ) from error
+        raise _damaged(str(path), error) from error
     return dict(saved) if isinstance(saved, DatasetDict) else {"all": saved}
+
+
+def _damaged(place: str, error: Exception) -> DataError:
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return DataError(f"cannot read folder {place}: {reason}; give a folder that datasets saved (save_to_disk)")
 
 
 def _train_split(custom: CustomData, splits: dict[str, Any]) -> str:
@@ -192,7 +211,12 @@ def _read_file(custom: CustomData, path: Path) -> tuple[list[Record], list[str] 
 
 def _read_saved(custom: CustomData, place: str, split: datasets.Dataset) -> tuple[list[Record], list[str] | None]:
     check_columns(place, custom.columns, split.column_names)
-    table = split.select_columns(list(custom.columns))[:]
+    try:
+        chosen = split.with_format(None).select_columns(list(custom.columns))
+        chosen.data.validate(full=True)  # reading damaged memory could end the process
+        table = chosen[:]
+    except Exception as error:  # pyarrow raises its own kinds
+        raise _damaged(place, error) from error
     values = zip(*(table[column] for column in custom.columns), strict=True)
     classes = getattr(split.features[custom.label_column], "names", None)
     return [(f"{place}, row {number}", row) for number, row in enumerate(values)], classes
@@ -206,9 +230,10 @@ def _size(split: Path | datasets.Dataset, train: Table) -> int:
 
 
 def _class_task(custom: CustomData, train: Table) -> Task:
-    names = train.classes or sorted_classes(
-        {_class_of(custom, train, place, values[-1]) for place, values in train.records}
-    )
+    places: dict[str, str] = {}
+    for place, values in train.records:
+        places.setdefault(_class_of(custom, train, place, values[-1]), place)
+    names = train.classes or sorted_classes(set(places))
     rows = len(train.records)
     if len(names) > MAX_CLASSES or (len(names) > 2 and 2 * len(names) > rows):
         raise DataError(
@@ -216,6 +241,8 @@ def _class_task(custom: CustomData, train: Table) -> Task:
             f"for classes (at most {MAX_CLASSES}, and on average two rows for each); choose another column with "
             "--label-column, or use --label-kind score for scores"
         )
+    if not train.classes and (name := without_number(names)):
+        raise no_label(custom.label_column, places[name])
     return _task(custom, labels=tuple(names))
 
 
@@ -223,6 +250,12 @@ def _score_task(custom: CustomData, *tables: Table | None) -> Task:
     scores = [
         score(custom.label_column, place, values[-1]) for table in tables if table for place, values in table.records
     ]
+    if not differ_in_float32(scores):
+        raise DataError(
+            f"{custom.data}: many scores of column {custom.label_column!r}, from {min(scores):.9g} to "
+            f"{max(scores):.9g}, are the same in the 32-bit floats that a model computes in; subtract a constant from "
+            "all scores, or divide them by one"
+        )
     return _task(custom, score_range=(min(scores), max(scores)))
 
 
@@ -249,7 +282,7 @@ def _rows(custom: CustomData, task: Task, table: Table) -> list[Row]:
             name = _class_of(custom, table, place, value)
             if name not in ids:
                 known = ", ".join(task.labels)
-                raise DataError(f"{place}: unknown label {name!r}; the classes of {custom.data} are {known}")
+                raise DataError(f"{place}: unknown label {shown(name)}; the classes of {custom.data} are {known}")
             label = ids[name]
         rows.append(Row(tuple(texts), label))
     return rows

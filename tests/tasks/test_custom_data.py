@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import random
 import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from randprune_lab.errors import ConfigError, DataError
@@ -49,6 +55,11 @@ def lines(path: Path, *rows: str) -> CustomData:
     return CustomData(str(path))
 
 
+def texts_of(custom: CustomData) -> list[str]:
+    """The texts of the data's rows, in the order of the file."""
+    return [row.texts[0] for row in read_custom_data(custom)[1].train]
+
+
 def error_of(custom: CustomData) -> str:
     """The message with which the data are refused."""
     with pytest.raises(DataError) as caught:
@@ -69,9 +80,72 @@ def test_every_format_has_the_same_rows(tmp_path: Path, name: str) -> None:
     assert str(path) in corpus.source and "held out of it" in corpus.source
 
 
-def test_quotes_have_no_meaning_in_a_tsv_file(tmp_path: Path) -> None:
-    custom = lines(tmp_path / "d.tsv", "text\tlabel", '"open\t1', 'a "b" c\t0')
-    assert [row.texts for row in read_custom_data(custom)[1].train] == [('"open',), ('a "b" c',)]
+QUOTED = ['he said "no"', "plain", '"quoted"', "tab\there", "line\nbreak", '"open', '""', 'ends"', "x\r\ny", 'a "b" c']
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.tsv"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_table_of_pandas_is_read_unchanged(tmp_path: Path, name: str, quoting: Any, end: str) -> None:
+    table = pd.DataFrame({"text": QUOTED, "label": ["a", "b"] * 5})
+    table.to_csv(
+        tmp_path / name, sep="," if name == "d.csv" else "\t", index=False, quoting=quoting, lineterminator=end
+    )
+    assert texts_of(CustomData(str(tmp_path / name))) == QUOTED
+
+
+@pytest.mark.parametrize(
+    ("rows", "texts"),
+    [
+        (('"open\t1', 'a "b" c\t0'), ['"open', 'a "b" c']),
+        (('"open\t1', 'close"\t0'), ['"open', 'close"']),  # one quoted field, but then the lines would not fit
+        (('"Silver"\t1', '"Gold" ring\t0'), ['"Silver"', '"Gold" ring']),
+        (('"Silver"\t1', "Gold\t0"), ["Silver", "Gold"]),
+        (('"two\nlines"\t1', "one\t0"), ["two\nlines", "one"]),
+    ],
+)
+def test_quotes_of_a_tsv_file_have_a_meaning_if_all_fit(
+    tmp_path: Path, rows: tuple[str, ...], texts: list[str]
+) -> None:
+    assert texts_of(lines(tmp_path / "d.tsv", "text\tlabel", *rows)) == texts
+
+
+def test_quotes_of_a_tsv_file_that_fit_in_part_are_an_error(tmp_path: Path) -> None:
+    custom = lines(tmp_path / "d.tsv", "text\tlabel", '"a ""b"" c"\t1', "d\t0", '"open\t0')
+    assert "d.tsv, line 4: not a CSV row (unexpected end of data); write a quote inside" in error_of(custom)
+
+
+def test_a_long_text_is_read_and_the_limit_of_csv_stays(tmp_path: Path) -> None:
+    limit, long = csv.field_size_limit(), "word " * 40_000
+    assert texts_of(lines(tmp_path / "d.csv", "text,label", f'"{long}",1', "short,0")) == [long, "short"]
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.tsv", "d.jsonl"])
+def test_empty_lines_at_the_end_are_no_rows(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, {"text": ["a", "b"], "label": ["x", "y"]})
+    path.write_bytes(path.read_bytes() + b"\n\r\n\n")
+    assert texts_of(CustomData(str(path))) == ["a", "b"]
+
+
+def test_a_json_file_may_be_one_array(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps([{"text": "a", "label": 1}, {"text": "b", "label": 0}], indent=2))
+    assert texts_of(CustomData(str(path))) == ["a", "b"]
+    path.write_text('[{"text": "a", "label": 1}, 5]')
+    assert f"{path}, item 2: not a JSON object but int" in error_of(CustomData(str(path)))
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.tsv", "d.jsonl", "d.parquet"])
+def test_nan_is_the_name_of_a_class_among_names(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, {"text": ["a", "b"], "label": ["nan", "deu"]})
+    assert read_custom_data(CustomData(str(path)))[0].labels == ("deu", "nan")
+
+
+@pytest.mark.parametrize("style", ["numpy", "torch", "pandas", "arrow"])
+def test_the_format_of_a_saved_data_set_does_not_matter(tmp_path: Path, style: str) -> None:
+    TRAIN.with_format(style).save_to_disk(tmp_path / "d")
+    assert read_custom_data(CustomData(str(tmp_path / "d"))) == read_custom_data(saved(tmp_path / "d", train=TRAIN))
 
 
 def test_pairs_and_scores(tmp_path: Path) -> None:
@@ -186,6 +260,9 @@ def test_a_test_file_of_another_format_is_matched_by_class_names(tmp_path: Path)
         (("text,label", 'a "b" c,1', '"d" e,1'), ", line 3: not a CSV row ("),
         (("text,label", "a,1", '"b,0', "c,1"), ", line 3: not a CSV row (unexpected end of data)"),
         (("text,label", "a,1,2"), ", line 2: 3 fields, but the header has 2"),
+        (("text,label", "a,1", "", "b,0"), ", line 3: an empty line; remove it"),
+        (("text,label", "a,1", "b\0c,0"), ", line 3: a NUL character; convert the file to UTF-8 text"),
+        (("text,label", "a,1", f"b,{'9' * 5000}"), ", line 3: label '9999999999"),
         (("text,label", *(f"t{i},{i}" for i in range(9))), ": column 'label' has 9 different labels in 9 rows, too"),
         (
             ("text,label", *(f"t{i},{i % (MAX_CLASSES + 1)}" for i in range(1000))),
@@ -223,19 +300,62 @@ def test_too_few_rows_and_too_few_labels_are_errors(tmp_path: Path) -> None:
             ", line 2: label 1.0 in column 'label' is a fra",
         ),
         (('{"text": "a"}',), " has no column 'label'; its columns are 'text'"),
+        (('{"text": "a", "label": 1}', "", '{"text": "b", "label": 0}'), ", line 2: an empty line; remove it"),
+        (('{"text": "a", "label": 1, "label": 2}',), ", line 1: cannot read this JSON (key 'label' is given 2 times)"),
+        (('{"text": "a", "label": ' + "9" * 5000 + "}",), ", line 1: cannot read this JSON (Exceeds the limit"),
+        (('{"text": "a", "label": ' + "[" * 100_000,), ", line 1: cannot read this JSON (maximum recursion depth"),
+        (('{"text": "a\\ud83d", "label": 1}',), ", line 1: column 'text' has half a character, '\\ud83d'; complete"),
+        (('{"text": "a", "label": "\\udc00"}',), ", line 1: column 'label' has half a character, '\\udc00'"),
+        (('{"text": "a", "label": [1]}',), ", line 1: label [1] in column 'label' must be a text or a whole number"),
+        (('{"text": "a", "label": {"b": 1}}',), ", line 1: label {'b': 1} in column 'label' must be a text or a whole"),
     ],
 )
 def test_a_bad_jsonl_file_is_named_with_its_line(tmp_path: Path, rows: tuple[str, ...], message: str) -> None:
     assert f"{tmp_path / 'd.jsonl'}{message}" in error_of(lines(tmp_path / "d.jsonl", *rows))
 
 
-@pytest.mark.parametrize("label", ["good", "inf", "1,5", "true"])
+NO_NUMBERS = ["good", "inf", "nan", "1,5", "true", "1_000", "0x10", "1e400", "١٢", "１２", "--5", "1e", "5 %"]
+
+
+@pytest.mark.parametrize("label", NO_NUMBERS)
 def test_a_label_that_is_not_a_score_is_named_with_its_line(tmp_path: Path, label: str) -> None:
     path = write(tmp_path / "d.csv", {"text": ["a", "b"], "label": ["1.5", label]})
     error = error_of(CustomData(str(path), label_kind="score"))
     assert (
         f"line 3: label {label!r} in column 'label' is not a finite number" in error and "--label-kind class" in error
     )
+
+
+@pytest.mark.parametrize(("label", "score"), [(" 5 ", 5), ("+5", 5), ("-.5", -0.5), ("5.", 5), ("2E+3", 2000)])
+def test_a_score_is_a_decimal_number(tmp_path: Path, label: str, score: float) -> None:
+    path = write(tmp_path / "d.csv", {"text": ["a", "b"], "label": ["1.25", label]})
+    _, corpus = read_custom_data(CustomData(str(path), label_kind="score"))
+    assert [row.label for row in corpus.train] == [1.25, score]
+
+
+@pytest.mark.parametrize("label", ["1e39", "-3.5e38"])
+def test_a_score_beyond_32_bits_is_named_with_its_line(tmp_path: Path, label: str) -> None:
+    path = write(tmp_path / "d.csv", {"text": ["a", "b"], "label": ["1.5", label]})
+    error = error_of(CustomData(str(path), label_kind="score"))
+    assert f"line 3: label {label!r} in column 'label' is beyond 3.4e38, the largest 32-bit float" in error
+
+
+STEPS = np.arange(60)
+
+
+@pytest.mark.parametrize("scores", [1.7e9 + STEPS, 2.0**24 + STEPS, -1234567 - STEPS / 100, 1e-50 * STEPS])
+def test_scores_that_32_bits_do_not_keep_apart_are_an_error(tmp_path: Path, scores: np.ndarray) -> None:
+    path = write(tmp_path / "d.jsonl", {"text": TEXTS, "label": scores.tolist()})
+    error = error_of(CustomData(str(path), label_kind="score"))
+    assert f"{path}: many scores of column 'label', from" in error and "subtract a constant" in error
+
+
+@pytest.mark.parametrize("scores", [1960 + STEPS, 1.7e9 + 86400 * STEPS, [0.1 + 0.2, 0.3, 0.7] * 20, STEPS / 7e20])
+def test_scores_that_32_bits_keep_apart_are_read(tmp_path: Path, scores: Any) -> None:
+    path = write(tmp_path / "d.jsonl", {"text": TEXTS, "label": np.asarray(scores).tolist()})
+    splits = load_splits(CustomData(str(path), label_kind="score"))
+    found = [score for part in splits.roles.values() for score in part["label"]]
+    assert sorted(found) == pytest.approx(sorted(scores), rel=1e-6)
 
 
 def test_the_same_score_throughout_is_an_error(tmp_path: Path) -> None:
@@ -268,6 +388,77 @@ def test_a_missing_label_of_a_saved_folder_is_named_with_its_row(tmp_path: Path)
     assert f"{custom.data}, train, row 2: no label in column 'label'" in error_of(custom)
 
 
+ODD = [[1], {"a": 1}, b"a"]
+
+
+@pytest.mark.parametrize("label", ODD, ids=str)
+@pytest.mark.parametrize(("kind", "message"), [("class", "must be a text or"), ("score", "is not a finite number")])
+def test_a_label_of_another_type_is_refused(tmp_path: Path, label: Any, kind: Any, message: str) -> None:
+    pq.write_table(pa.table({"text": TEXTS, "label": [label] * 60}), tmp_path / "d.parquet")
+    error = error_of(CustomData(str(tmp_path / "d.parquet"), label_kind=kind))
+    assert f"d.parquet, row 0: label {label!r} in column 'label' {message}" in error
+
+
+def test_columns_of_a_parquet_file_that_are_not_read_may_have_any_type(tmp_path: Path) -> None:
+    others = {
+        "map": pa.array([[("k", "v")]] * 60, pa.map_(pa.string(), pa.string())),
+        "uuid": pa.array([b"0" * 16] * 60, pa.uuid()),
+    }
+    table = TRAIN.select(range(60)).data.table
+    for name, values in others.items():
+        table = table.append_column(name, values)
+    pq.write_table(table, tmp_path / "d.parquet")
+    periods = pd.DataFrame({"text": TEXTS, "label": NAMES, "day": pd.period_range("2020", periods=60, freq="D")})
+    periods.to_parquet(tmp_path / "p.parquet")
+    assert read_custom_data(CustomData(str(tmp_path / "d.parquet")))[0].labels == ("worse", "better")
+    assert read_custom_data(CustomData(str(tmp_path / "p.parquet")))[0].labels == ("neg", "neutral", "pos")
+
+
+@pytest.mark.parametrize("name", ["d.parquet", "saved"])
+def test_a_flipped_bit_is_read_or_refused(tmp_path: Path, name: str) -> None:
+    """Without checksums some flips are only another text; none ends in another error, or the process."""
+    path = tmp_path / name
+    TRAIN.to_parquet(path) if name == "d.parquet" else TRAIN.save_to_disk(path)
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    chance = random.Random(0)
+    refused = 0
+    for file in files:
+        content = file.read_bytes()
+        for place in chance.sample(range(len(content)), 100):
+            changed = bytearray(content)
+            changed[place] ^= 1 << chance.randrange(8)
+            file.unlink()  # the old file may still be in memory
+            file.write_bytes(changed)
+            try:
+                read_custom_data(CustomData(str(path)))
+            except DataError:
+                refused += 1
+        file.unlink()
+        file.write_bytes(content)
+    assert refused > 20
+
+
+def test_what_is_no_plain_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    for name in ("pipe.csv", "pipe.parquet"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    TRAIN.save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / "state.json").unlink()
+    os.mkfifo(tmp_path / "saved" / "state.json")
+    for name, message in (
+        ("pipe.csv", "neither a file nor a folder"),
+        ("pipe.parquet", "neither a file nor a folder"),
+        ("zero.jsonl", "neither a file nor a folder"),
+        ("saved", "state.json: neither a file nor a folder"),
+        ("loop.csv", "Too many levels of symbolic links"),
+        ("a" * 300 + ".csv", "File name too long"),
+        ("pipe.csv/d.csv", "Not a directory"),
+    ):
+        error = error_of(CustomData(str(tmp_path / name)))
+        assert error.startswith(f"cannot read {tmp_path / name}") and message in error
+
+
 def test_a_path_without_data_is_named(tmp_path: Path) -> None:
     for name, message in (
         ("none.csv", "there is no file or folder"),
@@ -295,11 +486,14 @@ def test_a_path_without_data_is_named(tmp_path: Path) -> None:
         ({"text_columns": ("a",), "label_column": "a"}, "must differ"),
         ({"text_columns": ("label",), "label_column": "y"}, "no text column may be called 'label'"),
         ({"label_kind": "number"}, "label_kind must be class or score, got 'number'"),
+        ({"data": ""}, "data must be the path of a file or folder, got ''"),
+        ({"data": "d\0.csv"}, "data must be the path of a file or folder, got 'd\\x00.csv'"),
+        ({"test_data": ""}, "test_data must be the path of a file or folder, got ''"),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
-        CustomData("d.csv", **settings)
+        CustomData(**{"data": "d.csv"} | settings)
 
 
 def test_a_glue_folder_is_error_of(tmp_path: Path) -> None:

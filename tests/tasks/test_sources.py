@@ -94,7 +94,7 @@ def test_stsb_has_scores(tmp_path: Path) -> None:
     assert read_corpus(get_task("stsb"), glue_dir=tmp_path).train == [Row(("a", "b"), 3.8), Row(("c", "d"), 0.0)]
 
 
-@pytest.mark.parametrize("score", ["", "high", "nan", "-1", "5.1", "inf"])
+@pytest.mark.parametrize("score", ["", "high", "nan", "-1", "5.1", "inf", "0_5", "٣"])
 def test_a_label_that_is_not_a_score_is_named_with_its_line(tmp_path: Path, score: str) -> None:
     write_glue(tmp_path, train=f"{STSB_HEADER}0\ta\tb\t1\n1\tc\td\t{score}\n", task="STS-B")
     message = f", line 3: the label of task 'stsb' must be a number from 0 to 5, got {score!r}"
@@ -225,7 +225,7 @@ def test_only_the_sentences_of_rotten_tomatoes_are_read(monkeypatch: pytest.Monk
         ("text,label,source\na,1\n", ", line 2: 2 fields, but the header has 3"),
         (
             'text,label,source\n"' + "a" * 140_000,
-            ", line 2: not a CSV row (field larger than field limit (131072))",
+            ", line 2: not a CSV row (unexpected end of data); write a quote inside a quoted text twice",
         ),
     ],
 )
