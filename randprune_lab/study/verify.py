@@ -15,6 +15,7 @@ from randprune_lab.search.config import RunConfig
 from randprune_lab.study.config import CONTROLS
 from randprune_lab.study.grid import Grid
 from randprune_lab.tasks import compute_metrics, load_splits
+from randprune_lab.training.data import tokenize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +92,6 @@ def _answers(model: Any, tokenizer: Any, texts: list[list[str]], length: int) ->
     logits = []
     for start in range(0, len(texts[0]), BATCH):
         part = [field[start : start + BATCH] for field in texts]
-        batch = tokenizer(*part, truncation=True, max_length=length, padding=True, return_tensors="pt")
+        batch = tokenize(tokenizer, part, length, padding=True, return_tensors="pt")
         logits.append(model(**batch).logits.numpy())
     return np.concatenate(logits)

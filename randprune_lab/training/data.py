@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from randprune_lab.errors import ConfigError
+
 MEGABATCH = 50
 """Number of batches that are sorted by length together: more need less padding, fewer shuffle better."""
 
@@ -73,6 +75,34 @@ class Encoded:
         return batch
 
 
+def tokenize(tokenizer: Any, texts: Sequence[list[str]], max_length: int, **settings: Any) -> Any:
+    """The tokens of texts, or of pairs of texts.
+
+    A tokenizer that puts nothing between the texts of a pair, as a decoder's, gets its end-of-text token there.
+
+    Args:
+        texts: one or two lists, with a text of each row.
+        max_length: maximum number of tokens of a row; longer ones are truncated.
+        settings: further arguments of the tokenizer.
+
+    Raises:
+        ConfigError: if there is no token to put between the texts.
+    """
+    first, *others = texts
+    if others and tokenizer.num_special_tokens_to_add(pair=True) == tokenizer.num_special_tokens_to_add(pair=False):
+        separator = tokenizer.sep_token or tokenizer.eos_token
+        if separator is None:
+            raise ConfigError(
+                "the model's tokenizer has no token to put between two texts; set its sep_token or eos_token and save "
+                "it, or choose another model"
+            )
+        if tokenizer.truncation_side == "left":  # the separator is at the end that is kept
+            first = [text + separator for text in first]
+        else:
+            others = [[separator + text for text in others[0]]]
+    return tokenizer(first, *others, truncation=True, max_length=max_length, **settings)
+
+
 def encode(dataset: Any, text_fields: Sequence[str], tokenizer: Any, max_length: int) -> Encoded:
     """Tokenize a split.
 
@@ -80,9 +110,11 @@ def encode(dataset: Any, text_fields: Sequence[str], tokenizer: Any, max_length:
         dataset: its columns are `text_fields` and `label`: whole numbers are label ids, others are scores.
         text_fields: the names of one or two columns with texts.
         max_length: maximum number of tokens of a row; longer ones are truncated.
+
+    Raises:
+        ConfigError: if there are two texts, and the tokenizer has no token to put between them.
     """
-    texts = [list(dataset[name]) for name in text_fields]
-    encoded = tokenizer(*texts, truncation=True, max_length=max_length)
+    encoded = tokenize(tokenizer, [list(dataset[name]) for name in text_fields], max_length)
     labels = np.asarray(dataset["label"])
     kind = np.float32 if np.issubdtype(labels.dtype, np.floating) else np.int64
     special = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
@@ -93,6 +125,44 @@ def encode(dataset: Any, text_fields: Sequence[str], tokenizer: Any, max_length:
         padding={name: special.get(name, 0) for name in encoded},
         left=tokenizer.padding_side == "left",
     )
+
+
+def check_fits(encoded: Encoded, model: Any, tokenizer: Any, name: str) -> None:
+    """Raise `ConfigError` unless the model has an embedding for every token, token type and position of a split.
+
+    Args:
+        name: what errors call the model.
+    """
+    tables = {
+        key.rpartition(".")[2]: module
+        for key, module in model.named_modules()
+        if isinstance(module, torch.nn.Embedding)
+    }
+    tables["input_ids"] = model.get_input_embeddings()
+    tables["token_type_ids"] = tables.get("token_type_embeddings", tables["input_ids"])
+    for kind in encoded.inputs.keys() & {"input_ids", "token_type_ids"}:
+        highest, embeddings = max(encoded.inputs[kind].max(), encoded.padding[kind]), tables[kind].num_embeddings
+        if highest >= embeddings:
+            raise ConfigError(
+                f"the tokenizer of model {name!r} gives {kind} up to {highest}, but the model has {embeddings} "
+                "embeddings for them; take the model's own tokenizer, or call model.resize_token_embeddings and save it"
+            )
+    places = _places(model, tables.get("position_embeddings"), tokenizer)
+    if encoded.lengths.max() > places:
+        raise ConfigError(
+            f"model {name!r} takes at most {places} tokens, but an input has {encoded.lengths.max()}; "
+            f"give max_length (--max-length) {places}"
+        )
+
+
+def _places(model: Any, positions: torch.nn.Embedding | None, tokenizer: Any) -> int:
+    """The maximum number of tokens of a row."""
+    places: int = tokenizer.model_max_length
+    if (limit := getattr(model.config, "max_position_embeddings", None) or 0) > 0:
+        places = min(places, limit)
+    if positions is not None and positions.padding_idx is not None:  # RoBERTa counts from the next place
+        places = min(places, positions.num_embeddings - positions.padding_idx - 1)
+    return places
 
 
 def training_batches(

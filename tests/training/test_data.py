@@ -1,8 +1,21 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
+from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
+from randprune_lab.errors import ConfigError
 from randprune_lab.models.load import load_model
-from randprune_lab.training.data import MEGABATCH, encode, scoring_batches, training_batches
+from randprune_lab.training.data import (
+    MEGABATCH,
+    Encoded,
+    check_fits,
+    encode,
+    scoring_batches,
+    tokenize,
+    training_batches,
+)
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1001)
 
@@ -50,6 +63,70 @@ def test_a_batch_equals_the_tokenizers_own_padding(tiny_model, side):
         assert {name: batch[name].tolist() for name in expected} == {name: expected[name].tolist() for name in expected}
         assert batch["labels"].tolist() == [rows["label"][row] for row in chosen]
         assert batch["rows"].tolist() == chosen
+
+
+class Decoder:
+    """A tokenizer with nothing between two texts: characters are tokens, the mark for the end of a text is one."""
+
+    truncation_side = "right"
+    sep_token, eos_token = None, "$"
+
+    def num_special_tokens_to_add(self, pair):
+        return 0
+
+    def __call__(self, first, second, *, truncation, max_length):
+        return [list(a + b) for a, b in zip(first, second, strict=True)]
+
+
+def test_pairs_for_a_decoder_have_a_separator():
+    tokenizer = Decoder()
+    pairs = [["bad. No", "bad."], [" good", " No good"]]
+    for tokenizer.truncation_side in ("right", "left"):
+        assert ["".join(row) for row in tokenize(tokenizer, pairs, 8)] == ["bad. No$ good", "bad.$ No good"]
+    tokenizer.eos_token = None
+    with pytest.raises(ConfigError, match="no token to put between two texts"):
+        tokenize(tokenizer, pairs, 8)
+
+
+def test_pairs_for_an_encoder_are_left_to_its_tokenizer(tiny_model):
+    _, tokenizer = load_model(tiny_model, num_labels=2)
+    pairs = [["the film", "bad"], ["is dull", "the cast"]]
+    assert tokenize(tokenizer, pairs, 8)["input_ids"] == tokenizer(*pairs)["input_ids"]
+
+
+def small(kind):
+    """A BERT or RoBERTa with 50 tokens, 2 token types and 10 places; RoBERTa's first two positions are no places."""
+    shape = {"vocab_size": 50, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "type_vocab_size": 2}
+    if kind == "bert":
+        return BertModel(BertConfig(**shape, intermediate_size=8, max_position_embeddings=10))
+    return RobertaModel(RobertaConfig(**shape, intermediate_size=8, max_position_embeddings=12, pad_token_id=1))
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, None),
+        ({"token": 50}, "the tokenizer of model 'x' gives input_ids up to 50, but the model has 50 embeddings"),
+        ({"pad": 50}, "the tokenizer of model 'x' gives input_ids up to 50, but the model has 50 embeddings"),
+        ({"type": 2}, "the tokenizer of model 'x' gives token_type_ids up to 2, but the model has 2 embeddings"),
+        ({"tokens": 11}, "model 'x' takes at most 10 tokens, but an input has 11; give max_length"),
+        ({"longest": 9}, "model 'x' takes at most 9 tokens, but an input has 10; give max_length"),
+    ],
+)
+def test_an_input_that_the_model_has_no_embeddings_for_is_refused(kind, change, message):
+    given = {"token": 49, "pad": 1, "type": 1, "tokens": 10, "longest": 10**30} | change
+    ids = np.array([7] * (given["tokens"] - 1) + [given["token"]])
+    inputs = {"input_ids": ids, "token_type_ids": np.full_like(ids, given["type"])}
+    padding = {"input_ids": given["pad"], "token_type_ids": 0}
+    encoded = Encoded(inputs, np.array([len(ids)]), np.array([0]), padding)
+    model, tokenizer = small(kind), SimpleNamespace(model_max_length=given["longest"])
+    if message is None:
+        check_fits(encoded, model, tokenizer, "x")
+        model(**{name: torch.tensor(values)[None] for name, values in inputs.items()})
+    else:
+        with pytest.raises(ConfigError, match=message):
+            check_fits(encoded, model, tokenizer, "x")
 
 
 def test_the_first_rows_are_a_split(lab):
