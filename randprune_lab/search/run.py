@@ -21,8 +21,9 @@ from randprune_lab.search.units import COMPUTE, DATA, DENSE, MODEL, file_name, l
 from randprune_lab.search.winner import winning_mask, winning_weights
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.spec import suffixed
+from randprune_lab.tasks.splits import label_warnings
 from randprune_lab.training.compute import Compute
-from randprune_lab.training.data import Encoded, encode
+from randprune_lab.training.data import Encoded, check_fits, encode
 from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import History, train
 from randprune_lab.training.scoring import SplitScore, predict, score
@@ -121,20 +122,16 @@ class Search:
         """The rows as token ids for this run's model.
 
         Raises:
-            ConfigError: if an input is too long for the model, or too many of its tokens are unknown.
+            ConfigError: if the model has no embedding for a token or a position, or too many tokens are unknown.
         """
         length = self.config.max_length or self.task.max_length
         encoded = encode(rows, self.task.text_fields, self.tokenizer, length)
-        places = min(getattr(self.model.config, "max_position_embeddings", length), self.tokenizer.model_max_length)
-        if encoded.lengths.max() > places:
-            raise ConfigError(
-                f"model {self.config.model!r} takes at most {places} tokens, but an input has {encoded.lengths.max()}; "
-                f"give max_length (--max-length) {places}"
-            )
+        check_fits(encoded, self.model, self.tokenizer, self.config.model)
         if (unknown := encoded.share(self.tokenizer.unk_token_id)) > UNKNOWN:
+            known = "such as tiny-minilm or minilm" if self.config.model == "tiny" else "by its hub id or folder"
             raise ConfigError(
                 f"model {self.config.model!r} does not know {unknown:.0%} of the tokens of task {self.task.name!r}; "
-                "choose a model for such text, such as tiny-minilm or minilm"
+                f"choose a model for such text, {known}"
             )
         return encoded
 
@@ -221,6 +218,16 @@ class Search:
 
     # --- parts ---
 
+    @property
+    def used(self) -> dict[str, Encoded]:
+        """The rows that this run uses, by role."""
+        tests = {suffixed("test", test_set): rows for test_set, rows in self.tests.items()}
+        return {"train": self.train, "validation": self.validation, **tests}
+
+    def label_warnings(self) -> list[str]:
+        """What this run's scores may hide about the labels."""
+        return label_warnings(self.task, {role: rows.labels.tolist() for role, rows in self.used.items()})
+
     def fresh_model(self) -> Any:
         """A new model in the state of this run's model before any training."""
         return self._load()[0]
@@ -300,16 +307,17 @@ class Search:
     def _check_data(self) -> None:
         """Record the data, or raise `RunError` if the recorded data was different."""
         splits = self.splits
+        for warning in (warnings := self.label_warnings()):
+            log.warning(warning)
         data = {
             "source": splits.source,
             "fingerprint": splits.fingerprint,
             "dropped_leaks": splits.dropped_leaks,
             "identical_leaks": splits.identical_leaks,
             "found": dict(splits.found),
-            "train": len(self.train),
-            "validation": len(self.validation),
-            **{suffixed("test", test_set): len(rows) for test_set, rows in self.tests.items()},
+            **{role: len(rows) for role, rows in self.used.items()},
             "labels": splits.label_counts(),
+            "warnings": warnings,
             "task": self.task.to_dict(),
         }
         recorded = self.folder.unit(DATA, lambda: data)

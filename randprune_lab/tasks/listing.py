@@ -58,9 +58,10 @@ def _contents(splits: Splits) -> dict[str, Any]:
         "rows": {role: len(part) for role, part in splits.roles.items()},
         "counts": splits.label_counts(),
         "leaks": {"left out": splits.dropped_leaks, "identical": splits.identical_leaks},
+        "warnings": "; ".join(splits.warnings) or None,
         "unavailable": None,
     }
 
 
 def _unavailable(why: str) -> dict[str, Any]:
-    return dict.fromkeys(("source", "found", "rows", "counts", "leaks")) | {"unavailable": why}
+    return dict.fromkeys(("source", "found", "rows", "counts", "leaks", "warnings")) | {"unavailable": why}

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
-from randprune_lab.errors import ConfigError, DataError
+from randprune_lab.errors import ConfigError, DataError, listed
 from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.custom_data import CustomData, read_custom_data
 from randprune_lab.tasks.hub import HUB_ID
@@ -66,16 +67,21 @@ class Splits:
     def label_counts(self) -> dict[str, dict[str, float]]:
         """The number of rows with each label, by role; in regression the lowest, mean and highest score."""
         if self.task.regression:
-            scores = {role: np.asarray(rows["label"], dtype=np.float64) for role, rows in self.roles.items()}
+            scores = {role: np.asarray(rows["label"][:], dtype=np.float64) for role, rows in self.roles.items()}
             return {
                 role: {"lowest": float(part.min()), "mean": round(float(part.mean()), 4), "highest": float(part.max())}
                 for role, part in scores.items()
             }
-        counts = {role: Counter(rows["label"]) for role, rows in self.roles.items()}
+        counts = {role: Counter(rows["label"][:]) for role, rows in self.roles.items()}
         return {
             role: {label: count[index] for index, label in enumerate(self.task.labels)}
             for role, count in counts.items()
         }
+
+    @property
+    def warnings(self) -> list[str]:
+        """What scores may hide about the labels, see `label_warnings`."""
+        return label_warnings(self.task, {role: rows["label"][:] for role, rows in self.roles.items()})
 
     @property
     def fingerprint(self) -> str:
@@ -157,6 +163,28 @@ def split_corpus(task: Task, corpus: Corpus, *, train_size: int | None = None) -
         further_tests={name: _dataset(task, rows) for name, rows in roles.further_tests.items()},
         found=corpus.found,
     )
+
+
+def label_warnings(task: Task, labels: Mapping[str, Iterable[int]]) -> list[str]:
+    """A sentence for each role that lacks a class, and for classes that look like one; none in regression.
+
+    Args:
+        labels: the label ids of all rows, by role.
+    """
+    if task.regression:
+        return []
+    warnings = []
+    for role, ids in labels.items():
+        if missing := [task.labels[index] for index in sorted(set(range(task.num_labels)) - set(ids))]:
+            warnings.append(f"the {role} set has no row of class {listed(missing)}; add rows of it")
+    alike = defaultdict(list)
+    for name in task.labels:
+        alike["".join(normalize("NFKC", name).casefold().split())].append(name)
+    return warnings + [
+        f"the labels {listed(names)} differ only in blanks or case; if they mean the same, write them alike"
+        for names in alike.values()
+        if len(names) > 1
+    ]
 
 
 def _label_name(task: Task, row: Row) -> str:

@@ -136,6 +136,26 @@ def test_changed_custom_data_are_refused(custom, tmp_path):
         rp.run(custom.config, custom.path, resume=True, progress=False)
 
 
+def test_classes_without_rows_are_named_by_the_run_and_by_show(config, custom, tmp_path):
+    lines = [json.dumps({"text": f"the film {i}", "label": "ab"[i % 2] if i else "rare"}) for i in range(40)]
+    (tmp_path / "rare.jsonl").write_text("\n".join(lines))
+    from randprune_lab.search.run import Search
+
+    unset = {"task": "rotten_tomatoes", "glue_dir": None, "data": str(tmp_path / "rare.jsonl")}
+    search = Search(dataclasses.replace(config, **unset, validation_size=4, test_size=4), progress=False)
+    roles = {name: encoded.labels.tolist() for name, encoded in search.used.items()}
+    assert search.label_warnings() == [
+        f"the {name} set has no row of class 'rare'; add rows of it"
+        for name, labels in roles.items()
+        if 2 not in labels
+    ]
+    assert len(search.label_warnings()) == 2
+    assert custom.units["data"]["warnings"] == [] and "warning" not in describe_run(custom)
+    custom.units["data"]["warnings"] = ["one", "two"]
+    assert "\nwarning    one\nwarning    two\n" in describe_run(custom)
+    custom.units["data"]["warnings"] = []
+
+
 def test_a_too_long_input_is_an_error_with_a_remedy(config, tmp_path):
     lines = [json.dumps({"text": "the film " * 40 + str(i), "label": i % 2}) for i in range(40)]
     (tmp_path / "long.jsonl").write_text("\n".join(lines))

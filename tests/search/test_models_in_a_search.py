@@ -82,8 +82,27 @@ def test_a_pattern_that_matches_nothing_is_refused_before_training(lesson, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def test_a_model_that_does_not_know_the_tokens_is_refused(glue_dir, tmp_path):
-    config = rp.RunConfig(task="sst2", glue_dir=str(glue_dir), model="tiny")
-    with pytest.raises(ConfigError, match=r"model 'tiny' does not know \d+% of the tokens of task 'sst2'; choose"):
+@pytest.mark.parametrize(
+    ("model", "text", "hint"),
+    [("tiny", "the film", "such as tiny-minilm or minilm"), ("tiny-minilm", "ᚠᚢᚦ", "by its hub id or folder")],
+)
+def test_a_model_that_does_not_know_the_tokens_is_refused(tmp_path, model, text, hint):
+    (tmp_path / "d.csv").write_text("text,label\n" + "".join(f"{text * (i + 1)},{i % 2}\n" for i in range(20)))
+    config = rp.RunConfig(data=str(tmp_path / "d.csv"), model=model)
+    with pytest.raises(
+        ConfigError, match=rf"'{model}' does not know \d+% of the tokens of .*; choose a model .* {hint}"
+    ):
         rp.run(config, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_without_an_embedding_for_a_token_is_refused(gpt2, tmp_path):
+    model, tokenizer = rp.load_model(gpt2, num_labels=2)
+    tokenizer.add_tokens([f"word{i}" for i in range(9)])
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path / "model")
+    (tmp_path / "d.csv").write_text("text,label\n" + "".join(f"word{i % 9} film {i},{i % 2}\n" for i in range(20)))
+    own = rp.RunConfig(data=str(tmp_path / "d.csv"), model=str(tmp_path / "model"))
+    with pytest.raises(ConfigError, match=r"gives input_ids up to \d+, but the model has \d+ embeddings"):
+        rp.run(own, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()

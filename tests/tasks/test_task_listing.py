@@ -51,3 +51,20 @@ def test_custom_data_are_described_alone(tmp_path: Path) -> None:
     assert row["found"] == {"all": 21} and row["rows"] == {"train": 13, "validation": 4, "test": 4}
     assert row.keys() == task_rows()[0].keys()
     json.dumps(row)
+
+
+def test_labels_that_scores_say_nothing_about_are_named(tmp_path: Path) -> None:
+    labels = ["pos", "neg"] * 58 + ["pos ", "Rare", "rare", "rare"]
+    rows = [json.dumps({"text": f"text {i}", "label": label}) for i, label in enumerate(labels)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(rows))
+    (row,) = task_rows(custom=CustomData(str(tmp_path / "mine.jsonl")))
+    counts = row["counts"]
+    for role, part in counts.items():
+        missing = [label for label, count in part.items() if not count]
+        assert (f"the {role} set has no row of class {', '.join(map(repr, missing))}; add" in row["warnings"]) == (
+            bool(missing)
+        )
+    assert not all(counts["test"].values()) and not all(counts["validation"].values())
+    for names in ("'pos', 'pos '", "'Rare', 'rare'"):
+        assert f"the labels {names} differ only in blanks or case" in row["warnings"]
+    assert not any(row["warnings"] for row in task_rows())
