@@ -33,6 +33,9 @@ log = logging.getLogger("randprune_lab")
 UNKNOWN = 0.2
 """The largest fraction of unknown tokens at which a model's vocabulary is accepted for a text."""
 
+WITH_WORDS = {"tiny-minilm", "tiny-distilled", "minilm"}
+"""Models with MiniLM's vocabulary: a text that one of them does not know, none knows."""
+
 
 def run(
     config: RunConfig,
@@ -128,7 +131,7 @@ class Search:
         encoded = encode(rows, self.task.text_fields, self.tokenizer, length)
         check_fits(encoded, self.model, self.tokenizer, self.config.model)
         if (unknown := encoded.share(self.tokenizer.unk_token_id)) > UNKNOWN:
-            known = "such as tiny-minilm or minilm" if self.config.model == "tiny" else "by its hub id or folder"
+            known = "by its hub id or folder" if self.config.model in WITH_WORDS else "such as tiny-minilm or minilm"
             raise ConfigError(
                 f"model {self.config.model!r} does not know {unknown:.0%} of the tokens of task {self.task.name!r}; "
                 f"choose a model for such text, {known}"

@@ -75,9 +75,8 @@ class CustomData:
 
     def __post_init__(self) -> None:
         for name in ("data", "test_data"):
-            path = getattr(self, name)
-            if path is not None and (not path or "\0" in path):
-                raise ConfigError(f"{name} must be the path of a file or folder, got {path!r}")
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _path(name, path))
         columns = (*self.text_columns, self.label_column)
         if len(self.text_columns) not in (1, 2):
             raise ConfigError(f"text_columns must name one or two columns, got {len(self.text_columns)}")
@@ -92,6 +91,13 @@ class CustomData:
     @property
     def columns(self) -> tuple[str, ...]:
         return (*self.text_columns, self.label_column)
+
+
+def _path(name: str, path: Any) -> str:
+    text = str(path) if isinstance(path, Path) else path
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ConfigError(f"{name} must be the path of a file or folder, got {path!r}")
+    return text
 
 
 class Table(NamedTuple):

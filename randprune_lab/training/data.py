@@ -141,7 +141,7 @@ def check_fits(encoded: Encoded, model: Any, tokenizer: Any, name: str) -> None:
     tables["input_ids"] = model.get_input_embeddings()
     tables["token_type_ids"] = tables.get("token_type_embeddings", tables["input_ids"])
     for kind in encoded.inputs.keys() & {"input_ids", "token_type_ids"}:
-        highest, embeddings = max(encoded.inputs[kind].max(), encoded.padding[kind]), tables[kind].num_embeddings
+        highest, embeddings = max(encoded.inputs[kind].max(), encoded.padding[kind]), len(tables[kind].weight)
         if highest >= embeddings:
             raise ConfigError(
                 f"the tokenizer of model {name!r} gives {kind} up to {highest}, but the model has {embeddings} "

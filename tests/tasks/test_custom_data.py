@@ -488,12 +488,17 @@ def test_a_path_without_data_is_named(tmp_path: Path) -> None:
         ({"label_kind": "number"}, "label_kind must be class or score, got 'number'"),
         ({"data": ""}, "data must be the path of a file or folder, got ''"),
         ({"data": "d\0.csv"}, "data must be the path of a file or folder, got 'd\\x00.csv'"),
+        ({"data": 5}, "data must be the path of a file or folder, got 5"),
         ({"test_data": ""}, "test_data must be the path of a file or folder, got ''"),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         CustomData(**{"data": "d.csv"} | settings)
+
+
+def test_a_path_is_its_text() -> None:
+    assert CustomData(Path("d.csv"), test_data=Path("t.csv")) == CustomData("d.csv", test_data="t.csv")  # type: ignore
 
 
 def test_a_glue_folder_is_error_of(tmp_path: Path) -> None:
