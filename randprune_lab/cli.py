@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from randprune_lab.errors import RandpruneError
 from randprune_lab.masks.rules import RULES
@@ -35,16 +35,26 @@ from randprune_lab.search.config import (
 )
 from randprune_lab.search.strategies import STRATEGIES, Screened
 from randprune_lab.study.config import built_in_studies
+from randprune_lab.terminal import LogFormatter, OutputError, printable, say, say_lost, terminal
 
 SETTINGS = dataclasses.fields(RunConfig)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
+    try:
+        with terminal():
+            return _run_command(build_parser().parse_args(arguments))
+    except OutputError as error:
+        say_lost(error)
+        return 1
+
+
+def _run_command(options: argparse.Namespace) -> int:
     _quiet_libraries()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("randprune_lab").setLevel(logging.INFO)
     try:
         for plugin in options.plugin:
@@ -53,20 +63,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         recorded = options.name == "run" and (options.out / "config.json").is_file()
         again = f"; go on with: randprune run --resume --out {shlex.quote(str(options.out))}" if recorded else ""
-        print(f"randprune: stopped{again}", file=sys.stderr)
+        say(f"stopped{again}")
         return 1
+    except OutputError:
+        raise
     except Exception as error:
         if options.debug:
             raise
         wrong_use = isinstance(error, RandpruneError)
-        what = str(error) if wrong_use else f"{type(error).__name__}: {error} (--debug shows where)"
-        print(f"randprune: {' '.join(what.splitlines())}", file=sys.stderr)
+        say(error if wrong_use else f"{type(error).__name__}: {error} (--debug shows where)")
         return 2 if wrong_use else 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that answers wrong use in one line, and takes no empty text: an empty path is the working directory."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.register("type", str, _text)
+        self.register("type", Path, _path)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and exit."""
+        say(f"{message}; {self.prog} --help lists what it takes")
+        self.exit(2)
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty; write . for the working directory")
+    return Path(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands. Options of `run` are made from `RunConfig`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="randprune",
         description="Prune transformers with random masks: draw many masks, evaluate each early, keep the best.",
     )
@@ -141,7 +178,7 @@ def _results_parser(commands: Any) -> argparse.ArgumentParser:
 def _study_parser(commands: Any) -> argparse.ArgumentParser:
     sub = _command(commands, "study", _study, "compare methods over tasks and seeds: many runs in one folder")
     sub.add_argument(
-        "config", metavar="CONFIG", help=f"YAML file, or a built-in study: {', '.join(built_in_studies())}"
+        "config", type=str, metavar="CONFIG", help=f"YAML file, or a built-in study: {', '.join(built_in_studies())}"
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="study folder to write")
     what = sub.add_mutually_exclusive_group()
@@ -192,7 +229,7 @@ def _tasks_parser(commands: Any) -> argparse.ArgumentParser:
 
 def _models_parser(commands: Any) -> argparse.ArgumentParser:
     sub = _command(commands, "models", _models, "list the built-in models, or describe any hub or local model")
-    sub.add_argument("names", nargs="*", metavar="NAME", help="built-in model, hub id or local folder")
+    sub.add_argument("names", type=str, nargs="*", metavar="NAME", help="built-in model, hub id or local folder")
     sub.add_argument("--json", action="store_true", help="print JSON")
     return sub
 
@@ -201,7 +238,9 @@ def _bench_parser(commands: Any) -> argparse.ArgumentParser:
     sub = _command(commands, "bench", _bench, "measure the speed of the package, or repeat its experiments")
     benches = sub.add_subparsers(title="what to measure", dest="what", required=True, metavar="WHAT")
     bench = benches.add_parser("masks", help="speed of drawing masks, compared with other ways to do it")
-    bench.add_argument("--shapes", default="bert-base", help="bert-base, gpt2 or 'one 4096x11008' (default: bert-base)")
+    bench.add_argument(
+        "--shapes", type=str, default="bert-base", help="bert-base, gpt2 or 'one 4096x11008' (default: bert-base)"
+    )
     bench.add_argument(
         "--sparsity",
         type=float,
@@ -210,20 +249,22 @@ def _bench_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="X",
         help="sparsities to measure (default: 0.54 0.9375 0.99)",
     )
-    bench.add_argument("--device", default="cpu", help="where the weights are, such as cuda (default: cpu)")
+    bench.add_argument("--device", type=str, default="cpu", help="where the weights are, such as cuda (default: cpu)")
     benches.add_parser("limit", help="error of the closed forms in small groups of weights")
     bench = benches.add_parser("tasks", help="scores on mini-GLUE, dense and pruned (many minutes)")
-    bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="tasks (default: all)")
+    bench.add_argument("--task", type=str, nargs="*", default=(), metavar="NAME", help="tasks (default: all)")
     bench = benches.add_parser("early", help="quality and cost of the early-evaluation strategies (some hours)")
-    bench.add_argument("--task", nargs="*", default=(), metavar="NAME", help="tasks (default: three of them)")
+    bench.add_argument("--task", type=str, nargs="*", default=(), metavar="NAME", help="tasks (default: three of them)")
     bench.add_argument("--out", type=Path, metavar="DIR", help="folder of the trained pools (default: bench-early)")
     bench = benches.add_parser(
         "train",
         help="time of a training step, with a mask and compared with transformers.Trainer; on a GPU if there is one",
     )
-    bench.add_argument("--model", default="minilm", help="model, or a folder of one (default: minilm)")
+    bench.add_argument("--model", type=str, default="minilm", help="model, or a folder of one (default: minilm)")
     bench.add_argument("--layers", type=int, default=3, metavar="N", help="number of its layers (default: 3)")
-    bench.add_argument("--task", default="rotten_tomatoes", help="task of the batches (default: rotten_tomatoes)")
+    bench.add_argument(
+        "--task", type=str, default="rotten_tomatoes", help="task of the batches (default: rotten_tomatoes)"
+    )
     bench.add_argument("--steps", type=int, default=20, metavar="N", help="steps of each measurement (default: 20)")
     for bench in benches.choices.values():
         bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file as well")
@@ -232,13 +273,20 @@ def _bench_parser(commands: Any) -> argparse.ArgumentParser:
 
 def _report_parser(commands: Any) -> argparse.ArgumentParser:
     sub = _command(commands, "report", _report, "run the notebooks and write an HTML report")
-    sub.add_argument("--profile", default="classroom", help="size: smoke, classroom or study (default: classroom)")
+    sub.add_argument(
+        "--profile", type=str, default="classroom", help="size: smoke, classroom or study (default: classroom)"
+    )
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default: reports/PROFILE)")
     sub.add_argument("--notebooks", type=Path, default=Path("notebooks"), metavar="DIR", help="folder of the notebooks")
     sub.add_argument("--overwrite", action="store_true", help="write into a folder that has other things too")
-    sub.add_argument("--only", metavar="NAME", help="run only notebooks whose name starts with NAME")
+    sub.add_argument("--only", type=str, metavar="NAME", help="run only notebooks whose name starts with NAME")
     sub.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter of the notebooks; repeatable"
+        "--set",
+        type=str,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter of the notebooks; repeatable",
     )
     sub.add_argument(
         "--jobs", type=int, metavar="N", help="number of notebooks at a time (default: by cores and memory)"
@@ -271,7 +319,7 @@ def _exercises_parser(commands: Any) -> argparse.ArgumentParser:
     action.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")
     action.add_argument("--seconds", type=float, default=120, metavar="X", help="time limit of a cell (default: 120)")
     for action in actions.choices.values():
-        action.add_argument("--only", metavar="NAME", help="use only notebooks whose name starts with NAME")
+        action.add_argument("--only", type=str, metavar="NAME", help="use only notebooks whose name starts with NAME")
         action.add_argument(
             "--sources",
             type=Path,
@@ -320,7 +368,7 @@ def _results(options: argparse.Namespace) -> int:
     from randprune_lab.analysis.run_record import RunRecord
 
     table = results_table([RunRecord.load(run) for run in options.runs])
-    write_table(options.out, table)
+    write_table(options.out, table.map(lambda cell: printable(cell) if isinstance(cell, str) else cell))
     print(f"{len(table)} rows: {options.out}")
     return 0
 
@@ -433,7 +481,7 @@ def _grade(options: argparse.Namespace) -> int:
     grades = []
     for rows in grade(options.folder, options.sources, only=options.only, seconds=options.seconds):
         points, out_of = sum(row.points for row in rows), sum(row.out_of for row in rows)
-        print(f"{rows[0].student}  {rows[0].notebook}  {points:g} of {out_of:g}", flush=True)
+        print(f"{printable(rows[0].student)}  {rows[0].notebook}  {points:g} of {out_of:g}", flush=True)
         grades += rows
         write_grades(options.out, grades)  # after each, so that a long grading that is stopped leaves what it has
     print(f"grades: {options.out}")
@@ -446,20 +494,25 @@ def _grade(options: argparse.Namespace) -> int:
 def _print_run(record: Any, as_json: bool) -> int:
     from randprune_lab.analysis.text import describe_run
 
-    print(json.dumps(record.summary(), indent=2) if as_json else describe_run(record))
+    print(_json(record.summary()) if as_json else describe_run(record))
     return 0
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> int:
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print(_json(rows))
         return 0
     for row in rows:
-        print(row["name"])
+        print(printable(row["name"]))
         for key, value in row.items():
             if key != "name" and value not in (None, {}):
-                print(f"  {key.replace('_', ' '):<12} {_plain(value)}")
+                print(f"  {key.replace('_', ' '):<12} {printable(_plain(value))}")
     return 0
+
+
+def _json(value: Any) -> str:
+    """JSON whose only control characters are line breaks; the standard library leaves one, 0x7f, as it is."""
+    return json.dumps(value, indent=2).replace("\x7f", "\\u007f")
 
 
 def _plain(value: Any) -> str:
@@ -497,7 +550,10 @@ def _add_executor(parser: argparse.ArgumentParser) -> None:
         help="in this process, or on Dask workers (default: in-process)",
     )
     where.add_argument(
-        "--address", metavar="tcp://HOST:PORT", help="Dask scheduler to use (default: start workers on this machine)"
+        "--address",
+        type=str,
+        metavar="tcp://HOST:PORT",
+        help="Dask scheduler to use (default: start workers on this machine)",
     )
     where.add_argument("--workers", type=int, metavar="N", help="number of Dask workers to start on this machine")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import logging
@@ -11,7 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
@@ -423,6 +424,30 @@ def test_options_have_the_types_of_their_settings(option, values, name, value):
 )
 def test_what_argparse_does_not_understand_has_code_2(refused, arguments, message):
     assert message in refused(*arguments)
+
+
+def with_values(parser: argparse.ArgumentParser, *words: str) -> Iterator[list[str]]:
+    """For each option and argument of all commands: what precedes its value."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, sub in action.choices.items():
+                yield from with_values(sub, *words, name)
+        elif action.nargs != 0:
+            yield [*words, *action.option_strings[-1:]]
+
+
+def test_nothing_takes_an_empty_text(capsys):
+    """An empty path would be the working directory, and an empty setting no setting."""
+    parser = build_parser()
+    commands = [*with_values(parser)]
+    assert {("show",), ("results",), ("export", "--out"), ("study", "--record"), ("report", "--set")} <= set(
+        map(tuple, commands)
+    )
+    for command in commands:
+        with pytest.raises(SystemExit, match="2"):
+            parser.parse_args([*command, ""])
+        said = capsys.readouterr().err
+        assert said.startswith("randprune: argument ") and said.count("\n") == 1, (command, said)
 
 
 # --- tasks and models ---

@@ -11,6 +11,7 @@ from randprune_lab.search.config import RunConfig
 from randprune_lab.search.units import COMPUTE, DATA, DENSE
 from randprune_lab.stats.known import known
 from randprune_lab.tasks.spec import suffixed
+from randprune_lab.terminal import printable
 from randprune_lab.training.compute import Compute
 
 
@@ -34,7 +35,7 @@ def describe_run(record: RunRecord) -> str:
         levels = [record.level(number, method) for method in record.methods]
         lines += [_trained(record, level) for level in levels if level.done]
         lines += _differences(record, number)
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _scope(config: RunConfig) -> list[str]:

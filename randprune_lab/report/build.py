@@ -19,6 +19,7 @@ from randprune_lab.report.processes import jobs_that_fit
 from randprune_lab.report.regression import CheckMode, Regression
 from randprune_lab.report.results import NotebookResult, ReportSummary, format_duration, format_memory
 from randprune_lab.report.runner import WORK_FOLDER, run_notebooks
+from randprune_lab.terminal import printable
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -76,7 +77,7 @@ def report(
     running = run_notebooks(list(sources), Path(out), summary.parameters, profile, PROFILES[profile], jobs)
     with closing(running):  # after Ctrl-C, the kernels end first
         for number, result in enumerate(running, 1):
-            print(_progress_line(result, number, planned), flush=True)
+            print(printable(_progress_line(result, number, planned)), flush=True)
             summary = _with_result(summary, regression.checked(result), time.monotonic() - start)
             write_index(summary)
     regression.conclude(summary.results)

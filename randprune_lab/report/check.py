@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from randprune_lab.report.key_figures import KeyFigure
+from randprune_lab.terminal import printable
 
 Verdict = Literal["as expected", "better", "changed", "missing", "new"]
 ROUNDING = 1e-9  # relative: 0.83 - 0.81 is a little more than 0.02 in floating point
@@ -119,4 +120,5 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
         return []
     table = [("notebook", "key figure", "expected", "got", "tolerance", "verdict"), *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    lines = ("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in table)
+    return [*map(printable, lines)]
