@@ -24,6 +24,22 @@ MALFORMED = (LookupError, ValueError, TypeError, AttributeError, RuntimeError, O
 """What parsing of malformed content raises."""
 
 
+def given_path(path: str | os.PathLike[str]) -> Path:
+    """A path that a user gave. An empty one is a mistake, and would be the working directory.
+
+    Raises:
+        FileError: if it is empty, no path, or none that a system can have.
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
+    try:
+        possible = text != "" and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # it has half a character
+        possible = False
+    if not possible:
+        raise FileError(f"a path must be a text that is not empty, got {path!r}; write . for the working directory")
+    return Path(text)
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path to write to: the file there replaces `path` when the block ends without an error.
@@ -34,7 +50,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Raises:
         FileError: if the file cannot be written, or `path` is a link, a folder or a device.
     """
-    path = Path(path)
+    path = given_path(path)
     temporary = None
     try:
         _check_target(path)
@@ -59,22 +75,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 def _check_target(path: Path) -> None:
     """Raise unless `path` is a plain file, or can become one: a replaced link or device would be lost."""
-    _check_name("write", path if path.name else "")
     if path.is_symlink():
         raise FileError(f"cannot write {path}: it is a link; give the file itself, {os.path.realpath(path)}")
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "not a plain file"
         raise FileError(f"cannot write {path}: it is {kind}; choose another name")
-
-
-def _check_name(doing: str, path: str | Path) -> None:
-    """Raise if no file can have this name: it is empty, or has a NUL or half a character."""
-    try:
-        possible = path != "" and b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:
-        possible = False
-    if not possible:
-        raise FileError(f"cannot {doing} {os.fspath(path)!r}: no file can have this name; give another")
 
 
 def _usual_mode(path: Path) -> int:
@@ -144,8 +149,7 @@ def reading(what: str, path: str | Path) -> Iterator[None]:
 
 def _check_plain(what: str, path: str | Path) -> None:
     """Raise unless there is a plain file: a pipe would be waited for, without end."""
-    _check_name(f"read {what}", path)
-    path = Path(path)
+    path = given_path(path)
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "not a plain file"

@@ -18,10 +18,12 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+import randprune_lab as rp
 from randprune_lab.errors import FileError
 from randprune_lab.files import (
     atomic_path,
     give_usual_modes,
+    given_path,
     read_arrays,
     reading,
     strict_json,
@@ -33,6 +35,18 @@ from randprune_lab.files import (
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", None, 5])
+def test_a_path_must_be_one(path: Any) -> None:
+    enter = atomic_path(path).__enter__
+    for use in (lambda: given_path(path), enter, lambda: rp.export_run(path, "out"), lambda: rp.RunRecord.load(path)):
+        with pytest.raises(FileError, match="a path must be a text that is not empty, got"):
+            use()
+
+
+def test_the_working_directory_is_a_path() -> None:
+    assert given_path(".") == given_path(Path()) == Path()
 
 
 @pytest.mark.parametrize("kind", [str, Path])
@@ -216,9 +230,9 @@ def test_reading_waits_for_no_pipe_and_names_what_is_no_file(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "\ud800"])
 def test_names_that_no_file_can_have_are_refused(name: str) -> None:
-    with pytest.raises(FileError, match="no file can have this name"):
+    with pytest.raises(FileError, match="a path must be a text that is not empty"):
         write_json(name, 1)
-    with pytest.raises(FileError, match="no file can have this name"), reading("mask file", name):
+    with pytest.raises(FileError, match="a path must be a text that is not empty"), reading("mask file", name):
         pass
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from randprune_lab.analysis.answers import read_answers
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.errors import RunError, check_count
+from randprune_lab.files import given_path
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import read_config, read_environment
 from randprune_lab.search.journal import read_journal
@@ -44,7 +45,7 @@ class RunRecord:
             RunError: if the folder holds no run, or one of another format.
             FileError: if a file is damaged.
         """
-        path = Path(path)
+        path = given_path(path)
         return cls(path, read_config(path), read_journal(path))
 
     @property

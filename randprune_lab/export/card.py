@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from randprune_lab.masks.rules import describe_rule
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.units import DATA, DENSE, MODEL
 from randprune_lab.tasks.spec import suffixed
+from randprune_lab.terminal import printable
+
+MARKUP = re.compile(r"[\\`*\[\]<>|&#!~$]|:(?=//)")
+"""What has a meaning in the middle of a line of Markdown, except underscores, which have none within a word."""
 
 PAPER = "[Li, Gao, Lei and Xu, Findings of EMNLP 2023](https://arxiv.org/abs/2310.13183)"
 
@@ -45,6 +50,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 ```
+
+No code from the folder is needed with `BertForTokenClassification.from_pretrained(folder)`: the mean of its logits over
+the tokens that are not padding is this model's logits, up to rounding, because the head is linear.
 """
 FURTHER = {
     "dense": (
@@ -55,27 +63,32 @@ FURTHER = {
 }
 
 
-def model_card(record: RunRecord, mask: MaskSet, format: str) -> str:
+def model_card(record: RunRecord, mask: MaskSet, format: str, model_type: str) -> str:
     """The card as Markdown, without paths of the machine that the run was made on.
+
+    What a run records is shown as text: markup in it has no effect.
 
     Args:
         record: the finished run.
         mask: the masks of the winner.
         format: "dense" or "sparse".
+        model_type: the architecture, as transformers calls it.
     """
+    from randprune_lab.models.mean_pooled_bert import MeanPooledBertConfig
+
     parts = [
         _head(record),
         _method(record, mask),
         _scores(record),
         _layers(mask),
         _seeds(record),
-        _loading(record, format),
+        _loading(format, own=model_type == MeanPooledBertConfig.model_type),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _head(record: RunRecord) -> str:
-    task, model = record.task, _public(record.config.model)
+    task, model = record.task, _text(_public(record.config.model))
     task_kind = "regression" if task.regression else "classification"
     return f"""\
 ---
@@ -84,41 +97,40 @@ pipeline_tag: text-classification
 tags: [pruning, sparsity, randprune-lab]
 ---
 
-# {model}, pruned for {task.name}
+# {model}, pruned for {_text(task.name)}
 
-A text {task_kind} model with exact zeros, pruned and trained by randprune_lab {_version(record)}."""
+A text {task_kind} model with exact zeros, pruned and trained by randprune_lab {_text(_version(record))}."""
 
 
 def _method(record: RunRecord, mask: MaskSet) -> str:
-    config, unit = record.config, _unit(record)
+    config, unit, data = record.config, _unit(record), record.units[DATA]
     layers = f", its first {config.layers} layers" if config.layers else ""
-    levels = " → ".join(f"{level:g}" for level in config.levels)
-    data = record.units[DATA]
     tests = ", ".join(str(data[suffixed("test", each)]) for each in record.task.test_sets)
+    kept = f"{100 * mask.sparsity:.4f} % of {mask.size:,} prunable weights removed, {mask.kept:,} kept"
+    examples = f"{data['train']} train, {data['validation']} validation, {tests} test examples"
+    rows = [
+        _row("pruned model", _public(config.model) + layers),
+        _row("sparsity", kept),
+        _row("levels", " → ".join(f"{level:g}" for level in config.levels)),
+        *_scope(config),
+        _row("mask rule", f"{describe_rule(unit['mask']['rule'])}, allocation {config.allocation}"),
+        _row("candidates per level", f"{config.candidates}, early evaluation: {config.early_strategy}"),
+        _row("task", f"{record.task.name}: {examples}"),
+        _row("data fingerprint", data["fingerprint"][:16]),
+        _row("protocol", _protocol(config.protocol)),
+    ]
     return f"""\
 ## Method
 
 Randomized pruning masks ({PAPER}): at each level of sparsity, candidate masks are drawn and each is evaluated after a
 short training. The model is then trained with the best mask.
 
-| | |
-|---|---|
-| pruned model | {_public(config.model)}{layers} |
-| sparsity | {100 * mask.sparsity:.4f} % of {mask.size:,} prunable weights removed, {mask.kept:,} kept |
-| levels | {levels} |{_scope(config)}
-| mask rule | {describe_rule(unit["mask"]["rule"])}, allocation {config.allocation} |
-| candidates per level | {config.candidates}, early evaluation: {config.early_strategy} |
-| task | {record.task.name}: {data["train"]} train, {data["validation"]} validation, {tests} test examples |
-| data fingerprint | {data["fingerprint"][:16]} |
-| protocol | {_protocol(config.protocol)} |"""
+{_table(rows)}"""
 
 
-def _scope(config: RunConfig) -> str:
+def _scope(config: RunConfig) -> list[str]:
     given = {"weights to prune": config.include, "weights that stay dense": config.exclude}
-    rows = [
-        f"\n| {word} | {' '.join(f'`{one}`' for one in patterns)} |" for word, patterns in given.items() if patterns
-    ]
-    return "".join(rows)
+    return [f"| {label} | {' '.join(map(_code, patterns))} |" for label, patterns in given.items() if patterns]
 
 
 def _scores(record: RunRecord) -> str:
@@ -131,12 +143,12 @@ def _scores(record: RunRecord) -> str:
         for name, label in names.items()
     ]
     differences = [
-        f"- this model minus {row['baseline']}, {row['metric'].replace('_', ' ')}: "
+        f"- this model minus {_text(row['baseline'])}, {_words(row['metric'])}: "
         f"{100 * row['estimate']:+.1f} points [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
         for row in record.differences()
         if row["level"] == last
     ]
-    heading = f"| model | {' | '.join(column.replace('_', ' ') for column in columns)} |"
+    heading = f"| model | {' | '.join(map(_words, columns))} |"
     table = "\n".join([heading, "|---" * (len(columns) + 1) + "|", *rows])
     paired = "\n\nDifferences, paired by test example, with 95 % intervals:\n\n" if differences else ""
     intro = "Test scores in points (hundredths of the metric), with 95 % intervals over the test examples."
@@ -146,7 +158,7 @@ def _scores(record: RunRecord) -> str:
 def _layers(mask: MaskSet) -> str:
     layers = {name: MaskSet({name: kept}) for name, kept in mask.items()}
     rows = [
-        f"| {name} | {'×'.join(map(str, mask[name].shape))} | {layer.kept:,} | {100 * layer.sparsity:.4f} % |"
+        f"| {_text(name)} | {'×'.join(map(str, mask[name].shape))} | {layer.kept:,} | {100 * layer.sparsity:.4f} % |"
         for name, layer in layers.items()
     ]
     return "\n".join(
@@ -158,21 +170,18 @@ def _seeds(record: RunRecord) -> str:
     unit = _unit(record)
     packages = (record.environment or {}).get("packages", {})
     versions = ", ".join(f"{name} {version}" for name, version in packages.items()) or "not recorded"
-    return f"""\
-## Seeds and versions
-
-| | |
-|---|---|
-| seed of the run | {record.config.seed} |
-| seed of the masks of the last level | {unit["mask"]["seed"]} |
-| winner | candidate {unit["winner"]} |
-| SHA-256 of the masks | {unit["mask_sha256"]} |
-| SHA-256 of the weights | {unit["weights_sha256"]} |
-| versions | {versions} |"""
+    rows = [
+        _row("seed of the run", record.config.seed),
+        _row("seed of the masks of the last level", unit["mask"]["seed"]),
+        _row("winner", f"candidate {unit['winner']}"),
+        _row("SHA-256 of the masks", unit["mask_sha256"]),
+        _row("SHA-256 of the weights", unit["weights_sha256"]),
+        _row("versions", versions),
+    ]
+    return f"## Seeds and versions\n\n{_table(rows)}"
 
 
-def _loading(record: RunRecord, format: str) -> str:
-    own = _mean_pooled(record)
+def _loading(format: str, own: bool) -> str:
     imports = "import randprune_lab.models.mean_pooled_bert  # adds the architecture\n" if own else ""
     code = LOADING[format].format(imports=imports)
     plain = PLAIN if own and format == "dense" else ""
@@ -180,13 +189,29 @@ def _loading(record: RunRecord, format: str) -> str:
     return f"## How to load\n\n```python\n{code}```\n\n{after}"
 
 
-def _mean_pooled(record: RunRecord) -> bool:
-    """Whether the model has the architecture of this package, which transformers does not know."""
-    config = record.path / record.units[MODEL]["path"] / "config.json"
-    return json.loads(config.read_text("utf-8")).get("model_type") == "mean-pooled-bert"
-
-
 # --- parts of the text ---
+
+
+def _table(rows: list[str]) -> str:
+    return "\n".join(["| | |", "|---|---|", *rows])
+
+
+def _row(label: str, value: object) -> str:
+    return f"| {label} | {_text(value)} |"
+
+
+def _text(value: object) -> str:
+    """A value as Markdown that shows its characters, on one line."""
+    return MARKUP.sub(r"\\\g<0>", printable(value))
+
+
+def _code(value: str) -> str:
+    """A value as code, in which only the marks of code and of cells have a meaning."""
+    return _text(value) if {*"`|"} & {*value} else f"`{printable(value)}`"
+
+
+def _words(name: str) -> str:
+    return _text(name.replace("_", " "))
 
 
 def _unit(record: RunRecord) -> dict[str, Any]:
@@ -195,7 +220,8 @@ def _unit(record: RunRecord) -> dict[str, Any]:
 
 def _public(model: str) -> str:
     """The model's name without the path of a local folder: a built-in name, a hub id, or the name of the folder."""
-    return Path(model).name if Path(model).is_absolute() or Path(model).is_dir() else model
+    local = Path(model).is_absolute() or os.path.isdir(model)  # noqa: PTH112  Path.is_dir raises for a long name
+    return Path(model).name if local else model
 
 
 def _method_label(record: RunRecord, method: str) -> str:

@@ -1,23 +1,28 @@
-"""Exporting the winner of a run as a folder."""
+"""Exporting the winner of a run as a folder.
+
+The run may come from a stranger. So the folder is not a copy: the model and the tokenizer are loaded, checked against
+the record, and saved again, and the code of a model of this package comes from this package.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args
-
-from torch import Tensor
+from typing import Any, Literal, get_args
 
 from randprune_lab.analysis.run_record import RunRecord
-from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.errors import ConfigError, FileError, RandpruneError, RunError
 from randprune_lab.export.card import model_card
-from randprune_lab.files import give_usual_modes
+from randprune_lab.files import give_usual_modes, given_path
 from randprune_lab.interop.sparse_file import save_sparse
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.models.load import quiet
 from randprune_lab.search.units import MODEL
-from randprune_lab.search.winner import winning_mask, winning_weights
+from randprune_lab.search.winner import MODEL_FOLDER, winning_mask, winning_model
 
 Format = Literal["dense", "sparse"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -25,12 +30,25 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 SPARSE_FILE = "model.sparse.safetensors"
 MASK_FILE = "mask.safetensors"
 
+READ = ("config.json", "journal.jsonl", "environment.json", "predictions", "masks", MODEL_FOLDER)
+"""What an export reads of a run folder."""
+
+NAMES_IN = {
+    "config.json": "transformers_weights",
+    "tokenizer_config.json": "fast_tokenizer_files",
+    "model.safetensors.index.json": "weight_map",
+}
+"""Files of a model that name other files, and where in them the names are."""
+
+CODE = ("auto_map", "custom_pipelines")
+"""Settings of a model that name code, which those who load it could be asked to trust."""
+
 
 def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Path:
     """Write the winner of a finished run to a new folder, with its tokenizer and a model card.
 
     Args:
-        run: a run folder.
+        run: a run folder. Nothing outside it is read, so it must not contain links.
         out: the new folder.
         format: "dense" writes the files of `save_pretrained`, which transformers reads, and a file with the masks.
             "sparse" writes a small file, which `load_sparse` reads.
@@ -41,43 +59,91 @@ def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Pa
     Raises:
         ConfigError: if there is no such format.
         RunError: if `run` is not a run folder, or the run is not finished.
-        FileError: if `out` exists or cannot be written, or if the SHA-256 of masks or weights is not the recorded one.
+        FileError: if `out` exists or cannot be written, if the SHA-256 of masks or weights is not the recorded one, or
+            if a part of the run is a link, or names a file outside the folder.
     """
     if format not in FORMATS:
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
-    record, out = RunRecord.load(run), Path(out)
+    run, out = given_path(run), given_path(out)
+    _check_files(run)
+    record = RunRecord.load(run)
     if not record.finished:
-        raise RunError(f"run {record.path} is not finished; continue with: randprune run --resume --out {record.path}")
-    if out.exists():
+        raise RunError(f"run {run} is not finished; continue with: randprune run --resume --out {run}")
+    if os.path.lexists(out):
         raise FileError(f"{out} exists; choose another folder, or remove it first")
-    weights, mask = _winner(record)
+    model, tokenizer, mask = _winner(record)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        skipped = shutil.ignore_patterns("*.safetensors") if format == "sparse" else None
-        shutil.copytree(record.path / record.units[MODEL]["path"], temporary, ignore=skipped)
-        if format == "sparse":
-            save_sparse(weights, mask, temporary / SPARSE_FILE)
-        else:
-            mask.save(temporary / MASK_FILE)
-        (temporary / "README.md").write_text(model_card(record, mask, format), "utf-8")
+        temporary.mkdir(parents=True)
+        _save(temporary, model, tokenizer, mask, format)
+        (temporary / "README.md").write_text(model_card(record, mask, format, model.config.model_type), "utf-8")
         give_usual_modes(temporary)
         temporary.rename(out)
-    except OSError as error:
-        raise FileError(f"cannot write {out}: {error.strerror or error}") from error
+    except RandpruneError:
+        raise
+    except Exception as error:  # safetensors and tokenizers raise plain exceptions
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        raise FileError(f"cannot write {out}: {reason}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 
-def _winner(record: RunRecord) -> tuple[dict[str, Tensor], MaskSet]:
-    """The weights and masks of the last level's winner.
+def _save(folder: Path, model: Any, tokenizer: Any, mask: MaskSet, format: Format) -> None:
+    for settings in (vars(model.config), tokenizer.init_kwargs):
+        for name in CODE:
+            settings.pop(name, None)
+    with quiet():
+        tokenizer.save_pretrained(folder)
+        if format == "sparse":
+            model.config.save_pretrained(folder)
+            save_sparse(model.state_dict(), mask, folder / SPARSE_FILE)
+        else:
+            model.save_pretrained(folder)
+            mask.save(folder / MASK_FILE)
+
+
+def _winner(record: RunRecord) -> tuple[Any, Any, MaskSet]:
+    """The model of the last level's winner, its tokenizer and its masks.
 
     Raises:
         FileError: if they are not the recorded ones.
     """
     try:
+        final = record.units[MODEL]
+        if not isinstance(final, dict) or final.get("weights") != record.last:
+            raise FileError(f"the last unit in {record.path / 'journal.jsonl'} must name {record.last}, got {final}")
         mask = winning_mask(record.path, record.units)
-        return winning_weights(record.path, record.units, record.task), mask
+        return *winning_model(record.path, record.units, record.task), mask
     except FileError as error:
         again = f"randprune run --resume --out {shlex.quote(str(record.path))}"
         raise FileError(f"{error}; nothing was exported; restore it with: {again}") from error
+
+
+def _check_files(run: Path) -> None:
+    """Raise `FileError` if reading a run could lead out of its folder."""
+    for path in _parts(run):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise FileError(f"{path} is a link or no plain file; replace it with the file itself, then export again")
+    for file, key in NAMES_IN.items():
+        for name in _names(run / MODEL_FOLDER / file, key):
+            if name != Path(name).name:
+                raise FileError(f"{run / MODEL_FOLDER / file} names a file outside its folder, {name!r}; correct it")
+
+
+def _parts(run: Path) -> Iterator[Path]:
+    """All that an export reads of a run folder, folders first; links are not followed."""
+    for part in map(run.joinpath, READ):
+        if os.path.lexists(part):
+            yield part
+            yield from part.rglob("*")
+
+
+def _names(file: Path, key: str) -> list[str]:
+    """The names of files under a key of a JSON file: one, a list, or a mapping; none if the file has no such key."""
+    try:
+        content = json.loads(file.read_text("utf-8"))[key]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return []  # if the file is damaged, loading the model says so
+    values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else [content]
+    return [*map(str, values)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.files import given_path
 from randprune_lab.masks.scope import prunable
 from randprune_lab.models.load import load_model
 from randprune_lab.search.config import Method, RunConfig
@@ -18,7 +19,7 @@ from randprune_lab.search.folder import RunFolder, check_usable, take_dense, wei
 from randprune_lab.search.generations import Generations
 from randprune_lab.search.level import Level, Weights, derived_seed
 from randprune_lab.search.units import COMPUTE, DATA, DENSE, MODEL, file_name, level_unit, score_unit
-from randprune_lab.search.winner import winning_mask, winning_weights
+from randprune_lab.search.winner import MODEL_FOLDER, winning_mask, winning_model
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.spec import suffixed
 from randprune_lab.tasks.splits import label_warnings
@@ -68,7 +69,7 @@ def run(
             model of `dense_of` has other settings.
         ConfigError, DataError, FileError: if the task, the data or the model cannot be found or used.
     """
-    check_usable(Path(out), resume=resume, overwrite=overwrite)
+    check_usable(given_path(out), resume=resume, overwrite=overwrite)
     search = Search(config, progress, executor)  # finds the task, data and model before the folder is made
     with RunFolder.open(out, config, resume=resume, overwrite=overwrite) as folder:
         if dense_of is not None:
@@ -201,7 +202,7 @@ class Search:
         name = level_unit(self.config.method, len(self.config.levels))
         self.model.load_state_dict(self._weights(name))
         self.folder.save_model(self.model, self.tokenizer)
-        return {"path": "model", "weights": name}
+        return {"path": MODEL_FOLDER, "weights": name}
 
     def _test(self, name: str) -> dict[str, Any]:
         """Score trained weights on all test sets. Metrics of further test sets end in the name of the set."""
@@ -286,7 +287,7 @@ class Search:
             return
         checks: dict[str, Callable[[], object]] = {
             units[MODEL]["weights"]: lambda: winning_mask(self.folder.path, units),
-            MODEL: lambda: winning_weights(self.folder.path, units, self.task),
+            MODEL: lambda: winning_model(self.folder.path, units, self.task),
         }
         for name, check in checks.items():
             try:

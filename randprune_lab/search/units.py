@@ -63,7 +63,7 @@ def score_unit(name: str) -> str:
 
 def file_name(unit: str, test_set: str = "") -> str:
     """The name of the file of a unit's arrays, without its ending; predictions have one file for each test set."""
-    return suffixed(unit.replace("/", "-"), test_set, "-")
+    return suffixed(unit, test_set, "-").replace("/", "-")
 
 
 def candidate_units(units: Mapping[str, dict[str, Any]], level: str) -> list[dict[str, Any]]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from randprune_lab.errors import FileError
 from randprune_lab.masks.mask_set import MaskSet
@@ -12,6 +11,12 @@ from randprune_lab.models.load import load_model
 from randprune_lab.search.folder import mask_path, weights_sha256
 from randprune_lab.search.units import MODEL, Units
 from randprune_lab.tasks.spec import Task
+
+if TYPE_CHECKING:
+    import transformers
+
+MODEL_FOLDER = "model"
+"""The folder of the final model in a run folder, whatever the journal says."""
 
 
 def winning_mask(path: Path, units: Units) -> MaskSet:
@@ -27,20 +32,21 @@ def winning_mask(path: Path, units: Units) -> MaskSet:
     return mask
 
 
-def winning_weights(path: Path, units: Units, task: Task) -> dict[str, Tensor]:
-    """The weights of the winner, as a model that is loaded from its folder has them in its `state_dict`.
-
-    They are read by loading the model, because the file of some architectures has other names, or stores tied weights
-    only once.
+def winning_model(
+    path: Path, units: Units, task: Task
+) -> tuple[transformers.PreTrainedModel, transformers.PreTrainedTokenizerBase]:
+    """The model of the winner and its tokenizer, from the folder of the model.
 
     Raises:
-        FileError: if they cannot be loaded, or differ from the recorded weights.
+        FileError: if they cannot be loaded, or the weights differ from the recorded ones.
     """
-    folder = path / units[MODEL]["path"]
-    model, _ = load_model(str(folder), task=task)
-    weights = model.state_dict()
-    _check(f"the model in {folder}", weights_sha256(weights), units[units[MODEL]["weights"]]["weights_sha256"])
-    return weights
+    folder = path / MODEL_FOLDER
+    model, tokenizer = load_model(str(folder), task=task)
+    # These are the weights of the loaded model, because the file of some architectures has other names, or stores tied
+    # weights only once.
+    sha256 = weights_sha256(model.state_dict())
+    _check(f"the model in {folder}", sha256, units[units[MODEL]["weights"]]["weights_sha256"])
+    return model, tokenizer
 
 
 def _check(what: str, sha256: str, recorded: str) -> None:

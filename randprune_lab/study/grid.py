@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from randprune_lab.analysis.recorded import FILE, write_settings
 from randprune_lab.errors import RunError
+from randprune_lab.files import given_path
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.journal import in_use, read_journal
 from randprune_lab.search.units import MODEL, levels_done
@@ -78,7 +79,7 @@ class Grid:
             RunError: if the folder exists and `resume` is not given, or it has another study.
             FileError: if the folder cannot be written, or its `study.json` is damaged.
         """
-        path = Path(path)
+        path = given_path(path)
         if (path / FILE).is_file() and resume:
             recorded = cls.load(path).config
             check_grown(recorded, config, path)
@@ -99,10 +100,11 @@ class Grid:
             RunError: if the folder holds no study.
             FileError: if its `study.json` is damaged.
         """
-        file = Path(path) / FILE
+        path = given_path(path)
+        file = path / FILE
         if not file.is_file():
             raise RunError(f"{path} holds no study: it has no {FILE}; start one with `randprune study`")
-        return cls(StudyConfig.load_json(file), Path(path), recorded)
+        return cls(StudyConfig.load_json(file), path, recorded)
 
     @cached_property
     def units(self) -> list[Unit]:

@@ -18,6 +18,7 @@ from randprune_lab.analysis import recorded
 from randprune_lab.analysis.recorded import ENDS, FILE, RESULTS, read_table, write_tables
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
+from randprune_lab.files import given_path
 from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
 from randprune_lab.study.grid import Grid, Unit, check_grown
@@ -42,7 +43,7 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
     Raises:
         RunError: if the folder has another study, or no unit is finished.
     """
-    folder = Path(folder)
+    folder = given_path(folder)
     check_recorded(grid.config, folder)
     places: dict[tuple[str, int], dict[str, RunRecord]] = {}
     for unit in grid.finished():

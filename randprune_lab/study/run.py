@@ -14,6 +14,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from randprune_lab.errors import ConfigError, LockedError, RandpruneError, check_count
+from randprune_lab.files import given_path
 from randprune_lab.machine import cores
 from randprune_lab.plugins import load_plugin, loaded_plugins
 from randprune_lab.search.executors import Executor
@@ -66,7 +67,7 @@ def run_study(
     if jobs > 1 and executor is not None:
         raise ConfigError(f"an executor and {jobs} jobs exclude each other; leave one of them out")
     if recorded is not None:
-        check_recorded(config, Path(recorded))
+        check_recorded(config, given_path(recorded))
     grid = Grid.open(config, out, resume=resume)
     grid = replace(grid, recorded=recorded_units(recorded) if recorded is not None else frozenset())
     if jobs == 1:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import html
+import inspect
+import json
 import os
 import re
 import shutil
@@ -13,11 +17,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import BertForTokenClassification
 
 import randprune_lab as rp
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.export.card import model_card
+from randprune_lab.masks import MaskSet
+from randprune_lab.models import mean_pooled_bert
 from randprune_lab.stats.intervals import Interval
+from randprune_lab.terminal import printable
 
 WINNER = "search-level-2"
 
@@ -212,6 +221,120 @@ def test_the_command_in_the_error_restores_the_file(finished, config, copied, tm
     assert exported.read_bytes() == (finished / "model" / "model.safetensors").read_bytes()
 
 
+# --- a run from a stranger ---
+
+
+def change(file: Path, **values: object) -> None:
+    """Change settings in a JSON file, or write one with them."""
+    old = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    file.write_text(json.dumps(old | values), "utf-8")
+
+
+def change_unit(run: Path, name: str, **values: object) -> None:
+    """Change the result of a unit in the journal."""
+    lines = [json.loads(line) for line in (run / "journal.jsonl").read_text("utf-8").splitlines()]
+    for line in lines:
+        line["result"] |= values if line["unit"] == name else {}
+    (run / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+
+
+def contents(folder: Path) -> dict[str, object]:
+    """The files of a hand-out; of files whose metadata have no order, only the size."""
+    own = ("mask.safetensors", "model.sparse.safetensors")
+    return {file.name: len(file.read_bytes()) if file.name in own else file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("target", ["secret", "/", "..", "the link itself"])
+@pytest.mark.parametrize(
+    "place", ["model/notes", "model/a/b", "model/tokenizer.json", "model", "masks", "predictions", "environment.json"]
+)
+def test_links_are_not_followed(copied, tmp_path, place, target):
+    (tmp_path / "secret").write_text("secret")
+    link = copied / place
+    link.parent.mkdir(exist_ok=True)
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.unlink(missing_ok=True)
+    link.symlink_to({"secret": tmp_path / "secret", "the link itself": link.name}.get(target, target))
+    with pytest.raises(FileError, match=f"{place} is a link or no plain file; replace it"):
+        rp.export_run(copied, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_queue_is_not_waited_for(copied, tmp_path):
+    os.mkfifo(copied / "model" / "vocab.txt")
+    with pytest.raises(FileError, match=r"vocab\.txt is a link or no plain file"):
+        rp.export_run(copied, tmp_path / "out")
+
+
+@pytest.mark.parametrize("path", ["/", "../..", 5])
+def test_the_journal_does_not_choose_the_folder_of_the_model(copied, exported, tmp_path, path):
+    change_unit(copied, "model", path=path)
+    assert contents(rp.export_run(copied, tmp_path / "out")) == contents(exported["dense"])
+
+
+@pytest.mark.parametrize("name", ["../../secret", "imp-level-2", None])
+def test_the_journal_does_not_choose_the_winner(copied, tmp_path, name):
+    change_unit(copied, "model", weights=name)
+    with pytest.raises(FileError, match=f"must name {WINNER}, got .*; nothing was exported"):
+        rp.export_run(copied, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("file", "values"),
+    [
+        ("config.json", {"transformers_weights": "../secret.safetensors"}),
+        ("tokenizer_config.json", {"fast_tokenizer_files": ["tokenizer.1.0.json", "/secret/tokenizer.4.0.json"]}),
+        ("model.safetensors.index.json", {"metadata": {}, "weight_map": {"a": "b", "c": "../secret.safetensors"}}),
+    ],
+)
+def test_files_of_a_model_name_no_file_outside(copied, tmp_path, file, values):
+    change(copied / "model" / file, **values)
+    with pytest.raises(FileError, match=rf"{file} names a file outside its folder, '.*secret.*'; correct it"):
+        rp.export_run(copied, tmp_path / "out")
+
+
+@pytest.mark.parametrize("format", ["dense", "sparse"])
+def test_nothing_of_the_hand_out_asks_to_trust_code(copied, exported, tmp_path, format):
+    foreign = {"AutoConfig": "foreign/repository--code.C", "AutoModelForSequenceClassification": "code.M"}
+    change(copied / "model" / "config.json", auto_map=foreign, custom_pipelines={"a": {"impl": "code.P"}})
+    change(copied / "model" / "tokenizer_config.json", auto_map={"AutoTokenizer": ["code.T", None]})
+    (copied / "model" / "code.py").write_text("foreign")
+    assert contents(rp.export_run(copied, tmp_path / "out", format)) == contents(exported[format])
+
+
+def test_others_can_read_the_files(exported):
+    for folder in exported.values():
+        assert len({file.stat().st_mode for file in folder.iterdir()}) == 1
+
+
+NASTY = (
+    "x\n\n# H\n<img src=x onerror=1> [a](javascript:1) ![b](https://c.d/e) `c` ``d |e| \x1b[31m &lt; https://f.g *h*"
+)
+TAGS = {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "a", "code", "pre", "strong"}
+
+
+def test_markup_in_names_is_shown_as_text(finished):
+    from mistune import create_markdown
+
+    read = rp.RunRecord.load(finished)
+    config = dataclasses.replace(read.config, model=NASTY, include=(NASTY,), exclude=("a`b", "c|d", "e*<f"))
+    record = rp.RunRecord(read.path, config, copy.deepcopy(read.units))
+    record.units["data"]["task"] |= {"name": NASTY}
+    record.units["data"]["train"] = NASTY
+    record.units[WINNER] |= {"mask_sha256": NASTY, "weights_sha256": NASTY, "winner": NASTY}
+    record.environment["packages"] = {NASTY: NASTY}
+    card = model_card(record, MaskSet({NASTY: torch.ones(2, 2, dtype=torch.bool)}), "dense", "bert")
+    _, front, body = card.split("---\n", 2)
+    assert "\x1b" not in card and front.count("\n") == 3
+    page = create_markdown(escape=False, plugins=["table", "url", "strikethrough"])(body)
+    assert set(re.findall(r"<(\w+)", page)) <= TAGS
+    assert re.findall(r'href="(.*?)"', page) == ["https://arxiv.org/abs/2310.13183"]
+    assert {row.count("<td") for row in page.split("<tr>")} == {0, 2, 4}
+    assert "a`b c|d <code>e*&lt;f</code>" in page
+    assert page.count(html.escape(printable(NASTY))) == 12
+
+
 PLAIN = """
 import importlib.util, sys, torch
 sys.modules["randprune_lab"] = None  # an import of it raises
@@ -225,7 +348,9 @@ def test_the_card_of_a_mean_pooled_model_loads_it_with_plain_transformers(tmp_pa
     lesson = rp.RunConfig.preset("lesson", train_size=64, validation_size=40, levels=(0.5,), candidates=1)
     short = dataclasses.replace(lesson, dense_epochs=1, epochs=1, baselines=(), exclude=("*.query.weight",))
     run = rp.run(short, tmp_path / "run", progress=False)
+    (run / "model" / "mean_pooled_bert.py").write_text("raise SystemExit('not ours')")
     card = (rp.export_run(run, tmp_path / "dense") / "README.md").read_text("utf-8")
+    assert (tmp_path / "dense" / "mean_pooled_bert.py").read_text("utf-8") == inspect.getsource(mean_pooled_bert)
     assert (
         "runs code from a folder\nonly if you set `trust_remote_code`" in card
         and "\n| weights that stay dense | `*.query.weight` |" in card
@@ -240,6 +365,9 @@ def test_the_card_of_a_mean_pooled_model_loads_it_with_plain_transformers(tmp_pa
     model, _ = rp.load_model(str(run / "model"), num_labels=2)
     assert kind == "MeanPooledBertForSequenceClassification"
     assert torch.equal(torch.tensor([float(one) for one in logits]), answer(model)[0])
+    assert "`BertForTokenClassification.from_pretrained(folder)`" in card
+    tokens = BertForTokenClassification.from_pretrained(tmp_path / "dense")
+    assert torch.allclose(answer(tokens).mean(1), answer(model), atol=1e-5)
     sparse = (rp.export_run(run, tmp_path / "sparse", "sparse") / "README.md").read_text("utf-8")
     assert "trust_remote_code" not in sparse
 
