@@ -15,6 +15,7 @@ from typing import Any, get_args
 from randprune_lab.files import atomic_path, write_json
 from randprune_lab.report.check import Check, Comparison, Verdict, compare, describe_tolerance
 from randprune_lab.report.key_figures import format_figure, label
+from randprune_lab.report.passive import POLICY
 from randprune_lab.report.results import NotebookResult, ReportSummary, Status, format_duration, format_memory
 from randprune_lab.report.style import CSS, INDEX_CSS
 
@@ -26,6 +27,7 @@ PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Randomized pruning masks: report</title>
 <style>{css}</style>
@@ -105,6 +107,7 @@ def _environment() -> dict[str, str]:
 def _page(report: ReportSummary, environment: dict[str, str]) -> str:
     settings = "".join(f", {escape(name)} = {escape(repr(value))}" for name, value in report.parameters.items())
     return PAGE.format(
+        policy=POLICY,
         css=CSS + INDEX_CSS,
         profile=escape(report.profile),
         parameters=escape(settings),

@@ -1,4 +1,4 @@
-"""The page of one executed notebook: a single HTML file without scripts that needs no network.
+"""The page of one executed notebook: a single HTML file without scripts that needs no network, whatever it shows.
 
 Formulas become MathML, which browsers display by themselves. Widgets need a kernel, so a note replaces them; the static
 figure after each of them shows the same. Links to other notebooks lead to their pages. Links to other files of the
@@ -21,6 +21,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from randprune_lab.report.passive import POLICY, passive
 from randprune_lab.report.results import NotebookResult, format_duration
 from randprune_lab.report.style import CSS, PAGE_CSS
 
@@ -43,6 +44,7 @@ TEMPLATE = """
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{{ resources.policy }}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ resources.result.title | escape_html }}</title>
 <style>{{ resources.css }}</style>
@@ -63,24 +65,35 @@ TEMPLATE = """
 {% block body_footer %}</main></body>{% endblock body_footer %}
 {% block footer %}</html>{% endblock footer %}
 {% block in_prompt %}
-<div class="prompt" id="cell-{{ cell.execution_count }}">{{ cell.execution_count or "" }}</div>
+<div class="prompt" id="cell-{{ cell.execution_count | e }}">{{ (cell.execution_count or "") | e }}</div>
 {% endblock in_prompt %}
 {% block empty_in_prompt %}{% endblock empty_in_prompt %}
 {% block output_area_prompt %}{% endblock output_area_prompt %}
-{% block data_latex %}{{ output.data["text/latex"] | markdown2html }}{% endblock data_latex %}
+{% block data_html %}
+<div class="output_html rendered_html output_subarea">{{ output.data["text/html"] | clean_html }}</div>
+{% endblock data_html %}
+{% block data_latex %}{{ output.data["text/latex"] | markdown2html | clean_html }}{% endblock data_latex %}
 """
 
 
 def render_page(notebook: NotebookNode, result: NotebookResult) -> str:
     """The page of an executed notebook, as HTML."""
-    resources = {"result": result, "css": CSS + PAGE_CSS, "duration": format_duration(result.seconds)}
+    resources = {
+        "result": result,
+        "css": CSS + PAGE_CSS,
+        "policy": POLICY,
+        "duration": format_duration(result.seconds),
+    }
     exporter = _PageExporter(raw_template=TEMPLATE)
     html, _ = exporter.from_notebook_node(presentable(notebook), resources=resources)
     return str(html)
 
 
 def presentable(notebook: NotebookNode) -> NotebookNode:
-    """A copy of the notebook without papermill's error cell and progress bars, and with a note for each widget."""
+    """A copy of the notebook without papermill's error cell and progress bars, and with a note for each widget.
+
+    Settings of single outputs, such as the size of a picture, are left out.
+    """
     notebook = copy.deepcopy(notebook)
     models = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
     notebook.cells = [
@@ -89,13 +102,15 @@ def presentable(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.metadata.setdefault("alt", f"Figure of cell {cell.execution_count}")
-            cell.outputs = [_without_widget(output) for output in cell.outputs if not _is_progress(output, models)]
+            cell.outputs = [_shown(output) for output in cell.outputs if not _is_progress(output, models)]
     return notebook
 
 
-def _without_widget(output: NotebookNode) -> NotebookNode:
-    if WIDGET_VIEW in output.get("data", {}):
-        output.data = {"text/html": WIDGET_NOTE}
+def _shown(output: NotebookNode) -> NotebookNode:
+    if "data" in output:
+        output.metadata = NotebookNode()
+        if WIDGET_VIEW in output.data:
+            output.data = {"text/html": WIDGET_NOTE}
     return output
 
 
@@ -118,7 +133,12 @@ class _PageExporter(HTMLExporter):
         config = Config(super().default_config)
         config.NbConvertBase.display_data_priority = SHOWN
         config.CoalesceStreamsPreprocessor.enabled = True  # keeps the last state of a text progress bar
+        config.HTMLExporter.sanitize_html = True  # by the filter clean_html
         return config
+
+    def default_filters(self) -> Iterator[tuple[str, Any]]:
+        yield from super().default_filters()
+        yield "clean_html", passive
 
     @pass_context
     def markdown2html(self, context: Context, source: str) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nbformat
 import pytest
 from conftest import NOTEBOOKS, watched
+from support.hostile_html import HOSTILE, SVG
 
 from randprune_lab.report import report
+from randprune_lab.report.page import render_page
+from randprune_lab.report.results import NotebookResult
 
 pytestmark = pytest.mark.browser
 
@@ -50,3 +54,21 @@ def test_the_index_leads_to_a_notebook_and_back(browser, made):
         watch.page.get_by_role("link", name="All notebooks").click()
         watch.page.wait_for_url("**/index.html")
         assert not watch.errors
+
+
+@pytest.mark.parametrize("html", [SVG, *HOSTILE])
+def test_a_browser_runs_and_loads_nothing_that_a_page_does_not_promise(browser, tmp_path, html):
+    """Even where hostile HTML gets past the filter."""
+    page = render_page(nbformat.v4.new_notebook(), NotebookResult("00_hostile", "Hostile", "ok"))
+    page = page.replace("</main>", f"{html if 'refresh' not in html else ''}</main>")
+    (tmp_path / "page.html").write_text(page, "utf-8")
+    asked: list[str] = []  # requests that the policy lets pass
+    with watched(browser) as watch:
+        watch.page.route("https://**", lambda route: (asked.append(route.request.url), route.abort()))
+        watch.page.goto((tmp_path / "page.html").as_uri())
+        for link in watch.page.locator("main a, main button").all()[2:]:  # after those of the page itself
+            link.dispatch_event("click")  # unlike a click, it does not wait for the blocked navigation
+        watch.page.wait_for_timeout(100)
+        assert watch.page.evaluate("window.hit") is None
+        assert watch.page.url.startswith("file:")
+        assert not asked

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from html.parser import HTMLParser
+
 import nbformat
 import pytest
+from support.hostile_html import HOSTILE, SVG
 
+from randprune_lab.report.index import write_index
+from randprune_lab.report.key_figures import KeyFigure
 from randprune_lab.report.page import WIDGET_STATE, WIDGET_VIEW, render_page
-from randprune_lab.report.results import NotebookResult, format_duration
+from randprune_lab.report.passive import ADDRESSES, ATTRIBUTES, POLICY, TAGS, passive
+from randprune_lab.report.results import CellFailure, NotebookResult, ReportSummary, format_duration
 
 RESULT = NotebookResult("00_tour", "The <tour>", "ok", seconds=125)
 
@@ -88,6 +95,90 @@ def test_a_text_progress_bar_is_reduced_to_its_last_state():
 def test_figures_have_an_alternative_text():
     figure = nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8="})
     assert 'alt="Figure of cell 1"' in page_of(code_with(figure))
+
+
+# --- what a notebook shows cannot act ---
+
+
+class Tags(HTMLParser):
+    """The tags of a page, each with its attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attributes}))
+
+
+def outputs_of(html: str) -> list[nbformat.NotebookNode]:
+    shown = [nbformat.v4.new_output("display_data", {kind: html}) for kind in KINDS]
+    printed = nbformat.v4.new_output("stream", text=html)
+    return [*shown, printed, nbformat.v4.new_output("error", ename=html, evalue=html, traceback=[html])]
+
+
+PLAIN = NotebookResult("x", "x", "failed", failure=CellFailure(1, "x", "x"), key_figures={"x": KeyFigure("x", 1.0)})
+KINDS = ("text/html", "text/markdown", "text/latex", "text/plain")
+FRAME = {"html", "head", "meta", "title", "style", "body", "main", "nav"}
+
+
+@pytest.mark.parametrize("html", HOSTILE)
+def test_only_passive_html_is_on_a_page(html):
+    cells = [nbformat.v4.new_markdown_cell(f"{html}\n\nin a line: {html}"), code_with(*outputs_of(html))]
+    cells.append(nbformat.v4.new_raw_cell(html, metadata={"raw_mimetype": "text/html"}))
+    page = page_of(*cells, nbformat.v4.new_markdown_cell("# The next cell"))
+    tags = Tags(page[page.index("<main>") :]).found
+    for tag, attributes in tags:
+        assert tag in TAGS | FRAME and attributes.keys() <= ATTRIBUTES | {"href", "src", "download"}
+        assert all(ADDRESSES[tag, name].fullmatch(attributes[name]) for name in {"href", "src"} & attributes.keys())
+    headings = [attributes["id"] for tag, attributes in tags if tag == "h1"]
+    assert headings == ["The-next-cell"], "what follows is not swallowed"
+
+
+def test_the_policy_of_a_page_allows_pictures_in_it_and_nothing_else():
+    (policy,) = (attributes for tag, attributes in Tags(markdown("# Hello")).found if "http-equiv" in attributes)
+    assert policy == {"http-equiv": "Content-Security-Policy", "content": POLICY}
+    assert "script-src" not in POLICY and POLICY.startswith("default-src 'none'; img-src data:;")
+
+
+@pytest.mark.parametrize("html", HOSTILE)
+def test_names_on_the_index_are_text(tmp_path, html):
+    failure, figures = CellFailure(1, html, html), {html: KeyFigure(html, 1.0)}
+    result = NotebookResult(html, html, "failed", failure=failure, key_figures=figures)
+    report = ReportSummary(tmp_path, html, {html: html}, (result,))
+    write_index(report)
+    tags = Tags(report.index.read_text("utf-8")).found
+    assert ("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}) in tags
+    write_index(replace(report, profile="x", parameters={"x": "x"}, results=(PLAIN,)))
+    assert [tag for tag, _ in Tags(report.index.read_text("utf-8")).found] == [tag for tag, _ in tags]
+
+
+def test_a_drawing_is_a_picture_which_runs_nothing():
+    page = page_of(code_with(nbformat.v4.new_output("display_data", {"image/svg+xml": SVG})))
+    assert 'src="data:image/svg+xml;base64,' in page and "<svg" not in page
+
+
+def test_names_that_a_notebook_gives_are_text():
+    mark = '"><b>bold</b>'
+    picture = nbformat.v4.new_output("display_data", {"image/png": mark}, metadata={"image/png": {"width": "1 id=x"}})
+    cell = code_with(picture)
+    cell.metadata |= {"tags": [mark], "alt": mark}
+    page = page_of(cell, title=mark)
+    assert "<b>" not in page and "id=x" not in page
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<table border="1"><tbody><tr><th style="text-align: left;">a</th><td colspan="2">1</td></tr></tbody></table>',
+        '<details open=""><summary>Hint</summary><p>b <a href="01_b.html#why">c</a> <kbd>d</kbd></p></details>',
+        '<img alt="a" src="data:image/png;base64,aGVsbG8="/>',
+        '<math display="block"><mfrac><mi>a</mi><mn>2</mn></mfrac><mo stretchy="false">)</mo></math>',
+    ],
+)
+def test_text_tables_pictures_and_formulas_stay(html):
+    assert Tags(passive(html)).found == Tags(html).found
 
 
 def test_title_is_escaped_and_the_index_one_click_away():
