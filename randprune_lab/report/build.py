@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from randprune_lab.errors import ConfigError, FileError, RunError, check_count, unknown_name
+from randprune_lab.files import given_path
 from randprune_lab.report import notebook as read
 from randprune_lab.report.index import MADE_BY, SUMMARY_FILE, write_index
 from randprune_lab.report.processes import jobs_that_fit
@@ -65,16 +66,18 @@ def report(
         raise unknown_name("profile", profile, PROFILES)
     if jobs is not None:
         check_count("jobs", jobs)
-    sources = _select(_read_folder(Path(notebooks)), only)
+    out, notebooks = given_path(out), given_path(notebooks)
+    expected = None if expected is None else given_path(expected)
+    sources = _select(_read_folder(notebooks), only)
     _check_parameters(parameters or {}, sources)
-    regression = Regression.prepare(check, profile, Path(notebooks), expected, parameters or {}, only)
-    _prepare_folder(Path(out), Path(notebooks), overwrite)
+    regression = Regression.prepare(check, profile, notebooks, expected, parameters or {}, only)
+    _prepare_folder(out, notebooks, overwrite)
 
     planned = tuple(NotebookResult(path.stem, read.title(node, path.stem)) for path, node in sources.items())
-    summary = ReportSummary(Path(out), profile, dict(parameters or {}), planned)
+    summary = ReportSummary(out, profile, dict(parameters or {}), planned)
     write_index(summary)  # marks the folder as a report, even if this run is killed
     start, jobs = time.monotonic(), jobs or jobs_that_fit(len(planned))
-    running = run_notebooks(list(sources), Path(out), summary.parameters, profile, PROFILES[profile], jobs)
+    running = run_notebooks(list(sources), out, summary.parameters, profile, PROFILES[profile], jobs)
     with closing(running):  # after Ctrl-C, the kernels end first
         for number, result in enumerate(running, 1):
             print(printable(_progress_line(result, number, planned)), flush=True)
@@ -88,7 +91,8 @@ def report(
 def parse_parameters(assignments: Sequence[str]) -> dict[str, Any]:
     """Parameters from text such as "seed=3", "rate=1e-3", "levels=[0.5, 0.9]" or "task=SST-2".
 
-    A value is read as JSON or as a Python literal; any other value is a string.
+    A value is read as JSON or as a Python literal; any other value is a string. A string that names a file, or a folder
+    with a slash in it, becomes an absolute path, because notebooks run in folders of their own.
 
     Raises:
         ConfigError: if an assignment has no name.
@@ -101,20 +105,20 @@ def _parse_parameter(assignment: str) -> tuple[str, Any]:
     if not (equals and name.strip().isidentifier()):
         raise ConfigError(f"a parameter must be written as name=value, such as seed=3, got {assignment!r}")
     for literal in (json.loads, ast.literal_eval):
-        with suppress(ValueError, SyntaxError):
+        with suppress(ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             return name.strip(), literal(value)
-    return name.strip(), value
+    return name.strip(), _found_here(value)
+
+
+def _found_here(text: str) -> str:
+    with suppress(OSError):  # a long text is no name
+        if Path(text).is_file() or ("/" in text and Path(text).is_dir()):
+            return str(Path(text).absolute())
+    return text
 
 
 def _read_folder(folder: Path) -> dict[Path, NotebookNode]:
-    import nbformat
-
-    sources = {}
-    for path in sorted(folder.glob("*.ipynb")):
-        try:
-            sources[path] = nbformat.read(path, as_version=4)
-        except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
-            raise FileError(f"cannot read notebook {path}: {error}") from error
+    sources = {path: read.load(path) for path in sorted(folder.glob("*.ipynb"))}
     if not sources:
         raise FileError(f"no notebooks (*.ipynb) in {folder.absolute()}; give their folder with --notebooks")
     return sources
@@ -135,6 +139,14 @@ def _check_parameters(parameters: Mapping[str, Any], sources: Mapping[Path, Note
             f"unknown parameter {', '.join(unknown)}; parameters of the selected notebooks: "
             f"{', '.join(sorted(known)) or 'none'}"
         )
+    for name, value in parameters.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"parameter {name} must be a number, a text, a list or a mapping, got {value!r}; a list is written as "
+                "[1, 2]"
+            ) from error
 
 
 def _prepare_folder(out: Path, notebooks: Path, overwrite: bool) -> None:
@@ -153,7 +165,7 @@ def _former_names(out: Path) -> set[str] | None:
     try:
         summary = json.loads((out / SUMMARY_FILE).read_text(encoding="utf-8"))
         names = {str(entry["name"]) for entry in summary["notebooks"]}
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return names if summary.get("made_by") == MADE_BY else None
 

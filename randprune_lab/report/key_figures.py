@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from randprune_lab.errors import ConfigError
 
@@ -24,12 +25,23 @@ class KeyFigure:
     Args:
         tolerance: differences up to this are accepted. 0 is for computed numbers, which must be equal.
         better: larger differences are accepted in this direction only.
+
+    Raises:
+        ConfigError: if a field is of another kind, or a number is not finite.
     """
 
     name: str
     value: float
     tolerance: float = 0.0
     better: Better = "neither"
+
+    def __post_init__(self) -> None:
+        numbers_are_finite = _is_finite(self.value) and _is_finite(self.tolerance) and self.tolerance >= 0
+        if not (isinstance(self.name, str) and numbers_are_finite and self.better in get_args(Better)):
+            raise ConfigError(
+                f"key figure {self.name!r} must have a finite number as value, a tolerance of 0 or more, and "
+                f"{', '.join(get_args(Better))} as better, got {self.value!r}, {self.tolerance!r} and {self.better!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,12 @@ def format_figure(value: float) -> str:
 def label(name: str) -> str:
     """The name of a key figure as text: `winner_accuracy` becomes "winner accuracy"."""
     return name.replace("_", " ")
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a number that a float can hold, and no truth value."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) <= sys.float_info.max
 
 
 def _figure(name: str, value: float | Measured) -> KeyFigure:

@@ -159,7 +159,8 @@ class _Renderer(IPythonRenderer):
         return mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
-        if "://" in url:  # a remote picture, such as a badge, is replaced by its text
+        missing = url.startswith("attachment:") and url.removeprefix("attachment:") not in self.attachments
+        if "://" in url or missing:  # a remote picture, such as a badge, is replaced by its text
             return escape(text)
         return super().image(text, url, title)
 

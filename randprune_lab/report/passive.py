@@ -23,7 +23,7 @@ TAGS = _names(
     "mtext mtr munder munderover",
 )
 ATTRIBUTES = _names(
-    "align alt border class colspan height id open rowspan scope start style title valign width",
+    "align alt class colspan height id open rowspan scope start style title valign width",
     "accent columnalign columnspacing display displaystyle fence form linebreak linethickness lspace mathsize",
     "mathvariant maxsize minsize movablelimits notation rowspacing rspace scriptlevel separator stretchy voffset xmlns",
 )

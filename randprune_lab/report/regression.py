@@ -39,7 +39,7 @@ class Regression:
         mode: CheckMode | None,
         profile: str,
         notebooks: Path,
-        folder: str | Path | None,
+        folder: Path | None,
         parameters: Mapping[str, Any],
         only: str | None,
     ) -> Regression:
@@ -56,7 +56,7 @@ class Regression:
             FileError: if the expected key figures are missing, cannot be read, or belong to a selected notebook that
                 does not exist.
         """
-        path = expected_path(profile, notebooks, Path(folder) if folder is not None else None)
+        path = expected_path(profile, notebooks, folder)
         names = frozenset(path.stem for path in notebooks.glob("*.ipynb"))
         if mode is None:
             return cls(None, profile, path, {}, names)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,7 @@ def _job(
     path: Path, out: Path, parameters: Mapping[str, Any], profile: str, cell_timeout: int | None
 ) -> dict[str, Any]:
     """The job that a worker needs to run the notebook."""
-    import nbformat
-
-    known = read.parameter_names(nbformat.read(path, as_version=4))
+    known = read.parameter_names(read.load(path))
     executed = out / path.name
     executed.unlink(missing_ok=True)
     return {
@@ -74,23 +73,31 @@ def _job(
 
 def _result(path: Path, out: Path, answer: Mapping[str, Any]) -> NotebookResult:
     """The result of a notebook that a worker ran; its page is written first."""
-    import nbformat
-
-    source = nbformat.read(path, as_version=4)
-    # There is no executed notebook if it failed before its first cell.
-    executed = nbformat.read(out / path.name, as_version=4) if (out / path.name).exists() else source
-    error = answer["error"]
+    source, error = read.without_outputs(read.load(path)), answer["error"]
     result = NotebookResult(
         name=path.stem,
         title=read.title(source, default=path.stem),
         status="failed" if error else "ok",
         seconds=answer["seconds"],
         peak_memory=answer["peak_memory"],
-        failure=read.failure(executed, error["name"], error["message"]) if error else None,
-        key_figures=read.key_figures(executed),
-        thumbnail=read.thumbnail(executed),
     )
-    _write_page(executed, result, out)
+    # There is no executed notebook if it failed before its first cell.
+    executed = out / path.name
+    try:
+        return _read_back(read.load(executed) if executed.exists() else source, result, error, out)
+    except Exception as unreadable:  # a notebook can show anything; it must not end the report
+        error = error or {"name": type(unreadable).__name__, "message": str(unreadable)}
+        return _read_back(source, replace(result, status="failed"), error, out)
+
+
+def _read_back(notebook: Any, result: NotebookResult, error: Mapping[str, str] | None, out: Path) -> NotebookResult:
+    result = replace(
+        result,
+        failure=read.failure(notebook, error["name"], error["message"]) if error else None,
+        key_figures=read.key_figures(notebook),
+        thumbnail=read.thumbnail(notebook),
+    )
+    _write_page(notebook, result, out)
     return result
 
 

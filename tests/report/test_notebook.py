@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import os
 
 import pytest
 from nbformat import v4
 from PIL import Image
 
-from randprune_lab.errors import ConfigError
+from randprune_lab.errors import ConfigError, FileError
 from randprune_lab.report import notebook as read
+from randprune_lab.report.key_figures import MIMETYPE
 
 
 def png(color: str, size: tuple[int, int] = (8, 8)) -> dict[str, str]:
@@ -21,6 +24,81 @@ def png(color: str, size: tuple[int, int] = (8, 8)) -> dict[str, str]:
 
 def figure(data: dict[str, str], *tags: str):
     return v4.new_code_cell("1", outputs=[v4.new_output("display_data", data)], metadata={"tags": list(tags)})
+
+
+CELL = {"cell_type": "code", "id": "a", "execution_count": None, "metadata": {}, "source": "", "outputs": []}
+NOTEBOOK = {"cells": [CELL], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def of_cell(**changed: object) -> dict[str, object]:
+    return NOTEBOOK | {"cells": [CELL | changed]}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        *((content, "it has no field nbformat") for content in (None, [], 42, "x", {}, {"cells": [], "metadata": {}})),
+        *((NOTEBOOK | {"nbformat": number}, "version") for number in (5, "4", None)),
+        (NOTEBOOK | {"nbformat": 3}, "worksheets"),
+        (NOTEBOOK | {"nbformat_minor": "x"}, ""),
+        *((NOTEBOOK | {"cells": cells}, "") for cells in (None, 5, [None])),
+        ({name: value for name, value in NOTEBOOK.items() if name != "cells"}, "cells"),
+        *((NOTEBOOK | {"metadata": metadata}, "") for metadata in (None, [])),
+        *((of_cell(source=source), "") for source in (7, None, [1])),
+        *((of_cell(metadata={"tags": tags}), r"cells\.0\.metadata\.tags") for tags in (None, 5, "parameters", [1])),
+        (of_cell(metadata=None), ""),
+        *((of_cell(outputs=outputs), "") for outputs in (None, "x", [{}])),
+        *((of_cell(cell_type=kind), "") for kind in (7, "poem")),
+        (of_cell(source="half \ud83d"), "surrogates"),
+        ({**NOTEBOOK, "cells": [{"cell_type": "code"}]}, ""),
+    ],
+)
+def test_what_is_no_notebook_is_refused_in_one_line(tmp_path, content, reason):
+    path = tmp_path / "00_x.ipynb"
+    path.write_text(json.dumps(content))
+    with pytest.raises(FileError, match=rf"00_x\.ipynb is no valid notebook \(.*{reason}.*\); save it") as error:
+        read.load(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 5000, b"<<<<<<< HEAD\n{}"])
+def test_bytes_that_are_no_json_are_refused(tmp_path, content):
+    (tmp_path / "00_x.ipynb").write_bytes(content)
+    with pytest.raises(FileError, match=r"00_x\.ipynb is no valid notebook \(.+\); save it again"):
+        read.load(tmp_path / "00_x.ipynb")
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "queue.ipynb")
+    for path in (tmp_path, tmp_path / "queue.ipynb", tmp_path / "missing.ipynb"):
+        with pytest.raises(FileError, match="it is no plain file"):
+            read.load(path)
+
+
+def test_older_notebooks_and_further_fields_are_read(tmp_path):
+    old = {"cells": [{"cell_type": "markdown", "metadata": {}, "source": ["# A\n", "b"]}], "metadata": {}, "more": 1}
+    (tmp_path / "x.ipynb").write_text(json.dumps(old | {"nbformat": 4, "nbformat_minor": 2}))
+    (cell,) = read.load(tmp_path / "x.ipynb").cells
+    assert cell.source == "# A\nb"
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        *({"name": "a", "value": value} for value in ("0.5", None, True, [1.0], float("nan"), 10**400)),
+        {"value": 1.0},
+        {"name": "a"},
+        {"name": "a", "value": 1.0, "unit": "s"},
+        *({"name": name, "value": 1.0} for name in (None, 5, ["a"])),
+        *({"name": "a", "value": 1.0, "tolerance": tolerance} for tolerance in (-1, "0.1", None)),
+        {"name": "a", "value": 1.0, "better": "more"},
+        *(5, None, "text", ["name"]),
+    ],
+)
+def test_what_is_no_key_figure_is_refused(recorded):
+    notebook = v4.new_notebook(cells=[figure({MIMETYPE: [{"name": "b", "value": 1}, recorded]})])
+    with pytest.raises(ConfigError, match="key figure"):
+        read.key_figures(notebook)
 
 
 @pytest.mark.parametrize(

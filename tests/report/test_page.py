@@ -171,7 +171,7 @@ def test_names_that_a_notebook_gives_are_text():
 @pytest.mark.parametrize(
     "html",
     [
-        '<table border="1"><tbody><tr><th style="text-align: left;">a</th><td colspan="2">1</td></tr></tbody></table>',
+        '<table id="t"><tbody><tr><th style="text-align: left;">a</th><td colspan="2">1</td></tr></tbody></table>',
         '<details open=""><summary>Hint</summary><p>b <a href="01_b.html#why">c</a> <kbd>d</kbd></p></details>',
         '<img alt="a" src="data:image/png;base64,aGVsbG8="/>',
         '<math display="block"><mfrac><mi>a</mi><mn>2</mn></mfrac><mo stretchy="false">)</mo></math>',

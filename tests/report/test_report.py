@@ -7,13 +7,14 @@ import re
 import shutil
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import nbformat
 import pytest
 
 from randprune_lab.errors import ConfigError, FileError, RunError, UnknownNameError
 from randprune_lab.report import CellFailure, parse_parameters, report
-from randprune_lab.report.key_figures import KeyFigure
+from randprune_lab.report.key_figures import MIMETYPE, KeyFigure
 
 REMOTE_SOURCE = re.compile(r"<(?:script|link|img|iframe)[^>]*?(?:src|href)\s*=\s*[\"']?(?:https?:)?//", re.IGNORECASE)
 
@@ -136,6 +137,33 @@ def test_a_file_that_is_not_a_notebook_is_named(tmp_path):
         report("smoke", tmp_path / "out", notebooks=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("shown", "error"),
+    [
+        ({MIMETYPE: [{"name": "accuracy", "value": "much"}]}, "ConfigError: key figure 'accuracy' must have a finite"),
+        ({MIMETYPE: 5}, "TypeError: "),
+        ({"image/png": "bm8gcGljdHVyZQ=="}, "UnidentifiedImageError: "),
+        ({"image/png": 5}, "TypeError: "),
+    ],
+)
+def test_a_notebook_that_shows_nonsense_fails_alone(make_notebook, tmp_path, monkeypatch, shown, error):
+    for name in ("00_nonsense", "01_good"):
+        make_notebook(tmp_path / "notebooks" / f"{name}.ipynb", [])
+
+    def run(_: object, job: dict) -> dict:
+        notebook = json.loads(Path(job["notebook"]).read_text("utf-8"))
+        output = {"output_type": "display_data", "metadata": {}, "data": shown if "nonsense" in job["notebook"] else {}}
+        notebook["cells"][1]["outputs"] = [output]
+        Path(job["executed"]).write_text(json.dumps(notebook))
+        return {"seconds": 1.0, "peak_memory": None, "error": None}
+
+    monkeypatch.setattr("randprune_lab.report.runner.Workers.run", run)
+    nonsense, good = report("smoke", tmp_path / "out", notebooks=tmp_path / "notebooks").results
+    assert (nonsense.status, good.status) == ("failed", "ok")
+    assert str(nonsense.failure).startswith(f"cell 0: {error}")
+    assert nonsense.failure.error in (tmp_path / "out" / nonsense.page).read_text("utf-8")
+
+
 def test_a_hanging_cell_and_a_dying_kernel_are_failures(make_notebook, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules["randprune_lab.report.build"].PROFILES, "smoke", 3)
     make_notebook(tmp_path / "notebooks" / "00_hangs.ipynb", ["import time; time.sleep(60)"])
@@ -159,3 +187,26 @@ def test_parameters_are_read_from_text():
     }
     with pytest.raises(ConfigError, match="name=value"):
         parse_parameters(["seed"])
+
+
+def test_a_file_is_found_where_the_command_was_given(tmp_path, monkeypatch):
+    """Notebooks run in folders of their own. A folder needs a slash: `folder=runs` is the lessons' own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "my.csv").write_text("")
+    for text in ("my.csv", "./my.csv", "./runs", "runs/"):
+        assert parse_parameters([f"a={text}"]) == {"a": str(tmp_path / text)}
+    for text in ("runs", "other.csv", "x" * 5000):
+        assert parse_parameters([f"a={text}"]) == {"a": text}
+
+
+@pytest.mark.parametrize("text", ["{1, 2}", "b'x'", "1j", "...", "[{1}]", "{(1, 2): 3}"])
+def test_a_value_that_a_notebook_cannot_get_is_refused(made, tmp_path, text):
+    with pytest.raises(ConfigError, match=r"parameter seed must be a number, a text, a list or a mapping, got"):
+        report("smoke", tmp_path / "out", parameters=parse_parameters([f"seed={text}"]), notebooks=made.notebooks)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["{[1]: 2}", "[" * 5000, "1" * 5000])
+def test_what_is_no_literal_is_text(text):
+    assert parse_parameters([f"seed={text}"]) == {"seed": text}
