@@ -286,7 +286,7 @@ def _report_parser(commands: Any) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="set a parameter of the notebooks; repeatable",
+        help="set a parameter of the notebooks; a file is one of this folder; repeatable",
     )
     sub.add_argument(
         "--jobs", type=int, metavar="N", help="number of notebooks at a time (default: by cores and memory)"
