@@ -64,6 +64,10 @@ class LockedError(RunError):
     """Another process is working in a run folder."""
 
 
+class GradingError(RandpruneError):
+    """Exercises cannot be graded here, for a reason that is not the students'."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """An error for a name that is not in `known`: it suggests the nearest names, or lists all if none is near."""
     known = sorted(known)

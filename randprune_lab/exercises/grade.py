@@ -1,28 +1,34 @@
-"""Grading: the answers of students are run with the checks of the source, not with the checks in their copies.
+"""Grading: answers of students run in a kernel, and the checks of the sources run in the grader.
 
-The code of students runs like any other program. Grade where that is acceptable, such as in a container, or in an
-account that has nothing else.
+A check calls a student's function through the kernel. It sends plain data, receives plain data, and compares them where
+no code of a student runs. `notebooks/exercises/README.md` says what students' code can do.
 """
 
 from __future__ import annotations
 
-import copy
 import csv
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from randprune_lab.errors import ConfigError, FileError, check_range
-from randprune_lab.exercises.source import CHECK, SOURCES, Exercise, Source, exercise_of, mark, read_notebook
-from randprune_lab.exercises.source import read_sources as read_all
+from randprune_lab.errors import FileError, GradingError, check_range
+from randprune_lab.exercises.sandbox import AnswerError, Kernel, Stopped, start
+from randprune_lab.exercises.source import CHECK, SOURCES, Source, exercise_of, grade_id, read_sources
+from randprune_lab.exercises.submissions import Answers, printable, read_submissions
 from randprune_lab.files import atomic_path
 
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
+log = logging.getLogger("randprune_lab")
 
 MISSING = "not submitted"
+ISOLATION = ("bwrap", "unshare", None)
+FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")  # some spreadsheets begin a cell after a semicolon
+
+Start = Callable[[], AbstractContextManager[Kernel]]
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,17 @@ class Grade:
 
 
 def grade(
-    folder: str | Path, sources: str | Path = SOURCES, only: str | None = None, seconds: float = 120
+    folder: str | Path,
+    sources: str | Path = SOURCES,
+    only: str | None = None,
+    seconds: float = 120,
+    isolation: Sequence[str | None] = ISOLATION,
 ) -> Iterator[list[Grade]]:
     """Grade the submissions in a folder, which has one subfolder for each student.
 
-    A student submits notebooks with the names of the sources, at any depth of the subfolder. A notebook is graded for
-    all students if at least one of them submitted it; the others get no points for it.
+    A student submits notebooks at any depth of the subfolder; `read_submissions` describes which are graded. A notebook
+    is graded for all students if at least one of them submitted it; the others get no points for it. All submissions
+    are read before any of them runs.
 
     Args:
         folder: the folder of the submissions.
@@ -61,170 +72,147 @@ def grade(
         only: the beginning of the names of the notebooks to grade; None for all.
         seconds: the maximum time of one cell. A cell that takes longer, or stops the kernel, fails only its own
             exercise.
+        isolation: what may isolate students' code: "bwrap", "unshare", or None for nothing. The first in which the
+            solutions get all points is used.
 
     Yields:
         The rows of one notebook of one student.
 
     Raises:
-        ConfigError: if `seconds` is not above 0, or a student submitted two notebooks with the same name.
-        FileError: if no student submitted a notebook with the name of a source.
+        ConfigError: if `seconds` is not above 0.
+        FileError: if no student submitted a notebook of the sources.
+        GradingError: if the solutions do not get all points, or a kernel fails before a student's code runs.
     """
     check_range("seconds", seconds, low=0, low_open=True)
-    known = {source.name: source for source in read_all(sources, only)}
-    students = sorted(path for path in Path(folder).glob("*") if path.is_dir() and not path.name.startswith("."))
-    submitted = {student: _find(student, known) for student in students}
-    names = sorted(set().union(*submitted.values()))
+    folder, sources = Path(folder), Path(sources)
+    known = {source.name: source for source in read_sources(sources, only)}
+    others = {path.stem for path in sources.glob("*.ipynb")} - known.keys()
+    submitted = read_submissions(folder, known, others)
+    names = [name for name in known if any(name in found for found in submitted.values())]
     if not names:
         raise FileError(
             f"{folder} has nothing to grade: expected one subfolder for each student, with notebooks such as "
-            f"{Path(folder) / 'STUDENT' / next(iter(known))}.ipynb"
+            f"{folder / 'STUDENT' / next(iter(known))}.ipynb"
         )
-    for student, paths in submitted.items():
+    ways = [partial(start, tool=tool, hidden=(folder, sources)) for tool in isolation]
+    kernels = {name: _first_that_works(known[name], ways, seconds) for name in names}
+    if any(kernel.keywords["tool"] is None for kernel in kernels.values()):
+        log.warning("students' code is not isolated here; the README.md of the exercises says what it can do")
+    for student, found in submitted.items():
         for name in names:
-            yield _grade_one(student.name, known[name], paths.get(name), seconds)
+            answers = found.get(name, MISSING)
+            failed = answers if isinstance(answers, str) else run(known[name], answers, kernels[name], seconds)
+            yield _rows(student, known[name], failed)
 
 
 def write_grades(path: str | Path, grades: Sequence[Grade]) -> None:
-    """Write the rows to a CSV file, with a header."""
+    """Write the rows to a CSV file, with a header. Texts are one line each, and not a formula in a spreadsheet."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(field.name for field in fields(Grade))
-        writer.writerows(map(_row, grades))
+        for row in map(astuple, grades):
+            writer.writerow(FORMULA.sub(r"\1'", printable(value)) if isinstance(value, str) else value for value in row)
 
 
-def restore(source: Source, submission: NotebookNode) -> NotebookNode:
-    """The source with a student's answers in place of its solutions.
+def run(source: Source, answers: Answers, kernel: Start, seconds: float) -> dict[str, str]:
+    """Run the cells of a student and the check of each exercise.
 
-    Cells that the student added stay after the answer that they follow. Everything else is from the source.
-    """
-    answers: dict[str, list[NotebookNode]] = {}
-    name = ""
-    for cell in submission.cells:
-        name = exercise_of(cell) or name
-        if cell.cell_type == "code" and (mark(cell).get("solution") or not mark(cell)):
-            answers.setdefault(name, []).append(_of(name, cell))
-    notebook = copy.deepcopy(source.notebook)
-    notebook.cells = []
-    for cell in source.notebook.cells:
-        notebook.cells += (
-            answers.get(exercise_of(cell), []) if mark(cell).get("solution") else [_of(exercise_of(cell), cell)]
-        )
-    return notebook
+    A cell or a check that takes too long, or stops the kernel, fails its exercise. The others run again without it.
 
-
-def run(notebook: NotebookNode, exercises: Sequence[Exercise], seconds: float) -> dict[str, str]:
-    """Run a restored notebook.
-
-    A cell that never ends, or that stops the kernel, fails its exercise; the others are run again without it.
+    Args:
+        kernel: starts a kernel.
+        seconds: the maximum time of a cell, and of the calls in a check.
 
     Returns:
         The reason of the failure, for each exercise that failed.
-    """
-    stopped: dict[str, str] = {}
-    while True:
-        attempt = copy.deepcopy(notebook)
-        attempt.cells = [cell for cell in attempt.cells if cell.metadata["exercise"] not in stopped]
-        error = _execute(attempt, seconds)
-        if error is None:
-            return stopped | _failures(attempt)
-        name, reason = error
-        if not name:  # in a cell for all exercises: none can be run
-            return {exercise.name: reason for exercise in exercises}
-        stopped[name] = reason
-
-
-def _grade_one(student: str, source: Source, path: Path | None, seconds: float) -> list[Grade]:
-    try:
-        failed = {exercise.name: MISSING for exercise in source.exercises}
-        if path is not None:
-            failed = run(restore(source, read_notebook(path)), source.exercises, seconds)
-    except FileError as error:
-        failed = {exercise.name: str(error) for exercise in source.exercises}
-    return [
-        Grade(
-            student,
-            source.name,
-            exercise.name,
-            exercise.title,
-            0 if exercise.name in failed else exercise.points,
-            exercise.points,
-            failed.get(exercise.name, ""),
-        )
-        for exercise in source.exercises
-    ]
-
-
-def _find(student: Path, known: Mapping[str, Source]) -> dict[str, Path]:
-    """The notebooks of one student, by name.
 
     Raises:
-        ConfigError: if two notebooks have the same name, because only one can be graded.
+        GradingError: if the kernel does not start, or a cell for all exercises fails.
     """
-    found: dict[str, Path] = {}
-    for path in sorted(student.rglob("*.ipynb")):
-        if path.stem not in known or any(part.startswith(".") for part in path.relative_to(student).parts):
-            continue
-        if path.stem in found:
-            raise ConfigError(f"{student.name} submitted both {found[path.stem]} and {path}; remove one of them")
-        found[path.stem] = path
-    return found
+    results: dict[str, str] = {}
+    stopped: set[str] = set()
+    while True:
+        with kernel() as started:
+            names = _set_up(source, started)
+            for name in ("", *(exercise.name for exercise in source.exercises)):
+                try:
+                    error = _run_cells(started, [] if name in stopped else answers.get(name, []), seconds)
+                    if name and name not in results:
+                        started.begin(seconds)
+                        wrong = _check(source, name, started, names)
+                        results[name] = wrong and (error or wrong)
+                except Stopped as reason:
+                    stopped.add(name)
+                    results[name] = str(reason)
+                    break
+            else:
+                return {name: reason for name, reason in results.items() if name and reason}
 
 
-def _of(exercise: str, cell: NotebookNode) -> NotebookNode:
-    """The cell with the name of its exercise, and without earlier outputs."""
-    own = copy.deepcopy(cell)
-    own.metadata["exercise"] = exercise
-    if own.cell_type == "code":
-        own.outputs, own.execution_count = [], None
-    return own
-
-
-def _execute(notebook: NotebookNode, seconds: float) -> tuple[str, str] | None:
-    """Run all cells in place, including those after a failed one.
-
-    Returns:
-        The exercise that stopped the run and the reason; None if all cells were run.
-    """
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellTimeoutError
-
-    begun = ""
-
-    def note(cell: Any, **_: Any) -> None:
-        nonlocal begun
-        begun = cell.metadata["exercise"]
-
-    with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(
-            notebook,
-            timeout=seconds,
-            kernel_name="python3",  # this environment's kernel, not the one that the notebook was saved with
-            allow_errors=True,
-            resources={"metadata": {"path": folder}},
-            on_cell_start=note,
-            extra_arguments=["--log-level=CRITICAL"],
-        )
+def _first_that_works(source: Source, ways: Sequence[partial[Any]], seconds: float) -> partial[Any]:
+    """The first way to start a kernel in which the solutions of a source get all points."""
+    solutions = {exercise.name: [_cell(source, exercise.name)] for exercise in source.exercises}
+    reasons = []
+    for kernel in ways:
         try:
-            client.execute()
-        except CellTimeoutError:
-            return begun, f"took longer than {seconds:g} seconds"
-        except Exception as error:  # a kernel that died, or did not start
-            return begun, f"stopped the kernel ({type(error).__name__})"
-    return None
+            failed = run(source, solutions, kernel, seconds)
+        except GradingError as error:
+            reasons.append(str(error))
+        else:
+            if not failed:
+                return kernel
+            reasons.append("the solution of {} fails: {}".format(*next(iter(failed.items()))))
+    raise GradingError(f"cannot grade {source.name} here: {reasons[-1]}")
 
 
-def _failures(executed: NotebookNode) -> dict[str, str]:
-    """The first error of each exercise whose check raised or was not run."""
-    errors: dict[str, list[str]] = {}
-    passed = set()
-    for cell in executed.cells:
-        name = cell.metadata["exercise"]
-        found = [output for output in cell.get("outputs", []) if output.output_type == "error"]
-        errors.setdefault(name, []).extend(f"{error.ename}: {error.evalue}" for error in found)
-        if mark(cell).get("grade_id") == f"{name}{CHECK}" and cell.execution_count is not None and not found:
-            passed.add(name)
-    return {name: (found or ["was not run"])[0] for name, found in errors.items() if name and name not in passed}
+def _set_up(source: Source, kernel: Kernel) -> dict[str, Any]:
+    """Run the cells for all exercises in the kernel, and here. Returns the names that checks use."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for cell in source.notebook.cells:
+        if cell.cell_type == "code" and not exercise_of(cell):
+            try:
+                kernel.run(cell.source)
+                exec(cell.source, names)
+            except (Exception, Stopped) as error:
+                raise GradingError(f"{source.name}, cell {grade_id(cell)}: {_reason(error)}") from error
+    return names
 
 
-def _row(grade: Grade) -> tuple[Any, ...]:
-    return tuple(" ".join(value.split()) if isinstance(value, str) else value for value in astuple(grade))
+def _run_cells(kernel: Kernel, cells: Sequence[str], seconds: float) -> str:
+    """Run all cells. Returns the first error, if there is one."""
+    errors = []
+    for cell in cells:
+        kernel.begin(seconds)
+        try:
+            kernel.run(cell)
+        except Exception as error:
+            errors.append(_reason(error))
+    return errors[0] if errors else ""
+
+
+def _check(source: Source, exercise: str, kernel: Kernel, names: dict[str, Any]) -> str:
+    """Run the check of an exercise here, with functions that are called in the kernel. Returns what is wrong."""
+    functions = re.findall(r"^def (\w+)", _cell(source, exercise), re.MULTILINE)
+    try:
+        exec(_cell(source, exercise + CHECK), names | {name: partial(kernel.call, name) for name in functions})
+    except Exception as error:
+        return _reason(error)
+    return ""
+
+
+def _cell(source: Source, name: str) -> str:
+    return next(cell.source for cell in source.notebook.cells if grade_id(cell) == name)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) if isinstance(error, AnswerError | Stopped) else f"{type(error).__name__}: {error}"
+
+
+def _rows(student: str, source: Source, failed: str | dict[str, str]) -> list[Grade]:
+    """The rows of a notebook, from the reason of each failure, or one reason for all."""
+    rows = []
+    for exercise in source.exercises:
+        reason = printable(failed if isinstance(failed, str) else failed.get(exercise.name, ""))
+        about = (printable(student), source.name, exercise.name, exercise.title)
+        rows.append(Grade(*about, 0 if reason else exercise.points, exercise.points, reason))
+    return rows

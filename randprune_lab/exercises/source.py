@@ -8,7 +8,9 @@ authors.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,26 +74,33 @@ def read_notebook(path: Path) -> NotebookNode:
 
     try:
         return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+    except Exception as error:  # nbformat raises many types for content that is not a notebook
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise FileError(f"cannot read notebook {path}: {reason}") from error
 
 
-def mark(cell: NotebookNode) -> dict[str, Any]:
+def mark(cell: Mapping[str, Any]) -> dict[str, Any]:
     """nbgrader's metadata of a cell; empty for a cell that a student added."""
-    marked = cell.metadata.get("nbgrader", {})
+    metadata = cell.get("metadata")
+    marked = metadata.get("nbgrader") if isinstance(metadata, dict) else None
     return dict(marked) if isinstance(marked, dict) else {}
 
 
-def exercise_of(cell: NotebookNode) -> str:
+def grade_id(cell: Mapping[str, Any]) -> str:
+    """The name of a marked cell; empty for other cells."""
+    name = mark(cell).get("grade_id")
+    return name if isinstance(name, str) else ""
+
+
+def exercise_of(cell: Mapping[str, Any]) -> str:
     """The name of the exercise that a marked cell belongs to; empty if it belongs to none."""
-    name = mark(cell).get("grade_id", "")
+    name = grade_id(cell)
     of_all = not (name.endswith((TEXT, CHECK)) or mark(cell).get("solution"))
     return "" if of_all else name.removesuffix(TEXT).removesuffix(CHECK)
 
 
 def _exercises(path: Path, notebook: NotebookNode) -> tuple[Exercise, ...]:
-    cells = {mark(cell).get("grade_id", ""): cell for cell in notebook.cells}
+    cells = {grade_id(cell): cell for cell in notebook.cells}
     if len(cells) < len(notebook.cells) or "" in cells:
         raise FileError(f"{path}: every cell needs its own grade_id; see the README.md in its folder")
     names = [name for name, cell in cells.items() if mark(cell).get("solution")]
@@ -113,13 +122,13 @@ def _exercise(where: str, name: str, cells: dict[str, NotebookNode]) -> Exercise
     text = cells[f"{name}{TEXT}"].source
     title = re.search(r"^## (?:\d+\. )?(.+)$", text, re.MULTILINE)
     effort = re.search(r"^(★{1,3})☆* · (\d+) minutes$", text, re.MULTILINE)
-    points = mark(cells[f"{name}{CHECK}"]).get("points", 0)
+    points: Any = mark(cells[f"{name}{CHECK}"]).get("points")
     required = {
         "a heading, ## Title": title,
         "a line with difficulty and time, ★★☆ · 10 minutes": effort,
         "a collapsed hint, <details><summary>Hint</summary>": "<details><summary>Hint</summary>" in text,
         "a solution between ### BEGIN SOLUTION and ### END SOLUTION": SOLUTION.search(cells[name].source),
-        "points above 0 in its check": points > 0,
+        "points above 0 in its check": isinstance(points, int | float) and 0 < points < math.inf,
     }
     for what, found in required.items():
         if not found:

@@ -77,19 +77,20 @@ MISTAKES = {
     " return racing[0], spent",
     "shares_removed": "def shares_removed(levels): return [b - a for a, b in zip([0, *levels], levels)]",
     "next_mask": "def next_mask(weights, mask, k): return weights.abs() >= weights.abs().topk(k).values.min()",
-    "prune_in_levels": "def prune_in_levels(weights, levels, train):\n for s in levels:\n"
+    "prune_in_levels": "def prune_in_levels(weights, levels, change):\n for s in levels:\n"
     "  cut = weights.abs().sort().values[round(s * len(weights)) - 1]\n"
-    "  weights = train(weights * (weights.abs() > cut))\n return weights",
+    "  weights = weights * (weights.abs() > cut) + change\n return weights",
     "zeros_in_file": "def zeros_in_file(weights, names):\n"
     " return sum((weights[n] == 0).float().mean() for n in names) / len(names)",
     "shrinks_by": "def shrinks_by(total, prunable, sparsity): return total / (total - sparsity * prunable)",
-    "train_with_mask": "def train_with_mask(network, mask, batches, rate):\n mask.apply_(network)\n"
-    " for x, y in batches:\n  network.zero_grad()\n  nn.functional.mse_loss(network(x), y).backward()\n"
-    "  for p in network.parameters(): p.data -= rate * p.grad",
+    "train_with_mask": "def train_with_mask(weights, kept, batches, rate):\n w = (weights * kept).requires_grad_()\n"
+    " for x, y in batches:\n  (slope,) = torch.autograd.grad(nn.functional.mse_loss(x @ w.T, y), w)\n"
+    "  w = (w - rate * slope).detach().requires_grad_()\n return w.detach()",
     "sparsity_of": "def sparsity_of(mask): return mask.double().mean().item()",
     "choose": "def choose(scores, n): return max(scores, key=lambda c: np.mean(scores[c][-n:]))",
     "verdict": "def verdict(low, high): return 'better' if low >= 0 else 'worse' if high < 0 else 'cannot tell'",
-    "optimism": "def optimism(c, noise, n, random): return random.normal(0, noise, (n, c)).max(axis=0).mean()",
+    "optimism": "def optimism(c, noise, n, seed):\n random = np.random.default_rng(seed)\n"
+    " return random.normal(0, noise, (n, c)).max(axis=0).mean()",
     "largest": "def largest(weights, k): return weights.abs() >= weights.abs().topk(k).values.min()",
     "shares": "def shares(tensors, k):\n n = sum(t.numel() for t in tensors.values())\n"
     " return {name: k / n for name in tensors}",

@@ -1,8 +1,9 @@
-"""Grading takes only the answers from the student; a cell that hangs or kills the kernel fails one exercise."""
+"""Grading: who gets points, what a table says, and that neither a submission nor this machine decides for others."""
 
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 from nbformat.v4 import new_code_cell
 
 from randprune_lab.cli import main
-from randprune_lab.errors import ConfigError, FileError
+from randprune_lab.errors import ConfigError, FileError, GradingError
 from randprune_lab.exercises import Grade, grade, read_sources, write_copies
-from randprune_lab.exercises.grade import restore, run, write_grades
+from randprune_lab.exercises.grade import run, write_grades
+from randprune_lab.exercises.sandbox import start
+
+RIGHT = {name: f"def {name}():\n    return {value}" for value, name in enumerate(("one", "two", "three"), 1)}
 
 
 def submit(sources: Path, student: Path, **answers: str) -> Any:
@@ -27,7 +31,18 @@ def submit(sources: Path, student: Path, **answers: str) -> Any:
     return notebook
 
 
-RIGHT = {name: f"def {name}():\n    return {value}" for value, name in enumerate(("one", "two", "three"), 1)}
+def failures(sources: Path, seconds: float = 60, **answers: str) -> dict[str, str]:
+    """The reason for each exercise of the source that these answers fail."""
+    (source,) = read_sources(sources)
+    return run(source, {name: [answer] for name, answer in answers.items()}, start, seconds)
+
+
+def points(sources: Path, folder: Path) -> dict[str, list[float]]:
+    """The points of each student."""
+    return {rows[0].student: [row.points for row in rows] for rows in grade(folder, sources)}
+
+
+# --- points ---
 
 
 def test_a_perfect_and_a_stub_submission(sources, tmp_path, capsys):
@@ -41,82 +56,134 @@ def test_a_perfect_and_a_stub_submission(sources, tmp_path, capsys):
     assert [(row["student"], row["exercise"]) for row in rows] == [
         (student, name) for student in ("ada", "bob", "eve") for name in RIGHT
     ]
-    points = {(row["student"], row["exercise"]): (row["points"], row["out_of"]) for row in rows}
+    found = {(row["student"], row["exercise"]): (row["points"], row["out_of"]) for row in rows}
     for value, name in enumerate(RIGHT, 1):
-        assert points["ada", name] == (str(value), str(value))
-        assert points["bob", name] == points["eve", name] == ("0", str(value))
+        assert found["ada", name] == (str(value), str(value))
+        assert found["bob", name] == found["eve", name] == ("0", str(value))
     failed = {row["student"]: row["failed"] for row in rows}
     assert failed["ada"] == "" and failed["eve"] == "not submitted"
     assert failed["bob"].startswith("NotImplementedError: write your answer here")
 
 
-def test_changed_texts_imports_and_checks_are_ignored(sources, tmp_path, cell_of):
-    submission = submit(sources, tmp_path / "ada", **RIGHT | {"two": "def two():\n    return 3"})
-    cell_of(submission, "two-check").source = "pass"
+def test_changed_texts_imports_checks_and_points_are_ignored(sources, tmp_path, cell_of):
+    submission = submit(sources, tmp_path / "all" / "ada", **RIGHT | {"two": "def two():\n    return 3"})
+    check = cell_of(submission, "two-check")
+    check.source, check.outputs = "pass", [nbformat.v4.new_output("stream", text="passed")]
+    check.metadata.nbgrader |= {"points": 100, "solution": True}
     cell_of(submission, "setup").source = "zero = 1"
     submission.cells.remove(cell_of(submission, "three-check"))
-    (source,) = read_sources(sources)
-    restored = restore(source, submission)
-    for cell in source.notebook.cells:
-        if not cell.metadata.nbgrader.solution:
-            assert cell_of(restored, cell.metadata.nbgrader.grade_id).source == cell.source
-    assert run(restored, source.exercises, seconds=60) == {"two": "AssertionError: count again"}
-
-
-def test_an_endless_cell_or_one_that_stops_the_kernel_fails_only_its_exercise(sources, tmp_path):
-    answers = {"one": "while True:\n    pass", "two": "import os\nos._exit(1)", "three": RIGHT["three"]}
-    submission = submit(sources, tmp_path / "ada", **answers)
-    (source,) = read_sources(sources)
-    failed = run(restore(source, submission), source.exercises, seconds=3)
-    assert failed == {"one": "took longer than 3 seconds", "two": "stopped the kernel (DeadKernelError)"}
-
-
-def test_cells_that_a_student_added_stay_after_the_answer_that_they_follow(sources, tmp_path, cell_of):
-    answers = RIGHT | {"two": "def two():\n    return helper()"}
-    submission = submit(sources, tmp_path / "ada", **answers)
-    place = submission.cells.index(cell_of(submission, "two")) + 1
-    submission.cells.insert(place, new_code_cell("def helper():\n    return 2"))
-    (source,) = read_sources(sources)
-    restored = restore(source, submission)
-    assert [cell.source for cell in restored.cells if "helper():" in cell.source] == ["def helper():\n    return 2"]
-    order = [cell.source for cell in restored.cells]
-    assert order.index("def helper():\n    return 2") == order.index(answers["two"]) + 1
-    assert run(restored, source.exercises, seconds=60) == {}
-
-
-def test_without_the_setup_nothing_passes(sources, tmp_path, numbers, cell_of):
-    cell_of(numbers, "setup").source = "import os\nos._exit(1)"
-    nbformat.write(numbers, sources / "01_numbers.ipynb")
-    (source,) = read_sources(sources)
-    failed = run(restore(source, submit(sources, tmp_path / "ada", **RIGHT)), source.exercises, seconds=60)
-    assert failed == dict.fromkeys(RIGHT, "stopped the kernel (DeadKernelError)")
-
-
-def test_a_deleted_answer_or_a_file_that_is_not_a_notebook_gets_no_points(sources, tmp_path, cell_of):
-    submission = submit(sources, tmp_path / "ada", **RIGHT)
-    submission.cells.remove(cell_of(submission, "one"))
-    (source,) = read_sources(sources)
-    failed = run(restore(source, submission), source.exercises, seconds=60)
-    assert list(failed) == ["one"] and "NameError" in failed["one"]
-    (tmp_path / "all" / "bob").mkdir(parents=True)
-    (tmp_path / "all" / "bob" / "01_numbers.ipynb").write_text("{}")
+    nbformat.write(submission, tmp_path / "all" / "ada" / "01_numbers.ipynb")
     (rows,) = grade(tmp_path / "all", sources)
-    assert [row.points for row in rows] == [0, 0, 0] and "cannot read notebook" in rows[0].failed
+    assert [(row.points, row.failed) for row in rows] == [(1, ""), (0, "AssertionError: count again"), (3, "")]
 
 
-def test_errors_name_the_submissions_that_cannot_be_graded(sources, tmp_path):
-    (tmp_path / "all" / "bob").mkdir(parents=True)
-    with pytest.raises(FileError, match=r"nothing to grade: expected .*STUDENT.*01_numbers\.ipynb"):
+def test_points_stay_when_another_student_changes_the_submission_or_the_table(sources, tmp_path):
+    folder, out = tmp_path / "all", tmp_path / "grades.csv"
+    submit(sources, folder / "bob", **RIGHT)
+    attack = f"import pathlib\nfor path in ({str(out)!r}, {str(folder / 'bob' / '01_numbers.ipynb')!r}):\n"
+    submit(sources, folder / "ann", one=f"{attack}    pathlib.Path(path).write_text('null')\n{RIGHT['one']}")
+    found = []
+    for rows in grade(folder, sources, isolation=[None]):
+        write_grades(out, found := found + rows)
+    assert (folder / "bob" / "01_numbers.ipynb").read_text() == "null"
+    points = [(row["student"], row["points"]) for row in csv.DictReader(out.open(encoding="utf-8"))]
+    assert points == [(student, str(n)) for student, all in (("ann", [1, 0, 0]), ("bob", [1, 2, 3])) for n in all]
+
+
+def test_an_endless_cell_or_one_that_stops_the_kernel_fails_only_its_exercise(sources):
+    answers = {"one": "while True:\n    pass", "two": "import os\nos._exit(1)", "three": RIGHT["three"]}
+    assert failures(sources, 0.5, **answers) == {"one": "took longer than 0.5 seconds", "two": "stopped the kernel"}
+
+
+def test_so_does_an_answer_that_is_endless_when_a_check_calls_it(sources):
+    answers = RIGHT | {"one": "def one():\n    while True:\n        pass", "two": "def two():\n    exit()"}
+    failed = failures(sources, 0.5, **answers)
+    assert failed["one"] == "took longer than 0.5 seconds" and list(failed) == ["one", "two"]
+
+
+def test_cells_that_a_student_added_run_where_they_are(sources, tmp_path, cell_of):
+    answers = RIGHT | {"one": "def one():\n    return math.floor(1.5)", "two": "def two():\n    return helper()"}
+    submission = submit(sources, tmp_path / "all" / "ada", **answers)
+    for after, source in {"two": "def helper():\n    return 2", "setup": "import math"}.items():
+        submission.cells.insert(submission.cells.index(cell_of(submission, after)) + 1, new_code_cell(source))
+    nbformat.write(submission, tmp_path / "all" / "ada" / "01_numbers.ipynb")
+    assert points(sources, tmp_path / "all") == {"ada": [1, 2, 3]}
+
+
+def test_magics_run_and_a_deleted_answer_gets_no_points(sources):
+    failed = failures(sources, two=f"%time pass\n!true\n{RIGHT['two']}", three=RIGHT["three"])
+    assert list(failed) == ["one"] and "NameError: name 'one' is not defined" in failed["one"]
+
+
+# --- failures of the grader ---
+
+
+@pytest.mark.parametrize("failure", ["1 / 0", "import os\nos._exit(1)"])
+def test_a_failure_before_the_first_answer_is_nobodys_zero(sources, tmp_path, numbers, cell_of, failure):
+    cell_of(numbers, "setup").source = failure
+    nbformat.write(numbers, sources / "01_numbers.ipynb")
+    submit(sources, tmp_path / "all" / "ada", **RIGHT)
+    out = tmp_path / "grades.csv"
+    assert main(["exercises", "grade", str(tmp_path / "all"), "--out", str(out), "--sources", str(sources)]) == 2
+    assert not out.exists()
+
+
+def test_a_kernel_that_does_not_start_ends_the_grading(sources, tmp_path, monkeypatch):
+    submit(sources, tmp_path / "all" / "ada", **RIGHT)
+    for program in ("/bin/false", "/no/python"):
+        monkeypatch.setattr("sys.executable", program)
+        with pytest.raises(GradingError, match=f"cannot grade 01_numbers here: .*{program}.* does not start"):
+            list(grade(tmp_path / "all", sources))
+
+
+def test_a_solution_without_points_ends_the_grading(sources, tmp_path, numbers, cell_of):
+    submit(sources, tmp_path / "all" / "ada", **RIGHT)
+    cell_of(numbers, "two-check").source = "assert two() == 3, 'three'"
+    nbformat.write(numbers, sources / "01_numbers.ipynb")
+    with pytest.raises(GradingError, match=r"cannot grade 01_numbers here: the solution of two fails: .*three"):
         list(grade(tmp_path / "all", sources))
-    submit(sources, tmp_path / "all" / "bob" / "a")
-    submit(sources, tmp_path / "all" / "bob" / "b")
-    with pytest.raises(ConfigError, match="bob submitted both"):
-        list(grade(tmp_path / "all", sources))
-    with pytest.raises(ConfigError, match="seconds must be in"):
-        list(grade(tmp_path / "all", sources, seconds=0))
+
+
+def test_the_kernel_is_this_python_whatever_jupyter_would_start(monkeypatch):
+    monkeypatch.setenv("JUPYTER_PATH", "elsewhere")
+    with start() as kernel:
+        kernel.run("import sys, os\ndef where():\n    return [sys.executable, os.getenv('JUPYTER_PATH')]")
+        assert kernel.call("where") == [sys.executable, None]
+
+
+# --- the table ---
 
 
 def test_a_row_is_one_line_even_if_an_error_has_several(tmp_path):
     write_grades(tmp_path / "grades.csv", [Grade("ada", "01", "one", "One", 0, 1, "Error: a,\n\x00b\n  c")])
     lines = (tmp_path / "grades.csv").read_text("utf-8").splitlines()
     assert len(lines) == 2 and lines[1].startswith('ada,01,one,One,0,1,"Error: a,')
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "＝1", "\r\n=1", "a;=1"])
+def test_a_text_is_no_formula(tmp_path, text):
+    write_grades(tmp_path / "grades.csv", [Grade(text, "01", "one", "One", 0, 1, text)])
+    (row,) = csv.DictReader((tmp_path / "grades.csv").open(encoding="utf-8", newline=""))
+    for cell in (row["student"], row["failed"]):
+        assert all(part.lstrip()[0] in "'a" for part in cell.split(";"))
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x00", "\x7f", "\u202e", "\udcff", "\ud800", "\u2028x", "\x85x", "\x9b"])
+def test_a_text_has_no_control_characters(tmp_path, text):
+    write_grades(tmp_path / "grades.csv", [Grade("ada", "01", "one", "One", 0, 1, f"a{text}")])
+    assert (tmp_path / "grades.csv").read_text("utf-8").splitlines()[1].isprintable()
+
+
+def test_a_text_is_short(tmp_path):
+    write_grades(tmp_path / "grades.csv", [Grade("a" * 10**6, "01", "one", "One", 0, 1, "\x00" * 10**6)])
+    assert (tmp_path / "grades.csv").stat().st_size < 1000
+
+
+def test_errors_name_what_cannot_be_graded(sources, tmp_path):
+    (tmp_path / "all" / "bob").mkdir(parents=True)
+    with pytest.raises(FileError, match=r"nothing to grade: expected .*STUDENT.*01_numbers\.ipynb"):
+        list(grade(tmp_path / "all", sources))
+    with pytest.raises(FileError, match=r"cannot read .*nowhere"):
+        list(grade(tmp_path / "nowhere", sources))
+    with pytest.raises(ConfigError, match="seconds must be in"):
+        list(grade(tmp_path / "all", sources, seconds=0))

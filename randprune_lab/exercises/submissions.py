@@ -1,0 +1,129 @@
+"""The submissions of a class: which notebook of a student belongs to which exercises, and the answers in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from randprune_lab.errors import FileError, listed
+from randprune_lab.exercises.source import Source, exercise_of, mark
+
+log = logging.getLogger("randprune_lab")
+
+LARGEST = 50 << 20  # bytes of a notebook
+
+LONGEST = 300  # characters of a text in the table and in messages
+
+Answers = dict[str, list[str]]  # the cells of a student, by exercise; those before the first exercise at ""
+Submitted = dict[str, Answers | str]  # by the name of the source; a string says why there are no answers
+
+
+def read_submissions(folder: Path, sources: Mapping[str, Source], others: Collection[str] = ()) -> dict[str, Submitted]:
+    """The answers of each student to each notebook.
+
+    Notebooks are recognized by the `grade_id`s of their cells, or else by the beginning of their names. If a student
+    has several for one source, the one with the source's name is used. Files that are not used are logged.
+
+    Args:
+        folder: a folder with one subfolder for each student.
+        sources: the sources by name.
+        others: names of notebooks that are not graded now, and not logged.
+
+    Raises:
+        FileError: if the folder cannot be read.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        students = [path for path in paths if path.is_dir()]
+    except OSError as error:
+        raise FileError(f"cannot read {folder}: {error.strerror}; give a folder with students' folders") from error
+    _log_unused(folder, [path for path in paths if path not in students])
+    return {student.name: _read_student(student, sources, others) for student in students}
+
+
+def printable(text: str) -> str:
+    """The beginning of a text on one line, with escapes in place of control characters and invalid ones."""
+    line = " ".join(text[: 4 * LONGEST].split())
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 3]}..."
+
+
+def _read_student(student: Path, sources: Mapping[str, Source], others: Collection[str]) -> Submitted:
+    found: dict[str, dict[Path, Answers | str]] = {name: {} for name in sources}
+    unused = []
+    for path in sorted(_files(student)):
+        content = _read(path) if path.suffix.lower() == ".ipynb" else {}
+        name = _recognize(path, content, sources)
+        if name and path.suffix.lower() == ".ipynb":
+            found[name][path] = content or f"{path.name} has no answers to these exercises"
+        elif not path.stem.startswith(tuple(others)):
+            unused.append(path)
+    submitted: Submitted = {}
+    for name, contents in found.items():
+        readable = [path for path, content in contents.items() if isinstance(content, dict)] or [*contents]
+        used = [path for path in readable if path.stem == name] or readable
+        if used:
+            several = f"submitted both {listed(str(path.relative_to(student)) for path in used)}; keep one"
+            submitted[name] = contents[used[0]] if len(used) == 1 else several
+        unused += contents.keys() - used
+    _log_unused(student, unused)
+    return submitted
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Everything in a folder at any depth that is a file, or should be one. Hidden files are left out."""
+    folders = [folder]
+    while folders:
+        try:
+            entries = [*os.scandir(inside := folders.pop())]
+        except OSError:
+            yield inside
+            continue
+        for entry in entries:
+            if not entry.name.startswith("."):
+                path, is_folder = inside / entry.name, entry.is_dir(follow_symlinks=False)
+                folders += [path] * is_folder
+                if not is_folder or path.suffix == ".ipynb":
+                    yield path
+
+
+def _recognize(path: Path, content: Answers | str, sources: Mapping[str, Source]) -> str | None:
+    """The name of the source that a notebook answers, or is called like; None if there is none."""
+    answered = set(content) if isinstance(content, dict) else set()
+
+    def fit(name: str) -> tuple[int, int]:
+        exercises = {exercise.name for exercise in sources[name].exercises}
+        return len(exercises & answered), len(name) if path.stem.startswith(name) else 0
+
+    best = max(sources, key=fit)
+    return best if any(fit(best)) else None
+
+
+def _read(path: Path) -> Answers | str:
+    """The answers in a notebook, or the reason why it cannot be read."""
+    answers: Answers = {}
+    name = ""
+    try:
+        about = path.lstat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:
+            raise ValueError(f"expected a file of at most {LARGEST >> 20} MB, and no link")
+        for cell in json.loads(path.read_bytes().decode("utf-8-sig"))["cells"]:
+            name = exercise_of(cell) or name
+            if cell["cell_type"] == "code" and (mark(cell).get("solution") or not mark(cell)):
+                answers.setdefault(name, []).append("".join(cell["source"]))
+    except (OSError, ValueError) as error:
+        return f"cannot read notebook {path.name}: {getattr(error, 'strerror', None) or error}"
+    except (LookupError, TypeError, AttributeError, RecursionError):
+        return f"cannot read notebook {path.name}: it does not have the parts of a notebook"
+    return answers
+
+
+def _log_unused(folder: Path, paths: Collection[Path]) -> None:
+    if paths:
+        notebooks_first = sorted(paths, key=lambda path: (path.suffix.lower() != ".ipynb", path))
+        names = listed(str(path.relative_to(folder)) for path in notebooks_first)
+        log.warning("%s: not looked at: %s", printable(folder.name), names)
