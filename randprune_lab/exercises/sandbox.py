@@ -24,7 +24,7 @@ from randprune_lab.exercises import kernel
 from randprune_lab.exercises.kernel import decode, encode
 
 LONGEST_REPLY = 8 << 20  # bytes
-SECONDS_TO_START = 120.0
+SECONDS_TO_START, SECONDS_TO_END = 120.0, 20.0
 VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/nix")
 ROOM = 1 << 30  # bytes of files in an isolated kernel's folder
@@ -188,31 +188,27 @@ def _visible(hidden: Sequence[Path]) -> list[str]:
 
 @contextmanager
 def _ending_what_starts() -> Iterator[None]:
-    """End every process that was started inside the block, in Linux also those whose parents have ended."""
-    this = psutil.Process()
-    before = set(this.children())
+    """End every process group that was started inside the block, in Linux also those whose parents have ended.
 
-    def started() -> Iterator[psutil.Process]:
-        for child in set(this.children()) - before:
-            yield child
-            with suppress(psutil.Error):
-                yield from child.children(recursive=True)
+    Raises:
+        GradingError: if they start others faster than they are ended.
+    """
 
+    def children() -> set[int]:
+        return {child.pid for child in psutil.Process().children()}
+
+    before = children()
     adopted = _adopt_orphans(True)
     try:
         yield
     finally:
-        for what in (signal.SIGSTOP, signal.SIGKILL):  # a stopped process starts no others
-            seen: set[psutil.Process] = set()
-            while new := set(started()) - seen:
-                seen |= new
-                for process in new:
-                    with suppress(psutil.Error):
-                        process.send_signal(what)
-        while left := set(this.children()) - before:
-            for child in left:
-                with suppress(ChildProcessError):
-                    os.waitpid(child.pid, 0)
+        end = time.monotonic() + SECONDS_TO_END
+        while left := [pid for pid in children() - before if os.getpgid(pid) != os.getpgrp()]:
+            for pid in left:
+                os.killpg(os.getpgid(pid), signal.SIGKILL)
+                os.waitpid(pid, os.WNOHANG)
+            if time.monotonic() > end:
+                raise GradingError(f"cannot end {len(left)} processes that a student's code started; end them")
         _adopt_orphans(adopted)
 
 
