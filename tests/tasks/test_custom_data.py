@@ -407,7 +407,9 @@ def test_columns_of_a_parquet_file_that_are_not_read_may_have_any_type(tmp_path:
     table = TRAIN.select(range(60)).data.table
     for name, values in others.items():
         table = table.append_column(name, values)
-    pq.write_table(table, tmp_path / "d.parquet")
+    stored = json.loads(table.schema.metadata[b"huggingface"])
+    stored["info"]["features"]["map"] = {"_type": "NewInAnotherVersion"}
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(stored)}), tmp_path / "d.parquet")
     periods = pd.DataFrame({"text": TEXTS, "label": NAMES, "day": pd.period_range("2020", periods=60, freq="D")})
     periods.to_parquet(tmp_path / "p.parquet")
     assert read_custom_data(CustomData(str(tmp_path / "d.parquet")))[0].labels == ("worse", "better")
