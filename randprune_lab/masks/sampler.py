@@ -33,6 +33,10 @@ REFERENCE_WORK = 2**24
 """Random numbers that the reference procedure may use for a group. With more votes the mask is almost certain."""
 
 
+WITHOUT_FLOAT64 = ("mps",)
+"""Devices that have no 64-bit floats. The masks of their weights are drawn on the CPU, and stay there."""
+
+
 @dataclass(frozen=True)
 class Expected:
     """A number of weights, expected over the draws: for the whole model and for each tensor."""
@@ -93,7 +97,7 @@ class MaskSampler:
             raise ConfigError(f"rule must be a rule such as Voting(), got {rule!r}; make_rule makes one from its name")
         _check_number("seed", seed)
         check_count("reference_below", reference_below, low=0)
-        weights = {name: tensor.detach() for name, tensor in with_values(target, include, exclude).items()}
+        weights = {name: _here(tensor.detach()) for name, tensor in with_values(target, include, exclude).items()}
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         self._keep = keep_counts(self.shapes, sparsity, allocation)
         self.rule, self.sparsity, self.seed, self.allocation = rule, float(sparsity), int(seed), allocation
@@ -252,3 +256,8 @@ def _small_groups(groups: list[tuple[Group, Votes]]) -> dict[str, SmallGroup]:
 
 def _check_number(name: str, value: int) -> None:
     check_count(name, value, low=0, high=2**63 - 1)
+
+
+def _here(weight: Tensor) -> Tensor:
+    """A weight where it can be planned."""
+    return weight.cpu() if weight.device.type in WITHOUT_FLOAT64 else weight
