@@ -298,6 +298,12 @@ class Search:
 
     def _save_trained(self, name: str, history: History) -> dict[str, Any]:
         weights = self.model.state_dict()
+        if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+            setting = "dense_learning_rate" if name == DENSE else "learning_rate"
+            raise RunError(
+                f"the training of {name} diverged: its weights are not finite; lower {setting} "
+                f"(--{setting.replace('_', '-')}) from {getattr(self.config, setting):g}"
+            )
         self.folder.save_weights(name, weights)
         return {
             "score": history.scores[history.best],

@@ -15,6 +15,7 @@ from randprune_lab.masks.recipe import Recipe
 from randprune_lab.search.folder import FORMAT, KIND, RunFolder, load_predictions, weights_sha256
 from randprune_lab.search.journal import read_journal
 from randprune_lab.search.run import Search
+from randprune_lab.training.loop import train
 
 
 def results(path):
@@ -173,6 +174,20 @@ def test_an_existing_folder_is_refused_and_not_changed(finished, config):
     with pytest.raises(RunError, match="exists already; go on with --resume, replace it with --overwrite"):
         rp.run(config, finished, progress=False)
     assert (finished / "journal.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("setting", ["dense_learning_rate", "learning_rate"])
+def test_a_training_that_diverges_is_named_with_its_learning_rate(config, tmp_path, monkeypatch, setting):
+    def spoil(model, *args, mask=None, **kwargs):
+        history = train(model, *args, mask=mask, **kwargs)
+        if (mask is None) == (setting == "dense_learning_rate"):
+            model.get_input_embeddings().weight.data[0, 0] = torch.inf
+        return history
+
+    monkeypatch.setattr("randprune_lab.search.run.train", spoil)
+    short = dataclasses.replace(config, levels=(0.5,), candidates=1, baselines=(), dense_epochs=1, **{setting: 0.002})
+    with pytest.raises(RunError, match=rf"diverged: .* lower {setting} \(--{setting.replace('_', '-')}\) from 0.002"):
+        rp.run(short, tmp_path / "run", progress=False)
 
 
 @pytest.mark.parametrize("option", ["resume", "overwrite"])
