@@ -85,7 +85,7 @@ def load_sparse(path: str | Path) -> SparseModel:
 
     with reading("sparse file", path):
         with safe_open(str(path), framework="pt") as file:
-            metadata = read_metadata(file, f"{path} is not a sparse file", FORMAT, ("shapes", "tied", "sha256"))
+            metadata = read_metadata(path, "sparse file", FORMAT, ("shapes", "tied", "sha256"))
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if _sha256(stored, metadata) != metadata["sha256"]:
             raise FileError(f"sparse file {path} is damaged: its bits don't match its SHA-256; write it again")

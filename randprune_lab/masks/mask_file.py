@@ -8,7 +8,6 @@ import reprlib
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,29 +46,31 @@ def read_masks(path: str | Path) -> tuple[dict[str, Bool[Tensor, "..."]], str]:
     """
     from safetensors import safe_open
 
-    with reading("mask file", path), safe_open(str(path), framework="numpy") as file:
-        metadata = read_metadata(file, f"{path} is not a mask file", FORMAT, ("shapes", "sha256"))
+    with reading("mask file", path), safe_open(str(path), framework="pt") as file:
+        metadata = read_metadata(path, "mask file", FORMAT, ("shapes", "sha256"))
         shapes = read_shapes(metadata)
         check_names(file.keys(), shapes)
-        masks = {name: decode_mask(file.get_tensor(name), shape) for name, shape in shapes.items()}
+        masks = {name: decode_mask(file.get_tensor(name).numpy(), shape) for name, shape in shapes.items()}
         return masks, metadata["sha256"]
 
 
-def read_metadata(file: Any, otherwise: str, format: str, fields: Collection[str]) -> dict[str, str]:
-    """The metadata of an open safetensors file.
+def read_metadata(path: str | Path, kind: str, format: str, fields: Collection[str]) -> dict[str, str]:
+    """The metadata of a file that safetensors could open; it accepts a header that gives a name twice.
 
     Args:
-        otherwise: begins the message if the file has another format.
+        kind: the kind of file, for the message.
         format, fields: the format, and the names of the other metadata.
 
     Raises:
         FileError: if the file has another format.
-        ValueError: if there are other fields.
+        ValueError: if there are other fields, or one twice.
     """
-    metadata = file.metadata() or {}
+    with Path(path).open("rb") as file:
+        header = strict_json(file.read(int.from_bytes(file.read(8), "little")))
+    metadata: dict[str, str] = header.get("__metadata__", {})
     if (found := metadata.pop("format", None)) != format:
         raise FileError(
-            f"{otherwise}: its format is {found!r}, expected {format!r}; give a file that this version wrote"
+            f"{path} is not a {kind}: its format is {found!r}, expected {format!r}; give a file that this version wrote"
         )
     check_names(metadata, fields)
     return metadata

@@ -548,6 +548,29 @@ def test_the_header_has_all_fields_and_no_others(tmp_path: Path) -> None:
             MaskSet.load(tmp_path / "mask")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"sha256":', '"shapes":"{}","sha256":'),
+        ('"dtype":"U8"', '"dtype":"BF16"'),
+        ('"dtype":"U8"', '"dtype":"F4"'),
+        ('"__metadata__":{', '"__metadata__":5,"_":{'),
+        ('"__metadata__":{', '"__metadata__":{"more":5,'),
+        ('"__metadata__":{', '"__metadata__":{},"__metadata__":{'),
+    ],
+)
+def test_a_header_that_only_safetensors_reads_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    write_by_hand(tmp_path / "mask", '{"w": [4]}', FOUR)
+    content = (tmp_path / "mask").read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = content[8:end].decode()
+    assert old in header
+    header = header.replace(old, new)
+    (tmp_path / "mask").write_bytes(len(header).to_bytes(8, "little") + header.encode() + content[end:])
+    with pytest.raises(FileError, match=r"mask is damaged or truncated \(.*\); write it again"):
+        MaskSet.load(tmp_path / "mask")
+
+
 @pytest.mark.parametrize("size", [4, 2**20, 2**24, 2**34, 10**40])
 def test_a_small_file_takes_little_memory_whatever_it_claims(tmp_path: Path, size: int) -> None:
     """16 MiB of zeros, each a kept weight, take 16 kB; a mask of them is never as small."""
