@@ -128,10 +128,9 @@ def test_isolated_code_changes_no_file_of_others(reasons, tmp_path):
 @isolated
 def test_isolated_code_sees_no_other_process_and_cannot_end_the_grader(tmp_path):
     with start(TOOL, [tmp_path]) as kernel:
-        kernel.run(
-            f"import os, psutil\ndef others():\n    return [os.getppid() in (0, 1), {os.getpid()} in psutil.pids()]"
-        )
-        assert kernel.call("others") == [True, False]
+        kernel.run("import os, psutil\ndef seen():\n    return psutil.pids(), os.getppid()")
+        pids, parent = kernel.call("seen")
+        assert len(pids) <= 2 and parent <= 1
 
 
 @isolated
