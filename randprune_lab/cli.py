@@ -368,7 +368,8 @@ def _results(options: argparse.Namespace) -> int:
     from randprune_lab.analysis.run_record import RunRecord
 
     table = results_table([RunRecord.load(run) for run in options.runs])
-    write_table(options.out, table.map(lambda cell: printable(cell) if isinstance(cell, str) else cell))
+    texts = [name for name in table if all(isinstance(cell, str) for cell in table[name])]
+    write_table(options.out, table.assign(**{name: table[name].map(printable) for name in texts}))
     print(f"{len(table)} rows: {options.out}")
     return 0
 

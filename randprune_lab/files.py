@@ -1,8 +1,7 @@
-"""Files: written whole or not at all, equal content as equal bytes, with checksums, and errors that name the file."""
+"""Files: written whole or not at all, equal content as equal bytes, and errors that name the file."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -213,10 +212,10 @@ def check_format(path: str | Path, about: dict[str, Any], kind: str, number: int
     if not actual.startswith(kind.partition(" ")[0]) or (actual != kind and version == number):
         raise FileError(f"{path} is not a {kind.removeprefix('randprune ')}; {remedy}")
     if version != number:
-        raise _other_format(path, version, number, remedy)
+        raise other_format(path, version, number, remedy)
 
 
-def _other_format(path: str | Path, version: Any, number: int, remedy: str) -> FileError:
+def other_format(path: str | Path, version: Any, number: int, remedy: str) -> FileError:
     return FileError(f"{path} has format {version}, and this version of randprune_lab reads format {number}; {remedy}")
 
 
@@ -247,92 +246,3 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Any], metadata: Mappin
             header["__metadata__"] = dict(sorted(metadata.items()))
             file.seek(8)
             file.write(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length))
-
-
-# --- checksums ---
-
-
-def checksum(content: Any) -> str:
-    """The SHA-256 of content that JSON can write, as hexadecimal digits."""
-    return sha256(json.dumps(content, separators=(",", ":")).encode())
-
-
-def check_sum(content: Any, recorded: Any) -> None:
-    """Raise `ValueError` unless `recorded` is the checksum of the content."""
-    if recorded != checksum(content):
-        raise ValueError("its checksum is not that of its content")
-
-
-def write_sealed(path: str | Path, number: int, content: Mapping[str, Any]) -> None:
-    """Write `content` as JSON with a format number and a checksum, atomically."""
-    write_json(path, {"format": number, **content, "checksum": checksum(content)})
-
-
-def read_sealed(what: str, path: str | Path, number: int, remedy: str) -> dict[str, Any]:
-    """The content that `write_sealed` wrote.
-
-    Args:
-        what: the kind of file, for the message.
-        number, remedy: the expected format, and how to get such a file.
-
-    Raises:
-        FileError: if the file is missing, damaged or of another format.
-    """
-    with reading(what, path):
-        content = strict_json(Path(path).read_bytes())
-        version, recorded = content.pop("format", 1), content.pop("checksum", None)
-        if version != number:
-            raise _other_format(path, version, number, remedy)
-        check_sum(content, recorded)
-        return content
-
-
-def write_arrays(
-    path: str | Path, kind: str, number: int, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
-) -> None:
-    """Write arrays to a safetensors file with a checksum, atomically.
-
-    Args:
-        kind, number: the kind and the format of the file.
-        about: what else is known, as JSON can write it.
-
-    Raises:
-        FileError: if the file cannot be written.
-    """
-    arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}  # safetensors takes no others
-    sealed = {"kind": kind, "format": number, **about, "checksum": checksum(_content(arrays, about))}
-    write_tensors(path, arrays, {"about": json.dumps(sealed, separators=(",", ":"))})
-
-
-def read_arrays(path: str | Path, kind: str, number: int, remedy: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read a file that `write_arrays` wrote.
-
-    Args:
-        kind, number, remedy: the expected kind and format, and how to get such a file; see `check_format`.
-
-    Returns:
-        The arrays, and what else is known.
-
-    Raises:
-        FileError: if the file is missing, damaged, of another kind or of another format.
-    """
-    from safetensors import safe_open
-
-    with reading(kind.removeprefix("randprune "), path), safe_open(str(path), framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = strict_json((file.metadata() or {}).get("about", "{}"))
-        check_format(path, about, kind, number, remedy)
-        recorded = about.pop("checksum", None)
-        check_sum(_content(arrays, about), recorded)
-        return arrays, about
-
-
-def _content(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> list[Any]:
-    """What the checksum of a file with arrays is computed from."""
-    bits = [(name, str(part.dtype), part.shape, sha256(part.tobytes())) for name, part in sorted(arrays.items())]
-    return [about, bits]
-
-
-def sha256(content: bytes) -> str:
-    """The SHA-256 of bytes, as hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()

@@ -27,7 +27,7 @@ MODULES = {
 FLOORS = [
     {"errors", "machine", "terminal"},
     {"files", "registry", "plugins", "stats"},
-    {"masks", "tasks"},
+    {"sealed", "masks", "tasks"},
     {"training", "interop"},
     {"models"},
     {"search"},

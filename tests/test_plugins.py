@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.runs import write_config
 
 import randprune_lab as rp
 from randprune_lab.analysis import RunRecord
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.plugins import loaded_plugins, plugins_of
+from randprune_lab.search.folder import read_config
 
 RULE = """
 from dataclasses import dataclass
@@ -116,9 +118,8 @@ def test_a_folder_that_names_a_plugin_runs_no_code(tmp_path, finished):
     """Whoever sent the folder: the file is loaded only if the user names it."""
     trap = tmp_path / "plug_trap.py"
     trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')", "utf-8")
-    values = json.loads((finished / "config.json").read_text("utf-8"))
-    values["plugins"] = [{"file": str(trap), "sha256": "0" * 64}]
-    (tmp_path / "config.json").write_text(json.dumps(values), "utf-8")
+    plugins = [{"file": str(trap), "sha256": "0" * 64}]
+    write_config(tmp_path, read_config(finished).to_dict() | {"plugins": plugins})
     with pytest.raises(RunError, match="used the plugin"):
         RunRecord.load(tmp_path)
     assert not (tmp_path / "sprung").exists()

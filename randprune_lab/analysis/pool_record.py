@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from randprune_lab.analysis.replay import Replay
-from randprune_lab.files import read_arrays, reading, write_arrays
+from randprune_lab.files import reading
+from randprune_lab.sealed import read_arrays, write_arrays
 
 KIND, FORMAT = "randprune pool record", 3
 

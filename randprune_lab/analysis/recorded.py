@@ -12,7 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from randprune_lab.files import atomic_path, read_sealed, reading, sha256, write_sealed
+from randprune_lab.files import atomic_path, reading
+from randprune_lab.sealed import read_sealed, sha256, write_sealed
 
 if TYPE_CHECKING:
     import pandas as pd

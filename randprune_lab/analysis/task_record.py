@@ -15,7 +15,8 @@ from jaxtyping import Float32, Int64
 
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import RunError, unknown_name
-from randprune_lab.files import read_arrays, reading, write_arrays
+from randprune_lab.files import reading
+from randprune_lab.sealed import read_arrays, write_arrays
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval, score_difference, score_interval
 

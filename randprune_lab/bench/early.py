@@ -13,7 +13,7 @@ import numpy as np
 from randprune_lab.analysis.judging import LAST, judge
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.bench.pools import FORMAT, KINDS, LEARNERS, Setting, train_pools
-from randprune_lab.files import read_sealed
+from randprune_lab.sealed import read_sealed
 from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.known import known
 from randprune_lab.stats.variance import variance_split

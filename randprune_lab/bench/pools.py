@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from randprune_lab.analysis.pool_record import PoolRecord
-from randprune_lab.files import write_sealed
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.sealed import write_sealed
 from randprune_lab.search.config import PRESETS, RunConfig
 from randprune_lab.search.executors import InProcess
 from randprune_lab.search.folder import RunFolder

@@ -30,16 +30,9 @@ import torch
 from torch import Tensor
 
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.files import (
-    atomic_path,
-    give_usual_modes,
-    own_file,
-    read_arrays,
-    reading,
-    write_arrays,
-    write_json,
-)
+from randprune_lab.files import MALFORMED, atomic_path, give_usual_modes, own_file, reading, strict_json, write_json
 from randprune_lab.plugins import loaded_plugins, plugins_of
+from randprune_lab.sealed import read_arrays, unsealed, write_arrays, write_sealed
 from randprune_lab.search.config import DENSE_SETTINGS, RunConfig
 from randprune_lab.search.journal import JOURNAL, Journal, read_journal
 from randprune_lab.search.units import DATA, DENSE
@@ -65,28 +58,25 @@ def read_config(path: Path) -> RunConfig:
     """The configuration of the run in a folder.
 
     Raises:
-        RunError: if the folder holds no run, its format is another one, or the run used a plugin that is not loaded.
-        FileError: if the configuration is damaged.
+        RunError: if the folder holds no run, or the run used a plugin that is not loaded.
+        FileError: if the configuration is damaged, or of another format.
     """
-    values = _config(path)
-    version, plugins = values.pop("format", 1), values.pop("plugins", [])
-    if version != FORMAT:
-        raise RunError(
-            f"{path} has format {version}, and this version of randprune_lab reads format {FORMAT}; start the run "
-            "again in another folder, or use the version that wrote it"
-        )
+    file, remedy = path / CONFIG, "start the run again in another folder, or use the version that wrote it"
+    sealed = _sealed_config(path)
     try:
-        _check_plugins(path, plugins)
+        values = unsealed(file, sealed, FORMAT, remedy)
+        _check_plugins(path, values.pop("plugins"))
+        del values["kind"]
         return RunConfig.from_dict(values)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise FileError(f"{path / CONFIG} is damaged: {error}") from error
+    except MALFORMED as error:
+        raise FileError(f"{file} is damaged: {error}") from error
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _sealed_config(path: Path) -> dict[str, Any]:
     """The content of a run's `config.json`; the marker in it tells it from those of models and other programs."""
     file = own_file(path, CONFIG)
     try:
-        values = json.loads(file.read_text("utf-8"))
+        values = strict_json(file.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         start = f"start one with `randprune run --out {path}`"
         raise RunError(f"{path} holds no run: it has no {CONFIG}; {start}") from None
@@ -94,7 +84,7 @@ def _config(path: Path) -> dict[str, Any]:
         raise FileError(f"cannot read {file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise FileError(f"{file} is damaged: {error}; choose another folder") from error
-    if not isinstance(values, dict) or values.pop("kind", None) != KIND:
+    if not isinstance(values, dict) or values.get("kind") != KIND:
         raise RunError(f"{path} is not a run folder: its {CONFIG} is not that of a run; choose another folder")
     return values
 
@@ -116,7 +106,7 @@ def check_usable(path: Path, *, resume: bool, overwrite: bool) -> bool:
     if used and not (path / CONFIG).is_file():
         raise RunError(f"{path} is not a run folder: it has no {CONFIG}; choose another folder")
     if used:
-        _config(path)
+        _sealed_config(path)
     return used
 
 
@@ -173,8 +163,7 @@ class RunFolder:
         for name in (".", *FOLDERS):
             _remove_temporary(self.path / name)
         plugins = [plugin.to_dict() for plugin in plugins_of(*config.classes)]
-        about = {"kind": KIND, "format": FORMAT, "plugins": plugins}
-        write_json(self.file(CONFIG), about | config.to_dict())
+        write_sealed(self.file(CONFIG), FORMAT, {"kind": KIND, "plugins": plugins, **config.to_dict()})
         begun, here = read_environment(self.path), environment()
         if begun is None:
             write_json(self.file(ENVIRONMENT), here)

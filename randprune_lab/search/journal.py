@@ -11,9 +11,15 @@ from typing import Any
 
 from randprune_lab.errors import FileError, LockedError, RunError
 from randprune_lab.files import own_file
+from randprune_lab.sealed import check_sum, checksum
 from randprune_lab.search.units import Units
 
 JOURNAL = "journal.jsonl"
+
+
+def journal_line(name: str, result: dict[str, Any]) -> str:
+    """The line of a unit."""
+    return json.dumps({"unit": name, "result": result, "checksum": checksum([name, result])}) + "\n"
 
 
 def read_journal(path: Path) -> Units:
@@ -35,6 +41,7 @@ def read_journal(path: Path) -> Units:
     for number, line in enumerate(lines[:-1], start=1):  # the text after the last line break is incomplete
         try:
             entry = json.loads(line.decode("utf-8"))
+            check_sum([entry["unit"], entry["result"]], entry["checksum"])
             units[entry["unit"]] = entry["result"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FileError(f"{file}, line {number}, is damaged: {error}") from error
@@ -113,7 +120,7 @@ class Journal:
             FileError: if the line cannot be written.
         """
         self.check_held()
-        line = memoryview(json.dumps({"unit": name, "result": result}).encode() + b"\n")
+        line = memoryview(journal_line(name, result).encode())
         end = self._file.seek(0, os.SEEK_END)
         try:
             while line:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from support.runs import change_unit, write_config
 
 import randprune_lab as rp
 from randprune_lab.analysis.levels import training_steps
@@ -27,6 +27,7 @@ from randprune_lab.analysis.results import (
 )
 from randprune_lab.cli import main
 from randprune_lab.errors import DataError, RunError
+from randprune_lab.search.folder import read_config
 from randprune_lab.study import StudyConfig
 
 CONTRASTS = StudyConfig.load("laptop-gain").contrasts
@@ -73,8 +74,7 @@ def altered(finished, tmp_path):
 
     def make(name: str, **settings) -> rp.RunRecord:
         copy = shutil.copytree(finished, tmp_path / name)
-        config = json.loads((copy / "config.json").read_text())
-        (copy / "config.json").write_text(json.dumps(config | settings))
+        write_config(copy, read_config(copy).to_dict() | settings)
         for number in (1, 2):
             answers = copy / "predictions" / f"test-uniform-level-{number}.safetensors"
             shutil.copy(answers, answers.with_name(f"test-imp-level-{number}.safetensors"))
@@ -139,18 +139,14 @@ def test_a_run_is_not_given_twice(finished):
 
 def test_data_that_changed_between_two_runs_are_noticed(finished, altered):
     other = altered("other", candidates=4)
-    journal = other.path / "journal.jsonl"
-    fingerprint = other.units["data"]["fingerprint"]
-    journal.write_text(journal.read_text().replace(fingerprint, "0" * len(fingerprint)))
+    change_unit(other.path, "data", fingerprint="0" * 64)
     with pytest.raises(RunError, match="not scored on the same test examples"):
         results_table([rp.RunRecord.load(finished), rp.RunRecord.load(other.path)])
 
 
 def test_runs_on_different_examples_are_not_compared(finished, without_imp, tmp_path):
     copy = shutil.copytree(without_imp.path, tmp_path / "copy")
-    journal = copy / "journal.jsonl"
-    fingerprint = without_imp.units["data"]["fingerprint"]
-    journal.write_text(journal.read_text().replace(fingerprint, "0" * len(fingerprint)))
+    change_unit(copy, "data", fingerprint="0" * 64)
     with pytest.raises(RunError, match="not scored on the same test examples"):
         results_table([rp.RunRecord.load(copy), rp.RunRecord.load(finished)])
 

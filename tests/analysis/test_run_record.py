@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from support.runs import write_config, write_units
 
 import randprune_lab as rp
 from randprune_lab.analysis.text import describe_run
 from randprune_lab.cli import main
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.files import write_arrays
+from randprune_lab.sealed import write_arrays
 from randprune_lab.search.folder import (
     FORMAT,
     KIND,
@@ -24,6 +25,7 @@ from randprune_lab.search.folder import (
     load_arrays,
     load_predictions,
     predictions_path,
+    read_config,
     weights_sha256,
 )
 from randprune_lab.search.journal import read_journal
@@ -119,13 +121,10 @@ def test_test_scores_and_differences_follow_from_the_recorded_answers(record, fi
 
 
 def test_candidates_are_ordered_by_number_and_have_their_longest_evaluation(copy):
-    unit = json.loads(journal_lines(copy)[2])["result"]
+    unit = read_journal(copy)["dense"]
     evaluations = [(10, 4), (2, 4), (9, 4), (2, 12), (9, 8)]
-    lines = [
-        {"unit": f"search-level-1/candidate-{c}/steps-{n}", "result": unit | {"candidate": c, "steps": n}}
-        for c, n in evaluations
-    ]
-    (copy / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    units = {f"search-level-1/candidate-{c}/steps-{n}": unit | {"candidate": c, "steps": n} for c, n in evaluations}
+    write_units(copy, units)
     candidates = rp.RunRecord.load(copy).level(1).candidates
     assert [(entry["candidate"], entry["steps"]) for entry in candidates] == [(2, 12), (9, 8), (10, 4)]
     assert all(entry["score"] is None for entry in candidates)
@@ -195,8 +194,6 @@ def test_a_run_is_finished_when_its_model_is_written(copy):
 
 # --- missing and damaged files ---
 
-MARKED = f'{{"kind": "{KIND}", "format": {FORMAT}, %s}}'
-
 
 def test_a_folder_without_a_run_is_named_in_the_error(tmp_path):
     with pytest.raises(RunError, match=r"holds no run: it has no config\.json"):
@@ -204,13 +201,30 @@ def test_a_folder_without_a_run_is_named_in_the_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["", "{", *(MARKED % each for each in ('"levels": [1.2]', '"speed": 3', '"candidates": "three"'))],
+    "content", ["", "{", *(f'{{"kind": "{KIND}", "format": {FORMAT}{rest}' for rest in ("}", ', "plugins": 3}', ', "'))]
 )
 def test_a_damaged_configuration_is_named_in_the_error(tmp_path, content):
     (tmp_path / "config.json").write_text(content, "utf-8")
     with pytest.raises(FileError, match=r"config\.json is damaged"):
         rp.RunRecord.load(tmp_path)
+
+
+@pytest.mark.parametrize("settings", [{"levels": [1.2]}, {"speed": 3}, {"candidates": "three"}, {"tasks": {}}])
+def test_a_configuration_of_wrong_settings_is_named_in_the_error(tmp_path, settings):
+    write_config(tmp_path, settings)
+    with pytest.raises(FileError, match=r"config\.json is damaged"):
+        rp.RunRecord.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "journal.jsonl"])
+def test_a_changed_digit_is_noticed(copy, name):
+    text = (copy / name).read_text()
+    for place in range(0, len(text) - 1, 1 + len(text) // 60):
+        if text[place].isdigit():
+            changed = f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}"
+            (copy / name).write_text(changed)
+            with pytest.raises((FileError, RunError), match=rf"{name}|{copy.name}"):
+                rp.RunRecord.load(copy)
 
 
 def test_a_damaged_environment_is_named_in_the_error(copy):
@@ -298,14 +312,14 @@ def diverged(arrays: dict[str, np.ndarray]) -> None:
     ],
 )
 def test_a_run_whose_statistics_are_unknown_is_shown_with_the_reason(copy, capsys, change, reason):
-    config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps(config | {"noise_seeds": 2}))
+    write_config(copy, read_config(copy).to_dict() | {"noise_seeds": 2})
     for number in range(3):
         rewritten(copy, f"search-level-1-candidate-{number}-steps-12", change)
-    with (copy / "journal.jsonl").open("a") as journal:
-        for mask, seed in product(range(3), range(2)):
-            unit = {"mask": mask, "seed": seed, "score": -0.1 * mask, "steps": 12}
-            journal.write(json.dumps({"unit": f"search-level-1/noise-{mask}-{seed}", "result": unit}) + "\n")
+    noise = {
+        f"search-level-1/noise-{mask}-{seed}": {"mask": mask, "seed": seed, "score": -0.1 * mask, "steps": 12}
+        for mask, seed in product(range(3), range(2))
+    }
+    write_units(copy, read_journal(copy) | noise)
     assert main(["show", str(copy)]) == 0
     text = capsys.readouterr().out
     assert f"confidence   cannot be said, because {reason}" in text

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.runs import change_unit
 from transformers import BertForTokenClassification
 
 import randprune_lab as rp
@@ -228,14 +229,6 @@ def change(file: Path, **values: object) -> None:
     """Change settings in a JSON file, or write one with them."""
     old = json.loads(file.read_text("utf-8")) if file.exists() else {}
     file.write_text(json.dumps(old | values), "utf-8")
-
-
-def change_unit(run: Path, name: str, **values: object) -> None:
-    """Change the result of a unit in the journal."""
-    lines = [json.loads(line) for line in (run / "journal.jsonl").read_text("utf-8").splitlines()]
-    for line in lines:
-        line["result"] |= values if line["unit"] == name else {}
-    (run / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
 
 
 def contents(folder: Path) -> dict[str, object]:

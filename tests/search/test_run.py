@@ -1,18 +1,18 @@
 """The whole search on a tiny model: its records, and the same result after an interruption."""
 
 import dataclasses
-import json
 import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from support.runs import change_unit, write_config
 
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError, DataError, FileError, RunError, UnknownNameError
 from randprune_lab.masks.recipe import Recipe
-from randprune_lab.search.folder import FORMAT, KIND, RunFolder, load_predictions, weights_sha256
+from randprune_lab.search.folder import RunFolder, load_predictions, weights_sha256
 from randprune_lab.search.journal import read_journal
 from randprune_lab.search.run import Search
 from randprune_lab.training.loop import train
@@ -123,7 +123,7 @@ def test_resuming_a_finished_run_trains_nothing(finished, config, tmp_path, monk
 @pytest.mark.parametrize(("device", "processor"), [("cuda:0", "Great GPU"), ("sim:0", None)])
 def test_a_run_is_not_resumed_on_another_device(finished, config, tmp_path, device, processor):
     copy = shutil.copytree(finished, tmp_path / "copy")
-    change_compute(copy, device=device, processor=processor)
+    change_unit(copy, "compute", device=device, processor=processor)
     name = device + (f" ({processor})" if processor else "")
     with pytest.raises(RunError, match=rf"was computed on {re.escape(name)}, .* device 'auto' is cpu, .* choose"):
         rp.run(config, copy, resume=True, progress=False)
@@ -137,20 +137,12 @@ def test_a_run_is_not_resumed_with_other_settings_of_its_device(finished, config
 
 def test_a_run_is_resumed_with_the_threads_that_it_was_begun_with(finished, config, tmp_path, monkeypatch):
     copy, threads = shutil.copytree(finished, tmp_path / "copy"), []
-    change_compute(copy, threads=3)
+    change_unit(copy, "compute", threads=3)
     monkeypatch.setattr(Search, "_save_model", lambda self: threads.append(torch.get_num_threads()) or {"weights": ""})
     with RunFolder.open(copy, config, resume=True) as folder:
         folder.forget("model")
         Search(config, progress=False).run(folder)
     assert threads == [3] and torch.get_num_threads() == 1
-
-
-def change_compute(path, **changes):
-    """Change what a journal records of the device."""
-    lines = [json.loads(line) for line in (path / "journal.jsonl").read_text("utf-8").splitlines()]
-    (unit,) = (line["result"] for line in lines if line["unit"] == "compute")
-    unit |= changes
-    (path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
 
 
 def test_an_incomplete_last_line_is_ignored_and_its_unit_is_done_again(finished, config, tmp_path):
@@ -207,7 +199,7 @@ def test_resuming_with_changed_data_is_refused(finished, config, tmp_path):
     glue = shutil.copytree(config.glue_dir, tmp_path / "glue")
     moved = dataclasses.replace(config, glue_dir=str(glue))
     copy = shutil.copytree(finished, tmp_path / "copy")
-    (copy / "config.json").write_text(json.dumps({"kind": KIND, "format": FORMAT, **moved.to_dict()}))
+    write_config(copy, moved.to_dict())
     with (glue / "SST-2" / "train.tsv").open("a") as file:
         file.write("one good film more\t1\n")
     with pytest.raises(RunError, match=r"the data from .* has changed"):
