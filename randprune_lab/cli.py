@@ -17,7 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from randprune_lab.errors import RandpruneError
+from randprune_lab.errors import FileError, RandpruneError
+from randprune_lab.files import given_path
 from randprune_lab.masks.rules import RULES
 from randprune_lab.plugins import load_plugin
 from randprune_lab.search.config import (
@@ -96,9 +97,10 @@ def _text(text: str) -> str:
 
 
 def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("must not be empty; write . for the working directory")
-    return Path(text)
+    try:
+        return given_path(text)
+    except FileError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -286,7 +288,7 @@ def _report_parser(commands: Any) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="set a parameter of the notebooks; a file is one of this folder; repeatable",
+        help="set a parameter of the notebooks; a file is looked for in this folder; repeatable",
     )
     sub.add_argument(
         "--jobs", type=int, metavar="N", help="number of notebooks at a time (default: by cores and memory)"

@@ -116,7 +116,7 @@ def _method(record: RunRecord, mask: MaskSet) -> str:
         _row("mask rule", f"{describe_rule(unit['mask']['rule'])}, allocation {config.allocation}"),
         _row("candidates per level", f"{config.candidates}, early evaluation: {config.early_strategy}"),
         _row("task", f"{record.task.name}: {examples}"),
-        _row("data fingerprint", data["fingerprint"][:16]),
+        _row("data fingerprint", str(data["fingerprint"])[:16]),
         _row("protocol", _protocol(config.protocol)),
     ]
     return f"""\

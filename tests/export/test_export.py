@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from support.runs import change_unit
 from transformers import BertForTokenClassification
@@ -156,12 +157,20 @@ def test_nothing_is_overwritten(exported, finished):
     assert {path: path.read_bytes() for path in exported["dense"].iterdir()} == before
 
 
-def test_a_failed_export_leaves_no_files(finished, tmp_path, monkeypatch):
-    def fails(*arguments):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ("randprune_lab.export.folder.model_card", OSError(28, "No space left on device")),
+        ("transformers.PreTrainedTokenizerBase.save_pretrained", Exception("No space left on device (os error 28)")),
+        ("transformers.PreTrainedModel.save_pretrained", SafetensorError("I/O error: No space left on device")),
+    ],
+)
+def test_a_failed_export_leaves_no_files(finished, tmp_path, monkeypatch, step, error):
+    def fails(*arguments, **settings):
+        raise error
 
-    monkeypatch.setattr("randprune_lab.export.folder.model_card", fails)
-    with pytest.raises(FileError, match=r"cannot write .*: No space left on device"):
+    monkeypatch.setattr(step, fails)
+    with pytest.raises(FileError, match=r"cannot write .*: .*No space left on device"):
         rp.export_run(finished, tmp_path / "out")
     assert not [*tmp_path.iterdir()]
 
