@@ -497,13 +497,13 @@ def _grade(options: argparse.Namespace) -> int:
 def _print_run(record: Any, as_json: bool) -> int:
     from randprune_lab.analysis.text import describe_run
 
-    print(_json(record.summary()) if as_json else describe_run(record))
+    print(json.dumps(record.summary(), indent=2) if as_json else describe_run(record))
     return 0
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> int:
     if as_json:
-        print(_json(rows))
+        print(json.dumps(rows, indent=2))
         return 0
     for row in rows:
         print(printable(row["name"]))
@@ -511,11 +511,6 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> int:
             if key != "name" and value not in (None, {}):
                 print(f"  {key.replace('_', ' '):<12} {printable(_plain(value))}")
     return 0
-
-
-def _json(value: Any) -> str:
-    """JSON whose only control characters are line breaks; the standard library leaves one, 0x7f, as it is."""
-    return json.dumps(value, indent=2).replace("\x7f", "\\u007f")
 
 
 def _plain(value: Any) -> str:

@@ -136,6 +136,10 @@ def test_only_passive_html_is_on_a_page(html):
     assert headings == ["The-next-cell"], "what follows is not swallowed"
 
 
+def test_scripts_and_style_sheets_are_not_shown_as_text():
+    assert passive("a<style>p { color: red }</style><SCRIPT>1 < 2</SCRIPT >b") == "ab"
+
+
 def test_the_policy_of_a_page_allows_pictures_in_it_and_nothing_else():
     (policy,) = (attributes for tag, attributes in Tags(markdown("# Hello")).found if "http-equiv" in attributes)
     assert policy == {"http-equiv": "Content-Security-Policy", "content": POLICY}
@@ -165,7 +169,8 @@ def test_names_that_a_notebook_gives_are_text():
     cell = code_with(picture)
     cell.metadata |= {"tags": [mark], "alt": mark}
     page = page_of(cell, title=mark)
-    assert "<b>" not in page and "id=x" not in page
+    assert "<b>" not in page
+    assert [sorted(attributes) for tag, attributes in Tags(page).found if tag == "img"] == [["alt", "src"]]
 
 
 @pytest.mark.parametrize(
