@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import stat
 import zlib
 from collections.abc import Iterator, Mapping
@@ -54,8 +55,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         _check_target(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}.tmp")
+        remove_leftovers(path)
+        temporary = temporary_path(path)
         mode = _usual_mode(temporary)
         yield temporary
         temporary.chmod(mode)
@@ -89,6 +90,11 @@ def _usual_mode(path: Path) -> int:
     return mode
 
 
+def temporary_path(path: Path) -> Path:
+    """Where this process writes what becomes `path`; `remove_leftovers` knows the name."""
+    return path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}.tmp")
+
+
 def give_usual_modes(folder: Path) -> None:
     """Give all files of a folder the mode that new files have there, also those of a library that makes others."""
     mode = _usual_mode(folder / f".{os.getpid()}@{platform.node()}.tmp")
@@ -97,13 +103,13 @@ def give_usual_modes(folder: Path) -> None:
             path.chmod(mode)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of `path` whose processes were killed on this machine."""
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files and folders of `path` whose processes were killed on this machine."""
     name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)(@{re.escape(platform.node())})?\.tmp")
     for entry in path.parent.iterdir():
         if (found := name.fullmatch(entry.name)) and not _runs(int(found[1])):
             with suppress(OSError):
-                entry.unlink()
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
 def _runs(process: int) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import ConfigError, FileError, RandpruneError, RunError
 from randprune_lab.export.card import model_card
-from randprune_lab.files import give_usual_modes, given_path
+from randprune_lab.files import give_usual_modes, given_path, remove_leftovers, temporary_path
 from randprune_lab.interop.sparse_file import save_sparse
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.models.load import quiet
@@ -72,9 +72,11 @@ def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Pa
     if os.path.lexists(out):
         raise FileError(f"{out} exists; choose another folder, or remove it first")
     model, tokenizer, mask = _winner(record)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(out)
     try:
-        temporary.mkdir(parents=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out)
+        temporary.mkdir()
         _save(temporary, model, tokenizer, mask, format)
         (temporary / "README.md").write_text(model_card(record, mask, format, model.config.model_type), "utf-8")
         give_usual_modes(temporary)

@@ -211,11 +211,14 @@ class RunFolder:
 
         Raises:
             FileError: if the file is missing or damaged, or has other weights than were recorded.
+            RunError: if this user may not read it; so it is not taken for a damaged one and made again.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         path = self.checkpoint(name)
+        if path.exists() and not os.access(path, os.R_OK):
+            raise RunError(f"cannot read checkpoint {path}: permission denied; ask its owner for the right to read it")
         try:
             weights = load_file(path)
         except (OSError, SafetensorError) as error:

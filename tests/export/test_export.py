@@ -8,6 +8,7 @@ import html
 import inspect
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -436,3 +437,12 @@ def test_no_command_uses_the_network_or_reads_a_pickle(finished, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_killed_export_left_is_removed(finished, tmp_path):
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    left = tmp_path / f".out.{int(done.stdout)}@{platform.node()}.tmp"
+    left.mkdir()
+    (left / "config.json").write_text("half")
+    rp.export_run(finished, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -207,3 +207,11 @@ def test_another_version_is_a_warning_and_the_record_keeps_the_first(config, cop
     RunFolder.open(copy, config, resume=True).__exit__()
     assert "was begun with torch 1.0 (now " in caplog.text and "last bits may differ" in caplog.text
     assert json.loads(file.read_text()) == begun
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_trained_again(config, copy, monkeypatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: "dense" not in Path(path).name)  # root may read everything
+    with RunFolder.open(copy, config, resume=True) as folder:
+        with pytest.raises(RunError, match=r"dense\.safetensors: permission denied"):
+            folder.load_weights("dense")
+        assert folder.load_weights("search-level-1")
