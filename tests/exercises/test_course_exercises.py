@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from randprune_lab.exercises import ExerciseError, Source, read_sources
 from randprune_lab.exercises.copies import instructor_copy, student_copy
+from randprune_lab.exercises.kernel import decode, encode
 from randprune_lab.exercises.source import SOLUTION, exercise_of
 
 COURSE = Path(__file__).parents[2] / "notebooks"
@@ -22,12 +25,20 @@ every_exercise = pytest.mark.parametrize(
 
 
 def solve(source: Source, name: str, notebook: Any, answer: str | None = None) -> None:
-    """Run the setup and one exercise as a kernel would; `answer` replaces the answer in the notebook."""
+    """Run the setup and one exercise as the grader does; `answer` replaces the answer in the notebook."""
     names: dict[str, Any] = {}
     for cell in notebook.cells:
         if cell.cell_type == "code" and exercise_of(cell) in ("", name):
             own = answer is not None and cell.metadata.nbgrader.solution
             exec(compile(answer if own else cell.source, f"{source.name}, {name}", "exec"), names)
+            if cell.metadata.nbgrader.solution:
+                names[name] = partial(sent, names[name])
+
+
+def sent(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Call a function with plain data, and return plain data."""
+    arguments, keywords = decode(encode((arguments, keywords)))
+    return decode(encode(function(*arguments, **keywords)))
 
 
 @every_exercise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 import tempfile
 from contextlib import suppress
 from functools import partial
@@ -12,7 +14,7 @@ import pytest
 from randprune_lab.errors import GradingError
 from randprune_lab.exercises import read_sources
 from randprune_lab.exercises.grade import run
-from randprune_lab.exercises.sandbox import Stopped, start
+from randprune_lab.exercises.sandbox import AnswerError, Stopped, start
 
 
 def isolation() -> str | None:
@@ -137,9 +139,9 @@ def test_isolated_code_sees_no_other_process_and_cannot_end_the_grader(tmp_path)
 def test_isolated_code_has_no_network_no_rights_and_read_only_libraries(tmp_path):
     tries = """
 import os, socket, subprocess, IPython
-def tries():
+def tries(port):
     done = []
-    for what in (lambda: socket.create_connection(("192.0.2.1", 80), 1), lambda: os.chroot("/"),
+    for what in (lambda: socket.create_connection(("127.0.0.1", port), 1), lambda: os.chroot("/"),
                  lambda: open(IPython.__file__, "a"), lambda: open("/etc/randprune-test", "w"),
                  lambda: open("/proc/sys/kernel/core_pattern", "w"),
                  lambda: subprocess.run(["umount", "/proc"], check=True, stderr=subprocess.DEVNULL)):
@@ -149,9 +151,9 @@ def tries():
             pass
     return done
 """
-    with start(TOOL, [tmp_path]) as kernel:
+    with socket.create_server(("127.0.0.1", 0)) as server, start(TOOL, [tmp_path]) as kernel:
         kernel.run(tries)
-        assert kernel.call("tries") == []
+        assert kernel.call("tries", server.getsockname()[1]) == []
 
 
 # --- limits ---
@@ -230,6 +232,17 @@ def one():
     assert "NameError" in reasons("def one():\n    return left", tool)
 
 
+@isolated
+def test_isolated_code_does_not_import_from_folders_with_hidden_ones(tmp_path, monkeypatch):
+    (tmp_path / "class").mkdir()
+    (tmp_path / "solutions.py").touch()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    for hidden, found in (([], True), ([tmp_path / "class"], False)):
+        with start(TOOL, hidden) as kernel:
+            kernel.run("import importlib.util\ndef found():\n    return bool(importlib.util.find_spec('solutions'))")
+            assert kernel.call("found") is found
+
+
 def test_a_check_cannot_catch_the_end_of_a_kernel():
     with start() as kernel:
         kernel.run("import os\ndef one():\n    os._exit(1)")
@@ -245,6 +258,13 @@ def test_an_error_that_a_check_expects_arrives_as_such(kind):
         kernel.run(f"def one():\n    raise {kind.__name__}('no')")
         with pytest.raises(kind, match="no"):
             kernel.call("one")
+
+
+def test_an_error_does_not_end_a_loop_of_a_check():
+    with start() as kernel:
+        kernel.run("def one(_):\n    raise StopIteration")
+        with pytest.raises(AnswerError, match="StopIteration"):
+            list(map(partial(kernel.call, "one"), [1, 2]))
 
 
 def test_processes_that_were_there_before_stay():
