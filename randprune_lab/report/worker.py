@@ -37,6 +37,9 @@ def main() -> None:
 
 def _run(job: Mapping[str, Any]) -> dict[str, str] | None:
     """Execute the notebook; the result is the error that stopped it, or None."""
+    # The kernel "python3" is this environment's, not one that the machine or the user has under the same name.
+    os.environ.pop("JUPYTER_PATH", None)
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     import papermill
 
     try:

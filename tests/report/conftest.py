@@ -77,7 +77,12 @@ def made(tmp_path_factory) -> MadeReport:
     _write_notebook(folder / "notebooks" / "00_good.ipynb", GOOD, "# The *good* one")
     _write_notebook(folder / "notebooks" / "01_failing.ipynb", FAILING)
     _write_notebook(folder / "notebooks" / "02_widget.ipynb", WIDGET)
+    foreign = folder / "jupyter" / "kernels" / "python3"  # as on many clusters
+    foreign.mkdir(parents=True)
+    (foreign / "kernel.json").write_text('{"argv": ["false"], "display_name": "Python 3", "language": "python"}')
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
+        patch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
         summary = report("smoke", folder / "out", parameters={"seed": 7}, notebooks=folder / "notebooks", jobs=1)
     return MadeReport(summary, printed.getvalue().splitlines(), folder / "notebooks")
