@@ -20,13 +20,14 @@ from typing import NamedTuple
 
 import pytest
 from safetensors.torch import load_file
+from support.runs import change_unit, write_config
 
 import randprune_lab as rp
 from randprune_lab.cli import build_parser, main
 from randprune_lab.errors import RunError
 from randprune_lab.models.load import MODELS
 from randprune_lab.search.config import default_of
-from randprune_lab.search.folder import RunFolder, weights_sha256
+from randprune_lab.search.folder import RunFolder, read_config, weights_sha256
 from randprune_lab.search.journal import read_journal
 from randprune_lab.study.config import built_in_studies
 from randprune_lab.tasks import TASKS
@@ -356,10 +357,9 @@ def test_show_names_what_it_cannot_read(randprune, copy, tmp_path):
 
 def test_names_cannot_control_the_terminal_or_make_lines(randprune, copy, tmp_path):
     lines = randprune("show", copy).out.count("\n")
-    config = json.loads((copy / "config.json").read_text("utf-8"))
-    (copy / "config.json").write_text(json.dumps(config | {"model": "tiny\x1b[2J\nlevel 3", "include": ["*\x9b*"]}))
-    journal = copy / "journal.jsonl"
-    journal.write_text(journal.read_text("utf-8").replace('"name": "sst2"', r'"name": "s\u001b\u007f"'))
+    write_config(copy, read_config(copy).to_dict() | {"model": "tiny\x1b[2J\nlevel 3", "include": ["*\x9b*"]})
+    task = read_journal(copy)["data"]["task"]
+    change_unit(copy, "data", task=task | {"name": "s\x1b\x7f"})
     shown = randprune("show", copy).out
     for line in (r"model      tiny\x1b[2J\nlevel 3", r"pruned     *\x9b*", r"task       s\x1b\x7f: "):
         assert f"\n{line}" in shown
