@@ -25,7 +25,7 @@ Submitted = dict[str, Answers | str]  # by the name of the source; a string says
 def read_submissions(folder: Path, sources: Mapping[str, Source], others: Collection[str] = ()) -> dict[str, Submitted]:
     """The answers of each student to each notebook.
 
-    Notebooks are recognized by the `grade_id`s of their cells, or else by the beginning of their names. If a student
+    Notebooks are recognized by the `grade_id` of each cell, or else by the beginning of their names. If a student
     has several for one source, the one with the source's name is used. Files that are not used are logged.
 
     Args:
