@@ -36,16 +36,28 @@ def published_mask(
 
 
 def vote(
-    scores: Float64[np.ndarray, "*groups n"], k: int, votes: Votes, *, seed: int, candidate: int, group: str
+    scores: Float64[np.ndarray, "*groups n"],
+    k: int,
+    votes: Votes,
+    *,
+    seed: int,
+    candidate: int,
+    group: str,
+    start: int = 0,
+    size: int | None = None,
 ) -> Bool[np.ndarray, "*groups n"]:
     """`published_mask` as a pure function of (seed, candidate, group), on scores instead of weights.
 
     Keeps k of every row. A sample without replacement is an exponential race: weight i arrives after a time
     exponential with rate `score_i ** power`, and the first k are drawn. Zero scores are never drawn.
+
+    Args:
+        start, size: if the rows are a part of more rows, the place of the first score, and the number of all scores.
     """
+    size = scores.size if size is None else size
 
     def numbers(round_: int) -> Float64[np.ndarray, "*groups n"]:
-        index = torch.arange(round_ * scores.size, (round_ + 1) * scores.size)
+        index = torch.arange(scores.size) + (round_ * size + start)
         return uniform(seed, candidate, group, index, purpose="vote").numpy().reshape(scores.shape)
 
     log_p = np.full(scores.shape, -np.inf)

@@ -93,9 +93,7 @@ class MaskSampler:
         exclude: Sequence[str] = (),
         reference_below: int = REFERENCE_BELOW,
     ):
-        if not isinstance(rule, Rule):
-            raise ConfigError(f"rule must be a rule such as Voting(), got {rule!r}; make_rule makes one from its name")
-        _check_number("seed", seed)
+        check_rule_and_seed(rule, seed)
         check_count("reference_below", reference_below, low=0)
         weights = {name: _here(tensor.detach()) for name, tensor in with_values(target, include, exclude).items()}
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
@@ -150,7 +148,7 @@ class MaskSampler:
     @torch.no_grad()
     def draw(self, candidate: int) -> MaskSet:
         """Draw one candidate: masks for all tensors, on the device of the weights."""
-        _check_number("candidate", candidate)
+        check_number("candidate", candidate)
         flat = {name: base.clone() for name, base in self._base.items()}
         for large in self._pareto_samplers:
             large.draw(candidate, flat)
@@ -160,7 +158,7 @@ class MaskSampler:
 
     def recipe(self, candidate: int) -> Recipe:
         """The recipe of a candidate: with the same weights, `from_recipe` rebuilds its mask."""
-        _check_number("candidate", candidate)
+        check_number("candidate", candidate)
         return Recipe(
             rule=self.rule.to_dict(),
             sparsity=self.sparsity,
@@ -254,7 +252,15 @@ def _small_groups(groups: list[tuple[Group, Votes]]) -> dict[str, SmallGroup]:
     }
 
 
-def _check_number(name: str, value: int) -> None:
+def check_rule_and_seed(rule: Rule, seed: int) -> None:
+    """Raise `ConfigError` unless masks can be drawn with these."""
+    if not isinstance(rule, Rule):
+        raise ConfigError(f"rule must be a rule such as Voting(), got {rule!r}; make_rule makes one from its name")
+    check_number("seed", seed)
+
+
+def check_number(name: str, value: int) -> None:
+    """Raise `ConfigError` unless it is the number of a candidate, or a seed."""
     check_count(name, value, low=0, high=2**63 - 1)
 
 

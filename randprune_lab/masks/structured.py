@@ -7,10 +7,11 @@ reference procedure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from randprune_lab.errors import ScopeError, WeightError, check_count, check_range
@@ -19,9 +20,13 @@ from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.plan import scores
 from randprune_lab.masks.reference import first, vote
 from randprune_lab.masks.rules import Rule, Votes
+from randprune_lab.masks.sampler import check_number, check_rule_and_seed
 from randprune_lab.masks.scope import inputs_first, with_values
 
 Block = tuple[int, int]
+
+CHUNK = 2**16
+"""Weights of N:M groups that are drawn at a time; smaller than a processor's cache."""
 
 
 @torch.no_grad()
@@ -101,7 +106,8 @@ def draw_n_of_m(
     These are consecutive inputs, as sparse kernels need them: along a row, or along a column of GPT-2's `Conv1D`.
 
     Like `MaskSampler.draw`, it is a pure function of weights, rule, seed and candidate, and keeps exactly n weights.
-    Every weight needs its own random numbers, so a draw is not faster than sorting all weights.
+    Every weight needs its own random numbers, so a draw is not faster than sorting all weights. It works on some groups
+    at a time, so it needs little memory beside the mask.
 
     Args:
         target: a model, or a dict of tensors.
@@ -114,7 +120,7 @@ def draw_n_of_m(
         exclude: name patterns of weights that stay dense.
 
     Raises:
-        ConfigError: if n is not from 1 to m.
+        ConfigError: if n is not from 1 to m, or another setting is out of range.
         ScopeError: if rows cannot be divided into groups of m.
         WeightError: if weights are not finite, or a group has fewer than n weights that are not zero; if weights cannot
             be read, as for `MaskSampler`.
@@ -123,36 +129,44 @@ def draw_n_of_m(
     >>> draw_n_of_m({"w": torch.ones(6, 8)}, Voting(), 2, 4, candidate=0)
     MaskSet(1 tensors, 24 of 48 kept, sparsity 50.0000%)
     """
+    check_rule_and_seed(rule, seed)
+    check_number("candidate", candidate)
     check_count("m", m)
     check_count("n", n)
     check_range("n", n, low=1, high=m)
     votes = rule.votes(m, n) or Votes(rounds=1, power=0.0)  # a rule without a reference procedure ignores the weights
+
+    def draw(part: Float[Tensor, "groups m"], name: str, start: int, size: int) -> Bool[np.ndarray, "groups m"]:
+        keys = scores(part.cpu()).numpy().reshape(part.shape)
+        if rule.deterministic:
+            return first(-keys, n)
+        return vote(keys, n, votes, seed=seed, candidate=candidate, group=name, start=start, size=size)
+
     turned, masks = inputs_first(target), {}
     for name, weight in with_values(target, include, exclude).items():
         check_dtype(name, weight)
         weight = weight.T if name in turned else weight
-        rows = _rows(name, weight, n, m)
-        if rule.deterministic:
-            kept = first(-rows, n)
-        else:
-            kept = vote(rows, n, votes, seed=seed, candidate=candidate, group=name)
-        mask = torch.from_numpy(kept).to(weight.device).reshape(weight.shape)
+        parts = _parts(name, weight, n, m)
+        starts = count(step=parts[0].numel())
+        kept = [draw(part, name, start, weight.numel()) for start, part in zip(starts, parts, strict=False)]
+        mask = torch.from_numpy(np.concatenate(kept)).to(weight.device).reshape(weight.shape)
         masks[name] = mask.T.contiguous() if name in turned else mask
     return MaskSet(masks)
 
 
-def _rows(name: str, weight: Float[Tensor, "..."], n: int, m: int) -> Float64[np.ndarray, "groups m"]:
+def _parts(name: str, weight: Float[Tensor, "..."], n: int, m: int) -> Sequence[Float[Tensor, "groups m"]]:
+    """The groups of a weight, some at a time; they are checked."""
     if weight.ndim == 0 or weight.shape[-1] % m:
         raise ScopeError(
             f"rows of {name!r}, of shape {tuple(weight.shape)}, cannot be divided into groups of {m} weights; "
             "choose another m, or leave the weight dense with exclude=[...]"
         )
-    rows = scores(weight).cpu().numpy().reshape(-1, m)
-    if broken := int((~np.isfinite(rows)).sum()):
+    parts = weight.reshape(-1, m).split(max(1, CHUNK // m))
+    if broken := weight.numel() - sum(int(part.isfinite().sum()) for part in parts):
         raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
-    if short := int((np.count_nonzero(rows, axis=1) < n).sum()):
+    if short := sum(int((part.count_nonzero(dim=1) < n).sum()) for part in parts):
         raise WeightError(
-            f"cannot keep {n} of every {m} weights of {name!r}: {short:,} of {len(rows):,} groups have fewer non-zero "
-            "weights, and zero weights are never kept; choose a smaller n, or start from dense weights"
+            f"cannot keep {n} of every {m} weights of {name!r}: {short:,} of {weight.numel() // m:,} groups have fewer "
+            "non-zero weights, and zero weights are never kept; choose a smaller n, or start from dense weights"
         )
-    return rows
+    return parts

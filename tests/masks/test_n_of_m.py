@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from support.exact_laws import check_law, successive_law
 from torch import nn
 
 from randprune_lab.errors import ConfigError, ScopeError, WeightError
+from randprune_lab.masks import structured
 from randprune_lab.masks.rules import GumbelTopK, Magnitude, Rule, Uniform, Voting
 from randprune_lab.masks.structured import draw_n_of_m
 
@@ -61,6 +64,19 @@ def test_n_is_from_1_to_m(n: int, m: int) -> None:
         draw_n_of_m({"w": weights(4, 4)}, Uniform(), n, m, candidate=0)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rule": "magnitude"}, "rule must be a rule such as Voting"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"candidate": 1.5}, "candidate must be a whole number"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        draw_n_of_m(**{"target": {"w": weights(4, 4)}, "rule": Voting(), "n": 2, "m": 4, "candidate": 0} | change)
+
+
 def test_rows_that_cannot_be_divided_into_groups_are_named() -> None:
     with pytest.raises(ScopeError, match=r"rows of 'w', of shape \(4, 6\), cannot be divided into groups of 4"):
         draw_n_of_m({"w": weights(4, 6)}, Uniform(), 2, 4, candidate=0)
@@ -86,6 +102,34 @@ def test_a_mask_is_named_by_seed_and_candidate() -> None:
     masks = [draw_n_of_m(target, Voting(), 2, 4, seed=s, candidate=c) for s, c in [(0, 0), (0, 0), (0, 1), (1, 0)]]
     assert masks[0] == masks[1]
     assert masks[0] != masks[2] != masks[3] != masks[0]
+
+
+@pytest.mark.parametrize("rule", [Magnitude(), Uniform(), Voting(sampling_ratio=2.5)], ids=str)
+@pytest.mark.parametrize("chunk", [1, 24, 40])
+def test_the_chunk_size_does_not_matter(rule: Rule, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = {"w": weights(6, 16), "v": weights(3, 2, 8).to(torch.bfloat16), "none": torch.ones(0, 8)}
+    at_once = draw_n_of_m(target, rule, 3, 8, candidate=1)
+    monkeypatch.setattr(structured, "CHUNK", chunk)
+    assert draw_n_of_m(target, rule, 3, 8, candidate=1) == at_once
+    sick = target["w"].clone()
+    sick[0, 0] = sick[5, 15] = float("nan")
+    with pytest.raises(WeightError, match="2 of the weights of 'w' are NaN or infinite"):
+        draw_n_of_m({"w": sick}, rule, 3, 8, candidate=1)
+    with pytest.raises(WeightError, match="12 of 12 groups have fewer"):
+        draw_n_of_m({"w": torch.zeros(6, 16)}, rule, 3, 8, candidate=1)
+
+
+@pytest.mark.parametrize("rule", [Magnitude(), Voting()], ids=str)
+def test_the_working_memory_does_not_grow_with_the_weight(rule: Rule) -> None:
+    """NumPy's memory, in which groups are sorted: only the mask, and its copy, grow with the weight."""
+    peaks = []
+    for rows in (2**7, 2**8):
+        target = {"w": torch.ones(rows, 1024)}
+        tracemalloc.start()
+        draw_n_of_m(target, rule, 2, 4, candidate=0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 3 * 2**17
 
 
 def conv1d(*shape: int) -> nn.Module:
