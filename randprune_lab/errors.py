@@ -76,11 +76,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
 
 
-def no_match(pattern: str, names: Iterable[str]) -> ScopeError:
+def no_match(pattern: str, names: Iterable[str], kind: str = "parameter") -> ScopeError:
     """An error for a pattern that matches none of `names`: it lists the nearest names, or the first if none is near."""
     names = list(names)
     nearest = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3)
-    return ScopeError(f"pattern {pattern!r} matches no parameter; names look like {listed(nearest or names)}")
+    return ScopeError(f"pattern {pattern!r} matches no {kind}; names look like {listed(nearest or names)}")
 
 
 def listed(names: Iterable[object]) -> str:

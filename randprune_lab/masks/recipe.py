@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from randprune_lab.errors import ConfigError, FileError, check_count, check_range
+from randprune_lab.errors import ConfigError, FileError, check_count
 from randprune_lab.files import reading, strict_json, write_json
 from randprune_lab.masks.mask_file import check_names
 from randprune_lab.masks.rules import Rule, make_rule
 from randprune_lab.masks.scope import ALLOCATIONS, Allocation
+from randprune_lab.masks.sparsity import plain_sparsity
 
 FORMAT = 3
 """The number of the format that is written and read."""
@@ -31,7 +32,7 @@ class Recipe:
     """
 
     rule: dict[str, Any]
-    sparsity: float
+    sparsity: float | dict[str, float]
     allocation: Allocation | dict[str, int]
     seed: int
     candidate: int
@@ -41,7 +42,7 @@ class Recipe:
     fingerprint: str
 
     def __post_init__(self) -> None:
-        check_range("sparsity", self.sparsity, low=0, high=1, high_open=True)
+        plain_sparsity(self.sparsity)
         for name in ("seed", "candidate", "reference_below"):
             check_count(name, getattr(self, name), low=0)
         fits = {
@@ -60,7 +61,7 @@ class Recipe:
         return make_rule(settings.pop("rule"), **settings)
 
     def to_dict(self) -> dict[str, Any]:
-        return with_check({"format": FORMAT, **asdict(self)})
+        return with_check({"format": FORMAT, **asdict(self), "sparsity": _in_order(self.sparsity)})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], what: str = "the recipe") -> Recipe:
@@ -72,7 +73,7 @@ class Recipe:
         settings = checked(values, what)
         try:
             check_names(settings, [each.name for each in fields(cls)])
-            return cls(**settings)
+            return cls(**settings | {"sparsity": _by_pattern(settings["sparsity"])})
         except ValueError as error:
             raise FileError(f"{what} is damaged: {error}") from error
 
@@ -114,6 +115,19 @@ def checked(values: Mapping[str, Any], what: str = "the recipe") -> dict[str, An
     if not unchanged:
         raise FileError(f"{what} is damaged: its fields do not match its check; take it again from its source")
     return {name: value for name, value in values.items() if name not in ("format", CHECK)}
+
+
+def _in_order(sparsity: float | dict[str, float]) -> Any:
+    """A sparsity for JSON: patterns and numbers are pairs, because the order counts, which an object may lose."""
+    return [*map(list, sparsity.items())] if isinstance(sparsity, dict) else sparsity
+
+
+def _by_pattern(recorded: Any) -> Any:
+    """The sparsity that `_in_order` recorded."""
+    pairs = isinstance(recorded, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in recorded
+    )
+    return dict(recorded) if pairs else recorded
 
 
 def _texts(value: Any) -> bool:

@@ -25,6 +25,7 @@ from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.reference import vote
 from randprune_lab.masks.rules import Rule, Votes
 from randprune_lab.masks.scope import Allocation, keep_counts, with_values
+from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
 
 REFERENCE_BELOW = 4096
 """Smaller groups are drawn by the reference procedure: for them the inclusion curve is inaccurate."""
@@ -62,7 +63,8 @@ class MaskSampler:
     Args:
         target: a model, or a dict of weight tensors by name.
         rule: the distribution over masks, such as `Voting(sampling_ratio=1e-4)`.
-        sparsity: fraction of the weights to remove, in [0, 1). Each group keeps exactly `N - round(sparsity * N)`.
+        sparsity: fraction of the weights to remove, in [0, 1). Each group keeps exactly `N - round(sparsity * N)`. Or a
+            dict of fractions by shell pattern of names; the first pattern that matches a tensor counts.
         seed: all random numbers are a function of it, the candidate number and the tensor's name.
         allocation: how many weights each tensor keeps: `"layerwise"` (each tensor has the sparsity), `"global"` (one
             threshold for all), `"erk"`, or a dict of counts; see `keep_counts`.
@@ -71,7 +73,7 @@ class MaskSampler:
 
     Raises:
         ConfigError: if a setting is out of range.
-        ScopeError: if there is nothing to prune or a pattern matches nothing.
+        ScopeError: if there is nothing to prune, a pattern matches nothing, or no pattern of sparsity matches a tensor.
         WeightError: if weights are not finite or not floating point, or fewer are non-zero than are to be kept; if they
             have no values, as on the meta device, or are not tensors.
         MaskError: if PyTorch's pruning or parametrization wraps a weight.
@@ -85,7 +87,7 @@ class MaskSampler:
         self,
         target: nn.Module | Mapping[str, Tensor],
         rule: Rule,
-        sparsity: float,
+        sparsity: Sparsity,
         *,
         seed: int = 0,
         allocation: Allocation | Mapping[str, int] = "layerwise",
@@ -98,7 +100,7 @@ class MaskSampler:
         weights = {name: _here(tensor.detach()) for name, tensor in with_values(target, include, exclude).items()}
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         self._keep = keep_counts(self.shapes, sparsity, allocation)
-        self.rule, self.sparsity, self.seed, self.allocation = rule, float(sparsity), int(seed), allocation
+        self.rule, self.sparsity, self.seed, self.allocation = rule, plain_sparsity(sparsity), int(seed), allocation
         self.include, self.exclude, self.reference_below = include, exclude, int(reference_below)
         self.curves: dict[str, InclusionCurve] = {}
         """The inclusion curve of each group: a tensor's name, or `"global"`."""
@@ -145,6 +147,14 @@ class MaskSampler:
         """Expected Hamming distance between a candidate and the magnitude mask, in weights: a closed form as well."""
         return self._expected(InclusionCurve.expected_distance_to_magnitude)
 
+    def __repr__(self) -> str:
+        allocation = self.allocation if isinstance(self.allocation, str) else "counts"
+        sparsity = 1 - self.kept / self.size if self.size else 0.0
+        return (
+            f"MaskSampler({self.rule}, {len(self.shapes)} tensors, {self.kept:,} of {self.size:,} kept, "
+            f"sparsity {sparsity:.4%}, allocation {allocation}, seed {self.seed})"
+        )
+
     @torch.no_grad()
     def draw(self, candidate: int) -> MaskSet:
         """Draw one candidate: masks for all tensors, on the device of the weights."""
@@ -155,6 +165,12 @@ class MaskSampler:
         for name in self._small_groups:
             self._draw_small(name, candidate, flat)
         return MaskSet({name: flat[name].view(shape) for name, shape in self.shapes.items()})
+
+    def draw_many(self, n: int, *, start: int = 0) -> Iterator[MaskSet]:
+        """Draw the n candidates from `start` on, each when the iterator comes to it."""
+        check_count("n", n, low=0)
+        check_number("start", start)
+        return map(self.draw, range(int(start), int(start) + int(n)))
 
     def recipe(self, candidate: int) -> Recipe:
         """The recipe of a candidate: with the same weights, `from_recipe` rebuilds its mask."""

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError, check_range, listed, no_match
+from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError, listed, no_match
+from randprune_lab.masks.sparsity import Sparsity, plain_sparsity, sparsities
 
 Allocation = Literal["layerwise", "global", "erk"]
 ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
@@ -152,13 +153,14 @@ def _warn_of_stacks(model: nn.Module, spared: set[str]) -> None:
 
 
 def keep_counts(
-    shapes: Mapping[str, Sequence[int]], sparsity: float, allocation: Allocation | Mapping[str, int]
+    shapes: Mapping[str, Sequence[int]], sparsity: Sparsity, allocation: Allocation | Mapping[str, int]
 ) -> dict[str, int]:
     """The number of weights to keep in each group: `N - round(sparsity * N)`, where N is the size of the group.
 
     Args:
         shapes: the shapes of the tensors, by name.
-        sparsity: the fraction of the weights to remove.
+        sparsity: the fraction of the weights to remove. With `"layerwise"` also a dict of fractions by shell pattern of
+            names, such as `{"*.attention.*": 0.8, "*": 0.95}`; the first pattern that matches a name counts.
         allocation: one of these:
 
             - `"layerwise"`: each tensor is a group.
@@ -171,13 +173,20 @@ def keep_counts(
         The numbers by the name of the group.
 
     Raises:
-        ConfigError: if the sparsity is not in [0, 1), there is no such allocation, or the counts do not match.
+        ConfigError: if a sparsity is not in [0, 1), there is no such allocation, the counts do not match, or a dict of
+            sparsities comes with another allocation than `"layerwise"`.
+        ScopeError: if a pattern matches no tensor, or a tensor no pattern.
     """
-    check_range("sparsity", sparsity, low=0, high=1, high_open=True)
-    sparsity = float(sparsity)
+    sparsity = plain_sparsity(sparsity)
     sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
     if allocation == "layerwise":
-        return {name: keep_count(size, sparsity) for name, size in sizes.items()}
+        each = sparsities(sparsity, sizes)
+        return {name: keep_count(size, each[name]) for name, size in sizes.items()}
+    if isinstance(sparsity, dict):
+        raise ConfigError(
+            f"sparsity by pattern is for the allocation 'layerwise', got allocation {allocation!r:.60}; "
+            "give one number as sparsity, or leave out allocation"
+        )
     total = keep_count(sum(sizes.values()), sparsity)
     if allocation == "global":
         return {"global": total}

@@ -28,6 +28,18 @@ def test_a_saved_recipe_rebuilds_the_mask_bit_for_bit(rule, allocation, tmp_path
     assert rp.MaskSampler.from_recipe(weights(), recipe).draw(recipe.candidate) == sampler.draw(7)
 
 
+def test_a_recipe_has_the_patterns_of_a_sparsity_in_their_order(tmp_path):
+    """Also if a program sorts the keys of its JSON; the first pattern that matches counts."""
+    by_pattern = {"small": 0.5, "*": 0.9, "[ab]": 0.7}
+    sampler = rp.MaskSampler(weights(), rp.Voting(), by_pattern)
+    recipe = sampler.recipe(3)
+    assert recipe.sparsity == by_pattern and [*recipe.sparsity] == [*by_pattern]
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe.to_dict(), sort_keys=True))
+    loaded = Recipe.load(tmp_path / "recipe.json")
+    assert loaded == recipe and [*loaded.sparsity] == [*by_pattern]
+    assert rp.MaskSampler.from_recipe(weights(), loaded).draw(3) == sampler.draw(3)
+
+
 def test_a_recipe_is_small():
     assert len(json.dumps(rp.MaskSampler(weights(), rp.Voting(), 0.9).recipe(0).to_dict())) < 400
 
@@ -114,6 +126,11 @@ def test_a_recipe_of_another_format_is_refused(format):
         {"candidate": None},
         {"sparsity": "0.9"},
         {"sparsity": 1},
+        {"sparsity": [0.9]},
+        {"sparsity": [["*", 1.5]]},
+        {"sparsity": [["*", 0.9, 0.8]]},
+        {"sparsity": [["*"], ["a"]]},
+        {"sparsity": [[5, 0.9]]},
         {"allocation": []},
         {"reference_below": "x"},
         {"fingerprint": 5},

@@ -724,6 +724,37 @@ def test_seeds_and_candidates_are_integers_from_0(value: object) -> None:
         sampler.draw(value)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("start", [0, 5, np.int64(2**63 - 3)])
+def test_many_candidates_are_drawn_one_after_the_other(start: int) -> None:
+    sampler = MaskSampler({"w": normal(100)}, Uniform(), 0.5)
+    assert [*sampler.draw_many(3, start=start)] == [sampler.draw(int(start) + place) for place in range(3)]
+    assert [*sampler.draw_many(0, start=start)] == []
+    assert next(sampler.draw_many(10**15, start=start)) == sampler.draw(start)
+
+
+def test_numbers_of_many_candidates_are_refused_at_once() -> None:
+    sampler = MaskSampler({"w": normal(100)}, Uniform(), 0.5)
+    for n, start, message in [(-1, 0, "n must be"), (2.0, 0, "n must be"), (2, -1, "start must be"), (2, "0", "start")]:
+        with pytest.raises(ConfigError, match=message):
+            sampler.draw_many(n, start=start)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "allocation", "end"),
+    [
+        (0.9, "layerwise", "130 of 1,300 kept, sparsity 90.0000%, allocation layerwise, seed 3)"),
+        (0.9, "erk", "130 of 1,300 kept, sparsity 90.0000%, allocation erk, seed 3)"),
+        (0.9, {"v": 30, "w": 100}, "130 of 1,300 kept, sparsity 90.0000%, allocation counts, seed 3)"),
+        ({"v": 0.5, "*": 0.9}, "layerwise", "250 of 1,300 kept, sparsity 80.7692%, allocation layerwise, seed 3)"),
+    ],
+)
+def test_a_sampler_is_shown_in_one_line(sparsity: Any, allocation: Any, end: str) -> None:
+    sampler = MaskSampler(
+        {"v": normal(300), "w": normal(1000)}, GumbelTopK(0.5), sparsity, seed=3, allocation=allocation
+    )
+    assert repr(sampler) == f"MaskSampler(GumbelTopK(temperature=0.5), 2 tensors, {end}"
+
+
 def test_integers_of_numpy_are_integers() -> None:
     sampler, same = (MaskSampler({"w": normal(100)}, Uniform(), 0.5, seed=seed) for seed in (7, np.int64(7)))  # type: ignore[arg-type]
     assert sampler.draw(3) == same.draw(np.int32(3))  # type: ignore[arg-type]
