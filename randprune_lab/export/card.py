@@ -156,10 +156,9 @@ def _scores(record: RunRecord) -> str:
 
 
 def _layers(mask: MaskSet) -> str:
-    layers = {name: MaskSet({name: kept}) for name, kept in mask.items()}
     rows = [
-        f"| {_text(name)} | {'×'.join(map(str, mask[name].shape))} | {layer.kept:,} | {100 * layer.sparsity:.4f} % |"
-        for name, layer in layers.items()
+        f"| {_text(row.name)} | {'×'.join(map(str, row.shape))} | {row.kept:,} | {100 * row.sparsity:.4f} % |"
+        for row in mask.table()[:-1]
     ]
     return "\n".join(
         ["## Sparsity by layer", "", "| weight | shape | kept weights | sparsity |", "|---|---|---|---|", *rows]

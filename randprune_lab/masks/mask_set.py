@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import FileError, MaskError, listed
 from randprune_lab.masks.mask_file import read_masks, write_masks
+from randprune_lab.masks.mask_table import MaskTable, sparsity
 from randprune_lab.masks.scope import NO_VALUES
 
 
 class MaskSet(Mapping[str, Tensor]):
     """Boolean masks by parameter name; True = kept. It is an immutable mapping.
 
+    `a & b` keeps the weights that both masks keep, `a | b` those that at least one keeps, and `~a` those that `a`
+    removes. The masks must be of the same tensors; otherwise this raises `MaskError`.
 
     >>> mask = MaskSet({"layer.weight": torch.tensor([[True, False]])})
     >>> mask.sparsity
@@ -28,6 +31,8 @@ class MaskSet(Mapping[str, Tensor]):
     """
 
     def __init__(self, masks: Mapping[str, Bool[Tensor, "..."]]):
+        if not isinstance(masks, Mapping):
+            raise MaskError(f"masks must be a dict of bool tensors by parameter name, got a {type(masks).__name__}")
         for name, mask in masks.items():
             if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
                 kind = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
@@ -53,6 +58,15 @@ class MaskSet(Mapping[str, Tensor]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __and__(self, other: Mapping[str, Tensor]) -> MaskSet:
+        return MaskSet({name: mine & its for name, mine, its in self._pairs(other)})
+
+    def __or__(self, other: Mapping[str, Tensor]) -> MaskSet:
+        return MaskSet({name: mine | its for name, mine, its in self._pairs(other)})
+
+    def __invert__(self) -> MaskSet:
+        return MaskSet({name: ~mask for name, mask in self.items()})
+
     @property
     def size(self) -> int:
         """The number of weights, kept and removed."""
@@ -66,7 +80,7 @@ class MaskSet(Mapping[str, Tensor]):
     @property
     def sparsity(self) -> float:
         """The fraction of the weights that is removed, from 0 to 1."""
-        return 1 - self.kept / self.size if self.size else 0.0
+        return sparsity(self.size, self.kept)
 
     @property
     def sha256(self) -> str:
@@ -77,14 +91,24 @@ class MaskSet(Mapping[str, Tensor]):
             digest.update(np.packbits(self[name].cpu().numpy().reshape(-1)).tobytes())
         return digest.hexdigest()
 
+    def table(self) -> MaskTable:
+        """The name, shape, size, number of kept weights and sparsity of each tensor, and at last their sum.
+
+        >>> MaskSet({"w": torch.tensor([[True, False]]), "v": torch.tensor([True])}).table()
+        name   shape  size  kept  sparsity
+        w        1×2     2     1  50.0000%
+        v          1     1     1   0.0000%
+        total            3     2  33.3333%
+        """
+        return MaskTable.of(self)
+
     def hamming(self, other: MaskSet) -> int:
         """The number of weights that one mask keeps and the other removes.
 
         Raises:
             MaskError: if names or shapes differ.
         """
-        self._check_match(other)
-        return sum(int((self[name] ^ other[name]).sum()) for name in self)
+        return sum(int((mine ^ its).sum()) for _, mine, its in self._pairs(other))
 
     def jaccard(self, other: MaskSet) -> float:
         """The number of weights kept by both, divided by the number kept by at least one: 1 if equal, 0 if disjoint.
@@ -92,9 +116,7 @@ class MaskSet(Mapping[str, Tensor]):
         Raises:
             MaskError: if names or shapes differ.
         """
-        self._check_match(other)
-        both = sum(int((self[name] & other[name]).sum()) for name in self)
-        either = sum(int((self[name] | other[name]).sum()) for name in self)
+        both, either = (self & other).kept, (self | other).kept
         return both / either if either else 1.0
 
     @torch.no_grad()
@@ -146,12 +168,15 @@ class MaskSet(Mapping[str, Tensor]):
             raise FileError(f"mask file {path} is damaged: its masks do not match its SHA-256; write it again")
         return masks
 
-    def _check_match(self, other: MaskSet) -> None:
+    def _pairs(self, other: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Each name with this mask and the other one, on the same device."""
+        other = other if isinstance(other, MaskSet) else MaskSet(other)
         self._check_fit({name: mask.shape for name, mask in other.items()}, "the other mask set")
         if missing := sorted(set(other) - set(self)):
             raise MaskError(
                 f"the other mask set has {missing[0]!r}, which this one lacks; compare masks of the same weights"
             )
+        return ((name, mask, other[name].to(mask.device)) for name, mask in self.items())
 
     def _check_fit(self, shapes: Mapping[str, torch.Size], owner: str) -> None:
         if missing := [name for name in self if name not in shapes]:

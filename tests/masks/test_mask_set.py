@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import os
 import pickle
 import tracemalloc
@@ -10,6 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -91,10 +93,40 @@ def test_masks_are_bool_tensors(wrong: object) -> None:
         MaskSet({"v": torch.tensor([True]), "w": wrong})  # type: ignore[dict-item]
 
 
+@pytest.mark.parametrize("wrong", [None, torch.tensor([True]), [("w", torch.tensor([True]))], "w"])
+def test_masks_have_names(wrong: object) -> None:
+    with pytest.raises(MaskError, match=r"masks must be a dict of bool tensors by parameter name, got a \w+$"):
+        MaskSet(wrong)  # type: ignore[arg-type]
+
+
 def test_to_a_device_moves_every_mask_and_changes_none() -> None:
     masks = random_masks(0)
     assert all(mask.device.type == "meta" for mask in masks.to("meta").values())
     assert masks.to("cpu") == masks
+
+
+@given(masks=mask_sets)
+@law
+def test_a_table_has_a_row_for_each_tensor_and_at_last_their_sum(masks: MaskSet) -> None:
+    *rows, total = masks.table()
+    assert [row.name for row in rows] == list(masks)
+    for row in rows:
+        alone = MaskSet({row.name: masks[row.name]})
+        assert row[1:] == (masks[row.name].shape, alone.size, alone.kept, alone.sparsity)
+    assert total == ("total", (), masks.size, masks.kept, masks.sparsity)
+
+
+def test_a_table_is_shown_as_text_and_as_html() -> None:
+    long, masks = "encoder.layer.0." * 6 + "<weight>", torch.ones(2000, 3, dtype=torch.bool)
+    table = MaskSet({long: masks, "v": masks[:1, :1] & False}).table()
+    head, first, second, total = repr(table).splitlines()
+    assert head.split() == ["name", "shape", "size", "kept", "sparsity"]
+    assert first.split() == [long, "2000×3", "6,000", "6,000", "0.0000%"]
+    assert second.split() == ["v", "1×1", "1", "0", "100.0000%"]
+    assert total.split() == ["total", "6,001", "6,000", "0.0167%"]
+    assert len({len(line) for line in (head, first, second, total)}) == 1
+    rows = [[cell.text or "" for cell in row] for row in ElementTree.fromstring(table._repr_html_()).iter("tr")]
+    assert rows == [head.split(), first.split(), second.split(), ["total", "", *total.split()[1:]]]
 
 
 # --- compared with others ---
@@ -120,6 +152,16 @@ def test_jaccard_is_the_intersection_over_the_union_of_the_kept_weights(a: MaskS
     assert a.hamming(b) == pytest.approx(len(kept_a | kept_b) * (1 - a.jaccard(b)))
 
 
+@given(a=mask_sets, b=mask_sets)
+@law
+def test_masks_combine_like_sets_of_kept_weights(a: MaskSet, b: MaskSet) -> None:
+    for name, mask in a.items():
+        assert (a & b)[name].tolist() == np.logical_and(mask.numpy(), b[name].numpy()).tolist()
+        assert (a | b)[name].tolist() == np.logical_or(mask.numpy(), b[name].numpy()).tolist()
+        assert (~a)[name].tolist() == np.logical_not(mask.numpy()).tolist()
+    assert a & dict(b) == a & b and list(a & b) == list(a)
+
+
 def test_disjoint_masks_have_the_largest_distance() -> None:
     a = random_masks(0)
     b = MaskSet({name: ~mask for name, mask in a.items()})
@@ -132,14 +174,24 @@ def test_masks_are_compared_by_name_not_by_order() -> None:
     assert a == b and a.hamming(b) == 0 and a.jaccard(b) == 1.0 and a.sha256 == b.sha256
 
 
-@pytest.mark.parametrize("compare", [MaskSet.hamming, MaskSet.jaccard])
-def test_masks_of_other_names_or_shapes_cannot_be_compared(compare: object) -> None:
+two_masks = pytest.mark.parametrize("compare", [MaskSet.hamming, MaskSet.jaccard, operator.and_, operator.or_])
+
+
+@two_masks
+def test_masks_of_other_names_or_shapes_cannot_be_compared(compare: Callable[[Any, Any], Any]) -> None:
     a = random_masks(0)
     fewer = MaskSet({name: mask for name, mask in a.items() if name != "odd"})
     reshaped = MaskSet({**a, "odd": a["odd"][:, None]})
     for left, right, name in [(a, fewer, "odd"), (fewer, a, "odd"), (a, reshaped, "odd"), (reshaped, a, "odd")]:
         with pytest.raises(MaskError, match=f"'{name}'"):
-            compare(left, right)  # type: ignore[operator]
+            compare(left, right)
+
+
+@two_masks
+@pytest.mark.parametrize("other", [None, True, torch.tensor([True]), [torch.tensor([True])], {"odd": [True]}])
+def test_masks_combine_with_masks_alone(compare: Callable[[Any, Any], Any], other: Any) -> None:
+    with pytest.raises(MaskError, match=r"masks must be a dict of bool tensors|mask of 'odd' must be a bool tensor"):
+        compare(random_masks(0), other)
 
 
 @given(a=mask_sets, b=mask_sets)
