@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import FileError, MaskError, listed
 from randprune_lab.masks.mask_file import read_masks, write_masks
-from randprune_lab.masks.mask_table import MaskTable, sparsity
+from randprune_lab.masks.mask_table import MaskTable, removed_fraction
 from randprune_lab.masks.scope import NO_VALUES
 
 
@@ -80,7 +80,7 @@ class MaskSet(Mapping[str, Tensor]):
     @property
     def sparsity(self) -> float:
         """The fraction of the weights that is removed, from 0 to 1."""
-        return sparsity(self.size, self.kept)
+        return removed_fraction(self.size, self.kept)
 
     @property
     def sha256(self) -> str:
@@ -92,7 +92,7 @@ class MaskSet(Mapping[str, Tensor]):
         return digest.hexdigest()
 
     def table(self) -> MaskTable:
-        """The name, shape, size, number of kept weights and sparsity of each tensor, and at last their sum.
+        """The name, shape, size, number of kept weights and sparsity of each tensor, then their sum.
 
         >>> MaskSet({"w": torch.tensor([[True, False]]), "v": torch.tensor([True])}).table()
         name   shape  size  kept  sparsity

@@ -26,14 +26,14 @@ class MaskRow(NamedTuple):
 
 
 class MaskTable(tuple[MaskRow, ...]):
-    """A row for each tensor, and at last their sum. `pd.DataFrame(table)` has the same rows, as numbers."""
+    """A row for each tensor, then their sum. `pd.DataFrame(table)` has the same rows, as numbers."""
 
     @classmethod
     def of(cls, masks: Mapping[str, Bool[Tensor, "..."]]) -> MaskTable:
         """The table of masks by parameter name."""
         found = [(name, tuple(mask.shape), mask.numel(), int(mask.sum())) for name, mask in masks.items()]
         total = ("total", (), sum(size for *_, size, _ in found), sum(kept for *_, kept in found))
-        return cls(MaskRow(*row, sparsity(*row[2:])) for row in [*found, total])
+        return cls(MaskRow(*row, removed_fraction(*row[2:])) for row in [*found, total])
 
     def __repr__(self) -> str:
         cells = [list(MaskRow._fields), *(row.cells for row in self)]
@@ -47,7 +47,7 @@ class MaskTable(tuple[MaskRow, ...]):
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def sparsity(size: int, kept: int) -> float:
+def removed_fraction(size: int, kept: int) -> float:
     """The fraction of the weights that is removed, from 0 to 1."""
     return 1 - kept / size if size else 0.0
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from randprune_lab.errors import ConfigError, MaskError, check_count
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.mask_table import removed_fraction
 from randprune_lab.masks.pareto import ParetoSampler
 from randprune_lab.masks.plan import Group, Plan, make_plans, scores, together
 from randprune_lab.masks.recipe import Recipe
@@ -149,10 +150,9 @@ class MaskSampler:
 
     def __repr__(self) -> str:
         allocation = self.allocation if isinstance(self.allocation, str) else "counts"
-        sparsity = 1 - self.kept / self.size if self.size else 0.0
         return (
             f"MaskSampler({self.rule}, {len(self.shapes)} tensors, {self.kept:,} of {self.size:,} kept, "
-            f"sparsity {sparsity:.4%}, allocation {allocation}, seed {self.seed})"
+            f"sparsity {removed_fraction(self.size, self.kept):.4%}, allocation {allocation}, seed {self.seed})"
         )
 
     @torch.no_grad()
@@ -167,7 +167,11 @@ class MaskSampler:
         return MaskSet({name: flat[name].view(shape) for name, shape in self.shapes.items()})
 
     def draw_many(self, n: int, *, start: int = 0) -> Iterator[MaskSet]:
-        """Draw the n candidates from `start` on, each when the iterator comes to it."""
+        """Draw the n candidates from `start` on, each when the iterator comes to it.
+
+        Raises:
+            ConfigError: if `n` or `start` is not a whole number from 0.
+        """
         check_count("n", n, low=0)
         check_number("start", start)
         return map(self.draw, range(int(start), int(start) + int(n)))

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from randprune_lab.errors import ScopeError, WeightError, check_count, check_range
-from randprune_lab.masks.curve import check_dtype
+from randprune_lab.errors import ConfigError, ScopeError, WeightError, check_count, check_range
+from randprune_lab.masks.curve import Histogram, check_dtype
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.plan import scores
 from randprune_lab.masks.reference import first, vote
@@ -106,8 +106,8 @@ def draw_n_of_m(
     These are consecutive inputs, as sparse kernels need them: along a row, or along a column of GPT-2's `Conv1D`.
 
     Like `MaskSampler.draw`, it is a pure function of weights, rule, seed and candidate, and keeps exactly n weights.
-    Every weight needs its own random numbers, so a draw is not faster than sorting all weights. It works on some groups
-    at a time, so it needs little memory beside the mask.
+    Every weight needs its own random numbers, so a draw is not faster than sorting all weights. Groups are drawn
+    some at a time, so a draw needs little memory beside the mask.
 
     Args:
         target: a model, or a dict of tensors.
@@ -120,7 +120,8 @@ def draw_n_of_m(
         exclude: name patterns of weights that stay dense.
 
     Raises:
-        ConfigError: if n is not from 1 to m, or another setting is out of range.
+        ConfigError: if n is not from 1 to m, another setting is out of range, or the rule depends on the weights but
+            has no `votes`.
         ScopeError: if rows cannot be divided into groups of m.
         WeightError: if weights are not finite, or a group has fewer than n weights that are not zero; if weights cannot
             be read, as for `MaskSampler`.
@@ -134,7 +135,7 @@ def draw_n_of_m(
     check_count("m", m)
     check_count("n", n)
     check_range("n", n, low=1, high=m)
-    votes = rule.votes(m, n) or Votes(rounds=1, power=0.0)  # a rule without a reference procedure ignores the weights
+    votes = _votes(rule, n, m)
 
     def draw(part: Float[Tensor, "groups m"], name: str, start: int, size: int) -> Bool[np.ndarray, "groups m"]:
         keys = scores(part.cpu()).numpy().reshape(part.shape)
@@ -152,6 +153,19 @@ def draw_n_of_m(
         mask = torch.from_numpy(np.concatenate(kept)).to(weight.device).reshape(weight.shape)
         masks[name] = mask.T.contiguous() if name in turned else mask
     return MaskSet(masks)
+
+
+def _votes(rule: Rule, n: int, m: int) -> Votes:
+    """How the reference procedure draws n of m weights."""
+    if votes := rule.votes(m, n):
+        return votes
+    inclusion = rule.inclusion(Histogram.from_scores(np.arange(1.0, m + 1)), n)
+    if not rule.deterministic and np.ptp(inclusion) > 1e-9:
+        raise ConfigError(
+            f"rule {rule.name!r} has an inclusion curve, which is for large groups, but no reference procedure that "
+            f"draws {n} of {m} weights; define its `votes`, or take another rule"
+        )
+    return Votes(rounds=1, power=0.0)  # the rule ignores the weights
 
 
 def _parts(name: str, weight: Float[Tensor, "..."], n: int, m: int) -> Sequence[Float[Tensor, "groups m"]]:

@@ -107,7 +107,7 @@ def test_to_a_device_moves_every_mask_and_changes_none() -> None:
 
 @given(masks=mask_sets)
 @law
-def test_a_table_has_a_row_for_each_tensor_and_at_last_their_sum(masks: MaskSet) -> None:
+def test_a_table_has_a_row_for_each_tensor_and_one_for_their_sum(masks: MaskSet) -> None:
     *rows, total = masks.table()
     assert [row.name for row in rows] == list(masks)
     for row in rows:

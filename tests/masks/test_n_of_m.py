@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from torch import nn
 
 from randprune_lab.errors import ConfigError, ScopeError, WeightError
 from randprune_lab.masks import structured
-from randprune_lab.masks.rules import GumbelTopK, Magnitude, Rule, Uniform, Voting
+from randprune_lab.masks.curve import Histogram
+from randprune_lab.masks.rules import RULES, GumbelTopK, Magnitude, Rule, Uniform, Voting
 from randprune_lab.masks.structured import draw_n_of_m
 
 
@@ -75,6 +77,30 @@ def test_n_is_from_1_to_m(n: int, m: int) -> None:
 def test_settings_of_another_kind_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         draw_n_of_m(**{"target": {"w": weights(4, 4)}, "rule": Voting(), "n": 2, "m": 4, "candidate": 0} | change)
+
+
+def test_a_rule_needs_votes_unless_it_ignores_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its inclusion curve is for large groups, and drawing as if all weights were equal would be another rule."""
+    monkeypatch.setattr(RULES, "_classes", dict(RULES._classes))
+
+    @dataclass(frozen=True)
+    class Half(Rule):
+        name: ClassVar[str] = "half"
+
+        def inclusion(self, histogram: Histogram, k: int) -> np.ndarray:
+            return (Magnitude().inclusion(histogram, k) + Uniform().inclusion(histogram, k)) / 2
+
+    @dataclass(frozen=True)
+    class Same(Rule):
+        name: ClassVar[str] = "same"
+
+        def inclusion(self, histogram: Histogram, k: int) -> np.ndarray:
+            return k * (Uniform().inclusion(histogram, k) / k)
+
+    target = {"w": weights(6, 16)}
+    with pytest.raises(ConfigError, match=r"rule 'half' has an inclusion curve, .* define its `votes`"):
+        draw_n_of_m(target, Half(), 2, 4, candidate=0)
+    assert draw_n_of_m(target, Same(), 2, 4, candidate=0) == draw_n_of_m(target, Uniform(), 2, 4, candidate=0)
 
 
 def test_rows_that_cannot_be_divided_into_groups_are_named() -> None:
