@@ -210,15 +210,16 @@ def _size(name: str) -> dict[str, Any]:
     try:
         with quiet():
             config = _config_of(name)
+        with _explained(name, _place(name)), torch.device("meta"):  # shapes without memory
+            model = AutoModelForSequenceClassification.from_config(config)
+        weights = prunable(model)
     except RandpruneError as error:
         return {"layers": None, "width": None, "parameters": None, "prunable": None, "unavailable": str(error)}
-    with torch.device("meta"):  # shapes without memory
-        model = AutoModelForSequenceClassification.from_config(config)
     return {
         "layers": getattr(config, "num_hidden_layers", None),
         "width": getattr(config, "hidden_size", None),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "prunable": sum(weight.numel() for weight in prunable(model).values()),
+        "prunable": sum(weight.numel() for weight in weights.values()),
         "unavailable": None,
     }
 
@@ -268,13 +269,19 @@ def packaged_folder(name: str) -> str:
 
 
 def _load_config(name: str, place: str) -> Any:
-    from transformers import AutoConfig
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoConfig
 
     from randprune_lab.models.mean_pooled_bert import MeanPooledBertConfig  # makes the type known to transformers
 
     model = MODELS.get(name)
     mean_pooled = isinstance(model, PackagedModel) and model.mean_pooled
-    return (MeanPooledBertConfig if mean_pooled else AutoConfig).from_pretrained(place)
+    config = (MeanPooledBertConfig if mean_pooled else AutoConfig).from_pretrained(place)
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise ConfigError(
+            f"model {name!r} is of type {config.model_type!r}, of which transformers has no classifier "
+            "(AutoModelForSequenceClassification); choose another model"
+        )
+    return config
 
 
 def _labels(num_labels: int | None, task: Task | str | None) -> Task | int:

@@ -25,7 +25,7 @@ from randprune_lab.tasks.spec import suffixed
 from randprune_lab.tasks.splits import label_warnings
 from randprune_lab.training.compute import Compute
 from randprune_lab.training.data import Encoded, check_fits, encode
-from randprune_lab.training.distillation import Teacher
+from randprune_lab.training.distillation import Teacher, check_states
 from randprune_lab.training.loop import History, train
 from randprune_lab.training.scoring import SplitScore, predict, score
 
@@ -105,6 +105,7 @@ class Search:
         prunable(self.model, **config.scope)  # finds a pattern that matches nothing before the work begins
         self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.train = self.encode(self.splits.train)
+        check_states(self.model, self.train.batch([0]), config.distillation, config.model)
         self.validation = self.encode(_first(self.splits.validation, "validation", config.validation_size))
         tests = self.splits.tests.items()
         self.tests = {name: self.encode(_first(rows, "test", config.test_size)) for name, rows in tests}

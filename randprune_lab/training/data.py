@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -155,11 +156,10 @@ def check_fits(encoded: Encoded, model: Any, tokenizer: Any, name: str) -> None:
         )
 
 
-def _places(model: Any, positions: torch.nn.Embedding | None, tokenizer: Any) -> int:
-    """The maximum number of tokens of a row."""
-    places: int = tokenizer.model_max_length
-    if (limit := getattr(model.config, "max_position_embeddings", None) or 0) > 0:
-        places = min(places, limit)
+def _places(model: Any, positions: torch.nn.Embedding | None, tokenizer: Any) -> float:
+    """The maximum number of tokens of a row; infinite if the model has none, which some write as -1."""
+    limits = (tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None))
+    places = min((limit for limit in limits if limit and limit > 0), default=math.inf)
     if positions is not None and positions.padding_idx is not None:  # RoBERTa counts from the next place
         places = min(places, positions.num_embeddings - positions.padding_idx - 1)
     return places

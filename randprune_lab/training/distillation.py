@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
+from randprune_lab.errors import ConfigError
 from randprune_lab.training.config import Distillation
 from randprune_lab.training.data import Encoded
-from randprune_lab.training.scoring import inputs, predict
+from randprune_lab.training.scoring import inputs, on_device, predict
 
 
 class Teacher:
@@ -71,6 +73,34 @@ def soft_cross_entropy(
     """
     target = F.softmax(teacher / temperature, dim=-1)
     return F.cross_entropy(student / temperature, target) * temperature**2
+
+
+def check_states(model: nn.Module, batch: dict[str, Tensor], settings: Distillation, name: str) -> None:
+    """Raise `ConfigError` unless a model returns the attention maps and hidden states that its distillation compares.
+
+    A model without attention returns no maps, and an encoder-decoder has two stacks of both, under other names.
+
+    Args:
+        model: the model, which stays as it is.
+        batch: any rows.
+        settings: the settings of the distillation.
+        name: what the error calls the model.
+    """
+    kinds = (("attention", "attentions", settings.attention), ("hidden", "hidden_states", settings.hidden))
+    compared = {setting: states for setting, states, weight in kinds if weight}
+    if not compared:
+        return
+    model = copy.deepcopy(model).eval()
+    use_eager_attention(model)
+    with torch.no_grad():
+        given = on_device(inputs(batch), next(model.parameters()).device)
+        output = model(**given, **{f"output_{states}": True for states in compared.values()})
+    for setting, states in compared.items():
+        if any(state is None for state in getattr(output, states, None) or [None]):
+            raise ConfigError(
+                f"model {name!r} ({type(model).__name__}) returns no {states}, which distill_{setting} "
+                f"(--distill-{setting}) compares; leave it out, or choose a model with one stack of attention layers"
+            )
 
 
 def use_eager_attention(*models: nn.Module) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from randprune_lab.errors import ConfigError, FileError, UnknownNameError
+from randprune_lab.errors import ConfigError, FileError, ScopeError, UnknownNameError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.models import load
 from randprune_lab.models.load import load_model, model_rows
@@ -468,6 +468,26 @@ def test_the_listing_describes_any_model(gpt2: Path) -> None:
     assert folder["source"] == f"folder {gpt2}"
     assert (folder["layers"], folder["width"], folder["prunable"]) == (3, WIDTH, 3 * 12 * WIDTH**2)
     assert missing["source"] == "Hugging Face hub, no/such-model" and "no/such-model" in missing["unavailable"]
+
+
+def test_a_model_without_a_classifier_hides_no_other_one(bert: Path, tmp_path: Path) -> None:
+    from transformers import MambaConfig
+
+    MambaConfig().save_pretrained(tmp_path)
+    first, second, third = model_rows([bert, tmp_path, "tiny"])
+    assert first["unavailable"] is third["unavailable"] is None and first["prunable"] == 3 * (4 * 16 + 2 * 24) * 16
+    message = f"model '{tmp_path}' is of type 'mamba', of which transformers has no classifier"
+    assert second["unavailable"].startswith(message) and len(second["unavailable"]) < 250
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_model(tmp_path, num_labels=2)
+
+
+def test_a_model_that_has_nothing_to_prune_hides_no_other_one(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(model: Any) -> None:
+        raise ScopeError("nothing to prune")
+
+    monkeypatch.setattr(load, "prunable", nothing)
+    assert [row["unavailable"] for row in model_rows([bert, "tiny"])] == ["nothing to prune"] * 2
 
 
 # --- tiny ---

@@ -130,6 +130,20 @@ def test_an_input_that_the_model_has_no_embeddings_for_is_refused(kind, change, 
             check_fits(encoded, model, tokenizer, "x")
 
 
+@pytest.mark.parametrize("longest", [-1, None, 0, 10**30, 20])
+@pytest.mark.parametrize("positions", [-1, None, 0, 20])
+def test_a_limit_that_is_no_positive_number_is_none(longest, positions):
+    inputs = {"input_ids": np.full(21, 7)}
+    encoded = Encoded(inputs, np.array([21]), np.array([0]), {"input_ids": 0})
+    model, tokenizer = small("bert"), SimpleNamespace(model_max_length=longest)
+    model.config = SimpleNamespace(max_position_embeddings=positions)
+    if 20 in (longest, positions):
+        with pytest.raises(ConfigError, match="takes at most 20 tokens, but an input has 21"):
+            check_fits(encoded, model, tokenizer, "x")
+    else:
+        check_fits(encoded, model, tokenizer, "x")
+
+
 def test_the_first_rows_are_a_split(lab):
     few = lab.train.first(5)
     assert len(few) == 5
