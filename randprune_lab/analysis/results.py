@@ -74,7 +74,7 @@ def results_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[*RESULTS, "run"])
     table = table.drop_duplicates(["run", *KEY], ignore_index=True)  # each method has a row of the dense model
     configs = {str(record.path): record.config.to_dict() for record in records}
-    for name in (setting.name for setting in dataclasses.fields(RunConfig) if setting.name not in KEY):
+    for name in (setting.name for setting in dataclasses.fields(RunConfig) if setting.name not in table):
         values = [configs[run][name] for run in table.run]
         if any(value != values[0] for value in values[1:]):
             table[name] = pd.Series([_plain(value) for value in values], dtype=object)

@@ -18,6 +18,8 @@ from randprune_lab.search.folder import read_config, read_environment
 from randprune_lab.search.journal import read_journal
 from randprune_lab.search.units import COMPUTE, DATA, DENSE, MODEL, Units, level_unit, level_units, score_unit
 from randprune_lab.stats.intervals import Interval, accuracy_interval, score_difference, score_interval
+from randprune_lab.tasks.custom_data import custom_task
+from randprune_lab.tasks.metrics import constant_answer
 from randprune_lab.tasks.spec import Task, get_task, suffixed
 
 
@@ -85,7 +87,16 @@ class RunRecord:
     def task(self) -> Task:
         """The task of the run."""
         recorded = self.units.get(DATA, {}).get("task")
-        return Task.from_dict(recorded) if recorded else get_task(self.config.task)
+        if recorded:
+            return Task.from_dict(recorded)
+        custom = self.config.custom_data
+        return custom_task(custom) if custom else get_task(self.config.task)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the scores may hide about the labels, and a dense model that answers the same for all test examples."""
+        constant = constant_answer(self.task, *self.answers(DENSE), "test") if DENSE in self.scored else None
+        return [*self.units.get(DATA, {}).get("warnings", []), *([constant] if constant else [])]
 
     @property
     def scored(self) -> set[str]:
@@ -163,6 +174,7 @@ class RunRecord:
             "compute": self.units.get(COMPUTE),
             "environment": self.environment,
             "data": self.units.get(DATA),
+            "warnings": self.warnings,
             "dense": self._scores(DENSE),
             "levels": [self._level(self.level(number, method)) for method in self.methods for number in numbers],
             "differences": self.differences(),

@@ -22,7 +22,7 @@ def describe_run(record: RunRecord) -> str:
     lines = [
         f"run        {record.path}" + ("" if record.finished else "   (not finished; go on with --resume)"),
         f"task       {record.task.name}: {_sizes(record)} examples from {data.get('source', '?')}",
-        *(f"warning    {warning}" for warning in data.get("warnings", [])),
+        *(f"warning    {warning}" for warning in record.warnings),
         f"model      {config.model}{layers}",
         *_scope(config),
         f"protocol   {config.protocol}, seed {config.seed}",

@@ -17,7 +17,9 @@ from randprune_lab.search.selection import Score
 from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make_strategy
 from randprune_lab.search.units import DENSE
 from randprune_lab.tasks.custom_data import CustomData, LabelKind
+from randprune_lab.tasks.metrics import EVALUATE_NAMES, check_metric, judged_by
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
+from randprune_lab.tasks.spec import TASKS, get_task
 from randprune_lab.training.compute import Precision, check_device
 from randprune_lab.training.config import Distillation, TrainingConfig
 from randprune_lab.training.data import Encoded
@@ -38,7 +40,7 @@ GENERATED = ("difficulty", "label_noise", "data_seed")
 DENSE_SETTINGS = (
     *("task", "glue_dir", *CUSTOM_DATA, *GENERATED, "max_length", "train_size", "validation_size", "test_size"),
     *("model", "layers", "dense_epochs", "dense_learning_rate", "batch_size", "evaluate_every", "seed"),
-    *("device", "threads", "precision"),
+    *("device", "threads", "precision", "metric"),
 )
 """The settings that the data and the dense model depend on."""
 
@@ -103,7 +105,9 @@ class RunConfig:
         ConfigError: if a setting is out of range, or contradicts another one.
     """
 
-    task: str = _option(DATA, "rotten_tomatoes", "task to train on; `randprune tasks` lists them")
+    task: str = _option(
+        DATA, "rotten_tomatoes", "task to train on; `randprune tasks` lists them. With custom data, their name"
+    )
     glue_dir: str | None = _option(DATA, None, "folder with GLUE's TSV files; without it GLUE tasks come from the hub")
     data: str | None = _option(
         DATA, None, "custom data instead of a task: a CSV, TSV, JSONL or Parquet file, or a folder saved by datasets"
@@ -239,6 +243,12 @@ class RunConfig:
     distill_attention: float = _option(DISTILLATION, 0.0, "weight of the dense model's attention maps in the loss")
     distill_hidden: float = _option(DISTILLATION, 0.0, "weight of the dense model's hidden states in the loss")
     distill_temperature: float = _option(DISTILLATION, 1.0, "temperature that softens the dense model's predictions")
+    metric: str | None = _option(
+        EVALUATION,
+        None,
+        "primary metric, which chooses masks and checkpoints: accuracy, f1, macro_f1 or matthews for classes, pearson "
+        "or spearman for scores; without it, the first metric of the task",
+    )
     evaluate_every: int = _option(EVALUATION, 50, "number of training steps between two evaluations")
     baselines: tuple[str, ...] = _option(
         EVALUATION,
@@ -304,7 +314,7 @@ class RunConfig:
                 check_count(name, getattr(self, name))
         check_range("early_rate", self.early_rate, low=0, low_open=True)
         check_count("seed", self.seed, low=0, high=2**62)
-        check_method_name(self.method)
+        check_name("a method", self.method)
         check_device(self.device)
         self._check_data()
         # These check the other settings.
@@ -332,9 +342,11 @@ class RunConfig:
 
     def _check_data(self) -> None:
         """Refuse settings of a task together with custom data, and settings of custom data without it."""
-        excluded: tuple[str, ...] = ("task", "glue_dir")
+        excluded: tuple[str, ...] = ("task", "glue_dir") if self.task in TASKS else ("glue_dir",)
         if self.data is None:
             excluded = CUSTOM_DATA[1:]
+        elif self.task not in TASKS:
+            check_name("custom data", self.task)
         defaults = {setting.name: default_of(setting) for setting in fields(self)}
         for name in excluded:
             value = getattr(self, name)
@@ -348,6 +360,13 @@ class RunConfig:
                     f"{name} {value!r} is for the tasks of mini-GLUE; leave it out, or choose such a task"
                 )
         _ = self.custom_data, self.mini_glue, self.strategy()  # these check the other settings
+        if self.metric is not None:
+            metric = EVALUATE_NAMES.get(str(self.metric), str(self.metric))
+            if self.data is None:
+                judged_by(get_task(self.task), metric)
+            else:
+                check_metric(metric, self.data, regression=self.label_kind == "score")
+            object.__setattr__(self, "metric", metric)
 
     @property
     def mini_glue(self) -> MiniGlue | None:
@@ -363,7 +382,8 @@ class RunConfig:
         """The custom data; None if the run has a task."""
         if self.data is None:
             return None
-        return CustomData(self.data, self.text_columns, self.label_column, self.label_kind, self.test_data)
+        name = self.task if self.task not in TASKS else None
+        return CustomData(self.data, self.text_columns, self.label_column, self.label_kind, self.test_data, name)
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -506,11 +526,11 @@ def default_of(setting: Any) -> Any:
     return setting.default if setting.default_factory is MISSING else setting.default_factory()
 
 
-def check_method_name(name: str) -> None:
-    """Raise `ConfigError` unless the name of a method can be part of the names of units, files and columns."""
+def check_name(kind: str, name: str) -> None:
+    """Raise `ConfigError` unless the name of a method, or of custom data, can be part of the names of files."""
     if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or name == DENSE:
         raise ConfigError(
-            f"the name of a method must have only letters, digits, - and _, and not be {DENSE!r}, got {name!r}"
+            f"the name of {kind} must have only letters, digits, - and _, and not be {DENSE!r}, got {name!r}"
         )
 
 

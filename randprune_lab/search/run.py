@@ -21,13 +21,14 @@ from randprune_lab.search.level import Level, Weights, derived_seed
 from randprune_lab.search.units import COMPUTE, DATA, DENSE, MODEL, file_name, level_unit, score_unit
 from randprune_lab.search.winner import MODEL_FOLDER, winning_mask, winning_model
 from randprune_lab.tasks import load_splits
+from randprune_lab.tasks.metrics import constant_answer, judged_by
 from randprune_lab.tasks.spec import suffixed
 from randprune_lab.tasks.splits import label_warnings
 from randprune_lab.training.compute import Compute
 from randprune_lab.training.data import Encoded, check_fits, encode
 from randprune_lab.training.distillation import Teacher, check_states
 from randprune_lab.training.loop import History, train
-from randprune_lab.training.scoring import SplitScore, predict, score
+from randprune_lab.training.scoring import SplitScore, answers, predict, score
 
 log = logging.getLogger("randprune_lab")
 
@@ -99,7 +100,7 @@ class Search:
             glue_dir=config.glue_dir,
             train_size=config.train_size,
         )
-        self.task = self.splits.task
+        self.task = judged_by(self.splits.task, config.metric)
         self.compute = Compute.find(config.device, config.threads, config.precision)
         self.model, self.tokenizer = self._load()
         prunable(self.model, **config.scope)  # finds a pattern that matches nothing before the work begins
@@ -153,6 +154,9 @@ class Search:
             progress=self._title(DENSE),
         )
         log.info("dense: %s %.4f on the validation set", self.task.primary_metric, history.scores[history.best])
+        said = answers(self.task, predict(self.model, self.validation))
+        if warning := constant_answer(self.task, said, self.validation.labels, "validation"):
+            log.warning(warning)
         return self._save_trained(DENSE, history)
 
     def _level(self, name: str) -> dict[str, Any]:

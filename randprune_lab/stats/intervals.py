@@ -49,7 +49,7 @@ def score_interval(metric: str, answers: np.ndarray, labels: np.ndarray, *, seed
     The bootstrap resamples examples, an answer and its label together (percentile method).
 
     Args:
-        metric: accuracy, matthews or pearson, the primary metrics of tasks.
+        metric: accuracy, or a key of `WEIGHTED`.
         answers: a label id, or a score, for each example.
         labels: the true label ids or scores.
 
@@ -70,7 +70,7 @@ def score_difference(
     The bootstrap resamples examples, both answers and the label together (percentile method).
 
     Args:
-        metric: accuracy, matthews or pearson, the primary metrics of tasks.
+        metric: accuracy, or a key of `WEIGHTED`.
         first, second: a label id, or a score, for each example.
         labels: the true label ids or scores.
 
@@ -189,6 +189,38 @@ def _pearson(counts: Counts, answers: np.ndarray, labels: np.ndarray) -> Figures
     return _ratio(n * sum_xy - sum_x * sum_y, _spread(counts, x) * _spread(counts, y))
 
 
+def _f1(counts: Counts, answers: np.ndarray, labels: np.ndarray) -> Figures:
+    """F1 of the label with id 1; 0 if neither answers nor labels have it."""
+    return np.nan_to_num(_label_f1(counts, answers, labels, 1))
+
+
+def _macro_f1(counts: Counts, answers: np.ndarray, labels: np.ndarray) -> Figures:
+    """The mean F1 over the labels that occur in the answers or the labels of a resample."""
+    ids = np.union1d(answers, labels)
+    return np.nanmean([_label_f1(counts, answers, labels, each) for each in ids], axis=0)
+
+
+def _label_f1(counts: Counts, answers: np.ndarray, labels: np.ndarray, label: int) -> Figures:
+    """F1 of one label; NaN if neither answers nor labels have it."""
+    predicted, true = (values == label for values in (answers, labels))
+    with np.errstate(invalid="ignore"):
+        return counts @ (2.0 * (predicted & true)) / (counts @ (predicted.astype(np.float64) + true))
+
+
+def _spearman(counts: Counts, answers: np.ndarray, labels: np.ndarray) -> Figures:
+    """Rank correlation; 0 if all answers or all labels are the same."""
+    x, y = (_centred_ranks(counts, values) for values in (answers, labels))
+    return _ratio((counts * x * y).sum(1), (counts * x**2).sum(1) * (counts * y**2).sum(1))
+
+
+def _centred_ranks(counts: Counts, values: np.ndarray) -> Float64[np.ndarray, "resamples n"]:
+    """The rank of each example in each resample, minus the mean rank; equal values have the mean of their ranks."""
+    _, place, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    same = np.add.reduceat(counts[:, np.argsort(place, kind="stable")], np.cumsum(sizes) - sizes, axis=1)
+    middle = np.cumsum(same, axis=1) - (same - 1) / 2 - (counts.sum(1, keepdims=True) + 1) / 2
+    return middle[:, place]
+
+
 def _spread(counts: Counts, values: Float64[np.ndarray, " n"]) -> Figures:
     """n² times the variance in each resample; exactly 0 if all values are the same, in spite of rounding."""
     squares = counts.sum(1) * (counts @ values**2)
@@ -201,4 +233,10 @@ def _ratio(covariance: np.ndarray, variances: np.ndarray) -> Figures:
     return np.where(defined, covariance / np.sqrt(np.where(defined, variances, 1.0)), 0.0)
 
 
-WEIGHTED: dict[str, Callable[[Counts, np.ndarray, np.ndarray], Figures]] = {"matthews": _matthews, "pearson": _pearson}
+WEIGHTED: dict[str, Callable[[Counts, np.ndarray, np.ndarray], Figures]] = {
+    "f1": _f1,
+    "macro_f1": _macro_f1,
+    "matthews": _matthews,
+    "pearson": _pearson,
+    "spearman": _spearman,
+}

@@ -9,7 +9,7 @@ from typing import Any
 
 from randprune_lab.analysis.recorded import TABLES, read_settings
 from randprune_lab.errors import ConfigError, FileError, unknown_name
-from randprune_lab.search.config import RunConfig, check_method_name
+from randprune_lab.search.config import RunConfig, check_name
 
 SHIPPED = Path(__file__).parent
 CONTROLS = "controls"
@@ -55,7 +55,7 @@ class StudyConfig:
                 f"a method must not be named {CONTROLS!r}, which is the first unit of every task; choose another name"
             )
         for name in self.methods:
-            check_method_name(name)
+            check_name("a method", name)
         if self.baseline not in self.methods:
             raise unknown_name("method as baseline", self.baseline, self.methods)
         for pair in self.contrasts.values():

@@ -61,6 +61,7 @@ class CustomData:
         label_kind: `"class"`, or `"score"` for regression.
         test_data: data with the test set. Without it, the test set is the folder's first split with labels among
             `validation` and `test`; if there is none, it is held out of the train rows.
+        name: the name of the task, by default that of the file or folder.
 
     Raises:
         ConfigError: if a path is empty, there are not one or two text columns, columns have the same name, or there
@@ -72,11 +73,14 @@ class CustomData:
     label_column: str = "label"
     label_kind: LabelKind = "class"
     test_data: str | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("data", "test_data"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _path(name, path))
+        if isinstance(self.text_columns, str):
+            raise ConfigError(f"text_columns must be a list of names, got {self.text_columns!r}; give a list with it")
         columns = (*self.text_columns, self.label_column)
         if len(self.text_columns) not in (1, 2):
             raise ConfigError(f"text_columns must name one or two columns, got {len(self.text_columns)}")
@@ -249,7 +253,7 @@ def _class_task(custom: CustomData, train: Table) -> Task:
         )
     if not train.classes and (name := without_number(names)):
         raise no_label(custom.label_column, places[name])
-    return _task(custom, labels=tuple(names))
+    return custom_task(custom, labels=tuple(names))
 
 
 def _score_task(custom: CustomData, *tables: Table | None) -> Task:
@@ -262,12 +266,15 @@ def _score_task(custom: CustomData, *tables: Table | None) -> Task:
             f"{max(scores):.9g}, are the same in the 32-bit floats that a model computes in; subtract a constant from "
             "all scores, or divide them by one"
         )
-    return _task(custom, score_range=(min(scores), max(scores)))
+    return custom_task(custom, score_range=(min(scores), max(scores)))
 
 
-def _task(custom: CustomData, *, labels: tuple[str, ...] = (), score_range: tuple[float, float] | None = None) -> Task:
+def custom_task(
+    custom: CustomData, *, labels: tuple[str, ...] = (), score_range: tuple[float, float] | None = None
+) -> Task:
+    """The task of custom data; it has neither classes nor scores if the data have not been read."""
     return Task(
-        name=Path(custom.data).stem,
+        name=custom.name or Path(custom.data).stem,
         description=f"Custom data: column {custom.label_column!r} of {custom.data}",
         text_fields=custom.text_columns,
         labels=labels,

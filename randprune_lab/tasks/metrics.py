@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
-from randprune_lab.errors import DataError
+from randprune_lab.errors import ConfigError, DataError, unknown_name
 from randprune_lab.tasks.spec import Task
 
 if TYPE_CHECKING:
@@ -46,6 +47,65 @@ def compute_metrics(task: Task, predictions: ArrayLike, references: ArrayLike) -
             "give one prediction for each reference, and at least one"
         )
     return {name: METRICS[name](predicted, true) for name in task.metrics}
+
+
+def check_metric(metric: str, name: str, *, regression: bool, classes: int | None = None) -> None:
+    """Raise `ConfigError` unless a metric is known and fits the labels of a task.
+
+    Args:
+        name: what the error calls the task.
+        regression: whether the labels are scores.
+        classes: the number of classes, if it is known already.
+    """
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+    fitting = [each for each in METRICS if (each in CORRELATIONS) == regression]
+    if classes not in (None, 2):
+        fitting.remove("f1")  # of one of two classes
+    if metric not in fitting:
+        labels = "scores" if regression else "classes" if classes is None else f"{classes} classes"
+        raise ConfigError(f"metric {metric!r} does not fit {name!r}, which has {labels}; choose {', '.join(fitting)}")
+
+
+def judged_by(task: Task, metric: str | None) -> Task:
+    """The task with another primary metric, before its other ones; None leaves it as it is.
+
+    Raises:
+        ConfigError: if there is no such metric, or it does not fit the task's labels.
+
+    >>> from randprune_lab.tasks import get_task
+    >>> judged_by(get_task("mrpc"), "f1").metrics
+    ('f1', 'accuracy')
+    """
+    if metric is None:
+        return task
+    check_metric(metric, task.name, regression=task.regression, classes=len(task.labels) or None)
+    return replace(task, metrics=(metric, *(each for each in task.metrics if each != metric)))
+
+
+def constant_answer(task: Task, answers: np.ndarray, labels: np.ndarray, examples: str) -> str | None:
+    """A sentence on a dense model that answers the same for all examples although their labels differ; else None.
+
+    Scores are the same if they differ by at most a hundredth of the range of the labels.
+
+    Args:
+        answers: a label id or, in regression, a score for each example.
+        labels: the true label ids or scores.
+        examples: what the sentence calls the examples, such as "test".
+    """
+    if np.ptp(labels) == 0 or np.ptp(answers) > (np.ptp(labels) / 100 if task.regression else 0):
+        return None
+    if task.regression:
+        answer = f"{np.mean(answers):.4g}"
+    else:
+        counts = np.bincount(labels, minlength=task.num_labels)
+        answer = repr(task.labels[answers[0]]) + (
+            ", their commonest label" if counts[answers[0]] == counts.max() else ""
+        )
+    return (
+        f"the dense model answers the same for all {len(answers)} {examples} examples ({answer}), so masks cannot be "
+        "compared; give it more data, more epochs (--dense-epochs) or another learning rate (--dense-learning-rate)"
+    )
 
 
 def make_metric(task: Task) -> evaluate.Metric:
@@ -179,3 +239,7 @@ METRICS: dict[str, Callable[[Any, Any], float]] = {
     "pearson": _pearson,
     "spearman": _spearman,
 }
+CORRELATIONS = ("pearson", "spearman")
+"""The metrics of scores; the others are those of classes."""
+EVALUATE_NAMES = {"matthews_correlation": "matthews", "pearsonr": "pearson", "spearmanr": "spearman"}
+"""What `evaluate` calls some of the metrics."""

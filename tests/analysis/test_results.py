@@ -116,6 +116,11 @@ def test_each_of_several_runs_has_its_rows_and_is_compared_with_its_own_imp(
     assert len(written) == len(rows) and str(shown) in set(written[setting])
 
 
+def test_a_chosen_metric_does_not_replace_the_metric_of_the_scores(finished, altered):
+    table = results_table([rp.RunRecord.load(finished), altered("other", metric="accuracy")])
+    assert set(table.metric) == {"accuracy"}
+
+
 @pytest.mark.parametrize(
     ("settings", "same"),
     [({"candidates": 4}, True), ({"power": 2.0}, True), ({"epochs": 2}, False), ({"levels": [0.4, 0.9]}, False)],

@@ -17,6 +17,18 @@ def test_a_configuration_survives_json():
         assert rp.RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+def test_metrics_may_have_the_names_of_evaluate():
+    for name, metric in (("matthews_correlation", "matthews"), ("matthews", "matthews"), ("f1", "f1")):
+        assert rp.RunConfig(metric=name).metric == rp.RunConfig(data="d.csv", metric=name).metric == metric
+    for name, metric in (("spearmanr", "spearman"), ("pearsonr", "pearson"), ("pearson", "pearson")):
+        assert rp.RunConfig(task="stsb", metric=name).metric == metric
+
+
+def test_custom_data_may_have_a_name():
+    assert rp.RunConfig(data="d.csv").custom_data.name is None
+    assert rp.RunConfig(data="d.csv", task="reviews").custom_data.name == "reviews"
+
+
 def test_missing_settings_have_their_defaults():
     some = {
         key: value
@@ -66,6 +78,12 @@ def test_early_evaluation_has_a_multiple_of_the_learning_rate():
         ({"test_data": "r.csv"}, "test_data 'r.csv' describes custom data"),
         ({"data": "d.csv", "text_columns": ()}, "text_columns must name one or two columns, got 0"),
         ({"data": "d.csv", "label_kind": "number"}, "label_kind must be class or score, got 'number'"),
+        ({"data": "d.csv", "text_columns": "text"}, "text_columns must be a list of names, got 'text'"),
+        ({"data": "d.csv", "task": "a/b"}, "the name of custom data must have only letters, digits, .* got 'a/b'"),
+        ({"task": "stsb", "metric": "f1"}, "metric 'f1' does not fit 'stsb', which has scores; choose pearson, spear"),
+        ({"task": "mnli", "metric": "f1"}, "metric 'f1' does not fit 'mnli', which has 3 classes; choose accuracy, m"),
+        ({"data": "d.csv", "metric": "pearsonr"}, "metric 'pearson' does not fit 'd.csv', which has classes; choose"),
+        ({"data": "d.csv", "label_kind": "score", "metric": "f1"}, "metric 'f1' does not fit 'd.csv', which has score"),
     ],
 )
 def test_errors_name_the_setting_and_its_value(change, message):
@@ -78,6 +96,8 @@ def test_errors_name_the_setting_and_its_value(change, message):
     [
         ({"rule": "votting"}, "unknown rule 'votting'; did you mean 'voting'"),
         ({"baselines": ("impp",)}, "unknown baseline 'impp'; did you mean 'imp'"),
+        ({"metric": "macro f1"}, "unknown metric 'macro f1'; did you mean 'macro_f1'"),
+        ({"metric": ["f1"]}, "unknown metric"),
     ],
 )
 def test_errors_suggest_the_nearest_name(change, message):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
+from sklearn.metrics import matthews_corrcoef
 
 import randprune_lab as rp
 from randprune_lab.analysis.text import describe_run
@@ -30,7 +31,8 @@ def custom(config, tmp_path_factory) -> rp.RunRecord:
     lines = [json.dumps({"review": text, "mood": mood}) for text, mood in rows]
     (folder / "moods.jsonl").write_text("\n".join(lines))
     data = {"data": str(folder / "moods.jsonl"), "text_columns": ("review",), "label_column": "mood"}
-    unset = {"task": "rotten_tomatoes", "glue_dir": None, "dense_epochs": 1}
+    unset = {"task": "rotten_tomatoes", "glue_dir": None, "dense_epochs": 8}
+    data |= {"metric": "matthews_correlation"}
     small = dataclasses.replace(config, levels=(0.5,), candidates=2, baselines=("imp",), **data, **unset)
     return rp.RunRecord.load(rp.run(small, folder / "run", progress=False))
 
@@ -121,7 +123,40 @@ def test_custom_data_are_searched_like_a_task(custom):
     assert custom.units["data"]["labels"]["test"] == {"bad": 12, "good": 12, "so so": 12}
     assert custom.units["data"]["found"] == {"all": 180}
     assert "moods: 108 train, 36 validation, 36 test examples from custom data" in describe_run(custom)
-    assert set(custom.units["test/dense"]) == {"accuracy", "macro_f1"}
+
+
+def test_the_chosen_metric_is_the_primary_one_of_all_scores(custom):
+    assert list(custom.units["test/dense"]) == ["matthews", "accuracy", "macro_f1"]
+    logits, labels = load_predictions(custom.path, "test-search-level-1")
+    assert custom.score("search-level-1").estimate == pytest.approx(matthews_corrcoef(labels, logits.argmax(1)))
+    assert f"dense      test matthews {custom.score('dense').in_points()}, accuracy" in describe_run(custom)
+    assert [row["metric"] for row in custom.summary()["differences"]] == ["matthews"]
+    assert [*custom.summary()["dense"]["test_intervals"]] == ["matthews"]
+
+
+def test_a_metric_that_does_not_fit_the_classes_of_custom_data_is_refused_before_training(custom, tmp_path):
+    wrong = dataclasses.replace(custom.config, metric="f1")
+    with pytest.raises(ConfigError, match="metric 'f1' does not fit 'moods', which has 3 classes; choose accuracy"):
+        rp.run(wrong, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("units", [{}, {"data": {}}])
+def test_custom_data_that_have_not_been_read_have_their_own_name(custom, units):
+    for name, task in (("moods", "rotten_tomatoes"), ("mine", "mine")):
+        config = dataclasses.replace(custom.config, task=task)
+        assert f"task       {name}: " in describe_run(rp.RunRecord(custom.path, config, units))
+
+
+def test_a_dense_model_that_has_learnt_nothing_is_named_by_the_run_and_by_show(config, tmp_path, caplog):
+    """At this learning rate, its answers stay those of its random head."""
+    untrained = dataclasses.replace(config, dense_epochs=1, dense_learning_rate=1e-12, levels=(0.5,), candidates=1)
+    record = rp.RunRecord.load(rp.run(untrained, tmp_path / "run", progress=False))
+    said, labels = record.answers("dense")
+    assert len(set(said)) == 1 < len(set(labels))
+    warning = f"the dense model answers the same for all {len(labels)} test examples"
+    assert f"\nwarning    {warning}" in describe_run(record) and record.summary()["warnings"] == record.warnings
+    assert "the dense model answers the same for all 40 validation examples" in caplog.text
 
 
 def test_the_model_of_custom_data_has_the_names_of_the_classes(custom):
@@ -150,7 +185,7 @@ def test_classes_without_rows_are_named_by_the_run_and_by_show(config, custom, t
         if 2 not in labels
     ]
     assert len(search.label_warnings()) == 2
-    assert custom.units["data"]["warnings"] == [] and "warning" not in describe_run(custom)
+    assert custom.units["data"]["warnings"] == custom.warnings == [] and "warning" not in describe_run(custom)
     custom.units["data"]["warnings"] = ["one", "two"]
     assert "\nwarning    one\nwarning    two\n" in describe_run(custom)
     custom.units["data"]["warnings"] = []

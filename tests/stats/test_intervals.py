@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import matthews_corrcoef
+from sklearn.metrics import f1_score, matthews_corrcoef
 
 from randprune_lab.stats import intervals
 from randprune_lab.stats.intervals import (
@@ -18,7 +18,7 @@ from randprune_lab.stats.intervals import (
     score_difference,
     score_interval,
 )
-from randprune_lab.tasks import TASKS
+from randprune_lab.tasks.metrics import CORRELATIONS, METRICS
 
 
 def answers(right: int, n: int) -> np.ndarray:
@@ -154,16 +154,31 @@ def guessed(n: int, seed: int, classes: int = 2) -> tuple[np.ndarray, np.ndarray
     return np.where(random.random(n) < 0.5, labels, random.integers(0, classes, size=n)), labels
 
 
-REFERENCE = {"pearson": lambda a, b: stats.pearsonr(a, b).statistic, "matthews": lambda a, b: matthews_corrcoef(b, a)}
+REFERENCE = {
+    "pearson": lambda a, b: stats.pearsonr(a, b).statistic,
+    "spearman": lambda a, b: stats.spearmanr(a, b).statistic,
+    "matthews": lambda a, b: matthews_corrcoef(b, a),
+    "f1": lambda a, b: f1_score(b, a),
+    "macro_f1": lambda a, b: f1_score(b, a, average="macro"),
+}
 
 
-def test_every_primary_metric_has_an_interval():
-    assert {task.primary_metric for task in TASKS.values()} <= {"accuracy", *WEIGHTED}
+def test_every_metric_has_an_interval():
+    assert METRICS.keys() == {"accuracy", *WEIGHTED} == {"accuracy", *REFERENCE}
 
 
 @pytest.mark.parametrize(
     ("metric", "sample"),
-    [("pearson", correlated(80, 0)), ("matthews", guessed(80, 0)), ("matthews", guessed(80, 0, classes=4))],
+    [
+        ("pearson", correlated(80, 0)),
+        ("spearman", correlated(80, 0)),
+        ("spearman", tuple(values.round() for values in correlated(80, 0))),  # with ties
+        ("matthews", guessed(80, 0)),
+        ("matthews", guessed(80, 0, classes=4)),
+        ("f1", guessed(80, 0)),
+        ("macro_f1", guessed(80, 0)),
+        ("macro_f1", guessed(80, 0, classes=30)),  # some are in no example of a resample
+    ],
 )
 def test_a_resample_is_scored_like_its_examples(metric, sample):
     answers, labels = sample
@@ -203,11 +218,16 @@ def test_differences_of_other_metrics_are_paired(metric, sample):
     assert width(score_difference(metric, first, first, labels)) == 0
 
 
-@pytest.mark.parametrize("metric", WEIGHTED)
+def test_f1_of_a_label_that_no_example_has_is_0():
+    zeros = np.zeros(50, dtype=np.int64)
+    assert score_interval("f1", zeros, zeros).high == 0.0
+
+
+@pytest.mark.parametrize("metric", ["matthews", *CORRELATIONS])
 @pytest.mark.parametrize("constant", [0, 1])
 def test_constant_answers_have_metric_0(metric, constant):
-    kind = np.float32 if metric == "pearson" else np.int64
-    arrays = [np.full(50, 1 / 3 if metric == "pearson" else 1, dtype=kind), np.arange(50).astype(kind) % 2]
+    kind = np.float32 if metric in CORRELATIONS else np.int64
+    arrays = [np.full(50, 1 / 3 if metric in CORRELATIONS else 1, dtype=kind), np.arange(50).astype(kind) % 2]
     interval = score_interval(metric, arrays[constant], arrays[1 - constant])
     assert (interval.estimate, interval.low, interval.high) == (0.0, 0.0, 0.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from randprune_lab.errors import DataError
+from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.tasks import TASKS, Task, compute_metrics, get_task
-from randprune_lab.tasks.metrics import make_metric
+from randprune_lab.tasks.metrics import constant_answer, judged_by, make_metric
 
 MRPC = get_task("mrpc")
 
@@ -182,3 +183,57 @@ def test_ids_that_do_not_match_are_an_error(predictions: list, references: list,
 def test_scores_that_do_not_match_are_an_error(predictions: list, references: list, message: str) -> None:
     with pytest.raises(DataError, match=message):
         compute_metrics(STSB, predictions, references)
+
+
+# --- another primary metric ---
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "metrics"),
+    [
+        (MRPC, None, ("accuracy", "f1")),
+        (MRPC, "accuracy", ("accuracy", "f1")),
+        (MRPC, "f1", ("f1", "accuracy")),
+        (MRPC, "macro_f1", ("macro_f1", "accuracy", "f1")),
+        (STSB, "spearman", ("spearman", "pearson")),
+        (EVERY, "matthews", ("matthews", "accuracy", "macro_f1")),
+    ],
+)
+def test_a_chosen_metric_comes_before_the_others(task: Task, metric: str | None, metrics: tuple[str, ...]) -> None:
+    judged = judged_by(task, metric)
+    assert (judged.metrics, judged.primary_metric) == (metrics, metrics[0])
+    assert list(compute_metrics(judged, [0, 1], [0, 1])) == list(metrics)
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "message"),
+    [
+        (MRPC, "f2", "unknown metric 'f2'; did you mean 'f1'"),
+        (MRPC, "pearson", "metric 'pearson' does not fit 'mrpc', which has 2 classes; choose accuracy, f1, macro_f1"),
+        (STSB, "matthews", "metric 'matthews' does not fit 'stsb', which has scores; choose pearson, spearman$"),
+        (EVERY, "f1", "metric 'f1' does not fit 'every', which has 3 classes; choose accuracy, macro_f1, matthews$"),
+    ],
+)
+def test_a_metric_that_does_not_fit_the_labels_is_refused(task: Task, metric: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        judged_by(task, metric)
+
+
+# --- a model that has learnt nothing ---
+
+
+@pytest.mark.parametrize(
+    ("task", "answers", "labels", "said"),
+    [
+        (MRPC, [1, 1, 1], [1, 0, 1], r"the same for all 3 test examples \('equivalent', their commonest label\)"),
+        (MRPC, [0, 0, 0], [1, 0, 1], r"the same for all 3 test examples \('not_equivalent'\)"),
+        (STSB, [2.5, 2.51, 2.5], [0, 5, 1], r"the same for all 3 test examples \(2.503\)"),
+        (MRPC, [1, 1, 0], [1, 0, 1], None),
+        (MRPC, [1, 1, 1], [1, 1, 1], None),  # all right
+        (STSB, [2.5, 2.6, 2.5], [0, 5, 1], None),
+        (STSB, [2.5], [2.5], None),
+    ],
+)
+def test_the_same_answer_to_all_examples_is_noticed(task: Task, answers: list, labels: list, said: str | None) -> None:
+    sentence = constant_answer(task, np.array(answers), np.array(labels), "test")
+    assert (sentence is None) if said is None else re.search(said, sentence)
