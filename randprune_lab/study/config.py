@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from randprune_lab.analysis.recorded import TABLES, read_settings
-from randprune_lab.errors import ConfigError, FileError, unknown_name
+from randprune_lab.errors import ConfigError, FileError, UnknownNameError, unknown_name
 from randprune_lab.search.config import RunConfig, check_name
+from randprune_lab.tasks.spec import TASKS
 
 SHIPPED = Path(__file__).parent
 CONTROLS = "controls"
 """The method name of the first unit of every task and seed: the dense model, and baselines that need no encoder."""
 OWN = ("task", "seed", "baselines", "method")
 """Settings of a run that the grid sets. It has no baselines: in a study, they are methods."""
+PATHS = ("data", "test_data", "glue_dir")
+"""Settings of a run that are paths of data."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class StudyConfig:
     """A grid of runs.
 
     Args:
-        tasks: the names of the tasks; `randprune tasks` lists them.
+        tasks: the names of the tasks; `randprune tasks` lists them. Or a mapping from names to settings, which become
+            `task_settings`; with `data` among them, the name is that of custom data.
         seeds: the seeds of the runs. All runs with one seed come before those with the next.
         methods: the settings of each method by its name; they override `settings`.
         settings: the settings of every run; they override the defaults of `RunConfig`.
@@ -44,6 +48,12 @@ class StudyConfig:
     contrasts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.tasks, Mapping):
+            given = {task: _mapping(f"{task} in tasks", value) for task, value in self.tasks.items() if value}
+            if twice := [task for task in given if task in self.task_settings]:
+                raise ConfigError(f"{twice[0]} has settings in tasks and in task_settings; give them in tasks alone")
+            object.__setattr__(self, "tasks", tuple(self.tasks))
+            object.__setattr__(self, "task_settings", {**self.task_settings, **given})
         for name in ("tasks", "seeds", "methods"):
             values = list(getattr(self, name))
             if not values or len(set(values)) < len(values):
@@ -70,6 +80,10 @@ class StudyConfig:
         for settings in (self.settings, *self.methods.values(), *self.task_settings.values()):
             _check_settings(settings)
         configs = [self.run_config(method, task, self.seeds[0]) for task in self.tasks for method in self.methods]
+        for config in configs:
+            if config.data is None and config.task not in TASKS:
+                unknown = unknown_name("task", config.task, TASKS)
+                raise UnknownNameError(f"{unknown}; for custom data, give {config.task}: {{data: FILE}} in tasks")
         if len({config.levels for config in configs}) > 1:
             raise ConfigError("all methods and tasks must have the same levels; give levels once, in settings")
 
@@ -82,7 +96,10 @@ class StudyConfig:
         """The settings of one run. The run of the controls prunes to the last level in one step, by magnitude."""
         by_method, by_task = self.methods.get(method, {}), self.task_settings.get(task, {})
         by_grid = {"task": task, "seed": seed, "baselines": (), "method": method}
-        settings = _tuples({**self.settings, **by_method, **by_task, **by_grid})
+        general = {**self.settings, **by_method}
+        if "data" in by_task:  # beside tasks that read GLUE's folder
+            general.pop("glue_dir", None)
+        settings = _tuples({**general, **by_task, **by_grid})
         if method == CONTROLS:
             settings |= {"rule": "magnitude", "candidates": 1, "levels": self.levels[-1:]}
         return RunConfig(**settings)
@@ -111,12 +128,13 @@ class StudyConfig:
         if missing := [name for name in ("tasks", "seeds", "methods") if not values.get(name)]:
             raise ConfigError(f"{source} lacks {' and '.join(missing)}; a study needs tasks, seeds and methods")
         for name in ("tasks", "seeds"):
-            if not isinstance(values[name], list):
+            if not isinstance(values[name], list) and not (name == "tasks" and isinstance(values[name], dict)):
                 raise ConfigError(f"{name} must be a list, got {values[name]!r}; write [{values[name]}]")
-        methods = {name: settings or {} for name, settings in values["methods"].items()}
+        mappings = {name: _mapping(name, values.get(name)) for name in ("settings", "methods", "task_settings")}
+        for kind in ("methods", "task_settings"):
+            mappings[kind] = {name: _mapping(f"{name} in {kind}", value) for name, value in mappings[kind].items()}
         contrasts = {name: tuple(pair) for name, pair in (values.get("contrasts") or {}).items()}
-        lists = {name: tuple(values[name]) for name in ("tasks", "seeds")}
-        return cls(**{**values, **lists, "methods": methods, "contrasts": contrasts})
+        return cls(**{**_tuples(values), **mappings, "contrasts": contrasts})
 
     @classmethod
     def load_json(cls, path: Path) -> StudyConfig:
@@ -131,7 +149,7 @@ class StudyConfig:
 
     @classmethod
     def load(cls, name: str | Path, **settings: Any) -> StudyConfig:
-        """A study from a YAML file, or one of the built-in studies.
+        """A study from a YAML file, or one of the built-in studies. Paths in the file are relative to its folder.
 
         Args:
             name: a YAML file, or the name of a built-in study.
@@ -155,14 +173,41 @@ class StudyConfig:
             ) from error
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise FileError(f"study {path} is not valid YAML: {' '.join(str(error).split())}") from error
-        if isinstance(values, dict):
-            values["settings"] = {**(values.get("settings") or {}), **settings}
-        return cls.from_dict(values, path)
+        config = cls.from_dict(values, path).with_paths(lambda data: str((path.parent / data).absolute()))
+        return replace(config, settings={**config.settings, **settings})
+
+    def with_paths(self, change: Callable[[str], str], names: Sequence[str] = PATHS) -> StudyConfig:
+        """The study with other paths.
+
+        Args:
+            change: returns the new path for each path.
+            names: the settings that are paths, by default those of data.
+        """
+
+        def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
+            return {
+                name: change(value) if name in names and isinstance(value, str) else value
+                for name, value in settings.items()
+            }
+
+        return replace(
+            self,
+            settings=changed(self.settings),
+            methods={name: changed(settings) for name, settings in self.methods.items()},
+            task_settings={name: changed(settings) for name, settings in self.task_settings.items()},
+        )
 
 
 def built_in_studies() -> list[str]:
     """The names of the studies that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    """A mapping from a file; nothing is an empty one."""
+    if not isinstance(value, Mapping | None):
+        raise ConfigError(f"{name} must be a mapping, got {value!r}; write {{}} for none")
+    return dict(value or {})
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

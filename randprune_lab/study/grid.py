@@ -176,6 +176,8 @@ def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
             same = new[name][: len(old[name])] == old[name]
         elif name == "methods":
             same = list(new[name].items())[: len(old[name])] == list(old[name].items())
+        elif name == "task_settings":  # those of new tasks are new
+            same = {task: settings for task, settings in new[name].items() if task in old["tasks"]} == old[name]
         else:
             same = new[name] == old[name]
         if not same:

@@ -60,7 +60,7 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
     controls = with_included(_added(folder / "controls.csv", recorded.CONTROLS, controls), grid.config)
     # The results come last, because a unit counts as recorded if they have it.
     tables = {"controls.csv": in_order(controls, grid.config), "results.csv": in_order(results, grid.config)}
-    return written + write_tables(folder, _without_paths(grid.config).to_dict(), tables)
+    return written + write_tables(folder, without_paths(grid.config).to_dict(), tables)
 
 
 def recorded_units(folder: str | Path) -> frozenset[Unit]:
@@ -84,13 +84,14 @@ def check_recorded(config: StudyConfig, folder: Path) -> None:
         FileError: if its `study.json` is damaged.
     """
     if (folder / FILE).is_file():
-        check_grown(StudyConfig.load_json(folder / FILE), _without_paths(config), folder)
+        check_grown(without_paths(StudyConfig.load_json(folder / FILE)), without_paths(config), folder)
 
 
-def _without_paths(config: StudyConfig) -> StudyConfig:
-    """The study without the place of its data, which does not belong to it."""
+def without_paths(config: StudyConfig) -> StudyConfig:
+    """The study without the places of its data and models, which do not belong to it: only their names remain."""
     settings = {name: value for name, value in config.settings.items() if name != "glue_dir"}
-    return dataclasses.replace(config, settings=settings)
+    config = dataclasses.replace(config, settings=settings).with_paths(lambda data: Path(data).name)
+    return config.with_paths(lambda model: Path(model).name if Path(model).is_absolute() else model, ("model",))
 
 
 def _joined(new: TaskRecord, old: TaskRecord) -> TaskRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -39,6 +40,7 @@ from randprune_lab.study import run as working
 from randprune_lab.study.config import CONTROLS
 from randprune_lab.study.controls import BARE, linear_words, majority, without_blocks
 from randprune_lab.study.grid import Unit, planned_steps
+from randprune_lab.study.recording import check_recorded, without_paths
 from randprune_lab.study.table import study_controls, study_results
 
 SETTINGS = {
@@ -409,13 +411,24 @@ def test_a_winner_that_was_changed_after_the_study_is_detected(copy):
 
 
 def test_the_command_runs_a_study_and_writes_its_tables(config, tmp_path, capsys):
-    file, out = tmp_path / "small.yaml", tmp_path / "study"
-    file.write_text(
-        yaml.safe_dump({"tasks": ["mini-sst2"], "seeds": [3], "settings": SETTINGS, "methods": {"imp": None}})
-    )
-    assert main(["study", str(file), "--out", str(out)]) == 0
+    """Here of custom data, whose path is relative to the file of the study."""
+    file, out, record = tmp_path / "small.yaml", tmp_path / "study", tmp_path / "recorded"
+    rows = rp.load_splits("mini-sst2", train_size=200).train.to_pandas().rename(columns={"label": "mood"})
+    rows.to_csv(tmp_path / "all.csv", index=False)
+    reviews = {"data": "all.csv", "text_columns": ["sentence"], "label_column": "mood", "metric": "f1"}
+    study = {"tasks": {"reviews": reviews}, "seeds": [3], "settings": SETTINGS, "methods": {"imp": None}}
+    file.write_text(yaml.safe_dump({**study, "settings": {**SETTINGS, "test_size": 30, "validation_size": 30}}))
+    assert main(["study", str(file), "--out", str(out), "--record", str(record)]) == 0
     printed = capsys.readouterr().out
-    assert "| 3 | mini-sst2 | done | done |" in printed and "2 of 2 units" in printed
+    assert "| 3 | reviews | done | done |" in printed and "2 of 2 units" in printed
+    table = pd.read_csv(record / "results.csv")
+    assert set(table.task) == {"reviews"} and set(table.metric) == {"f1"}
+    assert TaskRecord.load(record / "reviews-seed-3.safetensors").score("dense").estimate == pytest.approx(
+        table.score[0], abs=1e-6
+    )
+    assert not any(str(tmp_path).encode() in path.read_bytes() for path in record.iterdir())
+    assert main(["study", str(file), "--out", str(tmp_path / "done"), "--record", str(record)]) == 0
+    assert "2 of 2 units" in capsys.readouterr().out  # all recorded
     for name in ("results", "controls"):
         table, parquet = pd.read_csv(out / f"{name}.csv"), pd.read_parquet(out / f"{name}.parquet")
         pd.testing.assert_frame_equal(table, parquet, check_exact=False, atol=1e-6, check_dtype=False)
@@ -465,6 +478,19 @@ def test_the_remaining_time_is_estimated_from_the_finished_units(copy):
         ({"task_settings": {"mini-stbs": {}}}, "did you mean 'mini-stsb'"),
         ({"methods": {"imp": {}, "other": {"levels": [0.5]}}}, "the same levels"),
         ({"sedes": [1]}, "did you mean 'seeds'"),
+        ({"tasks": {}}, "lacks tasks"),
+        ({"tasks": "mrpc"}, r"tasks must be a list, got 'mrpc'; write \[mrpc\]"),
+        ({"tasks": ["mine"]}, r"unknown task 'mine'; .*; for custom data, give mine: {data: FILE} in tasks"),
+        ({"tasks": {"mine": {"text_columns": ["a"]}}}, "text_columns .* describes custom data; give data too"),
+        ({"tasks": {"mine": "d.csv"}}, "mine in tasks must be a mapping, got 'd.csv'"),
+        ({"tasks": {"a/b": {"data": "d.csv"}}}, "the name of custom data must have only letters, digits"),
+        ({"tasks": {"mrpc": {"data": "d.csv"}}}, "task 'mrpc' and data .*d.csv' exclude each other"),
+        ({"tasks": {"mrpc": {"metric": "spearman"}}}, "metric 'spearman' does not fit 'mrpc', which has 2 classes"),
+        ({"settings": {"metric": "accuracy"}}, "metric 'accuracy' does not fit 'mini-stsb', which has scores"),
+        ({"tasks": {"rte": {"epochs": 1}}, "task_settings": {"rte": {"epochs": 2}}}, "rte has settings in tasks and"),
+        ({"methods": ["imp"]}, r"methods must be a mapping, got \['imp'\]"),
+        ({"methods": {"imp": 3}}, "imp in methods must be a mapping, got 3"),
+        ({"settings": [1]}, r"settings must be a mapping, got \[1\]"),
     ],
 )
 def test_wrong_studies_are_refused_with_the_reason(change, message, tmp_path):
@@ -473,6 +499,56 @@ def test_wrong_studies_are_refused_with_the_reason(change, message, tmp_path):
     file.write_text(yaml.safe_dump({**correct, **change}))
     with pytest.raises(ConfigError, match=message):
         StudyConfig.load(file)
+
+
+CUSTOM = {"data": "reviews.csv", "test_data": "../test.csv"}
+
+
+@pytest.fixture
+def custom(tmp_path) -> StudyConfig:
+    """A study of custom data, and of a task of GLUE."""
+    study = {"tasks": {"reviews": CUSTOM, "mrpc": None}, "seeds": [0], "methods": {"imp": None}, "settings": None}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    return StudyConfig.load(tmp_path / "study.yaml", glue_dir="glue")
+
+
+def test_paths_of_data_are_relative_to_the_file_of_the_study(custom, tmp_path, monkeypatch):
+    found, other = (custom.run_config("imp", task, 0) for task in ("reviews", "mrpc"))
+    assert (found.data, found.test_data) == (str(tmp_path / "reviews.csv"), str(tmp_path / "../test.csv"))
+    assert found.glue_dir is None and (other.glue_dir, other.data) == ("glue", None)  # --glue-dir is relative to here
+    monkeypatch.chdir(tmp_path)
+    assert StudyConfig.load("study.yaml", glue_dir="glue") == custom
+
+
+def test_a_mapping_of_tasks_is_a_list_and_their_settings(custom, tmp_path):
+    assert custom.tasks == ("reviews", "mrpc") and list(custom.task_settings) == ["reviews"]
+    folded = {"tasks": custom.tasks, "task_settings": custom.task_settings, "settings": custom.settings}
+    assert StudyConfig(**folded, seeds=(0,), methods={"imp": {}}) == custom
+    assert Grid.open(custom, tmp_path / "out").config == Grid.load(tmp_path / "out").config == custom
+    assert list(json.loads((tmp_path / "out" / "study.json").read_text())["tasks"]) == ["reviews", "mrpc"]
+
+
+def test_a_study_may_grow_by_custom_data_with_settings_of_their_own(custom, tmp_path):
+    Grid.open(custom, tmp_path / "out")
+    more = {**custom.task_settings, "more": {"data": "more.csv"}}
+    grown = dataclasses.replace(custom, tasks=(*custom.tasks, "more"), task_settings=more)
+    assert Grid.open(grown, tmp_path / "out", resume=True).config == Grid.load(tmp_path / "out").config
+    for settings in ({**more, "mrpc": {"epochs": 3}}, {**more, "reviews": {"data": "others.csv"}}):
+        with pytest.raises(RunError, match=r"task_settings were .* a study may only grow at the end"):
+            Grid.open(dataclasses.replace(grown, task_settings=settings), tmp_path / "out", resume=True)
+
+
+def test_a_record_of_the_same_study_may_have_its_data_and_model_elsewhere(custom, tmp_path):
+    def placed(folder: str) -> StudyConfig:
+        elsewhere = {"reviews": {name: f"{folder}/{Path(path).name}" for name, path in CUSTOM.items()}}
+        settings = {"model": f"{folder}/bert", "glue_dir": folder}
+        return dataclasses.replace(custom, task_settings=elsewhere, settings=settings)
+
+    write_tables(tmp_path, without_paths(placed("/here")).to_dict(), {})
+    assert "/here" not in (tmp_path / "study.json").read_text()
+    check_recorded(placed("/there"), tmp_path)
+    with pytest.raises(RunError, match="task_settings were"):
+        check_recorded(dataclasses.replace(placed("/there"), task_settings={"reviews": {"data": "b.csv"}}), tmp_path)
 
 
 def test_files_that_are_not_studies_are_named_in_the_error(tmp_path):
