@@ -56,7 +56,7 @@ class StudyConfig:
             object.__setattr__(self, "task_settings", {**self.task_settings, **given})
         for name in ("tasks", "seeds", "methods"):
             values = list(getattr(self, name))
-            if not values or len(set(values)) < len(values):
+            if not values or len(set(map(repr, values))) < len(values):
                 raise ConfigError(f"{name} must have at least one value, and each value once, got {values}")
         if wrong := [task for task in self.tasks if not isinstance(task, str)]:
             raise ConfigError(f"a task must be a text, got {wrong[0]!r}; put its name in quotes")
@@ -133,7 +133,7 @@ class StudyConfig:
         mappings = {name: _mapping(name, values.get(name)) for name in ("settings", "methods", "task_settings")}
         for kind in ("methods", "task_settings"):
             mappings[kind] = {name: _mapping(f"{name} in {kind}", value) for name, value in mappings[kind].items()}
-        contrasts = {name: tuple(pair) for name, pair in (values.get("contrasts") or {}).items()}
+        contrasts = {name: tuple(pair) for name, pair in _mapping("contrasts", values.get("contrasts")).items()}
         return cls(**{**_tuples(values), **mappings, "contrasts": contrasts})
 
     @classmethod
