@@ -1,4 +1,4 @@
-"""One name for each weight, whatever wraps the model."""
+"""The weights of a model by plain name, and the masks that fit them."""
 
 from __future__ import annotations
 
@@ -10,30 +10,16 @@ from torch import Tensor, nn
 from randprune_lab.errors import MaskError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import NO_VALUES
+from randprune_lab.masks.wrappers import plain, plain_names, unwrapped
 
-COMPILED = "_orig_mod"  # prefix of names in a model that torch.compile wraps
 PARALLEL = "module"  # prefix of names in a model that data parallelism wraps
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside wrappers for data parallelism and `torch.compile`."""
-    while True:
-        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-            model = model.module
-        elif isinstance(inner := model._modules.get(COMPILED), nn.Module):
-            model = inner
-        else:
-            return model
-
-
-def plain(name: str) -> str:
-    """A weight's name without the prefixes of `torch.compile`."""
-    return ".".join(part for part in name.split(".") if part != COMPILED)
 
 
 def named_weights(model: nn.Module) -> dict[str, Tensor]:
     """The parameters of `model` by plain name; a tied one is listed under each of its names."""
-    return {plain(name): weight for name, weight in unwrapped(model).named_parameters(remove_duplicate=False)}
+    inner = unwrapped(model)
+    names = plain_names(inner)
+    return {names[name]: weight for name, weight in inner.named_parameters(remove_duplicate=False)}
 
 
 def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: str) -> MaskSet:

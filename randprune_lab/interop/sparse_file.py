@@ -24,10 +24,11 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import FileError, MaskError
 from randprune_lab.files import reading, strict_json, write_tensors
-from randprune_lab.interop.names import COMPILED, matched, plain, unwrapped
+from randprune_lab.interop.names import matched
 from randprune_lab.masks.mask_file import decode_mask, encode_mask, read_metadata, read_shapes
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import NO_VALUES
+from randprune_lab.masks.wrappers import COMPILED, plain, unwrapped
 
 FORMAT = "randprune-sparse-2"
 KEPT, MASK = ":kept", ":mask"

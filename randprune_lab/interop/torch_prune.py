@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 from randprune_lab.errors import MaskError, ScopeError
-from randprune_lab.interop.names import matched, named_weights, plain, unwrapped
+from randprune_lab.interop.names import matched, named_weights
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import with_values
+from randprune_lab.masks.wrappers import plain, unwrapped
 
 
 class MaskedWeight(nn.Module):
@@ -117,7 +118,7 @@ def mask_from_zeros(
         WeightError: if weights have no values, as on the meta device, or are not tensors.
         MaskError: if a weight is wrapped: then `from_torch_prune` or `from_parametrize` reads its mask.
     """
-    scope = with_values(unwrapped(model) if isinstance(model, nn.Module) else model, include, exclude)
+    scope = with_values(model, include, exclude)
     masks = MaskSet({name: weight.detach().ne(0) for name, weight in scope.items()})
     if masks.kept == masks.size:
         raise ScopeError(

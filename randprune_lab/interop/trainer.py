@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from randprune_lab.errors import MaskError
-from randprune_lab.interop.names import leftovers, matched, named_weights, plain, unwrapped
+from randprune_lab.interop.names import leftovers, matched, named_weights
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.wrappers import unwrapped
 
 log = logging.getLogger("randprune_lab")
 
@@ -78,9 +79,8 @@ class MaskCallback(TrainerCallback):
     # --- parts ---
 
     def _attach(self, model: nn.Module) -> None:
-        masks, inner = self._fitting(model), unwrapped(model)
-        names = {plain(name): name for name, _ in inner.named_parameters(remove_duplicate=False)}
-        self._zero = MaskSet({names[name]: kept for name, kept in masks.items()}).enforcer(inner)
+        masks = self._fitting(model)
+        self._zero = masks.enforcer(model)
         self._zero()
         log.info("the mask is enforced on %d tensors, sparsity %.2f %%", len(masks), 100 * masks.sparsity)
 

@@ -5,7 +5,8 @@ Read the files in this order; each builds on those before it:
 1. `reference`: the published procedure, slow and simple. All faster code is tested against it.
 2. `curve`: from weights to scores, a histogram, and an inclusion curve.
 3. `rules`: each rule is one curve. `check` has the laws that a rule of your own must obey.
-4. `scope`: which weights of a model are pruned, and how many each tensor keeps. `sparsity` has one for each pattern.
+4. `wrappers`, `layers`, `choice` and `scope`: what each parameter of a model is, which are pruned and why, and how many
+    weights each tensor keeps. `sparsity` has a sparsity for each pattern of names.
 5. `plan`: what all candidates of a group have in common.
 6. `counter_rng` and `pareto`: how one candidate is drawn, with exactly k weights kept.
 7. `sampler`: `MaskSampler`, which brings these together.

@@ -17,6 +17,7 @@ from randprune_lab.errors import FileError, MaskError, listed
 from randprune_lab.masks.mask_file import read_masks, write_masks
 from randprune_lab.masks.mask_table import MaskTable, removed_fraction
 from randprune_lab.masks.scope import NO_VALUES
+from randprune_lab.masks.wrappers import plain_names, unwrapped
 
 
 class MaskSet(Mapping[str, Tensor]):
@@ -195,11 +196,13 @@ class Enforcer:
     """Sets the removed weights of a model to zero when it is called: what `MaskSet.enforcer` returns."""
 
     def __init__(self, masks: MaskSet, model: nn.Module):
+        model = unwrapped(model)
         self._model, self._owner = model, type(model).__name__
-        weights = dict(model.named_parameters(remove_duplicate=False))
+        names = plain_names(model)
+        weights = {names[name]: weight for name, weight in model.named_parameters(remove_duplicate=False)}
         masks._check_fit({name: weight.shape for name, weight in weights.items()}, self._owner)
         self._removed = {name: ~mask.to(weights[name].device) for name, mask in masks.items()}
-        self._paths = {name: name.split(".") for name in masks}
+        self._paths = {plain: name.split(".") for name, plain in names.items() if plain in masks}
         self._weights()
 
     @torch.no_grad()

@@ -25,7 +25,7 @@ from randprune_lab.masks.plan import Group, Plan, make_plans, scores, together
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.reference import vote
 from randprune_lab.masks.rules import Rule, Votes
-from randprune_lab.masks.scope import Allocation, keep_counts, with_values
+from randprune_lab.masks.scope import Allocation, keep_counts, kernels, with_values
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
 
 REFERENCE_BELOW = 4096
@@ -69,7 +69,7 @@ class MaskSampler:
         seed: all random numbers are a function of it, the candidate number and the tensor's name.
         allocation: how many weights each tensor keeps: `"layerwise"` (each tensor has the sparsity), `"global"` (one
             threshold for all), `"erk"`, or a dict of counts; see `keep_counts`.
-        include, exclude: patterns that choose the weights, see `prunable`.
+        include, exclude, types: patterns of names and classes of layers that choose the weights, see `prunable`.
         reference_below: groups with fewer weights are drawn by the reference procedure.
 
     Raises:
@@ -94,15 +94,18 @@ class MaskSampler:
         allocation: Allocation | Mapping[str, int] = "layerwise",
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
+        types: Sequence[type[nn.Module]] | None = None,
         reference_below: int = REFERENCE_BELOW,
     ):
         check_rule_and_seed(rule, seed)
         check_count("reference_below", reference_below, low=0)
-        weights = {name: _here(tensor.detach()) for name, tensor in with_values(target, include, exclude).items()}
+        found = with_values(target, include, exclude, types)
+        weights = {name: _here(tensor.detach()) for name, tensor in found.items()}
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        self._keep = keep_counts(self.shapes, sparsity, allocation)
+        self._keep = keep_counts(self.shapes, sparsity, allocation, kernels(target))
         self.rule, self.sparsity, self.seed, self.allocation = rule, plain_sparsity(sparsity), int(seed), allocation
-        self.include, self.exclude, self.reference_below = include, exclude, int(reference_below)
+        self.include = include if types is None else [*weights]  # a recipe has names, not classes
+        self.exclude, self.reference_below = exclude, int(reference_below)
         self.curves: dict[str, InclusionCurve] = {}
         """The inclusion curve of each group: a tensor's name, or `"global"`."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import index
 from typing import Literal, get_args
 
@@ -13,8 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError, listed, no_match
+from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError, listed
+from randprune_lab.masks.choice import dense_reasons, matching
+from randprune_lab.masks.layers import LAYERS, Parameter, is_conv1d, parameters
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity, sparsities
+from randprune_lab.masks.wrappers import unwrapped
 
 Allocation = Literal["layerwise", "global", "erk"]
 ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
@@ -27,70 +28,82 @@ def prunable(
     model: nn.Module | Mapping[str, Tensor],
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
+    types: Sequence[type[nn.Module]] | None = None,
 ) -> dict[str, Tensor]:
-    """The prunable weights by name.
+    """The prunable weights by name; `randprune_lab.scope` shows them as a table, with the reason for each.
 
-    By default, these are all matrices inside the repeated blocks (`nn.ModuleList`) of a transformer: the projections of
-    its attention and feed-forward layers. Embeddings, norms, biases, poolers and heads are not prunable. If the blocks
-    have weights with more than two dimensions, such as stacked experts, a warning names them.
+    By default, these are the weights of linear and recurrent layers and of stacked experts inside the repeated blocks
+    (`nn.ModuleList`) of the model. If its blocks have none, they are those of the whole model except its last layer.
+    Routers, embedding tables, biases, norms and adapters stay dense. A warning tells if more than a tenth of the
+    blocks stays dense. The names are those of the plain model, also in a wrapper such as `torch.compile`.
 
     Args:
         model: a model, or a dict of tensors, which are all prunable.
         include: shell patterns of parameter names that replace the default, such as `["*.attention.*.weight"]`.
         exclude: shell patterns of names that stay dense.
+        types: classes of layers that replace the kinds above, such as `[nn.Linear, nn.Conv2d]`. With `include`, a
+            weight must fit both.
 
     Raises:
-        ConfigError: if the patterns are not a list of strings.
+        ConfigError: if the patterns are not a list of strings, or the types not a list of classes.
         ScopeError: if a pattern matches nothing, or nothing is left to prune.
         WeightError: if `model` is neither a model nor a dict of tensors.
         MaskError: if PyTorch's pruning or parametrization wraps a prunable weight.
     """
-    every = dict(model.named_parameters()) if isinstance(model, nn.Module) else _tensors(model)
-    spared = _matching(exclude, every)
-    if include is not None:
-        chosen = _matching(include, every)
-    elif isinstance(model, nn.Module):
-        chosen = block_matrices(model)
-        _warn_of_stacks(model, spared)
+    if isinstance(model, nn.Module):
+        model = unwrapped(model)
+        known = parameters(model)
+        every = {name: parameter.tensor for name, parameter in known.items()}
+        reasons = dense_reasons(known, include, exclude, types)
+        chosen = {name for name, reason in reasons.items() if reason is None}
+        if include is None and types is None:
+            _warn_of_dense(type(model).__name__, known, reasons)
     else:
-        chosen = set(every)
-    chosen -= spared
+        known, every = {}, _tensors(model)
+        if types is not None:
+            raise ConfigError("types chooses layers of a model, got a dict of tensors; choose its names with include")
+        chosen = (set(every) if include is None else matching(include, every)) - matching(exclude, every)
     if not chosen:
-        matrices = [name for name, tensor in every.items() if tensor.ndim == 2]
-        by_default = include is None and isinstance(model, nn.Module)
-        what = "matrix inside repeated blocks" if by_default else "weight"
-        raise ScopeError(
-            f"nothing to prune in {type(model).__name__}: no {what} is left; choose weights with include=[...] and "
-            f"exclude=[...]; the matrices are {listed(matrices)}"
-        )
+        raise _nothing(type(model).__name__, known, every, include)
     _check_plain(model, chosen)
-    return {name: tensor for name, tensor in every.items() if name in chosen}
+    weights = {name: tensor for name, tensor in every.items() if name in chosen}
+    _warn_of_vectors(weights)
+    return weights
 
 
 def with_values(
-    model: nn.Module | Mapping[str, Tensor], include: Sequence[str] | None = None, exclude: Sequence[str] = ()
+    model: nn.Module | Mapping[str, Tensor],
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    types: Sequence[type[nn.Module]] | None = None,
 ) -> dict[str, Tensor]:
     """The `prunable` weights, if their values can be read; raises `WeightError` otherwise."""
-    weights = prunable(model, include, exclude)
+    weights = prunable(model, include, exclude, types)
     for name, weight in weights.items():
         if weight.is_meta:
             raise WeightError(f"weight {name!r} {NO_VALUES}")
         if weight.layout != torch.strided:
             raise WeightError(f"weight {name!r} is stored as {weight.layout}; convert it first, with to_dense()")
+        if hasattr(weight, "device_mesh"):
+            raise WeightError(
+                f"weight {name!r} is a DTensor, split over devices; draw masks from the model before it is split "
+                "(fully_shard), and enforce them on the split model"
+            )
     return weights
 
 
 def inputs_first(model: nn.Module | Mapping[str, Tensor]) -> set[str]:
     """The names of the matrices of a model whose rows are inputs, not outputs: those of GPT-2's `Conv1D`."""
-    modules = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
-    return {f"{name}.weight" if name else "weight" for name, module in modules.items() if _is_conv1d(module)}
+    return {name for name, parameter in _known(model).items() if is_conv1d(parameter.layer)}
 
 
-def _is_conv1d(module: nn.Module) -> bool:
-    """Whether it is the class of transformers, which takes seconds to import."""
-    return any(
-        (kind.__module__, kind.__name__) == ("transformers.pytorch_utils", "Conv1D") for kind in type(module).__mro__
-    )
+def kernels(model: nn.Module | Mapping[str, Tensor]) -> set[str]:
+    """The names of the weights of a model's convolutions."""
+    return {name for name, parameter in _known(model).items() if parameter.kind == "convolution"}
+
+
+def _known(model: nn.Module | Mapping[str, Tensor]) -> dict[str, Parameter]:
+    return parameters(unwrapped(model)) if isinstance(model, nn.Module) else {}
 
 
 def _tensors(target: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -119,41 +132,49 @@ def _check_plain(model: nn.Module | Mapping[str, Tensor], names: Iterable[str]) 
             )
 
 
-def block_matrices(model: nn.Module) -> set[str]:
-    """The names of the matrices inside `nn.ModuleList` blocks, without embedding tables."""
-    return {name for name, weight in _block_weights(model).items() if weight.ndim == 2}
+def _warn_of_dense(owner: str, known: Mapping[str, Parameter], reasons: Mapping[str, str | None]) -> None:
+    """Warn if much of the blocks stays dense by default: weights that look prunable."""
+    blocks = {name: known[name].tensor.numel() for name in known if known[name].repeated}
+    dense = [name for name in blocks if known[name].kind in ("convolution", "other") and reasons[name] != "excluded"]
+    fraction = sum(blocks[name] for name in dense) / max(sum(blocks.values()), 1)
+    if fraction > 0.1:
+        warnings.warn(
+            f"{100 * fraction:.0f} % of the weights in the blocks of {owner} stay dense, because they belong to no "
+            f"linear or recurrent layer: {listed(dense)}, the first of shape {tuple(known[dense[0]].tensor.shape)}; "
+            "choose weights with include=[...] or types=[...], or confirm that these stay dense with exclude=[...]; "
+            "randprune_lab.scope(model) lists all",
+            stacklevel=1,  # shown once for each model, because it always has the same origin
+        )
 
 
-def _block_weights(model: nn.Module) -> dict[str, Tensor]:
-    blocks = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
-    inside = tuple(f"{name}." if name else "" for name in blocks)
-    return {
-        f"{prefix}.{name}" if prefix else name: parameter
-        for prefix, module in model.named_modules()
-        if not isinstance(module, nn.Embedding)
-        for name, parameter in module.named_parameters(recurse=False)
-        if f"{prefix}.".startswith(inside)
-    }
+def _warn_of_vectors(weights: Mapping[str, Tensor]) -> None:
+    """Warn if biases and norms are pruned together with matrices, as when a pattern is too wide."""
+    parts = ("weight", "bias")
+    vectors = [name for name, weight in weights.items() if weight.ndim < 2 and name.rpartition(".")[2] in parts]
+    if 0 < len(vectors) < len(weights):
+        warnings.warn(
+            f"{len(vectors)} of the {len(weights)} chosen weights are biases or belong to norms: {listed(vectors)}; to "
+            "leave them dense, use exclude=[...]",
+            stacklevel=1,
+        )
 
 
-def _warn_of_stacks(model: nn.Module, spared: set[str]) -> None:
-    """Warn about weights in the blocks that look prunable but stay dense by default."""
-    weights = {name: weight for name, weight in _block_weights(model).items() if weight.ndim > 1 and name not in spared}
-    stacks = [name for name, weight in weights.items() if weight.ndim > 2]
-    if not stacks:
-        return
-    fraction = sum(weights[name].numel() for name in stacks) / sum(weight.numel() for weight in weights.values())
-    patterns = list(dict.fromkeys(re.sub(r"(?<=\.)\d+(?=\.)", "*", name) for name in weights))
-    warnings.warn(
-        f"{100 * fraction:.0f} % of the weights in the blocks of {type(model).__name__} stay dense, because they are "
-        f"not matrices: {listed(stacks)}, the first of shape {tuple(weights[stacks[0]].shape)}; prune them too with "
-        f"include={patterns}, or confirm that they stay dense with exclude=[...]",
-        stacklevel=1,  # shown once for each model, because it always has the same origin
+def _nothing(
+    owner: str, known: Mapping[str, Parameter], every: Iterable[str], include: Sequence[str] | None
+) -> ScopeError:
+    layers = [name for name, parameter in known.items() if parameter.kind in LAYERS]
+    what = "layer of the chosen kinds" if known and include is None else "weight"
+    return ScopeError(
+        f"nothing to prune in {owner}: no {what} is left; choose weights with include=[...], exclude=[...] and "
+        f"types=[...], such as types=[torch.nn.Conv2d]; the layers have {listed(layers or every)}"
     )
 
 
 def keep_counts(
-    shapes: Mapping[str, Sequence[int]], sparsity: Sparsity, allocation: Allocation | Mapping[str, int]
+    shapes: Mapping[str, Sequence[int]],
+    sparsity: Sparsity,
+    allocation: Allocation | Mapping[str, int],
+    kernels: Collection[str] = (),
 ) -> dict[str, int]:
     """The number of weights to keep in each group: `N - round(sparsity * N)`, where N is the size of the group.
 
@@ -167,7 +188,9 @@ def keep_counts(
             - `"global"`: all tensors are one group, named `"global"`, with one threshold.
             - `"erk"`: each tensor is a group with a density proportional to `sum(shape) / prod(shape)`, so that small
               tensors keep a larger fraction; the total is that of `"global"` (Erdős-Rényi kernel, Evci et al. 2020).
+              Three dimensions are a stack of matrices, such as experts, with the density of its matrices.
             - a dict: the number of weights that each tensor keeps; the total must be that of `"global"`.
+        kernels: the names of weights of convolutions, which are no stacks of matrices.
 
     Returns:
         The numbers by the name of the group.
@@ -191,7 +214,8 @@ def keep_counts(
     if allocation == "global":
         return {"global": total}
     if allocation == "erk":
-        return _erk(shapes, sizes, total)
+        factors = {name: _erk_factor(shape, name in kernels) if sizes[name] else 0.0 for name, shape in shapes.items()}
+        return _erk(factors, sizes, total)
     if not isinstance(allocation, Mapping):
         raise ConfigError(
             f"allocation must be one of {', '.join(ALLOCATIONS)}, or a dict of counts, got {allocation!r}"
@@ -214,9 +238,14 @@ def keep_count(size: int, sparsity: float) -> int:
     return size - round(sparsity * size)
 
 
-def _erk(shapes: Mapping[str, Sequence[int]], sizes: Mapping[str, int], total: int) -> dict[str, int]:
-    # density × size, up to a factor; a scalar counts as a vector of length 1
-    weight = {name: float(max(sum(shape), 1)) if sizes[name] else 0.0 for name, shape in shapes.items()}
+def _erk_factor(shape: Sequence[int], kernel: bool) -> float:
+    """Density × size of a tensor, up to a factor that all share; a scalar counts as a vector of length 1."""
+    if len(shape) == 3 and not kernel:
+        return float(shape[0] * sum(shape[1:]))
+    return float(max(sum(shape), 1))
+
+
+def _erk(weight: Mapping[str, float], sizes: Mapping[str, int], total: int) -> dict[str, int]:
     full: set[str] = set()
     while True:
         rest = [name for name in sizes if name not in full and sizes[name]]
@@ -231,19 +260,3 @@ def _erk(shapes: Mapping[str, Sequence[int]], sizes: Mapping[str, int], total: i
     for name in by_remainder[: total - sum(counts.values())]:
         counts[name] += 1
     return counts
-
-
-def _matching(patterns: Sequence[str], names: Iterable[str]) -> set[str]:
-    if isinstance(patterns, str):
-        raise ConfigError(f"patterns must be a list of strings, got the string {patterns!r}; write [{patterns!r}]")
-    if not isinstance(patterns, Iterable):
-        raise ConfigError(f"patterns must be a list of strings, got {patterns!r}")
-    if other := [pattern for pattern in patterns if not isinstance(pattern, str)]:
-        raise ConfigError(f"patterns must be a list of strings, got {other[0]!r} in it")
-    found: set[str] = set()
-    for pattern in patterns:
-        matches = {name for name in names if fnmatchcase(name, pattern)}
-        if not matches:
-            raise no_match(pattern, names)
-        found |= matches
-    return found

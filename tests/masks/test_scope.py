@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Callable
 from itertools import pairwise
@@ -20,7 +19,7 @@ from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError
 from randprune_lab.interop import mask_from_zeros
 from randprune_lab.masks.rules import Uniform
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.masks.scope import ALLOCATIONS, Allocation, block_matrices, keep_count, keep_counts, prunable
+from randprune_lab.masks.scope import ALLOCATIONS, Allocation, keep_count, keep_counts, prunable
 from randprune_lab.masks.structured import block_scores, draw_n_of_m
 
 law = settings(deadline=None, derandomize=True, max_examples=150)
@@ -106,7 +105,7 @@ def test_a_plain_transformer_encoder_needs_no_patterns() -> None:
     encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32), LAYERS, enable_nested_tensor=False)
     block = {"self_attn.in_proj_weight", "self_attn.out_proj.weight", "linear1.weight", "linear2.weight"}
     expected = {f"layers.{layer}.{name}" for layer in range(LAYERS) for name in block}
-    assert set(prunable(encoder)) == block_matrices(encoder) == expected
+    assert set(prunable(encoder)) == expected
 
 
 def test_a_bare_module_list_is_a_stack_of_blocks() -> None:
@@ -159,13 +158,16 @@ def test_a_string_in_place_of_a_list_is_caught(option: str) -> None:
 
 
 def test_the_error_for_an_empty_scope_has_the_names_of_the_matrices() -> None:
-    message = r"nothing to prune in Sequential: no matrix inside repeated blocks.*include=.*'0\.weight'"
+    message = r"nothing to prune in Sequential: no layer of the chosen kinds.*include=.*types=.*'0\.weight'"
     with pytest.raises(ScopeError, match=message):
         prunable(nn.Sequential(nn.Linear(3, 3), nn.ReLU()))
     with pytest.raises(ScopeError, match="nothing to prune"):
         prunable({})
     with pytest.raises(ScopeError, match="nothing to prune"):
         prunable({"w": torch.ones(1)}, exclude=["*"])
+
+
+# --- kinds of layers ---
 
 
 class Experts(nn.Module):
@@ -178,23 +180,141 @@ class Experts(nn.Module):
             block.experts = nn.Parameter(torch.ones(3, 4, 4))
 
 
-def test_stacked_matrices_that_stay_dense_are_named_with_patterns_that_include_them() -> None:
-    with pytest.warns(UserWarning) as caught:
-        assert set(prunable(Experts())) == {"blocks.0.weight", "blocks.1.weight"}
-    (message,) = (str(warning.message) for warning in caught)
-    assert "75 % of the weights in the blocks of Experts stay dense" in message
-    assert "'blocks.0.experts', 'blocks.1.experts', the first of shape (3, 4, 4)" in message
-    (patterns,) = re.findall(r"include=(\[.*?\])", message)
-    every = prunable(Experts(), include=ast.literal_eval(patterns))
-    assert set(every) == {f"blocks.{block}.{name}" for block in range(2) for name in ("weight", "experts")}
+class Parts(nn.Module):
+    """A block with one module for each name."""
+
+    def __init__(self, **parts: nn.Module | nn.Parameter) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Module()])
+        for name, part in parts.items():
+            setattr(self.blocks[0], name, part)
+
+
+def holder(name: str, **parameters: tuple[int, ...]) -> nn.Module:
+    """A module of a class of this name with parameters of these shapes."""
+    module = type(name, (nn.Module,), {})()
+    for own, shape in parameters.items():
+        setattr(module, own, nn.Parameter(torch.ones(shape)))
+    return module
+
+
+LINEAR = {"l": nn.Linear(3, 4)}
+KINDS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "linear": (LINEAR, {"l.weight"}),
+    "a linear layer of another library": ({"l": holder("QuantLinear", weight=(4, 3), scale=(4, 1))}, {"l.weight"}),
+    "attention": (
+        {"a": nn.MultiheadAttention(4, 2, kdim=3, vdim=5, add_bias_kv=True)},
+        {f"a.{name}" for name in ("q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight")},
+    ),
+    "recurrent": (
+        {"r": nn.LSTM(3, 4, proj_size=2), "c": nn.GRUCell(3, 4)},
+        {"r.weight_ih_l0", "r.weight_hh_l0", "r.weight_hr_l0", "c.weight_ih", "c.weight_hh"},
+    ),
+    "stacked experts": (
+        {"e": holder("MyExperts", gate_up_proj=(3, 4, 8), down_proj=(3, 8, 4), gate_up_proj_bias=(3, 8), b=(3, 1, 4))},
+        {"e.gate_up_proj", "e.down_proj"},
+    ),
+    "a router by its class": (LINEAR | {"gate": holder("MyTopKRouter", weight=(3, 4))}, {"l.weight"}),
+    "a router that is a linear layer beside its experts": (
+        {"gate": nn.Linear(4, 3), "shared_gate": nn.Linear(4, 1), "experts": nn.ModuleList([nn.Linear(4, 4)] * 3)},
+        {"experts.0.weight"},
+    ),
+    "a router beside stacked experts": (
+        {"gate": nn.Linear(4, 3), "project": nn.Linear(4, 4), "experts": holder("E", w1=(3, 4, 8))},
+        {"project.weight", "experts.w1"},
+    ),
+    "parts of a router": (LINEAR | {"router": nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3))}, {"l.weight"}),
+    "tables, gates and scales of a class of its own": (
+        LINEAR
+        | {
+            "a": holder(
+                "Attention", relative_position_bias_table=(9, 2), rel_pos_h=(9, 4), A_log=(8, 4), pos_bias_u=(2, 4)
+            ),
+            "table": nn.EmbeddingBag(3, 4),
+            "gate": holder("MyForgetGate", weight=(4, 4)),
+        },
+        {"l.weight"},
+    ),
+    "convolutions": (LINEAR | {"c": nn.Conv1d(3, 4, 2), "t": nn.ConvTranspose2d(3, 4, 2)}, {"l.weight"}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_default_goes_by_the_kind_of_layer(kind: str) -> None:
+    parts, expected = KINDS[kind]
+    assert set(prunable(Parts(**parts))) == {f"blocks.0.{name}" for name in expected}
+
+
+def test_without_blocks_it_is_the_whole_model_but_its_last_layer() -> None:
+    network = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    assert [*prunable(network)] == ["0.weight", "2.weight"]
+    language = nn.ModuleDict({"table": nn.Embedding(9, 4), "rnn": nn.LSTM(4, 4), "head": nn.Linear(4, 9)})
+    assert [*prunable(language)] == ["rnn.weight_ih_l0", "rnn.weight_hh_l0"]
+    language["head"].weight = language["table"].weight  # the last layer all the same
+    assert [*prunable(language)] == ["rnn.weight_ih_l0", "rnn.weight_hh_l0"]
+    assert [*prunable(nn.GRU(4, 4))] == ["weight_ih_l0", "weight_hh_l0"]
+    images = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Linear(4, 8), nn.Linear(8, 2))
+    assert [*prunable(images)] == ["2.weight"]
+    assert [*prunable(images, types=[nn.Conv2d])] == ["0.weight", "1.weight"]
+    assert [*prunable(images, types=[nn.Conv2d, nn.Linear])] == ["0.weight", "1.weight", "2.weight"]
+    assert [*prunable(nn.ModuleDict({"blocks": nn.ModuleList([nn.Conv2d(3, 3, 3)]), "net": network}))] == [
+        "net.0.weight",
+        "net.2.weight",
+    ]
+
+
+def test_types_and_patterns_choose_together() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 8), nn.Linear(8, 2))
+    assert [*prunable(model, include=["*"], types=[nn.Linear])] == ["2.weight", "3.weight"]
+    assert [*prunable(model, exclude=["2.*"], types=(nn.Linear, nn.Conv2d))] == ["0.weight"]
+    sampler = MaskSampler(model, Uniform(), 0.5, types=[nn.Conv2d])
+    recipe = sampler.recipe(3)
+    assert MaskSampler.from_recipe(model, recipe).draw(3) == sampler.draw(3)
+
+
+@pytest.mark.parametrize("types", [nn.Linear, ["Linear"], [], 5])
+def test_types_of_another_kind_are_refused(types: Any) -> None:
+    with pytest.raises(ConfigError, match=r"types must be a list of classes of layers, got .*\[torch\.nn\.Linear\]"):
+        prunable(nn.Sequential(nn.Linear(3, 3)), types=types)
+    with pytest.raises(ConfigError, match="types chooses layers of a model"):
+        prunable({"w": torch.ones(2, 2)}, types=[nn.Linear])
+
+
+def test_a_weight_goes_by_one_of_its_names() -> None:
+    model = tiny("GPT2", "LMHeadModel")
+    message = r"'lm_head\.\*' matches only 'lm_head\.weight', which is the same weight as 'transformer\.wte\.weight'"
+    with pytest.raises(ScopeError, match=message):
+        prunable(model, include=["lm_head.*"])
+    assert prunable(model, exclude=["lm_head.*"]).keys() == prunable(model).keys()
+    reverse = nn.ModuleList([nn.Linear(3, 5, bias=False), nn.Embedding(5, 3), nn.Linear(3, 3)])
+    reverse[1].weight = reverse[0].weight
+    assert [*prunable(reverse)] == ["2.weight"]  # a table, wherever else it is used
+
+
+def test_much_that_stays_dense_in_the_blocks_is_named() -> None:
+    model = Parts(**LINEAR, c=nn.Conv1d(3, 4, 2))
+    with pytest.warns(
+        UserWarning, match=r"55 % of the weights in the blocks of Parts stay dense.*blocks\.0\.c\.weight"
+    ):
+        prunable(model)
 
 
 @pytest.mark.filterwarnings("error")
-def test_there_is_no_warning_if_patterns_name_the_stacks() -> None:
-    assert set(prunable(Experts(), exclude=["*.experts"])) == {"blocks.0.weight", "blocks.1.weight"}
-    assert len(prunable(Experts(), include=["*.experts"])) == 2
+def test_there_is_no_warning_if_the_user_says_so_or_if_it_is_little() -> None:
+    model = Parts(**LINEAR, c=nn.Conv1d(3, 4, 2))
+    prunable(model, exclude=["*.c.weight"])
+    prunable(model, types=[nn.Linear])
+    prunable(model, include=["*.l.weight"])
+    prunable(Parts(l=nn.Linear(30, 4), c=nn.Conv1d(3, 3, 1)))
     for architecture in BLOCKS:
         prunable(tiny(architecture))
+
+
+def test_biases_and_norms_among_the_chosen_weights_are_named() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    for target in (model, {name: weight.data for name, weight in model.named_parameters()}):
+        with pytest.warns(UserWarning, match=r"1 of the 2 chosen weights are biases or belong to norms: '1\.weight'"):
+            prunable(target, include=["*.weight"])
 
 
 def test_stacked_matrices_are_pruned_as_exactly_as_others() -> None:
@@ -203,7 +323,7 @@ def test_stacked_matrices_are_pruned_as_exactly_as_others() -> None:
     model = Experts()
     for block in model.blocks:
         nn.init.normal_(block.experts, generator=torch.Generator().manual_seed(0))
-    masks = MaskSampler(model, Voting(), 0.75, include=["*.experts"]).draw(0)
+    masks = MaskSampler(model, Voting(), 0.75, exclude=["*.weight"]).draw(0)
     assert [int(mask.sum()) for mask in masks.values()] == [12, 12]
 
 
@@ -221,6 +341,11 @@ matrices = st.dictionaries(
 
 def size(shape: tuple[int, ...]) -> int:
     return torch.Size(shape).numel()
+
+
+def erk_factor(shape: tuple[int, ...]) -> int:
+    """Density × size; three dimensions are a stack of matrices."""
+    return shape[0] * sum(shape[1:]) if len(shape) == 3 else sum(shape)
 
 
 @given(n=st.integers(0, 10**9), sparsity=sparsities)
@@ -249,7 +374,7 @@ def test_erk_densities_are_proportional_to_their_factor_up_to_full_tensors_and_r
 ) -> None:
     """Tensors that are not full have the same scale; at this scale, a full one would keep more than all its weights."""
     kept = keep_counts(shapes, sparsity, "erk")
-    factor = {name: sum(shape) for name, shape in shapes.items()}  # density × size
+    factor = {name: erk_factor(shape) for name, shape in shapes.items()}
     # Counts are rounded by less than one, so the scale of a tensor is known up to 1 / factor.
     lowest = max((kept[n] - 1) / factor[n] for n in shapes)
     partial = [n for n in shapes if kept[n] < size(shapes[n])]
@@ -266,7 +391,7 @@ def test_erk_keeps_a_larger_fraction_of_tensors_with_a_larger_factor(
     shapes: dict[str, tuple[int, ...]], sparsity: float
 ) -> None:
     kept = keep_counts(shapes, sparsity, "erk")
-    by_factor = sorted(shapes, key=lambda name: sum(shapes[name]) / size(shapes[name]))
+    by_factor = sorted(shapes, key=lambda name: erk_factor(shapes[name]) / size(shapes[name]))
     for sparse, dense in pairwise(by_factor):
         rounding = 1 / size(shapes[sparse]) + 1 / size(shapes[dense])
         assert kept[sparse] / size(shapes[sparse]) <= kept[dense] / size(shapes[dense]) + rounding + 1e-9
@@ -277,6 +402,17 @@ def test_erk_by_hand() -> None:
     assert keep_counts({"a": (10, 10), "b": (10, 100)}, 1 - 260 / 1100, "erk") == {"a": 40, "b": 220}
     # At scale 5 the small tensor is full, and the large one keeps the rest.
     assert keep_counts({"a": (10, 10), "b": (10, 100)}, 1 - 800 / 1100, "erk") == {"a": 100, "b": 700}
+
+
+def test_erk_takes_a_stack_for_its_matrices_and_a_convolution_for_one_tensor() -> None:
+    flat = {"q": (16, 16)} | {f"e{i}": (12, 6) for i in range(8)}
+    stacked = {"q": (16, 16), "e": (8, 12, 6)}
+    kept, expected = keep_counts(stacked, 0.8, "erk"), keep_counts(flat, 0.8, "erk")
+    assert abs(kept["q"] - expected["q"]) <= 1 and kept["e"] == sum(expected.values()) - kept["q"]
+    model = nn.Sequential(nn.Linear(16, 16), nn.Conv1d(12, 8, 6), nn.Linear(16, 2))
+    sampler = MaskSampler(model, Uniform(), 0.8, allocation="erk", types=[nn.Linear, nn.Conv1d])
+    linear, convolution = (int(mask.sum()) for mask in sampler.draw(0).values())
+    assert linear / convolution == pytest.approx(sum((16, 16)) / sum((8, 12, 6)), rel=0.01)
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS)

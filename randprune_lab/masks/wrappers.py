@@ -1,0 +1,54 @@
+"""One name for each weight, whatever wraps the model: `torch.compile`, data parallelism, averaging, adapters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+COMPILED = "_orig_mod"  # the part of a name that torch.compile adds
+BASE_LAYER = "base_layer"  # the part of a name that an adapter adds, such as PEFT's LoRA
+ADAPTER = "lora_"  # how the names of an adapter's weights begin
+
+AROUND = (nn.parallel.DistributedDataParallel, nn.DataParallel, AveragedModel)
+"""Wrappers that have the model as `module`."""
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside wrappers for data parallelism, averaging of weights, `torch.compile` and PEFT's adapters."""
+    while True:
+        inner: Any = model._modules.get(COMPILED)
+        if isinstance(model, AROUND):
+            inner = model.module
+        elif inner is None and callable(base := getattr(model, "get_base_model", None)):  # a PeftModel
+            inner = base()
+        if not isinstance(inner, nn.Module) or inner is model:
+            return model
+        model = inner
+
+
+def plain(name: str) -> str:
+    """A weight's name without the prefixes of `torch.compile`."""
+    return ".".join(part for part in name.split(".") if part != COMPILED)
+
+
+def plain_names(model: nn.Module) -> dict[str, str]:
+    """The names that the parameters of an unwrapped model have without adapters and `torch.compile`, by the real ones.
+
+    A tied weight has all its names.
+    """
+    bases = [f"{name}." for name, module in model.named_modules(remove_duplicate=False) if is_adapted(module)]
+    names = {}
+    for name, _ in model.named_parameters(remove_duplicate=False):
+        short = name
+        for base in sorted((base for base in bases if name.startswith(f"{base}{BASE_LAYER}.")), key=len, reverse=True):
+            short = base + short[len(f"{base}{BASE_LAYER}.") :]
+        names[name] = plain(short)
+    return names
+
+
+def is_adapted(module: nn.Module) -> bool:
+    """Whether a module has a layer as `base_layer` and beside it the weights of an adapter."""
+    own = {*module._modules, *module._parameters}
+    return BASE_LAYER in own and (hasattr(module, "get_base_layer") or any(name.startswith(ADAPTER) for name in own))
