@@ -18,6 +18,7 @@ from randprune_lab.masks import (
     make_rule,
     spread_blocks,
 )
+from randprune_lab.masks.choice import scope
 from randprune_lab.plugins import load_plugin
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ __all__ = [
     "mask_from_zeros",
     "run",
     "save_sparse",
+    "scope",
     "spread_blocks",
     "to_parametrize",
     "to_torch_prune",

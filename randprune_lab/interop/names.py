@@ -61,7 +61,6 @@ def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: st
 def leftovers(mask: MaskSet, weights: Mapping[str, Tensor]) -> dict[str, int]:
     """The number of weights that `mask` removes but that are not zero, by name; names with none are left out."""
     with torch.no_grad():
-        counts = {
-            name: int((weights[name].ne(0) & ~kept.to(weights[name].device)).sum()) for name, kept in mask.items()
-        }
+        whole = {name: getattr(weights[name], "full_tensor", lambda name=name: weights[name])() for name in mask}
+        counts = {name: int((whole[name].ne(0) & ~kept.to(whole[name].device)).sum()) for name, kept in mask.items()}
     return {name: count for name, count in counts.items() if count}

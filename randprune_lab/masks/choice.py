@@ -33,16 +33,19 @@ def dense_reasons(
     _check_types(types)
     tied = {other: name for name, parameter in known.items() for other in parameter.other_names}
     spared = matching(exclude, known, tied)
-    included = None if include is None else _included(include, known, tied)
+    base = [name for name, parameter in known.items() if parameter.kind != "adapter"]  # in no pattern's reach
+    included = None if include is None else _included(include, base, tied)
     repeated = any(parameter.repeated and parameter.is_of(types) for parameter in known.values())
 
     def reason(name: str, parameter: Parameter) -> str | None:
         if name in spared:
             return "excluded"
+        if parameter.kind == "adapter":
+            return DENSE["adapter"]
         if included is not None and name not in included:
             return "not included"
         if not parameter.is_of(types) and (included is None or types is not None):
-            return DENSE.get(parameter.kind, "of another type") if types is None else "of another type"
+            return DENSE.get(parameter.kind, "of another type")
         if included is None and repeated and not parameter.repeated:
             return "outside the repeated blocks"
         return "last layer" if included is None and not repeated and parameter.last else None

@@ -238,4 +238,13 @@ class Enforcer:
             raise MaskError(f"{name!r} of {self._owner} {NO_VALUES}")
         if weight.device != removed.device:
             removed = self._removed[name] = removed.to(weight.device)
+        if hasattr(weight, "device_mesh") and not hasattr(removed, "device_mesh"):
+            removed = self._removed[name] = _split_like(weight, removed)
         return weight, removed
+
+
+def _split_like(weight: Any, whole: Tensor) -> Tensor:
+    """A tensor that each process has in whole, split over the devices as a DTensor is (FSDP2's `fully_shard`)."""
+    from torch.distributed.tensor import distribute_tensor  # takes seconds to import
+
+    return distribute_tensor(whole, weight.device_mesh, weight.placements, src_data_rank=None)

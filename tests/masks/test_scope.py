@@ -412,7 +412,7 @@ def test_erk_takes_a_stack_for_its_matrices_and_a_convolution_for_one_tensor() -
     model = nn.Sequential(nn.Linear(16, 16), nn.Conv1d(12, 8, 6), nn.Linear(16, 2))
     sampler = MaskSampler(model, Uniform(), 0.8, allocation="erk", types=[nn.Linear, nn.Conv1d])
     linear, convolution = (int(mask.sum()) for mask in sampler.draw(0).values())
-    assert linear / convolution == pytest.approx(sum((16, 16)) / sum((8, 12, 6)), rel=0.01)
+    assert linear / convolution == pytest.approx(sum((16, 16)) / sum((8, 12, 6)), rel=0.02)
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
