@@ -232,6 +232,7 @@ def _tasks_parser(commands: Any) -> argparse.ArgumentParser:
 def _models_parser(commands: Any) -> argparse.ArgumentParser:
     sub = _command(commands, "models", _models, "list the built-in models, or describe any hub or local model")
     sub.add_argument("names", type=str, nargs="*", metavar="NAME", help="built-in model, hub id or local folder")
+    sub.add_argument("--weights", action="store_true", help="show which weights are pruned, which stay dense, and why")
     sub.add_argument("--json", action="store_true", help="print JSON")
     return sub
 
@@ -427,9 +428,18 @@ def _tasks(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
+    from randprune_lab.masks.choice import Scope, ScopeRow
     from randprune_lab.models.load import model_rows
 
-    return _print_rows(model_rows(options.names), options.json)
+    rows = model_rows(options.names)
+    tables = [row["weights"] if options.weights else row.pop("weights") for row in rows]
+    if options.json:
+        return _print_rows(rows, as_json=True)
+    for row, table in zip(rows, tables, strict=True):
+        _print_rows([{key: value for key, value in row.items() if key != "weights"}], as_json=False)
+        if options.weights and table:
+            print(*map(printable, str(Scope(ScopeRow(**part) for part in table)).splitlines()), sep="\n")
+    return 0
 
 
 def _bench(options: argparse.Namespace) -> int:

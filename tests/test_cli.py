@@ -486,6 +486,19 @@ def test_models_are_listed_or_described(randprune, tiny_model):
     assert [row["name"] for row in listed] == list(MODELS)
     text = randprune("models", "tiny", tiny_model).out
     assert "prunable     262,144" in text and f"source       folder {tiny_model}" in text
+    assert "dense layers classifier.weight" in text and "embedding table" not in text
+
+
+def test_the_weights_of_a_model_are_shown_with_what_stays_dense(randprune):
+    text = randprune("models", "tiny", "--weights").out
+    for line in (
+        r"^pruned: 262,144 weights in 12 tensors, 85\.0 % of all$",
+        r"^ +32,768 +2  128x128 +bert\.encoder\.layer\.\*\.attention\.self\.query\.weight +linear$",
+        r"^ +256 +1  2x128 +classifier\.weight +linear, outside the repeated blocks$",
+    ):
+        assert re.search(line, text, re.MULTILINE), line
+    (row,) = json.loads(randprune("models", "tiny", "--weights", "--json").out)
+    assert sum(part["weights"] for part in row["weights"]) == row["parameters"]
 
 
 def test_a_preset_is_where_options_begin(randprune, tmp_path):

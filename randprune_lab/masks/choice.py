@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from randprune_lab.errors import ConfigError, ScopeError, WeightError, no_match
-from randprune_lab.masks.layers import Kind, Parameter, parameters
+from randprune_lab.masks.layers import LAYERS, Kind, Parameter, parameters
 from randprune_lab.masks.wrappers import unwrapped
 
 DENSE: dict[Kind, str] = {
@@ -66,10 +66,20 @@ class ScopeRow:
 
 
 class Scope:
-    """What is pruned in a model, what stays dense, and why: `print` shows it as a table."""
+    """The pruned weights of a model, those that stay dense, and why: `print` shows a table."""
 
     def __init__(self, rows: Iterable[ScopeRow]):
         self.rows = tuple(rows)
+
+    @property
+    def prunable(self) -> int:
+        """The number of weights that are pruned."""
+        return sum(row.weights for row in self.rows if row.dense is None)
+
+    @property
+    def dense_layers(self) -> list[str]:
+        """The weights of layers that stay dense though they multiply inputs, such as heads and projections."""
+        return [row.name for row in self.rows if row.kind in LAYERS and row.dense is not None]
 
     def __str__(self) -> str:
         total = max(sum(row.weights for row in self.rows), 1)
@@ -77,14 +87,13 @@ class Scope:
         for title, pruned in (("pruned", True), ("left dense", False)):
             rows = [row for row in self.rows if (row.dense is None) == pruned]
             weights, tensors = sum(row.weights for row in rows), sum(row.tensors for row in rows)
-            lines.append(
-                f"{title}: {weights:,} weights, {100 * weights / total:.1f} % of all, {tensors} tensors of shape:"
-            )
+            lines.append(f"{title}: {weights:,} weights in {tensors} tensors, {100 * weights / total:.1f} % of all")
+            lines += [f"  {'weights':>14}  {'tensors':>7}  {'shape':<14}  name and kind"] if rows else []
             width = max((len(row.name) for row in rows), default=0)
             for row in rows:
                 shape = "x".join(map(str, row.shape))
                 why = row.dense if row.dense in DENSE.values() else ", ".join(filter(None, (row.kind, row.dense)))
-                lines.append(f"  {row.weights:>14,}  {row.tensors:>4}  {shape:<14}  {row.name:<{width}}  {why}")
+                lines.append(f"  {row.weights:>14,}  {row.tensors:>7}  {shape:<14}  {row.name:<{width}}  {why}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -96,7 +105,7 @@ def scope(
     exclude: Sequence[str] = (),
     types: Sequence[type[nn.Module]] | None = None,
 ) -> Scope:
-    """A table of what `MaskSampler` prunes in a model with these settings, what it leaves dense, and why.
+    """A table of the weights that `MaskSampler` prunes in a model with these settings, those left dense, and why.
 
     Nothing is changed, and shapes are enough: the model may be on the meta device.
 

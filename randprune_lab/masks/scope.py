@@ -34,8 +34,8 @@ def prunable(
 
     By default, these are the weights of linear and recurrent layers and of stacked experts inside the repeated blocks
     (`nn.ModuleList`) of the model. If its blocks have none, they are those of the whole model except its last layer.
-    Routers, embedding tables, biases and norms stay dense; adapters do so always. A warning tells if more than a tenth of the
-    blocks stays dense. The names are those of the plain model, also in a wrapper such as `torch.compile`.
+    Routers, embedding tables, biases and norms stay dense; adapters do so always. A warning tells if more than a tenth
+    of the blocks stays dense. The names are those of the plain model, also in a wrapper such as `torch.compile`.
 
     Args:
         model: a model, or a dict of tensors, which are all prunable.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from randprune_lab.errors import (
     unknown_name,
 )
 from randprune_lab.files import reading
-from randprune_lab.masks.scope import prunable
+from randprune_lab.masks.choice import scope
 from randprune_lab.tasks.spec import Task, get_task
 
 if TYPE_CHECKING:
@@ -182,6 +182,8 @@ def _tiny_config(tokenizer: Any) -> Any:
 def model_rows(names: Sequence[str | Path] = ()) -> list[dict[str, Any]]:
     """One row for each model: its description, its source, and its size or why it is not available.
 
+    Its `weights` are the rows of the table that `randprune_lab.scope` prints.
+
     Args:
         names: names of models, hub ids or folders; by default all of `MODELS`.
     """
@@ -207,20 +209,22 @@ def _about(name: str) -> dict[str, Any]:
 def _size(name: str) -> dict[str, Any]:
     from transformers import AutoModelForSequenceClassification
 
+    row = dict.fromkeys(("layers", "width", "parameters", "prunable", "dense_layers", "weights", "unavailable"))
     try:
         with quiet():
             config = _config_of(name)
         with _explained(name, _place(name)), torch.device("meta"):  # shapes without memory
             model = AutoModelForSequenceClassification.from_config(config)
-        weights = prunable(model)
+        table = scope(model)
     except RandpruneError as error:
-        return {"layers": None, "width": None, "parameters": None, "prunable": None, "unavailable": str(error)}
-    return {
+        return row | {"unavailable": str(error)}
+    return row | {
         "layers": getattr(config, "num_hidden_layers", None),
         "width": getattr(config, "hidden_size", None),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "prunable": sum(weight.numel() for weight in weights.values()),
-        "unavailable": None,
+        "prunable": table.prunable,
+        "dense_layers": table.dense_layers,
+        "weights": [asdict(part) for part in table.rows],
     }
 
 

@@ -486,8 +486,19 @@ def test_a_model_that_has_nothing_to_prune_hides_no_other_one(bert: Path, monkey
     def nothing(model: Any) -> None:
         raise ScopeError("nothing to prune")
 
-    monkeypatch.setattr(load, "prunable", nothing)
+    monkeypatch.setattr(load, "scope", nothing)
     assert [row["unavailable"] for row in model_rows([bert, "tiny"])] == ["nothing to prune"] * 2
+
+
+def test_the_listing_tells_what_stays_dense_and_why(bert: Path) -> None:
+    (row,) = model_rows([bert])
+    assert row["dense_layers"] == ["bert.pooler.dense.weight", "classifier.weight"]
+    parts = {part["name"]: part for part in row["weights"]}
+    assert sum(part["weights"] for part in parts.values()) == row["parameters"]
+    assert sum(part["weights"] for part in parts.values() if part["dense"] is None) == row["prunable"]
+    assert parts["bert.encoder.layer.*.attention.self.query.weight"]["tensors"] == 3
+    assert parts["bert.pooler.dense.weight"]["dense"] == "outside the repeated blocks"
+    assert parts["bert.embeddings.word_embeddings.weight"]["dense"] == "embedding table"
 
 
 # --- tiny ---
