@@ -41,7 +41,7 @@ def describe_run(record: RunRecord) -> str:
 def _scope(config: RunConfig) -> list[str]:
     """The line on the pruned weights, if the settings choose them."""
     spared = f", except {' '.join(config.exclude)}" if config.exclude else ""
-    chosen = " ".join(config.include) or "every matrix in the blocks"
+    chosen = " ".join(config.include) or "the linear layers of the blocks"
     return [f"pruned     {chosen}{spared}"] if config.include or config.exclude else []
 
 
