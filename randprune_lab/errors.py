@@ -113,11 +113,15 @@ def check_range(
         name: what the error calls the value.
         low_open, high_open: whether the interval excludes this end.
     """
-    if isinstance(value, str) or not isinstance(value, SupportsFloat) or getattr(value, "ndim", False):
-        raise ConfigError(f"{name} must be a number, got {value!r}")
     high_open = high_open or math.isinf(high)
-    above = value > low if low_open else value >= low
-    below = value < high if high_open else value <= high
+    try:
+        if isinstance(value, str) or not isinstance(value, SupportsFloat) or getattr(value, "ndim", False):
+            raise TypeError
+        float(value)
+        above = value > low if low_open else value >= low
+        below = value < high if high_open else value <= high
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # PyTorch and NumPy have each their own
+        raise ConfigError(f"{name} must be a number, got {value!r}") from error
     if not (above and below):  # written so that NaN fails too
         left, right = "(" if low_open else "[", ")" if high_open else "]"
         raise ConfigError(f"{name} must be in {left}{low:g}, {high:g}{right}, got {value}")

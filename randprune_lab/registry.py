@@ -24,7 +24,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         self._classes: dict[str, type[T]] = {}
 
     def __getitem__(self, name: str) -> type[T]:
-        if name not in self._classes:
+        if not isinstance(name, str) or name not in self._classes:
             raise self.unknown(name)
         return self._classes[name]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,6 +57,28 @@ def test_a_range_accepts_exactly_the_values_inside_it(
         else:
             with pytest.raises(ConfigError, match="x must be in "):
                 check_range("x", tried, low=low, high=high, low_open=low_open, high_open=high_open)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0.5",
+        None,
+        1j,
+        [0.5],
+        np.array([0.5]),
+        np.array(None),
+        np.datetime64("2020"),
+        torch.tensor(1j),
+        torch.tensor(0.5, device="meta"),
+        10**400,
+        object(),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_no_real_number_is_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match="x must be a number, got"):
+        check_range("x", value, low=0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

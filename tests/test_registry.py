@@ -128,6 +128,9 @@ def test_an_unknown_rule_says_how_one_of_your_own_gets_known():
         UnknownNameError, match=r"unknown rule 'mine'; .*must be defined first, or loaded with --plugin"
     ):
         rp.RunConfig(rule="mine")
+    for wrong in (None, 3, ["voting"], {"rule": "voting"}, rp.Voting):
+        with pytest.raises(UnknownNameError, match="unknown rule"):
+            rp.make_rule(wrong)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,10 @@ import torch
 from jaxtyping import Float64
 
 from randprune_lab.errors import RuleError
-from randprune_lab.masks.curve import Histogram
+from randprune_lab.masks.curve import TOLERANCE, Histogram, lawful
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.rules import RULES, Rule, make_rule
 from randprune_lab.masks.sampler import MaskSampler
-
-TOLERANCE = 1e-6
-"""Relative error that a sum of probabilities may have."""
 
 
 def check_rule(rule: Rule) -> None:
@@ -62,21 +59,13 @@ def _weights() -> Iterator[Float64[np.ndarray, " n"]]:
 
 
 def _check_curve(rule: Rule, histogram: Histogram, k: int) -> None:
-    about = f"rule {rule.name!r}, keeping {k} of {histogram.size} weights ({histogram.zeros} zero)"
-    q = rule.curve(histogram, k).inclusion
-    if q.shape != histogram.counts.shape:
-        raise RuleError(
-            f"{about}: inclusion must give a probability for each bucket, {histogram.counts.shape}, got {q.shape}"
-        )
-    if not np.isfinite(q).all() or q.min() < 0 or q.max() > 1:
-        raise RuleError(f"{about}: inclusion probabilities must be from 0 to 1, got {q.min():g} to {q.max():g}")
-    if (fall := float(np.diff(q).min(initial=0.0))) < -TOLERANCE:
-        raise RuleError(f"{about}: inclusion probabilities must not fall as the score rises, got a fall of {-fall:g}")
-    if abs((total := float(histogram.counts @ q)) - k) > TOLERANCE * max(k, 1):
-        raise RuleError(f"{about}: inclusion probabilities must sum to {k}, got {total:g}")
+    q = lawful(rule.curve(histogram, k).inclusion, histogram, k, rule.name, rule.deterministic)
     scaled = Histogram(histogram.buckets, 8 * histogram.scores, histogram.counts, histogram.zeros)
     if (change := float(np.abs(rule.curve(scaled, k).inclusion - q).max(initial=0.0))) > TOLERANCE:
-        raise RuleError(f"{about}: multiplying all scores by 8 must change no probability, got a change of {change:g}")
+        raise RuleError(
+            f"rule {rule.name!r}, keeping {k} of {histogram.size} weights ({histogram.zeros} zero): multiplying all "
+            f"scores by 8 must change no probability, got a change of {change:g}"
+        )
 
 
 def _check_draws(rule: Rule) -> None:

@@ -9,18 +9,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from randprune_lab.errors import WeightError
+from randprune_lab.errors import RuleError, WeightError
 
 MANTISSA_BITS = 10
 
 DECIDED = 2**-25
 """An inclusion probability closer than this to 0 or 1 is rounded to it when a mask is drawn."""
+
+ROUNDING = 1e-9
+"""What arithmetic may add to an inclusion probability."""
+
+TOLERANCE = 1e-6
+"""Relative error that a sum of inclusion probabilities may have."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +107,22 @@ class Histogram:
         return cls(buckets, bucketing.score(buckets), counts[buckets], int(counts[0]))
 
     @classmethod
-    def from_scores(cls, scores: Float64[np.ndarray, " n"]) -> Histogram:
-        """Make a histogram with one bucket for each distinct score, for teaching and small examples."""
-        values, counts = np.unique(np.asarray(scores, dtype=np.float64), return_counts=True)
+    def from_scores(cls, scores: ArrayLike) -> Histogram:
+        """Make a histogram with one bucket for each distinct score, for teaching and small examples.
+
+        Raises:
+            WeightError: if a score is not a number, infinite or negative.
+        """
+        try:
+            found = np.asarray(scores, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise WeightError(f"importance scores must be an array of numbers, got {scores!r}") from error
+        if wrong := found[~((found >= 0) & (found < np.inf))].tolist():
+            raise WeightError(
+                f"importance scores must be finite and at least 0, got {wrong[0]:g}; the score of a weight w is |w|, "
+                "and scores with a sign need a shift: scores - scores.min()"
+            )
+        values, counts = np.unique(found, return_counts=True)
         zeros = int(counts[values == 0].sum())
         nonzero = values > 0
         return cls(np.flatnonzero(nonzero), values[nonzero], counts[nonzero].astype(np.int64), zeros)
@@ -115,6 +136,35 @@ class Histogram:
     def size(self) -> int:
         """The number of weights."""
         return self.nonzero + self.zeros
+
+
+def lawful(q: Any, histogram: Histogram, k: int, rule: str, deterministic: bool) -> Float64[np.ndarray, " b"]:
+    """The inclusion probabilities that a rule returned, without rounding errors, if they obey the laws of rules.
+
+    Then exactly k weights can be drawn with them: at most k have probability 1, and at least k have one above 0.
+
+    Raises:
+        RuleError: if they break a law; the message has the law and the numbers.
+    """
+    about = f"rule {rule!r}, keeping {k} of {histogram.size} weights ({histogram.zeros} zero)"
+    shape = histogram.counts.shape
+    if not isinstance(q, np.ndarray) or q.dtype.kind not in "fiub" or q.shape != shape:
+        got = f"shape {q.shape}, {q.dtype}" if isinstance(q, np.ndarray) else f"a {type(q).__name__}"
+        raise RuleError(f"{about}: inclusion must give a probability for each bucket, an array {shape}, got {got}")
+    q = np.array(q, dtype=np.float64)
+    if not (q.min() >= -ROUNDING and q.max() <= 1 + ROUNDING):  # written so that NaN fails too
+        raise RuleError(f"{about}: inclusion probabilities must be from 0 to 1, got {q.min():g} to {q.max():g}")
+    if (fall := -float(np.diff(q).min(initial=0.0))) > ROUNDING:
+        raise RuleError(
+            f"{about}: inclusion probabilities must not fall as the score rises, got a fall of {fall:g}; to prefer "
+            "small weights, keep a rising rule and give it other scores, such as {name: 1 / weight.abs()}"
+        )
+    q = np.clip(np.maximum.accumulate(q), 0.0, 1.0)
+    if abs((total := float(histogram.counts @ q)) - k) > min(TOLERANCE * k, 0.5):
+        raise RuleError(f"{about}: inclusion probabilities must sum to {k} over all weights, got {total:.12g}")
+    if deterministic and np.abs(q - InclusionCurve(histogram, q, k).magnitude).max() > TOLERANCE:
+        raise RuleError(f"{about}: a deterministic rule keeps the {k} largest scores; leave deterministic at False")
+    return q
 
 
 @dataclass(frozen=True)

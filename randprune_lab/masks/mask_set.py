@@ -35,6 +35,8 @@ class MaskSet(Mapping[str, Tensor]):
         if not isinstance(masks, Mapping):
             raise MaskError(f"masks must be a dict of bool tensors by parameter name, got a {type(masks).__name__}")
         for name, mask in masks.items():
+            if not isinstance(name, str):
+                raise MaskError(f"masks must have parameter names, got {name!r}")
             if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
                 kind = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
                 raise MaskError(f"mask of {name!r} must be a bool tensor (True = kept), got {kind}")

@@ -11,6 +11,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Mapping
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, ClassVar
@@ -19,9 +21,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.special import betainc, rel_entr
 
-from randprune_lab.errors import check_range
-from randprune_lab.masks.curve import Histogram, InclusionCurve
-from randprune_lab.registry import Registry, setting
+from randprune_lab.errors import ConfigError, RuleError, check_count, check_range
+from randprune_lab.masks.curve import Histogram, InclusionCurve, lawful
+from randprune_lab.registry import Registry, is_builtin, setting
 
 RULES: Registry[Rule] = Registry("rule")
 """All rules by name; a rule that is defined joins them."""
@@ -45,6 +47,12 @@ class Rule(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "curve" in vars(cls):
+            raise ConfigError(
+                f"rule {cls.__name__} must not have a curve of its own, unchecked; define inclusion instead"
+            )
+        if "inclusion" in vars(cls) and "votes" not in vars(cls):
+            cls.votes = Rule.votes  # type: ignore[method-assign]  # a base class's are for the curve of that class
         RULES.add(cls)
 
     def __post_init__(self) -> None:
@@ -52,18 +60,32 @@ class Rule(ABC):
         for each in fields(self):
             value = getattr(self, each.name)
             if getattr(value, "ndim", None) == 0:
-                object.__setattr__(self, each.name, value.item())
+                with suppress(RuntimeError):  # a tensor without a value, which the check of the setting names
+                    object.__setattr__(self, each.name, value.item())
 
     @abstractmethod
     def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:
-        """The inclusion probability in each bucket of `histogram`, where 0 < k < `histogram.nonzero`."""
+        """The inclusion probability in each bucket of `histogram`, where 0 < k < `histogram.nonzero`.
+
+        A new array as long as `histogram.counts`, from 0 to 1, that never falls as the score rises, with
+        `sum(histogram.counts * q) = k`. Anything else is a `RuleError` where a mask would be drawn with it.
+        """
 
     def curve(self, histogram: Histogram, k: int) -> InclusionCurve:
-        """The inclusion curve of keeping k of the weights in `histogram`, 0 ≤ k ≤ `histogram.nonzero`."""
+        """The inclusion curve of keeping k of the weights in `histogram`.
+
+        Raises:
+            ConfigError: if k is not from 0 to `histogram.nonzero`.
+            RuleError: if what `inclusion` returned breaks one of its laws.
+        """
+        check_count("k", k, low=0, high=histogram.nonzero)
         if k == 0 or k == histogram.nonzero:
             q = np.full(len(histogram.counts), 0.0 if k == 0 else 1.0)
-        else:
+        elif is_builtin(type(self)):  # tests show that these obey the laws
             q = self.inclusion(histogram, k)
+        else:
+            name = getattr(self, "name", type(self).__name__)
+            q = lawful(self.inclusion(deepcopy(histogram), k), histogram, k, name, self.deterministic)
         return InclusionCurve(histogram, q, k, self.deterministic)
 
     def votes(self, n: int, k: int) -> Votes | None:
@@ -71,6 +93,15 @@ class Rule(ABC):
         return None
 
     def to_dict(self) -> dict[str, Any]:
+        """The name and the settings, from which `make_rule` makes the rule again.
+
+        Raises:
+            RuleError: if the class has no name.
+        """
+        if not hasattr(self, "name"):
+            raise RuleError(
+                f"rule {type(self).__name__} cannot be recorded: give its class a name: name: ClassVar[str] = 'mine'"
+            )
         return {"rule": self.name, **asdict(self)}
 
 
@@ -80,6 +111,10 @@ class Votes:
 
     rounds: int
     power: float
+
+    def __post_init__(self) -> None:
+        check_count("rounds", self.rounds)
+        check_range("power", self.power, low=0)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
-from randprune_lab.errors import ConfigError, MaskError, check_count
+from randprune_lab.errors import ConfigError, MaskError, RuleError, check_count
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.mask_table import removed_fraction
@@ -62,7 +62,8 @@ class MaskSampler:
     The weights are read once, at construction; training the model afterwards changes no mask.
 
     Args:
-        target: a model, or a dict of weight tensors by name.
+        target: a model, or a dict of weight tensors by name. A weight's importance score is its magnitude; so scores of
+            your own that have no sign can be given instead of weights.
         rule: the distribution over masks, such as `Voting(sampling_ratio=1e-4)`.
         sparsity: fraction of the weights to remove, in [0, 1). Each group keeps exactly `N - round(sparsity * N)`. Or a
             dict of fractions by shell pattern of names; the first pattern that matches a tensor counts.
@@ -78,6 +79,7 @@ class MaskSampler:
         WeightError: if weights are not finite or not floating point, or fewer are non-zero than are to be kept; if they
             have no values, as on the meta device, or are not tensors.
         MaskError: if PyTorch's pruning or parametrization wraps a weight.
+        RuleError: if what a rule of your own returns breaks a law of `Rule.inclusion`.
 
     >>> sampler = MaskSampler({"w": torch.arange(1.0, 9.0)}, Magnitude(), sparsity=0.75)
     >>> sampler.draw(0)["w"].nonzero().flatten().tolist()
@@ -199,8 +201,11 @@ class MaskSampler:
         """The sampler that made a recipe: its `.draw(recipe.candidate)` is the mask.
 
         Raises:
+            ConfigError: if `recipe` is no `Recipe`.
             MaskError: if `target` has other weights; the message has both fingerprints.
         """
+        if not isinstance(recipe, Recipe):
+            raise ConfigError(f"recipe must be a Recipe, got {recipe!r}; Recipe.from_dict makes one from a dict")
         settings = {
             name: getattr(recipe, name) for name in ("seed", "allocation", "include", "exclude", "reference_below")
         }
@@ -243,6 +248,8 @@ class MaskSampler:
         """How the reference procedure draws a group; None for a group that is not small."""
         size = curve.histogram.size
         votes = self.rule.votes(size, curve.k)
+        if not isinstance(votes, Votes | None):
+            raise RuleError(f"votes of {self.rule} must give Votes or None, got {votes!r}")
         small = votes and size < self.reference_below and votes.rounds * size <= REFERENCE_WORK
         return votes if small else None
 

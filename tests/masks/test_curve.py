@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from randprune_lab.errors import WeightError
 from randprune_lab.masks.curve import BUCKETINGS, Bucketing, Histogram, InclusionCurve
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -93,6 +94,20 @@ def test_a_histogram_counts_every_weight_once(scores: list[float]) -> None:
         assert histogram.scores.tolist() == sorted({score for score in scores if score > 0})
         assert histogram.counts.tolist() == [scores.count(score) for score in histogram.scores]
         assert len(histogram.buckets) == len(histogram.scores)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, -1e-300, np.nan, np.inf, -np.inf])
+def test_scores_with_a_sign_or_without_a_size_are_refused(wrong: float) -> None:
+    with pytest.raises(WeightError, match=rf"scores must be finite and at least 0, got {wrong:g}; .* need a shift"):
+        Histogram.from_scores(np.array([1.0, wrong, 2.0]))
+
+
+@pytest.mark.parametrize(
+    "wrong", ["magnitude", None, {"w": 1.0}, object(), [1j], [[1.0], [1.0, 2.0]], 10**400], ids=str
+)
+def test_scores_that_are_no_numbers_are_refused(wrong: object) -> None:
+    with pytest.raises(WeightError, match="importance scores must be"):
+        Histogram.from_scores(wrong)
 
 
 @given(curve=curves())

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import randprune_lab as rp
-from randprune_lab.errors import FileError, MaskError
+from randprune_lab.errors import ConfigError, FileError, MaskError
 from randprune_lab.masks.recipe import Recipe, with_check
 
 RULES = [rp.Magnitude(), rp.Uniform(), rp.GumbelTopK(temperature=0.3), rp.Voting(sampling_ratio=3e-3, power=4)]
@@ -51,6 +51,12 @@ def test_other_weights_are_refused_with_both_fingerprints(rule):
     with pytest.raises(MaskError, match=rf"{recipe.fingerprint}.*{other}") as error:
         rp.MaskSampler.from_recipe(weights(1), recipe)
     assert recipe.fingerprint != other and "load the weights" in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [None, "recipe.json", {}, 3, rp.Uniform()], ids=str)
+def test_what_is_no_recipe_is_refused(wrong):
+    with pytest.raises(ConfigError, match=r"recipe must be a Recipe, got .*; Recipe\.from_dict makes one from a dict"):
+        rp.MaskSampler.from_recipe(weights(), wrong)
 
 
 def test_a_rule_that_ignores_the_weights_accepts_any():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from randprune_lab.errors import ConfigError, UnknownNameError
-from randprune_lab.masks.curve import Histogram
+from randprune_lab.masks.curve import Histogram, lawful
 from randprune_lab.masks.rules import (
     RULES,
     GumbelTopK,
@@ -64,6 +64,7 @@ def test_a_curve_sums_to_k_is_monotone_and_stays_between_0_and_1(
     ends = [0, *histogram.counts[::-1].cumsum().tolist()]  # for these k the step of magnitude splits no bucket
     k = data.draw(st.one_of(st.integers(0, histogram.nonzero), st.sampled_from(ends)))
     q = rule.curve(histogram, k).inclusion
+    assert lawful(q, histogram, k, rule.name, rule.deterministic) == pytest.approx(q, abs=1e-9)
     assert np.sum(histogram.counts * q) == pytest.approx(k, rel=1e-8)
     assert np.all(np.diff(q) >= -1e-9)
     assert np.all((q >= 0) & (q <= 1))

@@ -667,6 +667,7 @@ def test_a_sparsity_that_is_no_number_is_refused(sparsity: Any) -> None:
     ("setting", "message"),
     [
         ({"rule": "voting"}, "rule must be a rule such as Voting"),
+        ({"rule": Voting}, "rule must be a rule such as Voting"),
         ({"reference_below": 1.5}, "reference_below must be a whole number"),
         ({"allocation": {"w": 2.0}}, "allocation must have a count"),
     ],
