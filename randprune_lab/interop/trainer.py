@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback
 
 from randprune_lab.errors import MaskError
@@ -23,25 +27,49 @@ RECORD = "randprune_lab.mask"
 class MaskCallback(TrainerCallback):
     """Keeps the removed weights of a model at exactly zero while it is trained.
 
-    In a Trainer, `Trainer(..., callbacks=[MaskCallback(mask)])` zeroes them before the first step, after every
-    optimizer step, and at the end. In your own loop, also with `accelerate`, give the model, and call `enforce` after
-    every `optimizer.step()`. Names match even if `torch.compile` or data parallelism wraps the model. Several
-    callbacks, each with its own masks, may be used together. A callback is copied and pickled together with its model.
+    In a Trainer, `Trainer(..., callbacks=[MaskCallback(mask)])` zeroes them when the Trainer is made, before the first
+    step, after every optimizer step, and at the end. In your own loop, also with `accelerate`, give the model, and call
+    `enforce` after every `optimizer.step()`. Names match even if `torch.compile` or data parallelism wraps the model.
+    Several callbacks, each with its own masks, may be used together. A callback is copied and pickled together with
+    its model.
 
     Args:
         mask: masks by parameter name, True = kept.
         model: only for your own loop: the model to train, already on its device.
+        gradients: whether backward passes give removed weights a gradient of zero, so that the norm that gradients are
+            clipped by is that of the kept weights, and optimizers see these alone.
 
     Raises:
         MaskError: if the masks remove nothing, or a name or a shape does not fit the model; if a weight has no values,
-            because it is offloaded; if a checkpoint to resume from was trained with other masks, or with none.
+            because it is offloaded; if a checkpoint to resume from was trained with other masks, or with none; if a
+            Trainer evaluated the model without its masks.
     """
 
-    def __init__(self, mask: Mapping[str, Tensor], model: nn.Module | None = None):
-        self.mask, self._sha256 = MaskSet(mask), ""
+    def __init__(self, mask: Mapping[str, Tensor], model: nn.Module | None = None, *, gradients: bool = False):
+        self.gradients = gradients
+        self._mask, self._sha256, self._in_record = MaskSet(mask), "", ""
+        self._model: nn.Module | None = None
         self._zero: Callable[[], None] | None = None
+        self._gradient_masks: _GradientMasks | None = None
         if model is not None:
-            self._attach(model)
+            self._attach(model, self._mask, gradients=gradients)
+
+    @property
+    def mask(self) -> MaskSet:
+        """The masks. Others can be assigned, also during a training: they are enforced at once.
+
+        Raises:
+            MaskError: if they do not fit the model; then nothing is changed.
+        """
+        return self._mask
+
+    @mask.setter
+    def mask(self, mask: Mapping[str, Tensor]) -> None:
+        mask = MaskSet(mask)
+        if self._model is not None:
+            masks = self._attach(self._model, mask, gradients=self._gradient_masks is not None)
+            self._sha256 = self._sha256 and masks.sha256
+        self._mask = mask
 
     def enforce(self) -> None:
         """Set the removed weights to zero.
@@ -52,43 +80,60 @@ class MaskCallback(TrainerCallback):
         if self._zero is None:
             raise MaskError("there is no model yet to enforce the mask on; give one: MaskCallback(mask, model)")
         self._zero()
+        if self._gradient_masks is not None:
+            self._gradient_masks.renew()
 
     # --- what the Trainer calls ---
 
     def on_init_end(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
-        """Check the mask before anything is trained. A Trainer with `model_init` may have no model yet."""
+        """Enforce the mask before anything is evaluated. A Trainer with `model_init` may have no model yet."""
         if model is not None:
-            self._fitting(model)
+            self._attach(model, self.mask, gradients=False)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
-        self._sha256 = self._fitting(model).sha256
+        self._sha256 = self._in_record = _fitting(self.mask, model).sha256
         if state.global_step:
             self._check_resumed(state, model)
-        self._attach(model)
+        self._attach(model, self.mask, gradients=self.gradients)
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         self.enforce()
-        if self._sha256 not in (recorded := _recorded(state)):
-            records = [{"args": {}, "attributes": {"sha256": sha256}} for sha256 in (*recorded, self._sha256)]
+        if self._sha256 not in (recorded := _recorded(state)) or self._sha256 != self._in_record:
+            rest = [sha256 for sha256 in recorded if sha256 not in (self._sha256, self._in_record)]
+            records = [{"args": {}, "attributes": {"sha256": sha256}} for sha256 in (*rest, self._sha256)]
             state.stateful_callbacks[RECORD] = records if len(records) > 1 else records[0]
+            self._in_record = self._sha256
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
+        """Refuse the scores of a model without its mask, as when the callback joins a Trainer that exists already."""
+        masks = _fitting(self.mask, model)
+        if wrong := leftovers(masks, named_weights(model)):
+            raise MaskError(
+                f"the model was evaluated without its mask: {_in_words(wrong, masks)}; give the callback to the "
+                "Trainer when you make it, or call mask.apply_(model) first"
+            )
+
+    on_predict = on_evaluate  # type: ignore[assignment]  # the scores come by name
 
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
         """Enforce the mask again: the best checkpoint may have been loaded since the last step."""
-        self._attach(model)
+        self._attach(model, self.mask, gradients=False)
 
     # --- parts ---
 
-    def _attach(self, model: nn.Module) -> None:
-        masks = self._fitting(model)
+    def _attach(self, model: nn.Module, mask: MaskSet, *, gradients: bool) -> MaskSet:
+        masks = _fitting(mask, model)
         self._zero = masks.enforcer(model)
         self._zero()
+        if self._gradient_masks is not None:
+            self._gradient_masks.remove()
+        self._gradient_masks = _GradientMasks(masks, unwrapped(model)) if gradients else None
+        self._model = model
         log.info("the mask is enforced on %d tensors, sparsity %.2f %%", len(masks), 100 * masks.sparsity)
-
-    def _fitting(self, model: nn.Module) -> MaskSet:
-        return matched(self.mask, named_weights(model), type(unwrapped(model)).__name__)
+        return masks
 
     def _check_resumed(self, state: Any, model: nn.Module) -> None:
-        masks = self._fitting(model)
+        masks = _fitting(self.mask, model)
         if (recorded := _recorded(state)) and self._sha256 not in recorded:
             raise MaskError(
                 f"the checkpoint at step {state.global_step} was trained with another mask (SHA-256 "
@@ -96,12 +141,55 @@ class MaskCallback(TrainerCallback):
                 "or start a new training from its weights"
             )
         if wrong := leftovers(masks, named_weights(model)):
-            name, count = next(iter(wrong.items()))
             raise MaskError(
-                f"the checkpoint at step {state.global_step} does not obey the mask: {count:,} removed weights of "
-                f"{name!r} are not zero ({len(wrong)} of {len(masks)} tensors affected); resume with the mask that it "
-                "was trained with, or start a new training from its weights"
+                f"the checkpoint at step {state.global_step} does not obey the mask: {_in_words(wrong, masks)}; resume "
+                "with the mask that it was trained with, or start a new training from its weights"
             )
+
+
+class _GradientMasks:
+    """Hooks on the weights of a model: every backward pass gives removed weights a gradient of zero."""
+
+    def __init__(self, masks: MaskSet, model: nn.Module):
+        weights = named_weights(model)
+        self._masks = {name: kept.to(weights[name].device) for name, kept in masks.items()}
+        self._model = model
+        self._hooks: list[RemovableHandle] = []
+        self.renew()
+
+    def renew(self) -> None:
+        """Put the hooks on the weights that the model has now."""
+        self.remove()
+        weights = named_weights(self._model)
+        for name, kept in self._masks.items():
+            if weights[name].requires_grad:
+                self._hooks.append(weights[name].register_hook(partial(_masked, kept)))
+
+    def remove(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_hooks": []}  # PyTorch copies and pickles weights without them
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.renew()
+
+
+def _masked(kept: Bool[Tensor, "*shape"], gradient: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    return torch.where(kept.to(gradient.device), gradient, 0.0)
+
+
+def _fitting(mask: MaskSet, model: nn.Module) -> MaskSet:
+    return matched(mask, named_weights(model), type(unwrapped(model)).__name__)
+
+
+def _in_words(wrong: Mapping[str, int], masks: MaskSet) -> str:
+    """What `leftovers` found."""
+    name, count = next(iter(wrong.items()))
+    return f"{count:,} removed weights of {name!r} are not zero ({len(wrong)} of {len(masks)} tensors affected)"
 
 
 def _recorded(state: Any) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Any
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from randprune_lab.errors import MaskError
+
 COMPILED = "_orig_mod"  # the part of a name that torch.compile adds
 BASE_LAYER = "base_layer"  # the part of a name that an adapter adds, such as PEFT's LoRA
 ADAPTER = "lora_"  # how the names of an adapter's weights begin
@@ -16,7 +18,13 @@ AROUND = (nn.parallel.DistributedDataParallel, nn.DataParallel, AveragedModel)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside wrappers for data parallelism, averaging of weights, `torch.compile` and PEFT's adapters."""
+    """The model inside wrappers for data parallelism, averaging of weights, `torch.compile` and PEFT's adapters.
+
+    Raises:
+        MaskError: if it is no model.
+    """
+    if not isinstance(model, nn.Module):
+        raise MaskError(f"a model must be a torch.nn.Module, got a {type(model).__name__}")
     while True:
         inner: Any = model._modules.get(COMPILED)
         if isinstance(model, AROUND):

@@ -39,7 +39,9 @@ def nonzero(model: nn.Module, mask: rp.MaskSet) -> int:
     return sum(int(weights[name][~kept].count_nonzero()) for name, kept in mask.items())
 
 
-def trainer(model, mask, rows, folder: Path, watch: TrainerCallback | None = None, **settings) -> Trainer:
+def trainer(
+    model, mask, rows, folder: Path, watch: TrainerCallback | None = None, gradients: bool = False, **settings
+) -> Trainer:
     defaults = {
         "per_device_train_batch_size": 4,
         "num_train_epochs": 2,
@@ -50,7 +52,7 @@ def trainer(model, mask, rows, folder: Path, watch: TrainerCallback | None = Non
         "disable_tqdm": True,
         "use_cpu": True,
     }
-    callbacks = [rp.MaskCallback(mask), *([watch] if watch else [])]
+    callbacks = [rp.MaskCallback(mask, gradients=gradients), *([watch] if watch else [])]
     arguments = TrainingArguments(str(folder), **defaults | settings)
     return Trainer(model, arguments, train_dataset=rows, eval_dataset=rows, callbacks=callbacks)
 
@@ -124,6 +126,207 @@ def test_weights_replaced_since_the_last_step_are_zeroed_at_the_end(model, mask,
 
     trainer(model, mask, rows, tmp_path, Replace(), num_train_epochs=1).train()
     assert torch.equal(model.get_parameter(name), mask[name].float())
+
+
+def test_a_model_is_evaluated_with_its_mask_before_it_is_trained(model, mask, rows, tmp_path):
+    sparse = copy.deepcopy(model)
+    mask.apply_(sparse)
+    expected = trainer(sparse, mask, rows, tmp_path).evaluate()["eval_loss"]
+    assert trainer(model, mask, rows, tmp_path).evaluate()["eval_loss"] == expected
+    assert nonzero(model, mask) == 0
+
+
+def test_the_model_of_a_model_init_is_evaluated_with_its_mask(tiny_model, mask, rows, tmp_path):
+    arguments = TrainingArguments(str(tmp_path), report_to="none", disable_tqdm=True, use_cpu=True)
+    callbacks = [rp.MaskCallback(mask)]
+    training = Trainer(None, arguments, eval_dataset=rows, callbacks=callbacks, model_init=lambda: fresh(tiny_model))
+    training.evaluate()
+    assert nonzero(training.model, mask) == 0
+
+
+@pytest.mark.parametrize("score", [lambda training: training.evaluate(), lambda training: training.predict([ROW])])
+def test_scores_of_a_model_without_its_mask_are_refused(model, mask, rows, tmp_path, score):
+    """The callback joins after the Trainer was made; or other weights are loaded since."""
+    dense = copy.deepcopy(model.state_dict())
+    training = trainer(model, mask, rows, tmp_path)
+    model.load_state_dict(dense)
+    late = trainer(copy.deepcopy(model), mask, rows, tmp_path)
+    late.pop_callback(rp.MaskCallback)
+    late.model.load_state_dict(dense)
+    late.add_callback(rp.MaskCallback(mask))
+    for each in (training, late):
+        with pytest.raises(
+            MaskError, match=r"evaluated without its mask: .* not zero \(12 of 12 .*mask\.apply_\(model\)"
+        ):
+            score(each)
+        mask.apply_(each.model)
+        score(each)
+
+
+# --- gradients ---
+
+
+ROW = {"input_ids": torch.arange(5, 11), "labels": torch.tensor(1)}
+
+
+class Norms(TrainerCallback):
+    """The norm of the gradients before each step, of all weights and of those that are kept."""
+
+    def __init__(self, mask: rp.MaskSet):
+        self.mask, self.all, self.kept = mask, [], []
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **others):
+        self.all.append(norm(model, {}))
+        self.kept.append(norm(model, self.mask))
+
+
+def norm(model: nn.Module, mask) -> float:
+    """The norm of the gradients, without those of the weights that `mask` removes."""
+    gradients = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    parts = [grad[mask[name]] if name in mask else grad for name, grad in gradients.items()]
+    return float(torch.cat([part.flatten().double() for part in parts]).norm())
+
+
+@pytest.mark.parametrize(
+    ("gradients", "settings"),
+    [
+        (False, {}),
+        (True, {}),
+        (True, {"gradient_accumulation_steps": 2}),
+        (True, {"bf16": True}),
+        (True, {"gradient_checkpointing": True}),
+    ],
+    ids=str,
+)
+def test_the_norm_for_clipping_is_that_of_the_kept_weights_if_asked_for(
+    model, mask, rows, tmp_path, gradients, settings
+):
+    norms = Norms(mask)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(name in mask)  # the embeddings of this model would hide the rest
+    quiet = {"max_grad_norm": 1e9, "logging_steps": 1, "max_steps": 3}
+    training = trainer(model, mask, rows, tmp_path, norms, gradients=gradients, **quiet | settings)
+    training.train()
+    seen = [entry["grad_norm"] for entry in training.state.log_history if "grad_norm" in entry]
+    assert seen == pytest.approx(norms.kept if gradients else norms.all, rel=1e-5) and len(seen) == 3
+    larger = max(whole / kept for whole, kept in zip(norms.all, norms.kept, strict=True))
+    assert larger == pytest.approx(1.0) if gradients else larger > 1.5
+
+
+def gradients_of(model: nn.Module, wrapped: nn.Module | None = None) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    row = {name: value[None] for name, value in ROW.items()}
+    (model if wrapped is None else wrapped)(**row).loss.backward()
+    return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+
+
+def removed_gradients(model: nn.Module, mask: rp.MaskSet, wrapped: nn.Module | None = None) -> int:
+    gradients = gradients_of(model, wrapped)
+    assert all(gradients[name][kept].count_nonzero() for name, kept in mask.items() if name in gradients)
+    return sum(int(gradients[name][~kept].count_nonzero()) for name, kept in mask.items() if name in gradients)
+
+
+def test_kept_weights_have_the_gradients_that_they_have_anyway(model, mask):
+    mask.apply_(model)
+    before = {name: gradient.clone() for name, gradient in gradients_of(model).items()}
+    rp.MaskCallback(mask, model, gradients=True)
+    after = gradients_of(model)
+    assert all(torch.equal(after[name], gradient * mask.get(name, 1)) for name, gradient in before.items())
+
+
+def test_a_training_leaves_no_hook_behind(model, mask, rows, tmp_path):
+    trainer(model, mask, rows, tmp_path, gradients=True, max_steps=1).train()
+    assert removed_gradients(model, mask) > mask.size // 2
+
+
+def test_gradients_are_masked_in_models_that_are_copied_or_partly_frozen(model, mask):
+    name, *_ = mask
+    model.get_parameter(name).requires_grad_(False)
+    pair = (model, rp.MaskCallback(mask, model, gradients=True))
+    for net, _ in (pair, copy.deepcopy(pair), pickle.loads(pickle.dumps(pair))):
+        assert removed_gradients(net, mask) == 0
+
+
+def test_gradients_are_masked_in_a_compiled_model():
+    model, kept = nn.Linear(4, 4), torch.eye(4, dtype=torch.bool)
+    compiled = torch.compile(model, backend="aot_eager")
+    callback = rp.MaskCallback({"weight": kept}, compiled, gradients=True)
+    for _ in range(2):
+        compiled(torch.ones(4)).sum().backward()
+        assert torch.equal(model.weight.grad != 0, kept)
+        callback.enforce()
+
+
+def test_gradients_are_masked_of_weights_that_are_replaced_or_thawed_since_the_last_step(model, mask):
+    first, second, *_ = mask
+    model.get_parameter(first).requires_grad_(False)
+    callback = rp.MaskCallback(mask, model, gradients=True)
+    module, _, attribute = second.rpartition(".")
+    setattr(model.get_submodule(module), attribute, nn.Parameter(torch.ones_like(model.get_parameter(second))))
+    model.get_parameter(first).requires_grad_(True)
+    callback.enforce()
+    assert removed_gradients(model, mask) == 0 and len(gradients_of(model)[first]) > 0
+
+
+# --- another mask ---
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_another_mask_can_be_assigned_in_an_own_loop(model, mask, gradients):
+    other = rp.MaskSampler(model, rp.Uniform(), sparsity=0.5, seed=5).draw(0)
+    callback = rp.MaskCallback(mask, model, gradients=gradients)
+    for name in mask:
+        nn.init.ones_(model.get_parameter(name))
+    callback.mask = dict(other)
+    assert callback.mask == other and isinstance(callback.mask, rp.MaskSet) and nonzero(model, other) == 0
+    assert all(model.get_parameter(name)[kept].all() for name, kept in other.items())
+    assert (removed_gradients(model, other) == 0) is gradients
+    for wrong in (dict(list(other.items())[:-1]) | {"none": torch.zeros(1, dtype=torch.bool)}, {}, None, "mask"):
+        with pytest.raises(MaskError):
+            callback.mask = wrong
+        assert callback.mask == other
+        nn.init.ones_(model.get_parameter(next(iter(other))))
+        callback.enforce()
+        assert nonzero(model, other) == 0
+
+
+def test_a_mask_that_is_assigned_before_there_is_a_model_is_the_mask(model, mask):
+    other = rp.MaskSampler(model, rp.Uniform(), sparsity=0.5, seed=5).draw(0)
+    callback = rp.MaskCallback(mask)
+    callback.mask = other
+    callback.on_init_end(None, None, None, model=model)
+    assert nonzero(model, other) == 0 and nonzero(model, mask) > 0
+
+
+class Schedule(TrainerCallback):
+    """A sparser mask at every step."""
+
+    def __init__(self, levels: list[rp.MaskSet]):
+        self.levels, self.nonzero = levels, 0
+
+    def on_step_begin(self, args, state, control, model=None, **others):
+        self.callback.mask = self.levels[state.global_step]
+
+    def on_step_end(self, args, state, control, model=None, **others):
+        self.nonzero += nonzero(model, self.levels[state.global_step - 1])
+
+
+def test_a_schedule_of_masks_is_obeyed_and_the_last_one_is_recorded_and_resumed(model, rows, tmp_path, tiny_model):
+    levels = [rp.MaskSampler(model, rp.Magnitude(), sparsity).draw(0) for sparsity in (0.3, 0.6, 0.9)]
+    schedule = Schedule(levels)
+    settings = {"max_steps": 3, "save_strategy": "steps", "save_steps": 3}
+    training = trainer(model, levels[0], rows, tmp_path, schedule, **settings)
+    schedule.callback = next(each for each in training.callback_handler.callbacks if isinstance(each, rp.MaskCallback))
+    training.train()
+    assert schedule.nonzero == 0 and nonzero(model, levels[-1]) == 0
+    state = json.loads((tmp_path / "checkpoint-3" / "trainer_state.json").read_text("utf-8"))
+    assert state["stateful_callbacks"]["randprune_lab.mask"]["attributes"]["sha256"] == levels[-1].sha256
+    checkpoint = str(tmp_path / "checkpoint-3")
+    with pytest.raises(MaskError, match="was trained with another mask"):
+        trainer(fresh(tiny_model), levels[0], rows, tmp_path, max_steps=4).train(resume_from_checkpoint=checkpoint)
+    again = fresh(tiny_model)
+    trainer(again, levels[-1], rows, tmp_path, max_steps=4).train(resume_from_checkpoint=checkpoint)
+    assert nonzero(again, levels[-1]) == 0
 
 
 # --- resuming ---
@@ -298,6 +501,15 @@ def test_a_callback_that_is_added_later_still_checks_its_mask(model, mask, rows,
         training.train()
 
 
+@pytest.mark.parametrize("wrong", [None, "mask.safetensors", 3, [], torch.ones(2) > 0], ids=str)
+def test_what_is_no_mask_or_no_model_is_refused(mask, wrong):
+    with pytest.raises(MaskError, match="masks must be a dict of bool tensors by parameter name, got a"):
+        rp.MaskCallback(wrong)
+    if wrong is not None:
+        with pytest.raises(MaskError, match=r"a model must be a torch\.nn\.Module, got a"):
+            rp.MaskCallback(mask, wrong)
+
+
 def test_without_a_model_there_is_nothing_to_enforce(mask):
     with pytest.raises(MaskError, match=r"MaskCallback\(mask, model\)"):
         rp.MaskCallback(mask).enforce()
@@ -371,6 +583,8 @@ def test_distributed_data_parallel_keeps_the_mask(model, mask, rows, tmp_path):
         assert nonzero(model, mask) > 0
         callback.enforce()
         assert nonzero(model, mask) == 0
+        rp.MaskCallback(mask, wrapped, gradients=True)
+        assert removed_gradients(model, mask, wrapped) == 0
     finally:
         torch.distributed.destroy_process_group()
 
