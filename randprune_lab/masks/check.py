@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from randprune_lab.errors import RuleError
 from randprune_lab.masks.curve import TOLERANCE, Histogram, lawful
 from randprune_lab.masks.recipe import Recipe
-from randprune_lab.masks.rules import RULES, Rule, make_rule
+from randprune_lab.masks.rules import RULES, Rule
 from randprune_lab.masks.sampler import MaskSampler
 
 
@@ -27,7 +27,7 @@ def check_rule(rule: Rule) -> None:
     Raises:
         RuleError: if it breaks a law; the message has the law and the numbers.
 
-    >>> check_rule(make_rule("voting", sampling_ratio=1e-2))
+    >>> check_rule(Voting(sampling_ratio=1e-2))
     """
     _check_registered(rule)
     for scores in _weights():
@@ -44,7 +44,7 @@ def _check_registered(rule: Rule) -> None:
         recorded = json.loads(json.dumps(rule.to_dict()))
     except TypeError as error:
         raise RuleError(f"rule {rule.name!r} has settings that cannot be recorded as JSON: {error}") from error
-    again = make_rule(recorded.pop("rule"), **recorded)
+    again = RULES.make(recorded.pop("rule"), recorded)
     if again != rule:
         raise RuleError(f"rule {rule.name!r} is not equal to what its recorded settings make: {rule} and {again}")
 

@@ -12,7 +12,7 @@ from typing import Any
 from randprune_lab.errors import ConfigError, FileError, check_count
 from randprune_lab.files import reading, strict_json, write_json
 from randprune_lab.masks.mask_file import check_names
-from randprune_lab.masks.rules import Rule, make_rule
+from randprune_lab.masks.rules import RULES, Rule
 from randprune_lab.masks.scope import ALLOCATIONS, Allocation
 from randprune_lab.masks.sparsity import plain_sparsity
 
@@ -58,7 +58,7 @@ class Recipe:
 
     def make_rule(self) -> Rule:
         settings = dict(self.rule)
-        return make_rule(settings.pop("rule"), **settings)
+        return RULES.make(settings.pop("rule"), settings)
 
     def to_dict(self) -> dict[str, Any]:
         return with_check({"format": FORMAT, **asdict(self), "sparsity": _in_order(self.sparsity)})

@@ -199,6 +199,14 @@ def test_votes_out_of_range_are_refused(values: tuple) -> None:
         Votes(*values)
 
 
+def test_the_name_may_be_a_field() -> None:
+    @dataclass(frozen=True)
+    class Named(rp.Uniform):
+        name: str = "named"
+
+    rp.check_rule(Named())
+
+
 def test_a_rule_without_a_name_draws_but_cannot_be_recorded() -> None:
     @dataclass(frozen=True)
     class Nameless(rp.Rule):
