@@ -103,7 +103,9 @@ def test_scores_with_a_sign_or_without_a_size_are_refused(wrong: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["magnitude", None, {"w": 1.0}, object(), [1j], [[1.0], [1.0, 2.0]], 10**400], ids=str
+    "wrong",
+    ["magnitude", None, {"w": 1.0}, object(), [1j], [[1.0], [1.0, 2.0]], 10**400],
+    ids=lambda value: type(value).__name__,
 )
 def test_scores_that_are_no_numbers_are_refused(wrong: object) -> None:
     with pytest.raises(WeightError, match="importance scores must be"):
