@@ -35,8 +35,7 @@ REFERENCE_WORK = 2**24
 """Random numbers that the reference procedure may use for a group. With more votes the mask is almost certain."""
 
 
-WITHOUT_FLOAT64 = ("mps",)
-"""Devices that have no 64-bit floats. The masks of their weights are drawn on the CPU, and stay there."""
+WITHOUT_FLOAT64 = ("mps",)  # devices; the masks of weights there are drawn on the CPU, and stay there
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,7 @@ class MaskSampler:
     ):
         check_rule_and_seed(rule, seed)
         check_count("reference_below", reference_below, low=0)
-        found = with_values(target, include, exclude, types)
-        weights = {name: _here(tensor.detach()) for name, tensor in found.items()}
+        weights = {name: _here(part) for name, part in with_values(target, include, exclude, types).items()}
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         self._keep = keep_counts(self.shapes, sparsity, allocation, kernels(target))
         self.rule, self.sparsity, self.seed, self.allocation = rule, plain_sparsity(sparsity), int(seed), allocation
@@ -296,4 +294,4 @@ def check_number(name: str, value: int) -> None:
 
 def _here(weight: Tensor) -> Tensor:
     """A weight where it can be planned."""
-    return weight.cpu() if weight.device.type in WITHOUT_FLOAT64 else weight
+    return weight.detach().cpu() if weight.device.type in WITHOUT_FLOAT64 else weight.detach()

@@ -357,7 +357,7 @@ class Search:
                 "folder"
             )
         if recorded.threads != self.compute.threads:
-            log.info("continuing with %d PyTorch threads, as the run was begun", recorded.threads)
+            log.info("threads: %d, as when the run was begun", recorded.threads)
         self.compute = recorded
 
     def _title(self, text: str) -> str | None:
