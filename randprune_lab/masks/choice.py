@@ -87,7 +87,8 @@ class Scope:
         for title, pruned in (("pruned", True), ("left dense", False)):
             rows = [row for row in self.rows if (row.dense is None) == pruned]
             weights, tensors = sum(row.weights for row in rows), sum(row.tensors for row in rows)
-            lines.append(f"{title}: {weights:,} weights in {tensors} tensors, {100 * weights / total:.1f} % of all")
+            counted = f"{weights:,} weights in {tensors} tensor{'' if tensors == 1 else 's'}"
+            lines.append(f"{title}: {counted}, {100 * weights / total:.1f} % of all")
             lines += [f"  {'weights':>14}  {'tensors':>7}  {'shape':<14}  name and kind"] if rows else []
             width = max((len(row.name) for row in rows), default=0)
             for row in rows:
