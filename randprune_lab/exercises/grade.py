@@ -19,7 +19,7 @@ from typing import Any
 from randprune_lab.errors import FileError, GradingError, check_range
 from randprune_lab.exercises.sandbox import AnswerError, Kernel, Stopped, start
 from randprune_lab.exercises.source import CHECK, SOURCES, Source, exercise_of, grade_id, read_sources
-from randprune_lab.exercises.submissions import Answers, printable, read_submissions
+from randprune_lab.exercises.submissions import Answers, one_line, read_submissions
 from randprune_lab.files import atomic_path
 
 log = logging.getLogger("randprune_lab")
@@ -111,7 +111,7 @@ def write_grades(path: str | Path, grades: Sequence[Grade]) -> None:
         writer = csv.writer(file)
         writer.writerow(field.name for field in fields(Grade))
         for row in map(astuple, grades):
-            writer.writerow(FORMULA.sub(r"\1'", printable(value)) if isinstance(value, str) else value for value in row)
+            writer.writerow(FORMULA.sub(r"\1'", one_line(value)) if isinstance(value, str) else value for value in row)
 
 
 def run(source: Source, answers: Answers, kernel: Start, seconds: float) -> dict[str, str]:
@@ -212,7 +212,7 @@ def _rows(student: str, source: Source, failed: str | dict[str, str]) -> list[Gr
     """The rows of a notebook, from the reason of each failure, or one reason for all."""
     rows = []
     for exercise in source.exercises:
-        reason = printable(failed if isinstance(failed, str) else failed.get(exercise.name, ""))
-        about = (printable(student), source.name, exercise.name, exercise.title)
+        reason = one_line(failed if isinstance(failed, str) else failed.get(exercise.name, ""))
+        about = (one_line(student), source.name, exercise.name, exercise.title)
         rows.append(Grade(*about, 0 if reason else exercise.points, exercise.points, reason))
     return rows

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from randprune_lab.errors import FileError, listed
 from randprune_lab.exercises.source import Source, exercise_of, mark
+from randprune_lab.terminal import printable
 
 log = logging.getLogger("randprune_lab")
 
@@ -45,10 +46,9 @@ def read_submissions(folder: Path, sources: Mapping[str, Source], others: Collec
     return {student.name: _read_student(student, sources, others) for student in students}
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """The beginning of a text on one line, with escapes in place of control characters and invalid ones."""
-    line = " ".join(text[: 4 * LONGEST].split())
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    shown = printable(" ".join(text[: 4 * LONGEST].split()))
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 3]}..."
 
 
@@ -126,4 +126,4 @@ def _log_unused(folder: Path, paths: Collection[Path]) -> None:
     if paths:
         notebooks_first = sorted(paths, key=lambda path: (path.suffix.lower() != ".ipynb", path))
         names = listed(str(path.relative_to(folder)) for path in notebooks_first)
-        log.warning("%s: not looked at: %s", printable(folder.name), names)
+        log.warning("%s: not looked at: %s", one_line(folder.name), names)
