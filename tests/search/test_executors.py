@@ -94,6 +94,14 @@ def test_a_cluster_computes_the_same_bits_and_continues_stopped_trainings(level,
     assert len({entry[3] for entry in level.log[done:]}) == 2 and os.getpid() not in {e[3] for e in level.log[done:]}
 
 
+def test_a_worker_computes_with_the_precision_of_the_run(level, cluster):
+    level.compute = dataclasses.replace(level.compute, precision="bfloat16")
+    with level.compute.active():
+        here = run(InProcess(), level, [(0, 4)])
+    assert same(run(OnDask(cluster.scheduler_address), level, [(0, 4)]), here)
+    assert not same(run(InProcess(), level, [(0, 4)]), here)
+
+
 def test_the_number_of_stops_does_not_matter(level):
     assert same(run(InProcess(), level, [(3, 12)]), run(InProcess(), level, [(3, 4)], [(3, 8)], [(3, 12)])[2:])
 
