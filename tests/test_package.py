@@ -26,7 +26,7 @@ MODULES = {
 # From the ground up. A module imports only from its own room and from rooms on lower floors.
 FLOORS = [
     {"errors", "machine", "terminal"},
-    {"files", "registry", "plugins", "stats"},
+    {"files", "registry", "plugins", "stats", "typed"},
     {"sealed", "masks", "tasks"},
     {"training", "interop"},
     {"models"},

@@ -24,6 +24,7 @@ from randprune_lab.training.compute import Precision, check_device
 from randprune_lab.training.config import Distillation, TrainingConfig
 from randprune_lab.training.data import Encoded
 from randprune_lab.training.wanda import CALIBRATION, wanda_scores
+from randprune_lab.typed import take_types
 
 Criterion = Literal["magnitude", "wanda"]
 Learn = Literal["nothing", "allocation", "inclusion"]
@@ -278,6 +279,7 @@ class RunConfig:
     )
 
     def __post_init__(self) -> None:
+        take_types(self)
         if not self.levels:
             raise ConfigError("levels must have at least one sparsity, got none")
         for level in self.levels:
@@ -285,7 +287,8 @@ class RunConfig:
         if list(self.levels) != sorted(set(self.levels)):
             raise ConfigError(f"levels must be increasing, got {' '.join(f'{level:g}' for level in self.levels)}")
         for name in ("include", "exclude"):
-            _check_patterns(name, getattr(self, name))
+            if "" in getattr(self, name):
+                raise ConfigError(f"{name} must have patterns such as '*.query.weight', got an empty one")
         for name, known in _NAMES.items():
             if (value := getattr(self, name)) not in known:
                 raise known.unknown(value) if isinstance(known, Registry) else unknown_name(name, str(value), known)
@@ -361,7 +364,7 @@ class RunConfig:
                 )
         _ = self.custom_data, self.mini_glue, self.strategy()  # these check the other settings
         if self.metric is not None:
-            metric = EVALUATE_NAMES.get(str(self.metric), str(self.metric))
+            metric = EVALUATE_NAMES.get(self.metric, self.metric)
             if self.data is None:
                 judged_by(get_task(self.task), metric)
             else:
@@ -528,7 +531,7 @@ def default_of(setting: Any) -> Any:
 
 def check_name(kind: str, name: str) -> None:
     """Raise `ConfigError` unless the name of a method, or of custom data, can be part of the names of files."""
-    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or name == DENSE:
+    if not name.replace("-", "").replace("_", "").isalnum() or name == DENSE:
         raise ConfigError(
             f"the name of {kind} must have only letters, digits, - and _, and not be {DENSE!r}, got {name!r}"
         )
@@ -558,11 +561,6 @@ def _cycled(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     rounds = max(map(len, columns.values()), default=1)
     cycled = {name: list(islice(cycle(values), rounds)) for name, values in columns.items()}
     return [{name: values[number] for name, values in cycled.items()} for number in range(rounds)]
-
-
-def _check_patterns(name: str, patterns: Sequence[str]) -> None:
-    if isinstance(patterns, str) or not all(isinstance(pattern, str) and pattern for pattern in patterns):
-        raise ConfigError(f"{name} must be a tuple of patterns such as ('*.query.weight',), got {patterns!r}")
 
 
 @dataclass(frozen=True)

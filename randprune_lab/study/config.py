@@ -11,6 +11,7 @@ from randprune_lab.analysis.recorded import TABLES, read_settings
 from randprune_lab.errors import ConfigError, FileError, UnknownNameError, unknown_name
 from randprune_lab.search.config import RunConfig, check_name
 from randprune_lab.tasks.spec import TASKS
+from randprune_lab.typed import partial_of, typed
 
 SHIPPED = Path(__file__).parent
 CONTROLS = "controls"
@@ -48,8 +49,10 @@ class StudyConfig:
     contrasts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, kind in self._types().items():
+            object.__setattr__(self, name, _without_none(typed(kind, getattr(self, name), name)))
         if isinstance(self.tasks, Mapping):
-            given = {task: _mapping(f"{task} in tasks", value) for task, value in self.tasks.items() if value}
+            given = {task: value for task, value in self.tasks.items() if value}
             if twice := [task for task in given if task in self.task_settings]:
                 raise ConfigError(f"{twice[0]} has settings in tasks and in task_settings; give them in tasks alone")
             object.__setattr__(self, "tasks", tuple(self.tasks))
@@ -58,8 +61,6 @@ class StudyConfig:
             values = list(getattr(self, name))
             if not values or len(set(map(repr, values))) < len(values):
                 raise ConfigError(f"{name} must have at least one value, and each value once, got {values}")
-        if wrong := [task for task in self.tasks if not isinstance(task, str)]:
-            raise ConfigError(f"a task must be a text, got {wrong[0]!r}; put its name in quotes")
         if CONTROLS in self.methods:
             raise ConfigError(
                 f"a method must not be named {CONTROLS!r}, which is the first unit of every task; choose another name"
@@ -87,6 +88,20 @@ class StudyConfig:
         if len({config.levels for config in configs}) > 1:
             raise ConfigError("all methods and tasks must have the same levels; give levels once, in settings")
 
+    def _types(self) -> dict[str, Any]:
+        """The type of each field; mappings without a value, as an empty key in YAML, are empty."""
+        settings: Any = partial_of(RunConfig) | None
+        by_name: Any = Mapping[str, settings]
+        return {
+            "tasks": by_name if isinstance(self.tasks, Mapping) else tuple[str, ...],
+            "seeds": tuple[int, ...],
+            "methods": by_name,
+            "settings": settings,
+            "task_settings": by_name | None,
+            "baseline": str,
+            "contrasts": Mapping[str, tuple[str, ...]] | None,
+        }
+
     @property
     def levels(self) -> tuple[float, ...]:
         """The sparsity of each level, the same for all runs."""
@@ -99,7 +114,7 @@ class StudyConfig:
         general = {**self.settings, **by_method}
         if "data" in by_task:  # beside tasks that read GLUE's folder
             general.pop("glue_dir", None)
-        settings = _tuples({**general, **by_task, **by_grid})
+        settings = {**general, **by_task, **by_grid}
         if method == CONTROLS:
             settings |= {"rule": "magnitude", "candidates": 1, "levels": self.levels[-1:]}
         return RunConfig(**settings)
@@ -127,14 +142,10 @@ class StudyConfig:
                 raise unknown_name(f"key in {source}", str(name), known)
         if missing := [name for name in ("tasks", "seeds", "methods") if not values.get(name)]:
             raise ConfigError(f"{source} lacks {' and '.join(missing)}; a study needs tasks, seeds and methods")
-        for name in ("tasks", "seeds"):
-            if not isinstance(values[name], list) and not (name == "tasks" and isinstance(values[name], dict)):
-                raise ConfigError(f"{name} must be a list, got {values[name]!r}; write [{values[name]}]")
-        mappings = {name: _mapping(name, values.get(name)) for name in ("settings", "methods", "task_settings")}
-        for kind in ("methods", "task_settings"):
-            mappings[kind] = {name: _mapping(f"{name} in {kind}", value) for name, value in mappings[kind].items()}
-        contrasts = {name: tuple(pair) for name, pair in _mapping("contrasts", values.get("contrasts")).items()}
-        return cls(**{**_tuples(values), **mappings, "contrasts": contrasts})
+        try:
+            return cls(**{name: value for name, value in values.items() if value is not None})
+        except ConfigError as error:
+            raise type(error)(f"{source}: {error}") from None
 
     @classmethod
     def load_json(cls, path: Path) -> StudyConfig:
@@ -203,21 +214,14 @@ def built_in_studies() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
-def _mapping(name: str, value: Any) -> dict[str, Any]:
-    """A mapping from a file; nothing is an empty one."""
-    if not isinstance(value, Mapping | None):
-        raise ConfigError(f"{name} must be a mapping, got {value!r}; write {{}} for none")
-    return dict(value or {})
+def _without_none(value: Any) -> Any:
+    """The value with empty mappings for none."""
+    if value is None:
+        return {}
+    return {name: {} if part is None else part for name, part in value.items()} if isinstance(value, Mapping) else value
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
-    known = [setting.name for setting in fields(RunConfig)]
     for name in settings:
         if name in OWN:
             raise ConfigError(f"{name} is not a setting of a study's runs; the study's tasks, seeds and methods set it")
-        if name not in known:
-            raise unknown_name("setting", name, known)
-
-
-def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}

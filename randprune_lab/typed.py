@@ -1,0 +1,167 @@
+"""Values of the type that was declared: what comes from a file, a command or a notebook is checked in one place."""
+
+from __future__ import annotations
+
+import numbers
+import os
+import re
+import reprlib
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cache, partial
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict, is_typeddict
+
+from randprune_lab.errors import ConfigError, unknown_name
+
+_EXPECTED = {
+    "bool": "true or false",
+    "dict": "a mapping",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "mapping": "a mapping",
+    "none": "nothing",
+    "string": "a text",
+    "tuple": "a list",
+}
+"""What was expected, by the first word of pydantic's name of the error."""
+
+
+def take_types(settings: Any) -> None:
+    """Give all fields of a frozen dataclass the types of their annotations, in its `__post_init__`.
+
+    Numbers of NumPy and PyTorch become plain ones, lists tuples, paths texts, and texts such as `1e-3`, which YAML does
+    not take for a number, numbers.
+
+    Raises:
+        ConfigError: if a value cannot become one of the declared type.
+    """
+    values = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    for name, value in typed(partial_of(settings.__class__), values).items():
+        object.__setattr__(settings, name, value)
+
+
+def typed(kind: Any, value: Any, place: str = "") -> Any:
+    """A value that a person gave, as one of the declared type; see `take_types` for what is taken for one.
+
+    Args:
+        kind: the type: a class, a generic such as `tuple[float, ...]`, or a `TypedDict`.
+        value: the value, whose parts are checked too.
+        place: where it is, such as `methods.imp`; errors begin with it.
+
+    Raises:
+        ConfigError: if it cannot become one; the message has the place within the value.
+    """
+    try:
+        return _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise _refused(error, kind, place) from None
+    except RecursionError:
+        raise ConfigError(f"{place or 'the content'} is nested too deeply; does it contain itself?") from None
+
+
+@cache
+def partial_of(made: type[Any]) -> Any:
+    """The type of a mapping that a person gave, with some of the fields of a dataclass and nothing else."""
+    hints = get_type_hints(made, include_extras=True)
+    members = {each.name: _taking(hints[each.name]) for each in fields(made)}
+    some: Any = TypedDict(made.__name__, members, total=False)  # type: ignore[misc]
+    return with_config(ConfigDict(extra="forbid", arbitrary_types_allowed=True))(some)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(_taking(kind), config=None if is_typeddict(kind) else ConfigDict(arbitrary_types_allowed=True))
+
+
+def _taking(kind: Any) -> Any:
+    """The type with numbers, texts and lists that take what a person would take for one."""
+    if kind in _TAKEN:
+        return Annotated[kind, BeforeValidator(_TAKEN[kind])]
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return Union[tuple(map(_taking, args))]  # noqa: UP007
+    if origin in (None, Literal):
+        return kind
+    parts = origin[tuple(part if part is ... else _taking(part) for part in args)]
+    return Annotated[parts, BeforeValidator(_plain_list)] if origin is tuple else parts
+
+
+def _plain_number(value: Any, error: str) -> Any:
+    """A number of any library as a plain one. A truth value is none, and 2.0 no whole one."""
+    if isinstance(value, bool | np.bool_) or (error == "int_type" and isinstance(value, float)):
+        raise PydanticCustomError(error, "another kind of number")
+    if not isinstance(value, str) and getattr(value, "ndim", None) == 0:
+        return value.item()
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
+
+
+def _plain_text(value: Any) -> Any:
+    if isinstance(value, bytes):  # pydantic would decode them
+        raise PydanticCustomError("string_type", "bytes are no text")
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _plain_list(value: Any) -> Any:
+    return value.tolist() if getattr(value, "ndim", None) == 1 else value
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy or PyTorch as a plain one, whatever else may stand there too."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+_TAKEN: dict[Any, Any] = {
+    Any: _plain,
+    int: partial(_plain_number, error="int_type"),
+    float: partial(_plain_number, error="float_type"),
+    str: _plain_text,
+}
+"""What is done to a value before its type is checked."""
+
+
+def _refused(error: ValidationError, kind: Any, place: str) -> ConfigError:
+    """The error of this package for the first error of pydantic."""
+    first = error.errors(include_url=False)[0]
+    *around, last = [*([place] if place else []), *map(str, first["loc"])] or ["the content"]
+    where, value = ".".join([*around, last]), first["input"]
+    if last == "[key]":
+        where = f"a name in {'.'.join(around[:-1]) or 'the content'}"
+    if first["type"] == "missing":
+        return ConfigError(f"{'.'.join(around) or 'the content'} lacks {last}")
+    if first["type"] == "extra_forbidden":
+        return unknown_name(f"setting in {'.'.join(around)}" if around else "setting", last, _names(kind, first["loc"]))
+    if first["type"] == "literal_error":
+        return unknown_name(where, str(value), re.findall("'([^']*)'", first["ctx"]["expected"]))
+    expected = _EXPECTED.get(first["type"].partition("_")[0])
+    told = f"must be {expected}" if expected else f"cannot be used ({first['msg']})"
+    return ConfigError(f"{where} {told}, got {reprlib.repr(value)}{_remedy(expected, value)}")
+
+
+def _remedy(expected: str | None, value: Any) -> str:
+    if expected == "a text" and isinstance(value, int | float):
+        return "; put it in quotes"
+    if expected == "a list" and isinstance(value, str | int | float):
+        return f"; write [{value!r}]"
+    return ""
+
+
+def _names(kind: Any, place: Sequence[str | int]) -> list[str]:
+    """The names that the mapping around a place may have."""
+    for step in place[:-1]:
+        kind = _mapping_in(kind)
+        kind = get_type_hints(kind)[str(step)] if is_typeddict(kind) else get_args(kind)[-1]
+    return list(get_type_hints(_mapping_in(kind)))
+
+
+def _mapping_in(kind: Any) -> Any:
+    """The type of a mapping that may be missing, or has an annotation."""
+    return get_args(kind)[0] if get_origin(kind) in (Annotated, Union, UnionType) else kind

@@ -1,0 +1,85 @@
+"""Values of the declared type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from randprune_lab.errors import ConfigError, RandpruneError
+from randprune_lab.search.config import RunConfig
+from randprune_lab.typed import partial_of, take_types, typed
+
+
+@dataclass(frozen=True)
+class Settings:
+    seed: int = 0
+    rate: float | None = None
+    levels: tuple[float, ...] = (0.5,)
+    model: str = "tiny"
+    other: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        take_types(self)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(st.text() | st.integers(), parts, max_size=3),
+    max_leaves=6,
+)
+
+
+def test_values_of_other_libraries_are_taken_for_what_they_are():
+    taken = Settings(np.int64(3), torch.tensor(0.5), np.array([0.25, 0.5]), Path("a/b"), {"eta": np.float32(0.5)})
+    assert taken == Settings(3, 0.5, (0.25, 0.5), "a/b", {"eta": 0.5})
+    kinds = [type(value) for value in (taken.seed, taken.rate, taken.levels, taken.levels[0], taken.model)]
+    assert kinds == [int, float, tuple, float, str]
+
+
+def test_a_number_that_yaml_reads_as_a_text_is_a_number():
+    assert Settings(rate="1e-3", levels=["5e-1", 1]) == Settings(rate=0.001, levels=(0.5, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seed": True}, "seed must be a whole number, got True"),
+        ({"seed": None}, "seed must be a whole number, got None"),
+        ({"seed": 3.0}, "seed must be a whole number, got 3.0"),
+        ({"seed": np.bool_(True)}, "seed must be a whole number"),
+        ({"rate": "fast"}, "rate must be a number, got 'fast'"),
+        ({"levels": 0.5}, r"levels must be a list, got 0.5; write \[0.5\]"),
+        ({"levels": (0.5, None)}, r"levels\.1 must be a number, got None"),
+        ({"model": 7}, "model must be a text, got 7; put it in quotes"),
+        ({"model": b"tiny"}, "model must be a text"),
+        ({"other": 5}, "other must be a mapping, got 5"),
+        ({"other": {1: 2}}, "a name in other must be a text, got 1; put it in quotes"),
+    ],
+)
+def test_an_error_names_the_place_the_value_and_what_was_expected(values, message):
+    with pytest.raises(ConfigError, match=message):
+        Settings(**values)
+
+
+def test_an_unknown_name_is_told_with_its_place_and_the_nearest():
+    kind = Mapping[str, partial_of(Settings)]
+    with pytest.raises(ConfigError, match=r"unknown setting in methods\.imp 'sede'; did you mean 'seed'"):
+        typed(kind, {"imp": {"sede": 1}}, "methods")
+
+
+@given(st.sampled_from(sorted(RunConfig.__dataclass_fields__)), ANYTHING)
+def test_whatever_a_setting_is_a_run_takes_it_or_refuses_it(name, value):
+    try:
+        config = RunConfig(**{name: value})
+    except RandpruneError as error:
+        assert "\n" not in str(error)
+    else:
+        assert RunConfig.from_dict(config.to_dict()) == config
