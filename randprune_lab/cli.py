@@ -1,4 +1,8 @@
-"""The command line, `randprune ...`. Exit codes: 0 done, 1 failed, 2 wrong use."""
+"""The command line, `randprune ...`.
+
+Exit codes: 0 done; 1 failed, or refused by the machine (a full disk, no permission to write, no memory); 2 what the
+user can fix; 130 and 143 stopped by Ctrl-C and by SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from randprune_lab.errors import FileError, RandpruneError
-from randprune_lab.files import given_path
+from randprune_lab.files import given_path, refused_by_machine
 from randprune_lab.masks.rules import RULES
 from randprune_lab.plugins import load_plugin
 from randprune_lab.search.config import (
@@ -36,7 +40,7 @@ from randprune_lab.search.config import (
 )
 from randprune_lab.search.strategies import STRATEGIES, Screened
 from randprune_lab.study.config import built_in_studies
-from randprune_lab.terminal import LogFormatter, OutputError, printable, say, say_lost, terminal
+from randprune_lab.terminal import LogFormatter, OutputError, Terminated, printable, say, say_lost, stoppable, terminal
 
 SETTINGS = dataclasses.fields(RunConfig)
 
@@ -44,7 +48,7 @@ SETTINGS = dataclasses.fields(RunConfig)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code."""
     try:
-        with terminal():
+        with terminal(), stoppable():
             return _run_command(build_parser().parse_args(arguments))
     except OutputError as error:
         say_lost(error)
@@ -61,19 +65,40 @@ def _run_command(options: argparse.Namespace) -> int:
         for plugin in options.plugin:
             load_plugin(plugin)
         return options.command(options)
-    except KeyboardInterrupt:
-        recorded = options.name == "run" and (options.out / "config.json").is_file()
-        again = f"; go on with: randprune run --resume --out {shlex.quote(str(options.out))}" if recorded else ""
-        say(f"stopped{again}")
-        return 1
+    except KeyboardInterrupt as stop:
+        say(f"stopped{_how_to_go_on(options)}")
+        return 143 if isinstance(stop, Terminated) else 130
     except OutputError:
         raise
     except Exception as error:
         if options.debug:
             raise
-        wrong_use = isinstance(error, RandpruneError)
-        say(error if wrong_use else f"{type(error).__name__}: {error} (--debug shows where)")
-        return 2 if wrong_use else 1
+        message, code = _answer(error)
+        say(message)
+        return code
+
+
+def _how_to_go_on(options: argparse.Namespace) -> str:
+    """What continues a stopped run or study, if it has recorded anything."""
+    place = shlex.quote(str(getattr(options, "out", "")))
+    if options.name == "run" and (options.out / "config.json").is_file():
+        return f"; go on with: randprune run --resume --out {place}"
+    if options.name == "study" and (options.out / "study.json").is_file():
+        jobs = f" --jobs {options.jobs}" if options.jobs > 1 else ""
+        return f"; go on with: randprune study {shlex.quote(options.config)} --resume --out {place}{jobs}"
+    return ""
+
+
+def _answer(error: Exception) -> tuple[str, int]:
+    """The line for an error, and the exit code."""
+    if isinstance(error, RandpruneError):
+        return str(error), 1 if refused_by_machine(error) else 2
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; take a smaller model, or fewer processes (--jobs)", 1
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        code = 1 if refused_by_machine(error) else 2
+        return f"cannot use {os.fsdecode(error.filename)}: {error.strerror} (--debug shows where)", code
+    return f"{type(error).__name__}: {error} (--debug shows where)", 1
 
 
 class _Parser(argparse.ArgumentParser):

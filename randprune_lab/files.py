@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -22,6 +23,23 @@ from randprune_lab.errors import FileError
 
 MALFORMED = (LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError)
 """What parsing of malformed content raises."""
+
+
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOLCK}
+"""Errors of the system that another name does not avoid."""
+
+
+def refused_by_machine(error: BaseException) -> bool:
+    """Whether the machine refused the work: a full disk, no permission to write, no memory.
+
+    A folder or file that may not be read is the user's to choose, so this is no refusal.
+    """
+    cause = error if getattr(error, "errno", None) else error.__cause__
+    if isinstance(cause, PermissionError):
+        return str(error).startswith("cannot write") or not isinstance(error, FileError)
+    if isinstance(cause, SafetensorError):
+        return str(error).startswith("cannot write")
+    return isinstance(cause, MemoryError) or getattr(cause, "errno", None) in REFUSED
 
 
 def given_path(path: str | os.PathLike[str]) -> Path:

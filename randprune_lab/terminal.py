@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
@@ -23,6 +25,27 @@ _LINES = {code: escape for code, escape in _ONE_LINE.items() if chr(code) not in
 
 class OutputError(Exception):
     """Standard output is closed or cannot be written."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM."""
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Inside the block, SIGTERM stops the work as Ctrl-C does, by raising `Terminated`. Only in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def printable(text: object, *, lines: bool = False) -> str:

@@ -284,7 +284,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_this_works(randprune, options,
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "add", add)
         answer = randprune("run", *options, "--out", tmp_path / "with a space")
-    assert answer.code == 1
+    assert answer.code == 130
     command = answer.line().removeprefix("stopped; go on with: randprune ")
     assert randprune(*shlex.split(command)).code == 0
     assert found(tmp_path / "with a space") == found(finished)
@@ -296,7 +296,7 @@ def test_a_run_interrupted_before_it_has_a_folder_cannot_go_on(randprune, option
 
     monkeypatch.setattr("randprune_lab.search.run.load_splits", stop)
     answer = randprune("run", *options, "--out", tmp_path / "run")
-    assert (answer.code, answer.line()) == (1, "stopped")
+    assert (answer.code, answer.line()) == (130, "stopped")
 
 
 # --- show ---
