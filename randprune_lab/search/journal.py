@@ -50,8 +50,10 @@ def read_journal(path: Path) -> Units:
 
 def in_use(path: Path) -> bool:
     """Whether a process is working in a run folder."""
-    import fcntl
-
+    try:
+        import fcntl
+    except ImportError:  # a system on which no process can work in a run folder
+        return False
     try:
         with own_file(path, JOURNAL).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -134,8 +136,13 @@ class Journal:
 
 
 def _lock(file: FileIO, path: Path) -> None:
-    import fcntl
-
+    try:
+        import fcntl
+    except ImportError:
+        raise FileError(
+            f"cannot lock {file.name}: this system has no such locks (fcntl); runs are written on Linux and macOS, "
+            "and can be read anywhere"
+        ) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -6,14 +6,18 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from randprune_lab.errors import ConfigError, LockedError, RandpruneError, check_count
+from randprune_lab.errors import ConfigError, LockedError, RandpruneError, RunError, check_count
 from randprune_lab.files import given_path
 from randprune_lab.machine import cores
 from randprune_lab.plugins import load_plugin, loaded_plugins
@@ -75,8 +79,34 @@ def run_study(
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
     plugins = [plugin.path for plugin in loaded_plugins()]
     with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, initargs=(plugins,)) as pool:
-        failed = pool.map(_work, [grid] * jobs)
-        return sorted({unit for units in failed for unit in units})
+        processes: list[BaseProcess] = []
+        try:
+            with _deaf_children():
+                working = [pool.submit(_work, grid) for _ in range(jobs)]
+                processes = active_children()
+            return sorted({unit for future in working for unit in future.result()})
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a process of the study ended before its work was done, perhaps because memory ran out; nothing that "
+                "was finished is lost: go on with --resume, with fewer --jobs"
+            ) from error
+        except KeyboardInterrupt:
+            for process in processes:
+                process.kill()
+            raise
+
+
+@contextlib.contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes that start inside the block never notice Ctrl-C; this process does, when the block ends."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(plugins: list[Path]) -> None:
