@@ -148,7 +148,7 @@ def reading(what: str, path: str | Path) -> Iterator[None]:
         what: the kind of file, for the message: "mask file".
     """
     try:
-        _check_plain(what, path)
+        check_plain(what, path)
         yield
     except FileNotFoundError:
         raise FileError(f"there is no {what} at {path}") from None
@@ -170,8 +170,13 @@ def reading(what: str, path: str | Path) -> Iterator[None]:
         raise FileError(f"{what} {path} is damaged or truncated ({reason}); write it again") from error
 
 
-def _check_plain(what: str, path: str | Path) -> None:
-    """Raise unless there is a plain file: a pipe would be waited for, without end."""
+def check_plain(what: str, path: str | Path) -> None:
+    """Raise unless there is a plain file that can be read: a pipe would be waited for, without end.
+
+    Raises:
+        FileError: if it is something else, such as a folder.
+        OSError: if it is missing, or cannot be read.
+    """
     path = given_path(path)
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):

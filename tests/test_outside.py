@@ -49,11 +49,8 @@ def words(command: str, path: Path, out: Path) -> list[str]:
     return [*command.split(), str(path), *after]
 
 
-@pytest.mark.parametrize(
-    ("command", "kind"),
-    # The file of a study is not looked at before it is opened, so a pipe is waited for.
-    [(command, kind) for command in READ for kind in KINDS if (command, kind) != ("study", "pipe")],
-)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("command", READ)
 def test_an_odd_place_is_refused_in_one_line(command, kind, tmp_path, capsys):
     path = odd_place(kind, tmp_path)
     assert main(words(command, path, tmp_path / "out")) == 2

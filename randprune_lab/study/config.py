@@ -9,6 +9,7 @@ from typing import Any
 
 from randprune_lab.analysis.recorded import TABLES, read_settings
 from randprune_lab.errors import ConfigError, FileError, UnknownNameError, unknown_name
+from randprune_lab.files import check_plain
 from randprune_lab.search.config import RunConfig, check_name
 from randprune_lab.tasks.spec import TASKS
 from randprune_lab.typed import partial_of, typed
@@ -176,7 +177,10 @@ class StudyConfig:
 
         path = SHIPPED / f"{name}.yaml" if str(name) in built_in_studies() else Path(name)
         try:
+            check_plain("study", path)
             values = read_yaml(path.read_text("utf-8"))
+        except FileError:
+            raise
         except OSError as error:
             raise FileError(
                 f"cannot read study {path}: {error.strerror}; "
