@@ -73,7 +73,7 @@ def test_a_study_that_cannot_be_read_is_refused_in_one_line(tmp_path, capsys, te
     ("line", "message"),
     [
         ("tasks: on", "tasks must be a list, got True"),
-        ("tasks: [on]", "a task must be a text, got True"),
+        ("tasks: [on]", "tasks.0 must be a text, got True; put it in quotes"),
         ("tasks: mini", "tasks must be a list, got 'mini'"),
         ("seeds: 3", "seeds must be a list, got 3"),
         ('seeds: "12"', "seeds must be a list, got '12'"),
