@@ -31,7 +31,7 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(name: str) -> 
 
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:one", "cpu:", None, 0])
 def test_what_is_no_device_is_refused_by_the_configuration(name) -> None:
-    with pytest.raises(ConfigError, match="device must be (auto, cpu, cuda|a text)"):
+    with pytest.raises(ConfigError, match=r"device must be (auto, cpu, cuda|a text)"):
         rp.RunConfig(device=name)
 
 
