@@ -6,14 +6,21 @@ import argparse
 import errno
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from randprune_lab.cli import build_parser, main
-from randprune_lab.errors import FileError
+from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import atomic_path, refused_by_machine
+from randprune_lab.search.journal import Journal, in_use, journal_line, read_journal
+from randprune_lab.study.config import StudyConfig
+from randprune_lab.study.run import run_study
 
 READ = ("show", "results", "export", "tasks --data", "exercises grade", "study")
 """Commands that read a place."""
@@ -116,3 +123,65 @@ def test_sigterm_stops_a_command_and_its_handler_is_put_back(monkeypatch, capsys
     assert main(["models"]) == 143
     assert capsys.readouterr().err == "randprune: stopped\n"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_without_locks_a_run_can_be_read_but_not_written(monkeypatch, tmp_path):
+    (tmp_path / "journal.jsonl").write_text(journal_line("dense", {"score": 0.5}))
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
+    assert read_journal(tmp_path) == {"dense": {"score": 0.5}} and not in_use(tmp_path)
+    with pytest.raises(FileError, match=r"journal\.jsonl: this system has no such locks"):
+        Journal(tmp_path)
+    assert read_journal(tmp_path) == {"dense": {"score": 0.5}}
+
+
+# --- processes of a study ---
+
+
+class Process:
+    """A child process that notes whether it was killed."""
+
+    killed = False
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+class Pool(nullcontext):
+    """A pool whose work ends with an error."""
+
+    def __init__(self, error: BaseException):
+        super().__init__(self)
+        self.error = error
+
+    def submit(self, *work: object) -> Future:
+        done: Future = Future()
+        done.set_exception(self.error)
+        return done
+
+
+@pytest.fixture
+def study(monkeypatch, tmp_path):
+    """Runs a study in two processes whose work ends with an error; returns the user's process and the study's."""
+
+    def run(error: BaseException) -> tuple[Process, Process]:
+        other, own = Process(), Process()
+        seen = iter([[other], [other, own]])
+        monkeypatch.setattr("randprune_lab.study.run.ProcessPoolExecutor", lambda *settings, **more: Pool(error))
+        monkeypatch.setattr("randprune_lab.study.run.active_children", lambda: next(seen))
+        grid = StudyConfig(("mini-sst2",), (0,), {"imp": {"rule": "magnitude", "candidates": 1}})
+        with pytest.raises((type(error), RunError)) as caught:
+            run_study(grid, tmp_path / "study", jobs=2)
+        caught.match("stop" if isinstance(error, KeyboardInterrupt) else "nothing that was finished is lost")
+        return other, own
+
+    return run
+
+
+def test_an_interrupted_study_ends_its_processes_and_no_others(study):
+    other, own = study(KeyboardInterrupt("stop"))
+    assert own.killed and not other.killed
+
+
+def test_a_killed_process_of_a_study_is_told_in_one_sentence(study):
+    other, own = study(BrokenProcessPool())
+    assert not (own.killed or other.killed)

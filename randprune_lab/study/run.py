@@ -79,11 +79,11 @@ def run_study(
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
     plugins = [plugin.path for plugin in loaded_plugins()]
     with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, initargs=(plugins,)) as pool:
-        processes: list[BaseProcess] = []
+        others, processes = set(active_children()), set[BaseProcess]()
         try:
             with _deaf_children():
                 working = [pool.submit(_work, grid) for _ in range(jobs)]
-                processes = active_children()
+                processes = set(active_children()) - others
             return sorted({unit for future in working for unit in future.result()})
         except BrokenProcessPool as error:
             raise RunError(
