@@ -7,6 +7,7 @@ import os
 import re
 import reprlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from functools import cache, partial
 from types import UnionType
@@ -20,13 +21,10 @@ from typing_extensions import TypedDict, is_typeddict
 from randprune_lab.errors import ConfigError, unknown_name
 
 _EXPECTED = {
-    "bool": "true or false",
     "dict": "a mapping",
     "float": "a number",
     "int": "a whole number",
-    "list": "a list",
     "mapping": "a mapping",
-    "none": "nothing",
     "string": "a text",
     "tuple": "a list",
 }
@@ -97,8 +95,7 @@ def _plain_number(value: Any, error: str) -> Any:
     """A number of any library as a plain one. A truth value is none, and 2.0 no whole one."""
     if isinstance(value, bool | np.bool_) or (error == "int_type" and isinstance(value, float)):
         raise PydanticCustomError(error, "another kind of number")
-    if not isinstance(value, str) and getattr(value, "ndim", None) == 0:
-        return value.item()
+    value = _plain(value)
     if isinstance(value, numbers.Integral):
         return int(value)
     return float(value) if isinstance(value, numbers.Real) else value
@@ -116,7 +113,9 @@ def _plain_list(value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     """A number of NumPy or PyTorch as a plain one, whatever else may stand there too."""
-    return value.item() if getattr(value, "ndim", None) == 0 else value
+    with suppress(RuntimeError):  # a tensor on the device meta has no value
+        return value.item() if getattr(value, "ndim", None) == 0 else value
+    return value
 
 
 _TAKEN: dict[Any, Any] = {
@@ -135,8 +134,6 @@ def _refused(error: ValidationError, kind: Any, place: str) -> ConfigError:
     where, value = ".".join([*around, last]), first["input"]
     if last == "[key]":
         where = f"a name in {'.'.join(around[:-1]) or 'the content'}"
-    if first["type"] == "missing":
-        return ConfigError(f"{'.'.join(around) or 'the content'} lacks {last}")
     if first["type"] == "extra_forbidden":
         return unknown_name(f"setting in {'.'.join(around)}" if around else "setting", last, _names(kind, first["loc"]))
     if first["type"] == "literal_error":

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import partial
 from itertools import cycle, islice
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
 from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
-from randprune_lab.masks.scope import ALLOCATIONS, Allocation
-from randprune_lab.registry import Registry, settings_of
+from randprune_lab.masks.scope import Allocation
+from randprune_lab.registry import settings_of
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal
 from randprune_lab.search.selection import Score
 from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make_strategy
@@ -64,17 +64,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """Settings that belong together, by name. Other settings can be added, and override them."""
-
-_NAMES: dict[str, Sequence[str] | Registry[Any]] = {
-    "rule": RULES,
-    "criterion": get_args(Criterion),
-    "allocation": ALLOCATIONS,
-    "early_strategy": STRATEGIES,
-    "learn": get_args(Learn),
-    "protocol": get_args(Protocol),
-    "precision": get_args(Precision),
-}
-"""The allowed values of some settings."""
 
 _OPTIONS: dict[str, dict[str, str]] = {
     "voting": {"sampling_ratio": "sampling_ratios", "power": "power"},
@@ -289,9 +278,7 @@ class RunConfig:
         for name in ("include", "exclude"):
             if "" in getattr(self, name):
                 raise ConfigError(f"{name} must have patterns such as '*.query.weight', got an empty one")
-        for name, known in _NAMES.items():
-            if (value := getattr(self, name)) not in known:
-                raise known.unknown(value) if isinstance(known, Registry) else unknown_name(name, str(value), known)
+        _ = self.classes  # raises an error if there is no such rule or strategy
         if self.early_strategy == Screened.name:
             raise ConfigError(f"early_strategy must not be {Screened.name!r}; give screen (--screen) instead")
         if self.screen is not None:

@@ -85,3 +85,21 @@ def test_values_that_would_be_read_as_something_else_are_refused(tmp_path, line,
     (tmp_path / "study.yaml").write_text("\n".join(lines))
     with pytest.raises(ConfigError, match=message.replace("[", r"\[")):
         StudyConfig.load(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("methods: {imp: &a {early_settings: *a}}", "has no setting 'early_settings'"),
+        ("methods: &a {imp: *a}", "unknown setting in methods.imp 'imp'"),
+        ("settings: {early_strategy: halving, early_settings: &a {eta: *a}}", "eta must be a number"),
+        ("seeds: &a [*a]", "seeds.0 must be a whole number"),
+    ],
+)
+def test_a_study_that_contains_itself_is_refused(tmp_path, lines, message):
+    file = tmp_path / "study.yaml"
+    values = {"tasks": "tasks: [mini-sst2]", "seeds": "seeds: [0]", "methods": "methods: {imp: {}}"}
+    values[lines.partition(":")[0]] = lines
+    file.write_text("\n".join(values.values()))
+    with pytest.raises(ConfigError, match=message):
+        StudyConfig.load(file)

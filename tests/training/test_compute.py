@@ -29,9 +29,15 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(name: str) -> 
         find_device(name)
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "cuda:one", "cpu:", None, 0])
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:one", "cpu:"])
 def test_what_is_no_device_is_refused_by_the_configuration(name) -> None:
-    with pytest.raises(ConfigError, match=r"device must be (auto, cpu, cuda|a text)"):
+    with pytest.raises(ConfigError, match="device must be auto, cpu, cuda"):
+        rp.RunConfig(device=name)
+
+
+@pytest.mark.parametrize("name", [None, 0])
+def test_a_device_must_be_a_text(name) -> None:
+    with pytest.raises(ConfigError, match=f"device must be a text, got {name}"):
         rp.RunConfig(device=name)
 
 
