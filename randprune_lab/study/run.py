@@ -111,7 +111,10 @@ def _deaf_children() -> Iterator[None]:
 
 def _begin(plugins: list[Path]) -> None:
     """Set up a process of a study: it exits with its parent, logs like it, and loads its plugins."""
+    from tqdm import tqdm
+
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    tqdm.set_lock(threading.RLock())  # its own is shared between processes, and outlives one that is killed
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
     for plugin in plugins:
