@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from randprune_lab.models import load_model
     from randprune_lab.search import RunConfig
     from randprune_lab.search.run import run
+    from randprune_lab.sparse import fast
     from randprune_lab.tasks import load_splits
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ _LATER = {  # what trains or reads data is imported when it is first used
     "RunConfig": "randprune_lab.search",
     "RunRecord": "randprune_lab.analysis",
     "export_run": "randprune_lab.export",
+    "fast": "randprune_lab.sparse",
     "from_parametrize": "randprune_lab.interop",
     "from_torch_prune": "randprune_lab.interop",
     "load_model": "randprune_lab.models",
@@ -76,6 +78,7 @@ __all__ = [
     "check_rule",
     "draw_n_of_m",
     "export_run",
+    "fast",
     "from_parametrize",
     "from_torch_prune",
     "load_model",

@@ -21,6 +21,7 @@ PACKAGES = (
     "models",
     "training",
     "interop",
+    "sparse",
     "search",
     "analysis",
     "viz",

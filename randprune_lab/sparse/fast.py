@@ -1,0 +1,136 @@
+"""A copy of a pruned model whose linear layers compute with the kept weights alone, where that is faster."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from randprune_lab.errors import MaskError, ScopeError, WeightError, listed
+from randprune_lab.interop.names import leftovers, matched, named_weights
+from randprune_lab.interop.torch_prune import mask_from_zeros
+from randprune_lab.masks.layers import is_conv1d
+from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.wrappers import unwrapped
+from randprune_lab.sparse.layer import SparseLinear
+from randprune_lab.sparse.product import FeatureMajor
+
+SPARSITY = 0.9
+"""The least sparsity at which the sparse product is faster for all shapes and numbers of tokens that were measured."""
+
+SIZE = 2**17
+"""The least number of weights: the dense product of a smaller matrix takes less time than the calls around it."""
+
+
+def fast(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Module:
+    """A copy of a pruned model that computes with its kept weights alone where that is faster on a CPU.
+
+    Linear layers (`nn.Linear` and GPT-2's `Conv1D`) with at least `SIZE` weights and a sparsity of at least `SPARSITY`
+    become a `SparseLinear`; all others are copied. The outputs are those of the model up to rounding. The copy is for
+    inference: it is in `eval()` mode, and none of its parameters requires a gradient. `state_dict()` has the names,
+    shapes and values of the model.
+
+    Args:
+        model: a model on the CPU, which is left as it is; of a wrapped one (`torch.compile`), what is inside.
+        mask: True = kept. Weights that it removes must be zero. None: the zeros of the prunable weights.
+
+    Raises:
+        ScopeError: if the model has no zeros, or wraps nothing that can be pruned.
+        MaskError: if the mask does not fit, removes nothing, or removes weights that are not zero.
+        WeightError: if the model is not on the CPU.
+
+    Warns:
+        UserWarning: if no layer becomes sparse, with the reason of the first.
+    """
+    inner = unwrapped(model)
+    owner, weights = type(inner).__name__, named_weights(inner)
+    _check_place(owner, weights)
+    masks = _zeros(inner, owner) if mask is None else matched(mask, weights, owner)
+    if wrong := leftovers(masks, weights):
+        raise MaskError(
+            f"{sum(wrong.values()):,} weights of {owner} that the mask removes are not zero, in {listed(wrong)}; zero "
+            "them first: mask.apply_(model)"
+        )
+    reasons, replaced, form = {}, {}, FeatureMajor()
+    owners = _owners(inner)
+    for name, kept in masks.items():
+        layers = owners[id(weights[name])]
+        reasons[name] = why_dense(layers, kept.shape, int(kept.sum()), weights[name].dtype)
+        if reasons[name] is None:
+            replaced[id(layers[0])] = _sparse(layers[0], weights[name], kept, form)
+    if not replaced:
+        name, reason = next(iter(reasons.items()))
+        warnings.warn(f"no layer of {owner} is computed sparse: {name!r} {reason}", stacklevel=2)
+    return copy.deepcopy(inner, dict(replaced)).eval().requires_grad_(False)
+
+
+def why_dense(layers: list[nn.Module], shape: tuple[int, ...], kept: int, dtype: torch.dtype) -> str | None:
+    """Why a weight is computed dense, or None if it is computed sparse.
+
+    Args:
+        layers: the modules that have the weight.
+        shape: its shape.
+        kept: the number of its kept weights.
+        dtype: its type.
+    """
+    size = math.prod(shape)
+    if not torch.backends.mkl.is_available():
+        return "stays dense: PyTorch has no MKL here, and its own sparse products are slow"
+    if len(layers) != 1:
+        return "is a tied weight, which other modules use too"
+    if not replaceable(layers[0]):
+        return "is not the weight of a plain nn.Linear or Conv1D without hooks"
+    if dtype != torch.float32:
+        return f"is {dtype}; sparse products need float32: model.float()"
+    if size < SIZE:
+        return f"has {size:,} weights; sparse products pay from {SIZE:,} on"
+    if 1 - kept / size < SPARSITY:
+        return f"has a sparsity of {1 - kept / size:.2%}; sparse products pay from {SPARSITY:.0%} on"
+    return None
+
+
+def replaceable(layer: nn.Module) -> bool:
+    """Whether only the layer's own forward uses its weight: subclasses and hooks may use it otherwise."""
+    plain = type(layer) is nn.Linear or (is_conv1d(layer) and type(layer).__name__ == "Conv1D")
+    return plain and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
+
+
+def _owners(model: nn.Module) -> dict[int, list[nn.Module]]:
+    """The modules that have each parameter, by its id. PyTorch's encoder layer reads those of its layers too."""
+    owners: dict[int, list[nn.Module]] = {}
+    for module in model.modules():
+        inside = [module.linear1, module.linear2] if isinstance(module, nn.TransformerEncoderLayer) else []
+        for part in (module, *inside):
+            for parameter in part.parameters(recurse=False):
+                owners.setdefault(id(parameter), []).append(module)
+    return owners
+
+
+def _check_place(owner: str, weights: Mapping[str, Tensor]) -> None:
+    for name, weight in weights.items():
+        if weight.device.type != "cpu":
+            raise WeightError(
+                f"{name!r} of {owner} is on the device {str(weight.device)!r}; fast computes on the CPU: move the "
+                "model there first, with model.cpu(), or load it if it is on the meta device"
+            )
+
+
+def _zeros(model: nn.Module, owner: str) -> MaskSet:
+    try:
+        return mask_from_zeros(model)
+    except ScopeError as error:
+        raise ScopeError(
+            f"{owner} has no zeros to leave out: {error}; prune it first, with mask.apply_(model), or give mask="
+        ) from error
+
+
+def _sparse(layer: nn.Module, weight: Tensor, kept: Tensor, form: FeatureMajor) -> SparseLinear:
+    flat, places = weight.detach().reshape(-1), kept.cpu().reshape(-1).nonzero().squeeze(1)
+    bias = None if layer.bias is None else cast(Tensor, layer.bias).detach().clone()
+    shape = (weight.shape[0], weight.shape[1])
+    return SparseLinear(shape, places, flat[places], bias, inputs_first=is_conv1d(layer), form=form)

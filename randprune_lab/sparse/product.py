@@ -1,0 +1,55 @@
+"""The product of a sparse matrix with the states of tokens, and the layout that makes it fast.
+
+PyTorch's product of a CSR matrix is fast for a contiguous operand of shape (features, tokens) alone. A transposed view
+is copied inside, and `F.linear` with a CSR weight takes a path that is several times slower.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class FeatureMajor:
+    """Makes the feature-major form of an input, once for the layers that take the same tensor one after the other.
+
+    The last form is remembered while its input lives and is unchanged. In `torch.inference_mode` a tensor does not tell
+    whether it was changed, so nothing is remembered there.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[Any, int, Tensor | None] = (lambda: None, 0, None)
+
+    def __call__(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "d tokens"]:
+        """The same numbers with the features first, contiguous; no copy if `x` is a view of that."""
+        if x.is_inference() or x.requires_grad:
+            return feature_major(x)
+        source, version, form = self._last
+        if form is None or source() is not x or version != x._version:
+            form = feature_major(x)
+            self._last = (weakref.ref(x, self._forget), x._version, form)
+        return form
+
+    def _forget(self, source: Any) -> None:
+        if self._last[0] is source:
+            self._last = (lambda: None, 0, None)
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Copies start empty; layers that share this share its copy."""
+        return type(self), ()
+
+
+def feature_major(x: Float[Tensor, "... d"]) -> Float[Tensor, "d tokens"]:
+    """The same numbers with the features first, contiguous; no copy if `x` is a view of that."""
+    return x.reshape(-1, x.shape[-1]).T.contiguous()
+
+
+def product(
+    weight: Float[Tensor, "out d"], x: Float[Tensor, "d tokens"], bias: Float[Tensor, " out"] | None
+) -> Float[Tensor, "out tokens"]:
+    """`weight @ x + bias`, for a weight in CSR and a contiguous `x`."""
+    return weight @ x if bias is None else torch.addmm(bias[:, None], weight, x)
