@@ -21,6 +21,7 @@ from typing_extensions import TypedDict, is_typeddict
 from randprune_lab.errors import ConfigError, unknown_name
 
 _EXPECTED = {
+    "bool": "true or false",
     "dict": "a mapping",
     "float": "a number",
     "int": "a whole number",
@@ -34,8 +35,8 @@ _EXPECTED = {
 def take_types(settings: Any) -> None:
     """Give all fields of a frozen dataclass the types of their annotations, in its `__post_init__`.
 
-    Numbers of NumPy and PyTorch become plain ones, lists tuples, paths texts, and texts such as `1e-3`, which YAML does
-    not take for a number, numbers.
+    Numbers and truth values of NumPy and PyTorch become plain ones, lists tuples, paths texts, and texts such as
+    `1e-3`, which YAML does not take for a number, numbers.
 
     Raises:
         ConfigError: if a value cannot become one of the declared type.
@@ -101,6 +102,14 @@ def _plain_number(value: Any, error: str) -> Any:
     return float(value) if isinstance(value, numbers.Real) else value
 
 
+def _plain_truth(value: Any) -> Any:
+    """A truth value of any library as a plain one; pydantic would also take "no", 1 and others for one."""
+    value = _plain(value)
+    if not isinstance(value, bool):
+        raise PydanticCustomError("bool_type", "neither True nor False")
+    return value
+
+
 def _plain_text(value: Any) -> Any:
     if isinstance(value, bytes):  # pydantic would decode them
         raise PydanticCustomError("string_type", "bytes are no text")
@@ -112,7 +121,7 @@ def _plain_list(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A number of NumPy or PyTorch as a plain one, whatever else may stand there too."""
+    """A number or truth value of NumPy or PyTorch as a plain one, whatever else may stand there too."""
     with suppress(RuntimeError):  # a tensor on the device meta has no value
         return value.item() if getattr(value, "ndim", None) == 0 else value
     return value
@@ -120,6 +129,7 @@ def _plain(value: Any) -> Any:
 
 _TAKEN: dict[Any, Any] = {
     Any: _plain,
+    bool: _plain_truth,
     int: partial(_plain_number, error="int_type"),
     float: partial(_plain_number, error="float_type"),
     str: _plain_text,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from randprune_lab.errors import ConfigError, RandpruneError
 from randprune_lab.search.config import RunConfig
+from randprune_lab.training.config import TrainingConfig
 from randprune_lab.typed import partial_of, take_types, typed
 
 
@@ -25,6 +26,7 @@ class Settings:
     levels: tuple[float, ...] = (0.5,)
     model: str = "tiny"
     other: Mapping[str, Any] | None = None
+    masked: bool = True
 
     def __post_init__(self) -> None:
         take_types(self)
@@ -38,10 +40,11 @@ ANYTHING = st.recursive(
 
 
 def test_values_of_other_libraries_are_taken_for_what_they_are():
-    taken = Settings(np.int64(3), torch.tensor(0.5), np.array([0.25, 0.5]), Path("a/b"), {"eta": np.float32(0.5)})
-    assert taken == Settings(3, 0.5, (0.25, 0.5), "a/b", {"eta": 0.5})
-    kinds = [type(value) for value in (taken.seed, taken.rate, taken.levels, taken.levels[0], taken.model)]
-    assert kinds == [int, float, tuple, float, str]
+    levels, other = np.array([0.25, 0.5]), {"eta": np.float32(0.5)}
+    taken = Settings(np.int64(3), torch.tensor(0.5), levels, Path("a/b"), other, np.bool_(False))
+    assert taken == Settings(3, 0.5, (0.25, 0.5), "a/b", {"eta": 0.5}, False)
+    values = (taken.seed, taken.rate, taken.levels, taken.levels[0], taken.model, taken.masked)
+    assert list(map(type, values)) == [int, float, tuple, float, str, bool]
 
 
 def test_a_number_that_yaml_reads_as_a_text_is_a_number():
@@ -67,6 +70,17 @@ def test_a_number_that_yaml_reads_as_a_text_is_a_number():
 def test_an_error_names_the_place_the_value_and_what_was_expected(values, message):
     with pytest.raises(ConfigError, match=message):
         Settings(**values)
+
+
+@pytest.mark.parametrize("settings", [Settings, RunConfig, TrainingConfig])
+@pytest.mark.parametrize("value", ["no", "yes", "true", "", 1, 0, 1.0, None])
+def test_a_truth_value_is_true_or_false_and_nothing_else(settings, value):
+    hints = get_type_hints(settings)
+    for name in (each.name for each in fields(settings) if hints[each.name] is bool):
+        for taken in (True, False):
+            assert getattr(settings(**{name: taken}), name) is taken
+        with pytest.raises(ConfigError, match=f"{name} must be true or false, got {value!r}"):
+            settings(**{name: value})
 
 
 def test_an_unknown_name_is_told_with_its_place_and_the_nearest():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from randprune_lab.errors import ConfigError, check_count, check_range
+from randprune_lab.typed import take_types
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class TrainingConfig:
     """Settings of one training with AdamW.
 
     Raises:
-        ConfigError: if a setting is out of range.
+        ConfigError: if a setting is of another type, or out of range.
     """
 
     epochs: int = 2
@@ -67,6 +68,7 @@ class TrainingConfig:
     distillation: Distillation = field(default_factory=Distillation)
 
     def __post_init__(self) -> None:
+        take_types(self)
         for name in ("epochs", "batch_size", "evaluate_every"):
             check_count(name, getattr(self, name))
         check_range("learning_rate", self.learning_rate, low=0, low_open=True)
