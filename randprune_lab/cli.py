@@ -556,6 +556,8 @@ def _plain(value: Any) -> str:
         return " ".join(map(str, value))
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -614,8 +616,10 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _value_options(hint: Any) -> dict[str, Any]:
-    """How argparse reads one value of this type: `int | None`, `tuple[float, ...]`, `Literal[...]` or a plain type."""
+    """How argparse reads a value of this type: `int | None`, `tuple[float, ...]`, `Literal[...]` or a plain type."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
     if origin is typing.Literal:
         return {"choices": arguments}
     if origin is tuple:

@@ -385,11 +385,15 @@ def run_help(capsys, monkeypatch) -> str:
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_setting_has_an_option_with_its_help_and_its_default(name, run_help):
     option = f"--{name.replace('_', '-')}"
-    (entry,) = re.findall(rf"^  {option} .*(?:\n {{9,}}.*)*", run_help, re.MULTILINE)  # the help may begin a line below
+    (entry,) = re.findall(rf"^  {option}[ ,].*(?:\n {{9,}}.*)*", run_help, re.MULTILINE)  # may have more lines
     assert FIELDS[name].metadata["help"] in entry
     shown, default = re.search(r"\(default: (.*)\)$", entry), default_of(FIELDS[name])
     if default in (None, (), {}):
         assert shown[1] == "none" if shown else "without it" in entry
+    elif isinstance(default, bool):
+        assert shown[1] == ("yes" if default else "no")
+        for given, value in ((option, True), (f"--no-{option[2:]}", False)):
+            assert getattr(build_parser().parse_args(["run", "--out", "x", given]), name) is value
     else:  # the default, typed as the help shows it, is the default
         parsed = build_parser().parse_args(["run", "--out", "x", option, *shown[1].split()])
         assert getattr(parsed, name) == default

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE = "study.json"
-FORMAT = 3
-"""The format number of `study.json`."""
+FORMAT = 4
+"""The format number of `study.json`. Before 4, runs trained with the gradients of removed weights by default."""
 TABLES = "tables"
 """The key in `study.json` with the SHA-256 of each table; there are several while the table is written."""
 

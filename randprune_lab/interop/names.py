@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from randprune_lab.errors import MaskError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import NO_VALUES
-from randprune_lab.masks.wrappers import plain, plain_names, unwrapped
+from randprune_lab.masks.wrappers import plain
 
 PARALLEL = "module"  # prefix of names in a model that data parallelism wraps
-
-
-def named_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters of `model` by plain name; a tied one is listed under each of its names."""
-    inner = unwrapped(model)
-    names = plain_names(inner)
-    return {names[name]: weight for name, weight in inner.named_parameters(remove_duplicate=False)}
 
 
 def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: str) -> MaskSet:

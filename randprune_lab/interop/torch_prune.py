@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 from randprune_lab.errors import MaskError, ScopeError
-from randprune_lab.interop.names import matched, named_weights
+from randprune_lab.interop.names import matched
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import with_values
-from randprune_lab.masks.wrappers import plain, unwrapped
+from randprune_lab.masks.wrappers import named_weights, plain, unwrapped
 
 
 class MaskedWeight(nn.Module):

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
-import torch
-from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback
 
 from randprune_lab.errors import MaskError
-from randprune_lab.interop.names import leftovers, matched, named_weights
+from randprune_lab.interop.names import leftovers, matched
+from randprune_lab.masks.gradients import GradientMasks
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.wrappers import unwrapped
+from randprune_lab.masks.wrappers import named_weights, unwrapped
 
 log = logging.getLogger("randprune_lab")
 
@@ -50,7 +47,7 @@ class MaskCallback(TrainerCallback):
         self._mask, self._sha256, self._in_record = MaskSet(mask), "", ""
         self._model: nn.Module | None = None
         self._zero: Callable[[], None] | None = None
-        self._gradient_masks: _GradientMasks | None = None
+        self._gradient_masks: GradientMasks | None = None
         if model is not None:
             self._attach(model, self._mask, gradients=gradients)
 
@@ -127,7 +124,7 @@ class MaskCallback(TrainerCallback):
         self._zero()
         if self._gradient_masks is not None:
             self._gradient_masks.remove()
-        self._gradient_masks = _GradientMasks(masks, unwrapped(model)) if gradients else None
+        self._gradient_masks = GradientMasks(masks, unwrapped(model)) if gradients else None
         self._model = model
         log.info("the mask is enforced on %d tensors, sparsity %.2f %%", len(masks), 100 * masks.sparsity)
         return masks
@@ -145,41 +142,6 @@ class MaskCallback(TrainerCallback):
                 f"the checkpoint at step {state.global_step} does not obey the mask: {_in_words(wrong, masks)}; resume "
                 "with the mask that it was trained with, or start a new training from its weights"
             )
-
-
-class _GradientMasks:
-    """Hooks on the weights of a model: every backward pass gives removed weights a gradient of zero."""
-
-    def __init__(self, masks: MaskSet, model: nn.Module):
-        weights = named_weights(model)
-        self._masks = {name: kept.to(weights[name].device) for name, kept in masks.items()}
-        self._model = model
-        self._hooks: list[RemovableHandle] = []
-        self.renew()
-
-    def renew(self) -> None:
-        """Put the hooks on the weights that the model has now."""
-        self.remove()
-        weights = named_weights(self._model)
-        for name, kept in self._masks.items():
-            if weights[name].requires_grad:
-                self._hooks.append(weights[name].register_hook(partial(_masked, kept)))
-
-    def remove(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_hooks": []}  # PyTorch copies and pickles weights without them
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.renew()
-
-
-def _masked(kept: Bool[Tensor, "*shape"], gradient: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    return torch.where(kept.to(gradient.device), gradient, 0.0)
 
 
 def _fitting(mask: MaskSet, model: nn.Module) -> MaskSet:

@@ -11,8 +11,8 @@ Read the files in this order; each builds on those before it:
 6. `counter_rng` and `pareto`: how one candidate is drawn, with exactly k weights kept.
 7. `sampler`: `MaskSampler`, which brings these together.
 
-Around them: `mask_set`, `mask_table` and `mask_file` (masks in memory, in print and on disk), `recipe` (a mask's name),
-`structured` (blocks, and N:M sparsity).
+Around them: `mask_set`, `mask_table` and `mask_file` (masks in memory, in print and on disk), `gradients` (masks of
+gradients), `recipe` (a mask's name), `structured` (blocks, and N:M sparsity).
 """
 
 from randprune_lab.masks.check import check_rule

@@ -17,7 +17,7 @@ from randprune_lab.errors import FileError, MaskError, listed
 from randprune_lab.masks.mask_file import read_masks, write_masks
 from randprune_lab.masks.mask_table import MaskTable, removed_fraction
 from randprune_lab.masks.scope import NO_VALUES
-from randprune_lab.masks.wrappers import plain_names, unwrapped
+from randprune_lab.masks.wrappers import named_weights, plain_names, unwrapped
 
 
 class MaskSet(Mapping[str, Tensor]):
@@ -200,11 +200,10 @@ class Enforcer:
     def __init__(self, masks: MaskSet, model: nn.Module):
         model = unwrapped(model)
         self._model, self._owner = model, type(model).__name__
-        names = plain_names(model)
-        weights = {names[name]: weight for name, weight in model.named_parameters(remove_duplicate=False)}
+        weights = named_weights(model)
         masks._check_fit({name: weight.shape for name, weight in weights.items()}, self._owner)
         self._removed = {name: ~mask.to(weights[name].device) for name, mask in masks.items()}
-        self._paths = {plain: name.split(".") for name, plain in names.items() if plain in masks}
+        self._paths = {plain: name.split(".") for name, plain in plain_names(model).items() if plain in masks}
         self._weights()
 
     @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from randprune_lab.errors import MaskError
@@ -54,6 +54,13 @@ def plain_names(model: nn.Module) -> dict[str, str]:
             short = base + short[len(f"{base}{BASE_LAYER}.") :]
         names[name] = plain(short)
     return names
+
+
+def named_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters of `model` by plain name; a tied one is listed under each of its names."""
+    inner = unwrapped(model)
+    names = plain_names(inner)
+    return {names[name]: weight for name, weight in inner.named_parameters(remove_duplicate=False)}
 
 
 def is_adapted(module: nn.Module) -> bool:

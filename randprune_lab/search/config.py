@@ -227,6 +227,12 @@ class RunConfig:
     epochs: int = _option(TRAINING, 2, "number of epochs with the chosen mask at each level (the paper: 10)")
     learning_rate: float = _option(TRAINING, 5e-5, "learning rate with the chosen mask")
     batch_size: int = _option(TRAINING, 32, "number of examples in a training step (the paper: 64)")
+    mask_gradients: bool = _option(
+        TRAINING,
+        True,
+        "give removed weights a gradient of zero, so that gradients are clipped by the norm of those of the kept "
+        "weights",
+    )
     seed: int = _option(TRAINING, 0, "seed of masks, batches, dropout and the classification head")
     distill_labels: float = _option(DISTILLATION, 0.0, "weight of the true labels in the loss of a pruned model")
     distill_logits: float = _option(DISTILLATION, 1.0, "weight of the dense model's softened predictions in the loss")
@@ -480,7 +486,8 @@ class RunConfig:
 
     def _training(self, **settings: Any) -> TrainingConfig:
         """The settings that all trainings of a run share, and `settings`."""
-        return TrainingConfig(batch_size=self.batch_size, evaluate_every=self.evaluate_every, **settings)
+        names = ("batch_size", "evaluate_every", "mask_gradients")
+        return TrainingConfig(**{name: getattr(self, name) for name in names}, **settings)
 
     @classmethod
     def preset(cls, name: str, **settings: Any) -> RunConfig:

@@ -67,6 +67,7 @@ def read_config(path: Path) -> RunConfig:
         values = unsealed(file, sealed, FORMAT, remedy)
         _check_plugins(path, values.pop("plugins"))
         del values["kind"]
+        values.setdefault("mask_gradients", False)  # as runs trained before there was this setting
         return RunConfig.from_dict(values)
     except MALFORMED as error:
         raise FileError(f"{file} is damaged: {error}") from error

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from randprune_lab.errors import MaskError, ScopeError, WeightError, listed
-from randprune_lab.interop.names import leftovers, matched, named_weights
+from randprune_lab.interop.names import leftovers, matched
 from randprune_lab.interop.torch_prune import mask_from_zeros
 from randprune_lab.masks.layers import is_conv1d
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.wrappers import unwrapped
+from randprune_lab.masks.wrappers import named_weights, unwrapped
 from randprune_lab.sparse.layer import SparseLinear
 from randprune_lab.sparse.product import FeatureMajor
 

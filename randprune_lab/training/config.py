@@ -62,6 +62,7 @@ class TrainingConfig:
     warmup: float = 0.1  # fraction of the steps
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
+    mask_gradients: bool = True  # removed weights have gradients of zero; otherwise these are in the clipped norm
     evaluate_every: int = 50  # steps; the last step is always evaluated
     keep_best: bool = False  # end with the weights of the best score instead of the last
     seed: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from randprune_lab.masks.gradients import GradientMasks
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded, training_batches
@@ -50,7 +52,8 @@ class TrainingState:
 class Training:
     """A training of `model`, in place, that can stop after any step and continue elsewhere to the same bits.
 
-    Weights that `mask` removes are zero at the start and after every step. The result is a pure function of the
+    Weights that `mask` removes are zero at the start and after every step, and have gradients of zero unless
+    `config.mask_gradients` is off. The result is a pure function of the
     model's weights, the data, the mask, the teacher and the configuration: the batches, and the dropout of every step,
     come from `config.seed`. The global random state is not changed. The training is done where the model is; the model
     of the teacher must be there too.
@@ -74,7 +77,7 @@ class Training:
         if teacher is not None and config.distillation.needs_teacher_states:
             use_eager_attention(model, teacher.model)
         self._learned = [weight for weight in model.parameters() if weight.requires_grad]  # once, it takes time
-        self.enforce = mask.enforcer(model) if mask else _nothing
+        self.mask, self.enforce = mask, mask.enforcer(model) if mask else _nothing
         self.enforce()
         self.step = 0
         self.history = History(total_steps=len(self.batches))
@@ -95,7 +98,8 @@ class Training:
 
         todo = range(self.step + 1, (len(self.batches) if until is None else min(until, len(self.batches))) + 1)
         gpus = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(gpus), tqdm(todo, progress, disable=progress is None, leave=False) as bar:
+        bar = tqdm(todo, progress, disable=progress is None, leave=False)
+        with torch.random.fork_rng(gpus), self._masked_gradients(), bar:
             self.model.train()
             for step in bar:
                 torch.manual_seed(_mixed(self.config.seed, step))
@@ -140,6 +144,10 @@ class Training:
         self.optimizer.zero_grad()
         self.enforce()
         return value.detach()
+
+    def _masked_gradients(self) -> AbstractContextManager[object]:
+        """Give removed weights gradients of zero, if the configuration says so."""
+        return GradientMasks(self.mask, self.model) if self.mask and self.config.mask_gradients else nullcontext()
 
     def _read_losses(self) -> None:
         if self._unread:

@@ -52,6 +52,13 @@ def test_early_evaluation_has_a_multiple_of_the_learning_rate():
     assert config.early_training(0).epochs == 1
 
 
+@pytest.mark.parametrize("masked", [True, False])
+def test_all_trainings_of_a_run_mask_gradients_or_none(masked):
+    config = rp.RunConfig(mask_gradients=masked)
+    trainings = (config.dense_training(), config.early_training(0), config.level_training(0))
+    assert {training.mask_gradients for training in trainings} == {masked}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,10 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.runs import write_config
 
 import randprune_lab as rp
 from randprune_lab.errors import FileError, LockedError, RandpruneError, RunError
-from randprune_lab.search.folder import FOLDERS, RunFolder
+from randprune_lab.search.folder import FOLDERS, RunFolder, read_config
 from randprune_lab.search.journal import in_use
 from randprune_lab.search.winner import winning_mask
 
@@ -215,3 +217,19 @@ def test_a_checkpoint_that_may_not_be_read_is_not_trained_again(config, copy, mo
         with pytest.raises(RunError, match=r"dense\.safetensors: permission denied"):
             folder.load_weights("dense")
         assert folder.load_weights("search-level-1")
+
+
+# --- runs of earlier versions ---
+
+
+def test_a_run_from_before_gradients_were_masked_goes_on_without(config, copy) -> None:
+    """Its configuration lacks the setting: it trained with the gradients of removed weights, and always will."""
+    old = config.to_dict()
+    del old["mask_gradients"]
+    write_config(copy, old)
+    before = dataclasses.replace(config, mask_gradients=False)
+    assert read_config(copy) == before
+    with pytest.raises(RunError, match="mask_gradients was False and is now True; resume with the old value"):
+        RunFolder.open(copy, config, resume=True)
+    with RunFolder.open(copy, before, resume=True):
+        assert json.loads((copy / "config.json").read_text())["mask_gradients"] is False

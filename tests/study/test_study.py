@@ -20,6 +20,7 @@ import randprune_lab as rp
 from randprune_lab.analysis import recorded
 from randprune_lab.analysis.recorded import read_table, write_tables
 from randprune_lab.analysis.results import contrast
+from randprune_lab.analysis.shipped import data_folder
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, LockedError, RunError
@@ -631,3 +632,12 @@ def test_the_dense_model_of_another_run_must_be_the_same(grid, tmp_path):
     (copy / "journal.jsonl").write_text(journal.read_text().splitlines(keepends=True)[0])
     with pytest.raises(RunError, match="has no dense model yet"):
         rp.run(config, tmp_path / "b", progress=False, dense_of=copy)
+
+
+def test_recorded_studies_are_those_of_their_files():
+    """What was recorded can be continued: `study.json` has the settings that the study's file has now."""
+    for name, folder in {"laptop": "study", "laptop-gain": "gain", "laptop-small": "small"}.items():
+        study = StudyConfig.load(name)
+        check_recorded(study, data_folder() / "recorded" / folder)
+        settings = study.run_config(study.baseline, study.tasks[0], 0)
+        assert settings.mask_gradients is False

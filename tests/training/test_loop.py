@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError
+from randprune_lab.masks.scope import prunable
 from randprune_lab.training.config import Distillation, TrainingConfig
 from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import Training, train
@@ -196,3 +198,84 @@ def test_a_state_does_not_change_when_its_training_continues(lab):
     assert equal(state.weights, before[0]) and torch.equal(state.optimizer["state"][0]["exp_avg"], before[1])
     training.restore(state)
     assert training.step == 5 and equal(weights(training.model), before[0])
+
+
+# --- the gradients of removed weights ---
+
+
+def loop_by_hand(model, data, config, mask, masked):
+    """The training of `Training` in plain PyTorch, and the norms that it clipped by: of all weights, of kept ones."""
+    training = Training(copy.deepcopy(model), data, config)  # for its batches and rates alone
+    mask.apply_(model)
+    parameters = dict(model.named_parameters())
+    groups = [[p for p in parameters.values() if p.ndim >= 2], [p for p in parameters.values() if p.ndim < 2]]
+    decays = (config.weight_decay, 0.0)
+    optimizer = torch.optim.AdamW(
+        [{"params": group, "weight_decay": decay} for group, decay in zip(groups, decays, strict=True)], fused=True
+    )
+    model.train()
+    norms = []
+    for step, rows in enumerate(training.batches):
+        torch.manual_seed((config.seed * 0x9E3779B97F4A7C15 + step + 1) % 2**63)
+        for group in optimizer.param_groups:
+            group["lr"] = training.rate(step) * config.learning_rate
+        batch = {key: value for key, value in data.batch(rows.tolist()).items() if key != "rows"}
+        model(**batch).loss.backward()
+        every = torch.cat([p.grad.flatten() for p in parameters.values()]).norm().item()
+        for name, kept in mask.items() if masked else ():
+            parameters[name].grad = parameters[name].grad * kept
+        norms.append((every, torch.cat([p.grad.flatten() for p in parameters.values()]).norm().item()))
+        torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        mask.apply_(model)
+    return norms
+
+
+CLIPPED = dataclasses.replace(
+    CONFIG, max_grad_norm=0.02, evaluate_every=100, distillation=Distillation(labels=1.0, logits=0.0)
+)
+
+
+def lively(model):
+    """The model with larger weights: fresh ones are so small that only the head has gradients to speak of."""
+    with torch.no_grad():
+        for weight in prunable(model).values():
+            weight.mul_(10.0)
+    return model
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_training_equals_a_loop_by_hand_with_or_without_gradients_of_removed_weights(lab, monkeypatch, masked):
+    """To the bit; and the norm that gradients are clipped by is that of the kept weights, or of all."""
+    ours, theirs = lively(lab.model()), lively(lab.model())
+    mask = rp.MaskSampler(ours, rp.Voting(), sparsity=0.9).draw(0)
+    norms = loop_by_hand(theirs, lab.train, CLIPPED, mask, masked)
+    clip, seen = torch.nn.utils.clip_grad_norm_, []
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *given: seen.append(clip(*given).item()))
+    training = Training(ours, lab.train, dataclasses.replace(CLIPPED, mask_gradients=masked), mask=mask)
+    training.run(lambda model: 0.0)
+    assert equal(weights(ours), weights(theirs))
+    assert seen == pytest.approx([clipped for _, clipped in norms], rel=1e-5) and min(seen) > CLIPPED.max_grad_norm
+    larger = [every / clipped for every, clipped in norms]
+    assert min(larger) > 1.001 if masked else max(larger) == 1.0
+
+
+def test_gradients_are_masked_by_default_and_only_while_a_training_runs(lab):
+    model, other = lively(lab.model()), lively(lab.model())
+    mask = rp.MaskSampler(model, rp.Voting(), sparsity=0.9).draw(0)
+    train(model, lab.train, CLIPPED, evaluate=lambda model: 0.0, mask=mask)
+    train(other, lab.train, dataclasses.replace(CLIPPED, mask_gradients=False), evaluate=lambda model: 0.0, mask=mask)
+    assert not equal(weights(model), weights(other))
+    model(**_inputs(lab.train.batch([0, 1])), labels=lab.train.batch([0, 1])["labels"]).loss.backward()
+    assert all(model.get_parameter(name).grad[~kept].any() for name, kept in mask.items())
+
+
+def test_a_training_without_a_mask_does_not_depend_on_the_setting(lab):
+    ends = []
+    for masked in (True, False):
+        model = lab.model()
+        config = dataclasses.replace(CLIPPED, mask_gradients=masked)
+        train(model, lab.train, config, evaluate=lambda model: 0.0)
+        ends.append(weights(model))
+    assert equal(*ends)
