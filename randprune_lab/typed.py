@@ -24,12 +24,17 @@ _EXPECTED = {
     "bool": "true or false",
     "dict": "a mapping",
     "float": "a number",
+    "finite": "a finite number",
     "int": "a whole number",
+    "list": "a list",
     "mapping": "a mapping",
     "string": "a text",
     "tuple": "a list",
 }
 """What was expected, by the first word of pydantic's name of the error."""
+
+known_names = with_config(ConfigDict(extra="forbid"))
+"""Decorates a `TypedDict`: other names than its own are errors."""
 
 
 def take_types(settings: Any) -> None:
@@ -46,21 +51,23 @@ def take_types(settings: Any) -> None:
         object.__setattr__(settings, name, value)
 
 
-def typed(kind: Any, value: Any, place: str = "") -> Any:
-    """A value that a person gave, as one of the declared type; see `take_types` for what is taken for one.
+def typed(kind: Any, value: Any, place: str = "", *, strict: bool = False) -> Any:
+    """A value as one of the declared type.
 
     Args:
         kind: the type: a class, a generic such as `tuple[float, ...]`, or a `TypedDict`.
         value: the value, whose parts are checked too.
         place: where it is, such as `methods.imp`; errors begin with it.
+        strict: a program wrote the value as JSON, so only lists become tuples, and whole numbers floats. Otherwise a
+            person gave it; see `take_types` for what is converted.
 
     Raises:
         ConfigError: if it cannot become one; the message has the place within the value.
     """
     try:
-        return _adapter(kind).validate_python(value)
+        return _adapter(kind, strict).validate_python(value, strict=strict or None)
     except ValidationError as error:
-        raise _refused(error, kind, place) from None
+        raise _refused(error, kind, place, strict) from None
     except RecursionError:
         raise ConfigError(f"{place or 'the content'} is nested too deeply; does it contain itself?") from None
 
@@ -68,28 +75,40 @@ def typed(kind: Any, value: Any, place: str = "") -> Any:
 @cache
 def partial_of(made: type[Any]) -> Any:
     """The type of a mapping that a person gave, with some of the fields of a dataclass and nothing else."""
-    hints = get_type_hints(made, include_extras=True)
-    members = {each.name: _taking(hints[each.name]) for each in fields(made)}
-    some: Any = TypedDict(made.__name__, members, total=False)  # type: ignore[misc]
-    return with_config(ConfigDict(extra="forbid", arbitrary_types_allowed=True))(some)
+    return _mapping(made, [each.name for each in fields(made)], strict=False)
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(_taking(kind), config=None if is_typeddict(kind) else ConfigDict(arbitrary_types_allowed=True))
+def record_of(made: type[Any], without: tuple[str, ...] = ()) -> Any:
+    """The type of a mapping that a program wrote, with all fields of a dataclass but those in `without`."""
+    return _mapping(made, [each.name for each in fields(made) if each.name not in without], strict=True)
 
 
-def _taking(kind: Any) -> Any:
-    """The type with numbers, texts and lists that take what a person would take for one."""
-    if kind in _TAKEN:
+def _mapping(made: type[Any], names: Sequence[str], *, strict: bool) -> Any:
+    hints = get_type_hints(made, include_extras=True)
+    members: Any = TypedDict(made.__name__, {name: _taking(hints[name], strict) for name in names}, total=strict)  # type: ignore[misc]
+    return with_config(ConfigDict(extra="forbid", arbitrary_types_allowed=True))(members)
+
+
+@cache
+def _adapter(kind: Any, strict: bool) -> TypeAdapter[Any]:
+    config = None if strict or is_typeddict(kind) else ConfigDict(arbitrary_types_allowed=True)
+    return TypeAdapter(_taking(kind, strict), config=config)
+
+
+def _taking(kind: Any, strict: bool) -> Any:
+    """The type with numbers, texts and lists that take what stands for one in JSON or, if not strict, for a person."""
+    if kind in _TAKEN and not strict:
         return Annotated[kind, BeforeValidator(_TAKEN[kind])]
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        return Union[tuple(map(_taking, args))]  # noqa: UP007
-    if origin in (None, Literal):
+        return Union[tuple(_taking(part, strict) for part in args)]  # noqa: UP007
+    if origin in (None, Literal, Annotated):
         return kind
-    parts = origin[tuple(part if part is ... else _taking(part) for part in args)]
-    return Annotated[parts, BeforeValidator(_plain_list)] if origin is tuple else parts
+    parts = origin[tuple(part if part is ... else _taking(part, strict) for part in args)]
+    if origin is not tuple:
+        return parts
+    return Annotated[parts, BeforeValidator(_tuple_of_list if strict else _plain_list)]
 
 
 def _plain_number(value: Any, error: str) -> Any:
@@ -116,6 +135,10 @@ def _plain_text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
+def _tuple_of_list(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _plain_list(value: Any) -> Any:
     return value.tolist() if getattr(value, "ndim", None) == 1 else value
 
@@ -137,20 +160,25 @@ _TAKEN: dict[Any, Any] = {
 """What is done to a value before its type is checked."""
 
 
-def _refused(error: ValidationError, kind: Any, place: str) -> ConfigError:
+def _refused(error: ValidationError, kind: Any, place: str, strict: bool) -> ConfigError:
     """The error of this package for the first error of pydantic."""
     first = error.errors(include_url=False)[0]
     *around, last = [*([place] if place else []), *map(str, first["loc"])] or ["the content"]
     where, value = ".".join([*around, last]), first["input"]
     if last == "[key]":
         where = f"a name in {'.'.join(around[:-1]) or 'the content'}"
+    if first["type"] == "missing":
+        return ConfigError(f"{'.'.join(around) or 'the content'} lacks {last!r}")
     if first["type"] == "extra_forbidden":
-        return unknown_name(f"setting in {'.'.join(around)}" if around else "setting", last, _names(kind, first["loc"]))
+        what = "name" if strict else "setting"
+        return unknown_name(f"{what} in {'.'.join(around)}" if around else what, last, _names(kind, first["loc"]))
     if first["type"] == "literal_error":
         return unknown_name(where, str(value), re.findall("'([^']*)'", first["ctx"]["expected"]))
+    if first["type"] == "value_error":
+        return ConfigError(f"{where}: {first['ctx']['error']}")
     expected = _EXPECTED.get(first["type"].partition("_")[0])
     told = f"must be {expected}" if expected else f"cannot be used ({first['msg']})"
-    return ConfigError(f"{where} {told}, got {reprlib.repr(value)}{_remedy(expected, value)}")
+    return ConfigError(f"{where} {told}, got {reprlib.repr(value)}{'' if strict else _remedy(expected, value)}")
 
 
 def _remedy(expected: str | None, value: Any) -> str:

@@ -53,7 +53,7 @@ class RunRecord:
     @property
     def finished(self) -> bool:
         """Whether all units of work are done; the last one is the final model."""
-        return MODEL in self.units
+        return {DATA, COMPUTE, *self.trained, *map(score_unit, self.trained), MODEL} <= self.units.keys()
 
     @property
     def methods(self) -> list[str]:

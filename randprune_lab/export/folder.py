@@ -113,7 +113,7 @@ def _winner(record: RunRecord) -> tuple[Any, Any, MaskSet]:
     """
     try:
         final = record.units[MODEL]
-        if not isinstance(final, dict) or final.get("weights") != record.last:
+        if final["weights"] != record.last:
             raise FileError(f"the last unit in {record.path / 'journal.jsonl'} must name {record.last}, got {final}")
         mask = winning_mask(record.path, record.units)
         return *winning_model(record.path, record.units, record.task), mask

@@ -9,12 +9,22 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from randprune_lab.errors import FileError, LockedError, RunError
 from randprune_lab.files import own_file
 from randprune_lab.sealed import check_sum, checksum
-from randprune_lab.search.units import Units
+from randprune_lab.search.units import Units, result_type
+from randprune_lab.typed import known_names, typed
 
 JOURNAL = "journal.jsonl"
+
+
+@known_names
+class _Line(TypedDict):
+    unit: str
+    result: dict[str, Any]
+    checksum: str
 
 
 def journal_line(name: str, result: dict[str, Any]) -> str:
@@ -40,10 +50,12 @@ def read_journal(path: Path) -> Units:
     units: Units = {}
     for number, line in enumerate(lines[:-1], start=1):  # the text after the last line break is incomplete
         try:
-            entry = json.loads(line.decode("utf-8"))
-            check_sum([entry["unit"], entry["result"]], entry["checksum"])
-            units[entry["unit"]] = entry["result"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            entry = typed(_Line, json.loads(line.decode("utf-8")), strict=True)
+            name, result = entry["unit"], entry["result"]
+            check_sum([name, result], entry["checksum"])
+            typed(result_type(name), result, name, strict=True)
+            units[name] = result
+        except (ValueError, RecursionError) as error:
             raise FileError(f"{file}, line {number}, is damaged: {error}") from error
     return units
 

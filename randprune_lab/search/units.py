@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from randprune_lab.search import results
 from randprune_lab.tasks.spec import suffixed
 
 DATA, COMPUTE, DENSE, MODEL = "data", "compute", "dense", "model"
@@ -64,6 +65,32 @@ def score_unit(name: str) -> str:
 def file_name(unit: str, test_set: str = "") -> str:
     """The name of the file of a unit's arrays, without its ending; predictions have one file for each test set."""
     return suffixed(unit, test_set, "-").replace("/", "-")
+
+
+_TYPES = {
+    DATA: results.Data,
+    COMPUTE: results.Ran,
+    DENSE: results.Dense,
+    MODEL: results.Final,
+    r"[\w-]+-level-\d+": results.Winner,
+    r"[\w-]+-level-\d+/candidate-\d+/steps-\d+": results.Evaluated,
+    r"[\w-]+-level-\d+/(generation-\d+|selection)": results.Selected,
+    r"[\w-]+-level-\d+/noise-\d+-\d+": results.Noise,
+    r"test/[\w-]+": results.Scores,
+    r"[\w-]+": results.Scores,  # what a study adds: its controls
+}
+_NAMES = re.compile("|".join(f"({pattern.replace('(', '(?:')})" for pattern in _TYPES))
+
+
+def result_type(unit: str) -> Any:
+    """The type of the result of a unit.
+
+    Raises:
+        ValueError: if no unit has such a name.
+    """
+    if (found := _NAMES.fullmatch(unit)) is None:
+        raise ValueError(f"no unit has the name {unit!r}")
+    return [*_TYPES.values()][(found.lastindex or 1) - 1]
 
 
 def candidate_units(units: Mapping[str, dict[str, Any]], level: str) -> list[dict[str, Any]]:

@@ -121,7 +121,7 @@ def test_test_scores_and_differences_follow_from_the_recorded_answers(record, fi
 
 
 def test_candidates_are_ordered_by_number_and_have_their_longest_evaluation(copy):
-    unit = read_journal(copy)["dense"]
+    unit = read_journal(copy)["search-level-1/candidate-0/steps-12"]
     evaluations = [(10, 4), (2, 4), (9, 4), (2, 12), (9, 8)]
     units = {f"search-level-1/candidate-{c}/steps-{n}": unit | {"candidate": c, "steps": n} for c, n in evaluations}
     write_units(copy, units)

@@ -270,13 +270,13 @@ def test_a_queue_is_not_waited_for(copied, tmp_path):
         rp.export_run(copied, tmp_path / "out")
 
 
-@pytest.mark.parametrize("path", ["/", "../..", 5])
+@pytest.mark.parametrize("path", ["/", "../.."])
 def test_the_journal_does_not_choose_the_folder_of_the_model(copied, exported, tmp_path, path):
     change_unit(copied, "model", path=path)
     assert contents(rp.export_run(copied, tmp_path / "out")) == contents(exported["dense"])
 
 
-@pytest.mark.parametrize("name", ["../../secret", "imp-level-2", None])
+@pytest.mark.parametrize("name", ["../../secret", "imp-level-2"])
 def test_the_journal_does_not_choose_the_winner(copied, tmp_path, name):
     change_unit(copied, "model", weights=name)
     with pytest.raises(FileError, match=f"must name {WINNER}, got .*; nothing was exported"):

@@ -1,0 +1,124 @@
+"""One value of a file that a program wrote has another type: an error in one line, or a result as usual."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.mutations import changed
+from support.runs import write_units
+
+import randprune_lab as rp
+from randprune_lab.analysis.levels import training_steps
+from randprune_lab.analysis.results import results_table
+from randprune_lab.analysis.task_record import TaskRecord
+from randprune_lab.analysis.text import describe_run
+from randprune_lab.errors import FileError, RandpruneError
+from randprune_lab.search.journal import read_journal
+from randprune_lab.search.winner import winning_mask
+
+anything = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def copy(finished, tmp_path_factory) -> Path:
+    """A run with every kind of unit: a recorded choice stands for that of a generation."""
+    folder = shutil.copytree(finished, tmp_path_factory.mktemp("runs") / "copy")
+    units = read_journal(folder)
+    final, selection = units.pop("model"), units["search-level-1/selection"]
+    again = {"mask": 0, "seed": 1, "score": -0.5, "steps": 12}
+    more = {"search-level-1/generation-0": selection, "search-level-1/noise-0-0": again, "controls": {"words": 0.5}}
+    write_units(folder, units | more | {"model": final})
+    return folder
+
+
+def read_all(folder: Path) -> None:
+    """Read all that a run folder is read for."""
+    record = rp.RunRecord.load(folder)
+    json.dumps(record.summary()), describe_run(record)
+    if record.finished:
+        results_table([record]), training_steps(record), TaskRecord.of({"search": record})
+        winning_mask(record.path, record.units)
+
+
+def check_refused_or_read(folder: Path) -> None:
+    try:
+        read_all(folder)
+    except RandpruneError as error:
+        assert "\n" not in str(error)
+
+
+@anything
+@given(data=st.data())
+def test_a_unit_with_another_value_is_refused_or_read(copy, data):
+    units = read_journal(copy)
+    name = data.draw(st.sampled_from(sorted(units)))
+    _, result = data.draw(changed(units[name]))
+    try:
+        write_units(copy, units | {name: result})
+        check_refused_or_read(copy)
+    finally:
+        write_units(copy, units)
+
+
+@pytest.mark.parametrize("name", ["data", "compute", "dense", "search-level-1/selection", "test/dense", "model"])
+def test_a_journal_without_a_unit_is_that_of_an_unfinished_run(copy, name):
+    units = read_journal(copy)
+    try:
+        write_units(copy, {other: result for other, result in units.items() if other != name})
+        assert rp.RunRecord.load(copy).finished == name.endswith("selection")
+        check_refused_or_read(copy)
+    finally:
+        write_units(copy, units)
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "message"),
+    [
+        ("dense", {"score": "0.5"}, "dense.score must be a number, got '0.5'"),
+        ("dense", {"score": float("nan")}, "dense.score must be a finite number, got nan"),
+        ("dense", {"extra": 1}, "unknown name in dense 'extra'"),
+        ("data", {"task": "evil"}, "data.task must be a mapping, got 'evil'"),
+        ("data", {"validation": "9"}, "must have the number of rows of train, validation, test"),
+        ("model", {"weights": 5}, "model.weights must be a text, got 5"),
+        ("search-level-1/selection", {"winner": 99}, "its winner, 99, is no candidate of its last round"),
+        ("search-level-1/candidate-0/steps-12", {"mask": None}, "steps-12.mask must be a mapping, got None"),
+        ("search-level-1/candidate-0/steps-12", {"at": [4]}, "at and metric must have the same length"),
+        ("search-level-1/candidate", {}, "no unit has the name 'search-level-1/candidate'"),
+    ],
+)
+def test_an_error_names_the_line_the_place_and_what_was_expected(copy, unit, values, message):
+    units = read_journal(copy)
+    try:
+        write_units(copy, units | {unit: units.get(unit, {}) | values})
+        number = [*units, unit].index(unit) + 1
+        with pytest.raises(FileError, match=rf"journal\.jsonl, line {number}, is damaged: .*{message}"):
+            read_journal(copy)
+    finally:
+        write_units(copy, units)
+
+
+def test_a_unit_that_lacks_a_value_is_refused(copy):
+    units = read_journal(copy)
+    try:
+        write_units(copy, units | {"model": {"path": "model"}})
+        with pytest.raises(FileError, match="model lacks 'weights'"):
+            read_journal(copy)
+    finally:
+        write_units(copy, units)
+
+
+@pytest.mark.parametrize("line", ["[]", '{"unit": "dense"}', '{"unit": 5, "result": {}, "checksum": ""}', "null"])
+def test_a_line_that_is_no_unit_is_named(copy, line):
+    journal = copy / "journal.jsonl"
+    before = journal.read_text("utf-8")
+    try:
+        journal.write_text(f"{line}\n{before}", "utf-8")
+        with pytest.raises(FileError, match=r"journal\.jsonl, line 1, is damaged: .*(must be a mapping|lacks|a text)"):
+            read_journal(copy)
+    finally:
+        journal.write_text(before, "utf-8")
