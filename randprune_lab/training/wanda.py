@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError
+from randprune_lab.masks.layers import is_conv1d
 from randprune_lab.masks.scope import with_values
 from randprune_lab.training.data import Encoded, scoring_batches
 from randprune_lab.training.scoring import inputs, on_device
@@ -39,12 +39,15 @@ def wanda_scores(
         include, exclude: patterns that choose the weights, see `prunable`.
 
     Raises:
-        ConfigError: if a matrix is not the weight of a linear layer.
+        ConfigError: if a tensor is not the weight of a linear layer, as those of stacked experts are not.
 
     Source: Sun et al. 2023, arXiv 2306.11695.
     """
     weights = with_values(model, include, exclude)
     layers = {name: model.get_submodule(name.rpartition(".")[0]) for name in weights}
+    for name, layer in layers.items():
+        if not (isinstance(layer, nn.Linear) or is_conv1d(layer)):  # such as stacked experts, with inputs for each
+            raise _without_norms(name, layer)
     squares: dict[str, Tensor] = {}
     mask: Tensor | None = None
     tokens: Tensor | None = None
@@ -71,14 +74,15 @@ def wanda_scores(
     return {name: _scores(name, weight, layers[name], squares) for name, weight in weights.items()}
 
 
-def _scores(name: str, weight: Tensor, layer: Any, squares: dict[str, Tensor]) -> Tensor:
-    norms = squares.get(name)
-    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer, whose rows are its inputs
+def _scores(name: str, weight: Tensor, layer: nn.Module, squares: dict[str, Tensor]) -> Tensor:
+    if name not in squares:
+        raise _without_norms(name, layer)
+    across = squares[name].sqrt().to(weight.dtype)
+    return weight.detach().abs() * (across[:, None] if is_conv1d(layer) else across)
 
-    if norms is None or not isinstance(layer, nn.Linear | Conv1D):
-        raise ConfigError(
-            f"criterion 'wanda' needs weights of linear layers that the model runs, but {name!r} belongs to a "
-            f"{type(layer).__name__}; exclude it, or use criterion 'magnitude'"
-        )
-    across = norms.sqrt().to(weight.dtype)
-    return weight.detach().abs() * (across[:, None] if isinstance(layer, Conv1D) else across)
+
+def _without_norms(name: str, layer: nn.Module) -> ConfigError:
+    return ConfigError(
+        f"criterion 'wanda' needs weights of linear layers that the model runs, but {name!r} belongs to a "
+        f"{type(layer).__name__}; exclude it, or use criterion 'magnitude'"
+    )

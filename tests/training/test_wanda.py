@@ -92,6 +92,27 @@ def test_a_matrix_outside_linear_layers_is_named(model_and_data):
         wanda_scores(Odd(), data)
 
 
+def test_stacked_experts_are_named_before_the_model_runs(model_and_data):
+    """Each expert has inputs of its own, which the layer of all of them does not get one by one."""
+
+    class Experts(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up = torch.nn.Parameter(torch.ones(2, 3, 4))
+
+    class Mixture(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = torch.nn.ModuleList([Experts()])
+
+        def forward(self, input_ids):
+            raise AssertionError("the model runs")
+
+    assert [*prunable(Mixture())] == ["blocks.0.up"]
+    with pytest.raises(ConfigError, match=r"'blocks\.0\.up' belongs to a Experts; exclude it, or use criterion 'mag"):
+        wanda_scores(Mixture(), model_and_data[1])
+
+
 def test_a_model_that_pytorch_prunes_is_refused(model_and_data):
     """Its scores would be those of the weights before pruning."""
     model, data = copy.deepcopy(model_and_data[0]), model_and_data[1]
