@@ -10,7 +10,7 @@ from typing import Any
 from randprune_lab.analysis.recorded import TABLES, read_settings
 from randprune_lab.errors import ConfigError, FileError, UnknownNameError, unknown_name
 from randprune_lab.files import check_plain
-from randprune_lab.search.config import RunConfig, check_name
+from randprune_lab.search.config import DENSE_SETTINGS, RunConfig, check_name
 from randprune_lab.tasks.spec import TASKS
 from randprune_lab.typed import partial_of, typed
 
@@ -88,6 +88,9 @@ class StudyConfig:
                 raise UnknownNameError(f"{unknown}; for custom data, give {config.task}: {{data: FILE}} in tasks")
         if len({config.levels for config in configs}) > 1:
             raise ConfigError("all methods and tasks must have the same levels; give levels once, in settings")
+        controls = {task: self.run_config(CONTROLS, task, self.seeds[0]) for task in self.tasks}
+        for config in configs:
+            _check_dense(config, controls[config.task])
 
     def _types(self) -> dict[str, Any]:
         """The type of each field; mappings without a value, as an empty key in YAML, are empty."""
@@ -229,3 +232,14 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     for name in settings:
         if name in OWN:
             raise ConfigError(f"{name} is not a setting of a study's runs; the study's tasks, seeds and methods set it")
+
+
+def _check_dense(config: RunConfig, controls: RunConfig) -> None:
+    """Raise if the run of a method cannot start from the dense model of the controls."""
+    for name in DENSE_SETTINGS:
+        ours, theirs = getattr(config, name), getattr(controls, name)
+        if ours != theirs:
+            raise ConfigError(
+                f"all methods start from the same data and dense model, but {config.method} has {name} {ours!r} and "
+                f"the {CONTROLS} have {theirs!r}; give {name} in settings or in task_settings"
+            )

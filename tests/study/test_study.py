@@ -478,6 +478,11 @@ def test_the_remaining_time_is_estimated_from_the_finished_units(copy):
         ({"settings": {"epochs": 0}}, "epochs must be a whole number at least 1, got 0"),
         ({"task_settings": {"mini-stbs": {}}}, "did you mean 'mini-stsb'"),
         ({"methods": {"imp": {}, "other": {"levels": [0.5]}}}, "the same levels"),
+        (
+            {"tasks": ["mrpc"], "methods": {"imp": {}, "other": {"metric": "f1"}}},
+            "other has metric 'f1' and the controls have None; give metric in settings or in task_settings",
+        ),
+        ({"methods": {"imp": {"train_size": 64}}}, "the same data and dense model, but imp has train_size 64 and the"),
         ({"sedes": [1]}, "did you mean 'seeds'"),
         ({"tasks": {}}, "lacks tasks"),
         ({"tasks": "mrpc"}, r"wrong.yaml: tasks must be a list, got 'mrpc'; write \['mrpc'\]"),
