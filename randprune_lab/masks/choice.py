@@ -19,7 +19,7 @@ DENSE: dict[Kind, str] = {
     "router": "router, which chooses experts",
     "adapter": "adapter",
     "convolution": "convolution: types=[...] prunes it",
-    "other": "not the weight of a layer",
+    "other": "not the weight of a known layer: include=[...] prunes it",
 }
 
 
