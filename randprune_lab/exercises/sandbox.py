@@ -25,7 +25,8 @@ from randprune_lab.exercises.kernel import decode, encode
 
 LONGEST_REPLY = 8 << 20  # bytes
 SECONDS_TO_START, SECONDS_TO_END = 120.0, 20.0
-VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS")
+VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+THREADS = ("GOMP_SPINCOUNT", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/nix")
 ROOM = 1 << 30  # bytes of files in an isolated kernel's folder
 UNSHARE = f"""set -e
@@ -153,7 +154,7 @@ def start(tool: str | None = None, hidden: Sequence[Path] = ()) -> Iterator[Kern
 def _environment(home: str) -> dict[str, str]:
     """The variables of a kernel: nothing of the account, and the paths of this Python."""
     return {
-        **{name: os.environ[name] for name in VARIABLES if name in os.environ},
+        **{name: os.environ[name] for name in (*VARIABLES, *THREADS) if name in os.environ},
         **dict.fromkeys(("HOME", "TMPDIR", "IPYTHONDIR"), home),
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "MPLBACKEND": "agg",
