@@ -21,10 +21,6 @@ from safetensors import SafetensorError
 
 from randprune_lab.errors import FileError
 
-MALFORMED = (LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError)
-"""What parsing of malformed content raises."""
-
-
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOLCK}
 """Errors of the system that another name does not avoid."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import jaxtyped
 
 from randprune_lab.files import check_format, other_format, reading, strict_json, write_json, write_tensors
 
@@ -96,6 +97,23 @@ def read_arrays(path: str | Path, kind: str, number: int, remedy: str) -> tuple[
         recorded = about.pop("checksum", None)
         check_sum(_content(arrays, about), recorded)
         return arrays, about
+
+
+def check_arrays(arrays: Mapping[str, np.ndarray], types: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless arrays of a file have their types; equal names of dimensions are equal lengths.
+
+    Args:
+        arrays: the arrays by name.
+        types: the type of each array, such as `Float32[np.ndarray, "n labels"]`.
+    """
+    with jaxtyped("context"):
+        for name, kind in types.items():
+            if name not in arrays:
+                raise ValueError(f"it lacks {name}")
+            if not isinstance(values := arrays[name], kind):
+                shapes = ", ".join(f"{each} {arrays[each].dtype}{[*arrays[each].shape]}" for each in arrays)
+                expected = str(kind).replace("ndarray, ", "")
+                raise ValueError(f"{name} must be {expected}, got {values.dtype}; the arrays are {shapes}")
 
 
 def _content(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> list[Any]:

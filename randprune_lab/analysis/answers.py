@@ -33,6 +33,9 @@ def read_answers(path: Path, task: Task, name: str, test_set: str = "") -> tuple
     file, dense = (file_name(score_unit(each), test_set) for each in (name, DENSE))
     logits, labels = load_predictions(path, file)
     place = predictions_path(path, file)
+    fits = np.isfinite(labels) if task.regression else (labels >= 0) & (labels < task.num_labels)
+    if (labels.dtype.kind == "f") != task.regression or not fits.all():
+        raise FileError(f"{place} has labels that task {task.name!r} does not have; start the run again")
     if logits.shape[1] != task.num_labels or not np.isfinite(logits).all():
         raise FileError(
             f"{place} must have {task.num_labels} finite logits for each example, the labels of task {task.name!r}; "

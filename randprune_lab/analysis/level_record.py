@@ -13,7 +13,7 @@ from randprune_lab.analysis.answers import read_answers
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import load_arrays, mask_path, predictions_path
+from randprune_lab.search.folder import load_evaluations, mask_path, predictions_path
 from randprune_lab.search.units import (
     Units,
     candidate_unit,
@@ -152,7 +152,7 @@ class LevelRecord:
             return None
         steps = self._final_round["steps"]
         names = [file_name(candidate_unit(self.name, candidate, steps)) for candidate in finalists]
-        found = [load_arrays(self.path, name) for name in names]
+        found = [load_evaluations(self.path, name) for name in names]
         for name, arrays in zip(names, found, strict=True):
             if not np.array_equal(arrays["labels"], found[0]["labels"]):
                 first, other = (predictions_path(self.path, each) for each in (names[0], name))

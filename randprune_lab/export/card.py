@@ -167,7 +167,7 @@ def _layers(mask: MaskSet) -> str:
 
 def _seeds(record: RunRecord) -> str:
     unit = _unit(record)
-    packages = (record.environment or {}).get("packages", {})
+    packages = record.environment["packages"] if record.environment else {}
     versions = ", ".join(f"{name} {version}" for name, version in packages.items()) or "not recorded"
     rows = [
         _row("seed of the run", record.config.seed),
@@ -240,4 +240,4 @@ def _protocol(protocol: str) -> str:
 
 
 def _version(record: RunRecord) -> str:
-    return (record.environment or {}).get("packages", {}).get("randprune-lab", "")
+    return record.environment["packages"].get("randprune-lab", "") if record.environment else ""

@@ -12,7 +12,6 @@ names is complete.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import platform
@@ -27,15 +26,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.files import MALFORMED, atomic_path, give_usual_modes, own_file, reading, strict_json, write_json
+from randprune_lab.files import atomic_path, give_usual_modes, own_file, reading, strict_json, write_json
 from randprune_lab.plugins import loaded_plugins, plugins_of
-from randprune_lab.sealed import read_arrays, unsealed, write_arrays, write_sealed
+from randprune_lab.sealed import check_arrays, read_arrays, unsealed, write_arrays, write_sealed
 from randprune_lab.search.config import DENSE_SETTINGS, RunConfig
 from randprune_lab.search.journal import JOURNAL, Journal, read_journal
 from randprune_lab.search.units import DATA, DENSE
+from randprune_lab.typed import partial_of, typed
 
 log = logging.getLogger("randprune_lab")
 
@@ -54,6 +56,19 @@ FOLDERS = {
 """The folders of a run folder, and the files that a run writes there."""
 
 
+class _Plugin(TypedDict):
+    file: str
+    sha256: str
+
+
+class Environment(TypedDict):
+    """Versions and machine: what the last bits of a run depend on, besides its configuration."""
+
+    python: str
+    machine: str
+    packages: dict[str, str]
+
+
 def read_config(path: Path) -> RunConfig:
     """The configuration of the run in a folder.
 
@@ -65,11 +80,11 @@ def read_config(path: Path) -> RunConfig:
     sealed = _sealed_config(path)
     try:
         values = unsealed(file, sealed, FORMAT, remedy)
-        _check_plugins(path, values.pop("plugins"))
         del values["kind"]
+        _check_plugins(path, typed(list[_Plugin], values.pop("plugins", None), "plugins", strict=True))
         values.setdefault("mask_gradients", False)  # as runs trained before there was this setting
-        return RunConfig.from_dict(values)
-    except MALFORMED as error:
+        return RunConfig.from_dict(typed(partial_of(RunConfig), values))
+    except ValueError as error:
         raise FileError(f"{file} is damaged: {error}") from error
 
 
@@ -169,7 +184,7 @@ class RunFolder:
         if begun is None:
             write_json(self.file(ENVIRONMENT), here)
             return
-        before, now = (each.get("packages", {}) | {"python": each.get("python")} for each in (begun, here))
+        before, now = (each["packages"] | {"python": each["python"]} for each in (begun, here))
         if changed := [f"{name} {before.get(name)} (now {now[name]})" for name in now if before.get(name) != now[name]]:
             log.warning("%s was begun with %s: last bits may differ", self.path, ", ".join(changed))
 
@@ -310,33 +325,43 @@ def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """The logits and labels that a run recorded under `name`.
 
     Raises:
-        FileError: if they are missing or damaged.
+        FileError: if they are missing or damaged, or not of the same examples, at least one.
     """
-    arrays = load_arrays(path, name)
+    arrays = _load(path, name, _PREDICTED)
     return arrays["logits"], arrays["labels"]
 
 
-def load_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
-    """The arrays that a run recorded under `name`.
+def load_evaluations(path: Path, name: str) -> dict[str, np.ndarray]:
+    """The arrays of the early evaluation that a run recorded under `name`.
 
     Returns:
-        `logits` (n, labels) and `labels` (n); for an early evaluation also `examples` (evaluations, n).
+        `logits` (n, labels), `labels` (n) and `examples` (evaluations, n).
 
     Raises:
-        FileError: if they are missing or damaged, or not of the same n examples, at least one.
+        FileError: if they are missing or damaged, or not of the same examples, at least one.
     """
+    return _load(path, name, _EVALUATED)
+
+
+_PREDICTED = {
+    "logits": Float32[np.ndarray, "n labels"],
+    "labels": Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"],
+}
+_EVALUATED = {**_PREDICTED, "examples": Float64[np.ndarray, "evaluations n"]}
+
+
+def _load(path: Path, name: str, types: Mapping[str, Any]) -> dict[str, np.ndarray]:
     file = predictions_path(path, name)
     arrays, _ = read_arrays(file, PREDICTIONS, FORMAT, "start the run again in another folder")
     with reading(PREDICTIONS.removeprefix("randprune "), file):
-        shapes = {key: values.shape for key, values in arrays.items()}
-        n, _ = shapes["logits"]
-        if not n or shapes["labels"] != (n,) or shapes.get("examples", (n,))[-1:] != (n,):
-            raise ValueError(f"its arrays are not of the same examples: {shapes}")
+        check_arrays(arrays, types)
+        if not len(arrays["labels"]):
+            raise ValueError("it has no examples")
     return arrays
 
 
-def environment() -> dict[str, Any]:
-    """Versions and machine: what the last bits of a run depend on, besides its configuration."""
+def environment() -> Environment:
+    """The versions that this process uses, and its machine."""
 
     def installed(package: str) -> str:
         try:
@@ -361,25 +386,20 @@ def environment() -> dict[str, Any]:
     }
 
 
-def read_environment(path: Path) -> dict[str, Any] | None:
+def read_environment(path: Path) -> Environment | None:
     """Versions and machine that the run in a folder was begun with; None if it was stopped before they were written.
 
     Raises:
         FileError: if the file is damaged.
     """
     file = own_file(path, ENVIRONMENT)
-    try:
-        values = json.loads(file.read_text("utf-8"))
-        if not isinstance(values, dict) or not isinstance(values.get("packages", {}), dict):
-            raise ValueError("it must hold a mapping with the versions of packages")
-    except FileNotFoundError:
+    if not file.exists():
         return None
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"{file} is damaged: {error}; remove it") from error
-    return values
+    with reading("environment", file):
+        return typed(Environment, strict_json(file.read_bytes()), strict=True)
 
 
-def _check_plugins(path: Path, recorded: list[dict[str, str]]) -> None:
+def _check_plugins(path: Path, recorded: list[_Plugin]) -> None:
     """Raise `RunError` unless all plugins of a run are loaded and unchanged."""
     loaded = {plugin.path.name: plugin.sha256 for plugin in loaded_plugins()}
     for plugin in recorded:

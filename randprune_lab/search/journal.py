@@ -9,6 +9,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from randprune_lab.errors import FileError, LockedError, RunError
@@ -50,12 +51,12 @@ def read_journal(path: Path) -> Units:
     units: Units = {}
     for number, line in enumerate(lines[:-1], start=1):  # the text after the last line break is incomplete
         try:
-            entry = typed(_Line, json.loads(line.decode("utf-8")), strict=True)
+            entry = typed(_Line, from_json(line), strict=True)
             name, result = entry["unit"], entry["result"]
             check_sum([name, result], entry["checksum"])
             typed(result_type(name), result, name, strict=True)
             units[name] = result
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise FileError(f"{file}, line {number}, is damaged: {error}") from error
     return units
 

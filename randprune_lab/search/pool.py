@@ -11,7 +11,7 @@ import numpy as np
 
 from randprune_lab.errors import FileError
 from randprune_lab.search.executors import Executor, Job
-from randprune_lab.search.folder import RunFolder, load_arrays, predictions_path
+from randprune_lab.search.folder import RunFolder, load_evaluations, predictions_path
 from randprune_lab.search.level import Level
 from randprune_lab.search.selection import Evaluation
 from randprune_lab.search.units import candidate_unit, file_name
@@ -78,7 +78,7 @@ class Pool:
 
     def _read(self, job: Job) -> Evaluation:
         name = self._unit(job)
-        unit, arrays = self.folder.units[name], load_arrays(self.folder.path, file_name(name))
+        unit, arrays = self.folder.units[name], load_evaluations(self.folder.path, file_name(name))
         labels = self.level.scoring.labels
         if not np.array_equal(arrays["labels"], labels) or arrays["examples"].shape != (len(unit["at"]), len(labels)):
             file = predictions_path(self.folder.path, file_name(name))

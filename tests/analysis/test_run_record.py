@@ -17,12 +17,12 @@ import randprune_lab as rp
 from randprune_lab.analysis.text import describe_run
 from randprune_lab.cli import main
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.sealed import write_arrays
+from randprune_lab.sealed import read_arrays, write_arrays
 from randprune_lab.search.folder import (
     FORMAT,
     KIND,
     PREDICTIONS,
-    load_arrays,
+    load_evaluations,
     load_predictions,
     predictions_path,
     read_config,
@@ -152,7 +152,7 @@ def test_the_confidence_follows_from_the_recorded_log_likelihoods(record, config
     for level in (1, 2):
         names = [f"search-level-{level}-candidate-{number}-steps-12" for number in range(3)]
         examples = np.stack(
-            [load_arrays(record.path, name)["examples"][-config.early_last :].mean(0) for name in names]
+            [load_evaluations(record.path, name)["examples"][-config.early_last :].mean(0) for name in names]
         )
         winner = record.units[f"search-level-{level}"]["winner"]
         expected = assess_choice(examples, winner=winner)
@@ -245,7 +245,7 @@ def test_missing_and_damaged_predictions_are_named_in_the_error(copy):
 
 def rewritten(folder: Path, name: str, change: Callable[[dict[str, np.ndarray]], object]) -> Path:
     """A run folder in which the arrays of one file were changed and written again."""
-    arrays = load_arrays(folder, name)
+    arrays, _ = read_arrays(predictions_path(folder, name), PREDICTIONS, FORMAT, "")
     change(arrays)
     write_arrays(predictions_path(folder, name), PREDICTIONS, FORMAT, arrays, {})
     return folder

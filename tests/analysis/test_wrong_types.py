@@ -6,9 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from support.mutations import changed
 from support.runs import write_units
 
@@ -18,10 +20,12 @@ from randprune_lab.analysis.results import results_table
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.analysis.text import describe_run
 from randprune_lab.errors import FileError, RandpruneError
+from randprune_lab.sealed import checksum, read_arrays, write_arrays
+from randprune_lab.search.folder import FORMAT, KIND, PREDICTIONS, predictions_path
 from randprune_lab.search.journal import read_journal
 from randprune_lab.search.winner import winning_mask
 
-anything = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+anything = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +61,7 @@ def check_refused_or_read(folder: Path) -> None:
 def test_a_unit_with_another_value_is_refused_or_read(copy, data):
     units = read_journal(copy)
     name = data.draw(st.sampled_from(sorted(units)))
-    _, result = data.draw(changed(units[name]))
+    result = data.draw(changed(units[name]))
     try:
         write_units(copy, units | {name: result})
         check_refused_or_read(copy)
@@ -122,3 +126,73 @@ def test_a_line_that_is_no_unit_is_named(copy, line):
             read_journal(copy)
     finally:
         journal.write_text(before, "utf-8")
+
+
+# --- the other files of a run ---
+
+
+@anything
+@given(data=st.data())
+def test_a_configuration_or_environment_with_another_value_is_refused_or_read(copy, data):
+    file = copy / data.draw(st.sampled_from(["config.json", "environment.json"]))
+    before = file.read_bytes()
+    content = json.loads(before)
+    sealed = content.pop("checksum", None)
+    content = data.draw(changed(content))
+    if sealed and isinstance(content, dict):
+        content["checksum"] = checksum({name: value for name, value in content.items() if name != "format"})
+    try:
+        file.write_text(json.dumps(content), "utf-8")
+        check_refused_or_read(copy)
+    finally:
+        file.write_bytes(before)
+
+
+ARRAYS = st.sampled_from([np.float16, np.float32, np.float64, np.int64, np.int8, np.bool_]).flatmap(
+    lambda kind: arrays(kind, array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
+)
+
+
+@settings(anything, max_examples=10)
+@given(
+    st.sampled_from(["test-dense", "test-imp-level-2", "search-level-1-candidate-1-steps-12"]),
+    st.sampled_from(["logits", "labels", "examples", "other"]),
+    ARRAYS,
+    st.booleans(),
+)
+def test_predictions_of_another_type_or_shape_are_refused_or_read(copy, name, array, other, removed):
+    file = predictions_path(copy, name)
+    before = file.read_bytes()
+    found, _ = read_arrays(file, PREDICTIONS, FORMAT, "")
+    fitting = found[array].astype(other.dtype) if array in found else other  # the same shape, another type
+    try:
+        for values in (fitting, other):
+            written = {key: value for key, value in found.items() if key != array}
+            write_arrays(file, PREDICTIONS, FORMAT, written | ({} if removed else {array: values}), {})
+            check_refused_or_read(copy)
+    finally:
+        file.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("environment.json", {"python": 3}, "environment.*json is damaged or truncated .python must be a text, got 3"),
+        ("environment.json", [], r"environment.*json is damaged or truncated .*must be a mapping, got \[\]"),
+        ("config.json", {"seed": "x"}, "config.json is damaged: seed must be a whole number, got 'x'"),
+        ("config.json", {"sede": 1}, "config.json is damaged: unknown setting 'sede'; did you mean 'seed'"),
+        ("config.json", {"plugins": [{"file": 5}]}, r"config.json is damaged: plugins\.0\.file must be a text, got 5"),
+    ],
+)
+def test_an_error_names_the_file_the_place_and_what_was_expected(copy, name, content, message):
+    file = copy / name
+    before = file.read_bytes()
+    if name == "config.json":
+        content = {**rp.RunRecord.load(copy).config.to_dict(), "kind": KIND, "plugins": [], **content}
+        content = {"format": FORMAT, **content, "checksum": checksum(content)}
+    try:
+        file.write_text(json.dumps(content), "utf-8")
+        with pytest.raises(FileError, match=message):
+            read_all(copy)
+    finally:
+        file.write_bytes(before)
