@@ -121,9 +121,17 @@ def _check_storable(name: str, weight: object, owner: str) -> None:
         )
     if weight.is_meta:
         raise MaskError(f"{name!r} in {owner} {NO_VALUES}")
-    if weight.layout != torch.strided or not _storable(weight.dtype):
-        kind = weight.dtype if weight.layout == torch.strided else weight.layout
+    if kind := _lacking(weight):
         raise MaskError(f"{name!r} in {owner} is {kind}, which safetensors files lack; convert it, or leave it out")
+
+
+def _lacking(weight: Tensor) -> str:
+    """What a tensor is, if safetensors has no such ones; else empty."""
+    if weight.is_nested:
+        return "a nested tensor"
+    if weight.layout != torch.strided:
+        return str(weight.layout)
+    return "" if _storable(weight.dtype) else str(weight.dtype)
 
 
 def _storable(dtype: torch.dtype) -> bool:

@@ -82,8 +82,9 @@ def with_values(
     for name, weight in weights.items():
         if weight.is_meta:
             raise WeightError(f"weight {name!r} {NO_VALUES}")
-        if weight.layout != torch.strided:
-            raise WeightError(f"weight {name!r} is stored as {weight.layout}; convert it first, with to_dense()")
+        if weight.layout != torch.strided or weight.is_nested:
+            kind = "a nested tensor" if weight.is_nested else weight.layout
+            raise WeightError(f"weight {name!r} is stored as {kind}; give a dense tensor, such as weight.to_dense()")
         if hasattr(weight, "device_mesh"):
             raise WeightError(
                 f"weight {name!r} is a DTensor, split over devices; draw masks from the model before it is split "

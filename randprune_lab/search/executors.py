@@ -13,6 +13,7 @@ from randprune_lab.machine import cores
 from randprune_lab.plugins import loaded_plugins
 from randprune_lab.search.config import EXECUTORS
 from randprune_lab.search.level import CandidateState, Level
+from randprune_lab.search.main_guard import check_main_guard
 from randprune_lab.search.selection import Evaluation
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class OnDask(Executor):
         timeout: the number of seconds to wait for the scheduler.
 
     Raises:
-        ConfigError: if dask.distributed is not installed.
+        ConfigError: if dask.distributed is not installed, or processes would run the script that starts them again.
         RunError: if no scheduler answers at the address.
     """
 
@@ -87,6 +88,7 @@ class OnDask(Executor):
             ) from None
         self._cluster: Any = None
         if address is None:
+            check_main_guard("OnDask")
             self._cluster = LocalCluster(
                 n_workers=workers or max(1, cores() // torch.get_num_threads()),
                 threads_per_worker=1,

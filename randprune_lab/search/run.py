@@ -12,7 +12,7 @@ from typing import Any
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.masks.scope import prunable
-from randprune_lab.models.load import load_model
+from randprune_lab.models.load import load_model, quiet
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, check_usable, take_dense, weights_sha256
@@ -206,7 +206,8 @@ class Search:
         """Write the model of the last winner with `save_pretrained`."""
         name = level_unit(self.config.method, len(self.config.levels))
         self.model.load_state_dict(self._weights(name))
-        self.folder.save_model(self.model, self.tokenizer)
+        with quiet():
+            self.folder.save_model(self.model, self.tokenizer)
         return {"path": MODEL_FOLDER, "weights": name}
 
     def _test(self, name: str) -> dict[str, Any]:

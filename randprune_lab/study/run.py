@@ -23,6 +23,7 @@ from randprune_lab.machine import cores
 from randprune_lab.plugins import load_plugin, loaded_plugins
 from randprune_lab.search.executors import Executor
 from randprune_lab.search.folder import RunFolder
+from randprune_lab.search.main_guard import check_main_guard
 from randprune_lab.search.run import Search, run
 from randprune_lab.search.units import COMPUTE, file_name, score_unit
 from randprune_lab.study.config import CONTROLS, StudyConfig
@@ -65,11 +66,14 @@ def run_study(
 
     Raises:
         RunError: if `out` exists and `resume` is not given, or `out` or `recorded` has another study.
-        ConfigError: if `jobs` is below 1, or there are several jobs and an executor.
+        ConfigError: if `jobs` is below 1; if there are several jobs, and an executor, or processes would run the script
+            that starts them again.
     """
     check_count("jobs", jobs)
     if jobs > 1 and executor is not None:
         raise ConfigError(f"an executor and {jobs} jobs exclude each other; leave one of them out")
+    if jobs > 1:
+        check_main_guard(f"run_study with {jobs} jobs")
     if recorded is not None:
         check_recorded(config, given_path(recorded))
     grid = Grid.open(config, out, resume=resume)

@@ -237,8 +237,9 @@ def test_names_that_would_become_one_are_refused(tmp_path):
         (torch.eye(2).to_sparse(), "is torch.sparse_coo, which safetensors files lack"),
         (torch.ones(2, dtype=torch.complex128), "is torch.complex128, which safetensors files lack"),
         (torch.ones(2).numpy(), "got a ndarray"),
+        (torch.nested.nested_tensor([torch.ones(4)]), "is a nested tensor, which safetensors files lack"),
     ],
-    ids=["meta", "sparse", "complex", "array"],
+    ids=["meta", "sparse", "complex", "array", "nested"],
 )
 def test_tensors_that_cannot_be_stored_are_named(tmp_path, odd, message):
     weights, mask = pruned(8, 0.5)

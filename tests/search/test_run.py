@@ -88,8 +88,9 @@ def test_transformers_alone_gives_the_final_model_the_recorded_test_score(finish
     assert rp.RunRecord.load(finished).units["test/search-level-2"]["accuracy"] == pytest.approx(accuracy)
 
 
-def test_the_same_configuration_has_the_same_result(finished, config, tmp_path):
+def test_the_same_configuration_has_the_same_result(finished, config, tmp_path, capfd):
     assert results(rp.run(config, tmp_path / "again", progress=False)) == results(finished)
+    assert "%|" not in capfd.readouterr().err, "no library shows a progress bar either"
 
 
 class Stop(Exception):
