@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         to_parametrize,
         to_torch_prune,
     )
-    from randprune_lab.models import load_model
+    from randprune_lab.models import load_fast, load_model
     from randprune_lab.search import RunConfig
     from randprune_lab.search.run import run
     from randprune_lab.sparse import fast
@@ -51,6 +51,7 @@ _LATER = {  # what trains or reads data is imported when it is first used
     "fast": "randprune_lab.sparse",
     "from_parametrize": "randprune_lab.interop",
     "from_torch_prune": "randprune_lab.interop",
+    "load_fast": "randprune_lab.models",
     "load_model": "randprune_lab.models",
     "load_sparse": "randprune_lab.interop",
     "load_splits": "randprune_lab.tasks",
@@ -81,6 +82,7 @@ __all__ = [
     "fast",
     "from_parametrize",
     "from_torch_prune",
+    "load_fast",
     "load_model",
     "load_plugin",
     "load_sparse",

@@ -18,7 +18,7 @@ from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import ConfigError, FileError, RandpruneError, RunError
 from randprune_lab.export.card import model_card
 from randprune_lab.files import give_usual_modes, given_path, remove_leftovers, temporary_path
-from randprune_lab.interop.sparse_file import save_sparse
+from randprune_lab.interop.sparse_file import SPARSE_FILE, save_sparse
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.models.load import quiet
 from randprune_lab.search.units import MODEL
@@ -27,7 +27,6 @@ from randprune_lab.search.winner import MODEL_FOLDER, winning_mask, winning_mode
 Format = Literal["dense", "sparse"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-SPARSE_FILE = "model.sparse.safetensors"
 MASK_FILE = "mask.safetensors"
 
 READ = ("config.json", "journal.jsonl", "environment.json", "predictions", "masks", MODEL_FOLDER)

@@ -13,24 +13,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import torch
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Int64, Shaped
 from torch import Tensor, nn
 
 from randprune_lab.errors import FileError, MaskError
 from randprune_lab.files import reading, strict_json, write_tensors
 from randprune_lab.interop.names import matched
-from randprune_lab.masks.mask_file import decode_mask, encode_mask, read_metadata, read_shapes
+from randprune_lab.masks.mask_file import decode_places, encode_mask, read_header, read_metadata, read_shapes
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import NO_VALUES
 from randprune_lab.masks.wrappers import COMPILED, plain, unwrapped
 
 FORMAT = "randprune-sparse-2"
+SPARSE_FILE = "model.sparse.safetensors"
+"""The name of the sparse file in an exported folder."""
+
 KEPT, MASK = ":kept", ":mask"
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Integer types as wide as a weight: as an integer it keeps every bit, also those of NaN and negative zero."""
@@ -76,8 +81,59 @@ def save_sparse(model: nn.Module | Mapping[str, Tensor], mask: Mapping[str, Tens
     write_tensors(path, stored, metadata)
 
 
+@dataclass(frozen=True)
+class SparseContent:
+    """The content of a sparse file as it is stored, on the CPU.
+
+    Args:
+        dense: the weights without a mask, by name.
+        packed: encoded mask and kept values of each masked weight, by name.
+        shapes: the shapes of the masked weights.
+        tied: further names of tied weights, each with the name that is stored.
+    """
+
+    dense: dict[str, Tensor]
+    packed: dict[str, tuple[Tensor, Tensor]]
+    shapes: dict[str, list[int]]
+    tied: dict[str, str]
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all weights."""
+        return {*self.dense, *self.shapes, *self.tied}
+
+    def kept(self, name: str) -> tuple[Int64[Tensor, " kept"], Shaped[Tensor, " kept"]]:
+        """The places of the kept weights in the flattened weight, ascending, and their values.
+
+        Raises:
+            ValueError: if the two do not fit.
+        """
+        packed, values = self.packed[name]
+        places = torch.from_numpy(decode_places(packed.numpy(), self.shapes[name]))
+        if values.shape != places.shape:
+            raise ValueError(
+                f"{name!r} must have a row of {len(places):,} kept values, got shape {tuple(values.shape)}"
+            )
+        return places, values
+
+
 def load_sparse(path: str | Path) -> SparseModel:
     """Read what `save_sparse` wrote, on the CPU: `model.load_state_dict(load_sparse(path).weights)`.
+
+    Raises:
+        FileError: if the file is missing, damaged, or not a sparse file.
+    """
+    content = read_sparse(path)
+    with reading("sparse file", path):
+        weights, masks = dict(content.dense), {}
+        for name, shape in content.shapes.items():
+            weights[name], masks[name] = unpacked(*content.kept(name), shape)
+        weights |= {name: weights[other] for name, other in content.tied.items()}
+        return SparseModel(weights, MaskSet(masks))
+
+
+def read_sparse(path: str | Path) -> SparseContent:
+    """Read what `save_sparse` wrote, and leave masked weights as they are stored.
 
     Raises:
         FileError: if the file is missing, damaged, or not a sparse file.
@@ -85,12 +141,34 @@ def load_sparse(path: str | Path) -> SparseModel:
     from safetensors import safe_open
 
     with reading("sparse file", path):
-        with safe_open(str(path), framework="pt") as file:
+        with safe_open(str(path), framework="pt") as mapped, Path(path).open("rb") as file:
             metadata = read_metadata(path, "sparse file", FORMAT, ("shapes", "tied", "sha256"))
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            header, begin = read_header(path)
+            stored = {
+                name: _read(file, begin + header[name]["data_offsets"][0], mapped.get_tensor(name))
+                for name in mapped.keys()  # noqa: SIM118
+            }
         if _sha256(stored, metadata) != metadata["sha256"]:
             raise FileError(f"sparse file {path} is damaged: its bits don't match its SHA-256; write it again")
-        return _unpacked(stored, read_shapes(metadata), _read_tied(metadata))
+        shapes, tied = read_shapes(metadata), _read_tied(metadata)
+        packed = {name: (stored[name + MASK], stored[name + KEPT]) for name in shapes}
+        parts = {part for name in shapes for part in _parts(name)}
+        dense = {name: tensor for name, tensor in stored.items() if name not in parts}
+        if twice := sorted({*tied} & {*dense, *shapes}):
+            raise ValueError(f"{twice[0]!r} is both stored and tied")
+        if unknown := sorted({*tied.values()} - {*dense, *shapes}):
+            raise ValueError(f"{unknown[0]!r} is not stored")
+        return SparseContent(dense, packed, shapes, tied)
+
+
+def unpacked(
+    places: Int64[Tensor, " kept"], values: Shaped[Tensor, " kept"], shape: Sequence[int]
+) -> tuple[Shaped[Tensor, "*shape"], Bool[Tensor, "*shape"]]:
+    """A masked weight to the bit, and its mask."""
+    mask = torch.zeros(math.prod(shape), dtype=torch.bool)
+    bits = torch.zeros(mask.shape, dtype=BITS[values.element_size()])
+    mask[places], bits[places] = True, values.view(bits.dtype)
+    return bits.view(values.dtype).reshape(shape), mask.reshape(shape)
 
 
 # --- parts ---
@@ -180,21 +258,13 @@ def _kept(name: str, weight: Shaped[Tensor, "*shape"], kept: Bool[Tensor, "*shap
     return bits[kept].view(weight.dtype)
 
 
-def _unpacked(stored: Mapping[str, Tensor], shapes: Mapping[str, list[int]], tied: Mapping[str, str]) -> SparseModel:
-    parts = {part for name in shapes for part in _parts(name)}
-    weights = {name: tensor for name, tensor in stored.items() if name not in parts}
-    masks = {name: decode_mask(stored[name + MASK].numpy(), shape) for name, shape in shapes.items()}
-    for name, mask in masks.items():
-        values = stored[name + KEPT]
-        if values.shape != (kept := int(mask.sum()),):
-            raise ValueError(f"{name!r} must have a row of {kept:,} kept values, got shape {tuple(values.shape)}")
-        bits = torch.zeros(mask.shape, dtype=BITS[values.element_size()])
-        bits[mask] = values.view(bits.dtype)
-        weights[name] = bits.view(values.dtype)
-    if twice := sorted({*tied} & {*weights}):
-        raise ValueError(f"{twice[0]!r} is both stored and tied")
-    weights |= {name: weights[other] for name, other in tied.items()}
-    return SparseModel(weights, MaskSet(masks))
+def _read(file: BinaryIO, offset: int, mapped: Tensor) -> Tensor:
+    """A tensor in memory of its own; a mapped one depends on the file, and holds what was read of all others."""
+    tensor = torch.empty(mapped.shape, dtype=mapped.dtype)
+    file.seek(offset)
+    if file.readinto(tensor.reshape(-1).view(torch.uint8).numpy()) != tensor.nbytes:  # type: ignore[attr-defined]
+        raise ValueError("it changes while it is read")
+    return tensor
 
 
 def _read_tied(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -209,5 +279,5 @@ def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

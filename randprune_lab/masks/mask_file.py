@@ -8,10 +8,11 @@ import reprlib
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Shaped, UInt8
+from jaxtyping import Bool, Int64, Shaped, UInt8
 from torch import Tensor
 
 from randprune_lab.errors import FileError, listed
@@ -65,15 +66,20 @@ def read_metadata(path: str | Path, kind: str, format: str, fields: Collection[s
         FileError: if the file has another format.
         ValueError: if there are other fields, or one twice.
     """
-    with Path(path).open("rb") as file:
-        header = strict_json(file.read(int.from_bytes(file.read(8), "little")))
-    metadata: dict[str, str] = header.get("__metadata__", {})
+    metadata: dict[str, str] = read_header(path)[0].get("__metadata__", {})
     if (found := metadata.pop("format", None)) != format:
         raise FileError(
             f"{path} is not a {kind}: its format is {found!r}, expected {format!r}; give a file that this version wrote"
         )
     check_names(metadata, fields)
     return metadata
+
+
+def read_header(path: str | Path) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where in the file the data begin."""
+    with Path(path).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return strict_json(file.read(length)), 8 + length
 
 
 def read_shapes(metadata: Mapping[str, str]) -> dict[str, list[int]]:
@@ -113,11 +119,27 @@ def encode_mask(mask: Bool[Tensor, "..."]) -> UInt8[np.ndarray, " n"]:
 def decode_mask(packed: Shaped[np.ndarray, "..."], shape: list[int]) -> Bool[Tensor, "..."]:
     """The mask that `encode_mask` encoded.
 
-    A byte of the code takes at least one bit, and stands for at most 255 weights. So unpacking is bounded, the size is
-    checked before the mask is made, and a small file takes little memory, whatever it claims.
-
     Args:
         packed: the encoded mask.
+        shape: the shape of the mask.
+
+    Raises:
+        ValueError: if `packed` is not the code of such a mask.
+    """
+    places = decode_places(packed, shape)
+    mask = np.zeros(math.prod(shape), dtype=bool)
+    mask[places] = True
+    return torch.from_numpy(mask).reshape(shape)
+
+
+def decode_places(packed: Shaped[np.ndarray, "..."], shape: list[int]) -> Int64[np.ndarray, " kept"]:
+    """The places of the kept weights in the flattened weight, ascending; the mask itself is not made.
+
+    A byte of the code takes at least one bit, and stands for at most 255 weights. So unpacking is bounded, the size is
+    checked before a mask is made, and a small file takes little memory, whatever it claims.
+
+    Args:
+        packed: a mask as `encode_mask` encodes it.
         shape: the shape of the mask.
 
     Raises:
@@ -131,6 +153,4 @@ def decode_mask(packed: Shaped[np.ndarray, "..."], shape: list[int]) -> Bool[Ten
     ends = np.cumsum(np.where(code == 255, 255, code.astype(np.int64) + 1))
     if not unpacker.eof or unpacker.unused_data or not 0 <= size - int(ends[-1:].sum()) < 255:
         raise ValueError(f"a mask does not have its shape, {reprlib.repr(shape)}")
-    mask = np.zeros(size, dtype=bool)
-    mask[ends[code != 255] - 1] = True
-    return torch.from_numpy(mask).reshape(shape)
+    return ends[code != 255] - 1

@@ -56,17 +56,29 @@ def fast(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Modul
             f"{sum(wrong.values()):,} weights of {owner} that the mask removes are not zero, in {listed(wrong)}; zero "
             "them first: mask.apply_(model)"
         )
-    reasons, replaced, form = {}, {}, FeatureMajor()
-    owners = _owners(inner)
-    for name, kept in masks.items():
-        layers = owners[id(weights[name])]
-        reasons[name] = why_dense(layers, kept.shape, int(kept.sum()), weights[name].dtype)
-        if reasons[name] is None:
-            replaced[id(layers[0])] = _sparse(layers[0], weights[name], kept, form)
-    if not replaced:
-        name, reason = next(iter(reasons.items()))
-        warnings.warn(f"no layer of {owner} is computed sparse: {name!r} {reason}", stacklevel=2)
+    kept = {name: (int(part.sum()), weights[name].dtype) for name, part in masks.items()}
+    form = FeatureMajor()
+    replaced = {
+        id(layer): _sparse(layer, weights[name], masks[name], form) for name, layer in chosen(inner, kept).items()
+    }
     return copy.deepcopy(inner, dict(replaced)).eval().requires_grad_(False)
+
+
+def chosen(model: nn.Module, kept: Mapping[str, tuple[int, torch.dtype]]) -> dict[str, nn.Module]:
+    """The layers that are computed sparse, by the names of their weights; a warning tells if there are none.
+
+    Args:
+        model: an unwrapped model; its weights may be on the meta device.
+        kept: the number of kept weights, and their type, by name.
+    """
+    owners, weights, reasons = _owners(model), named_weights(model), {}
+    for name, (count, dtype) in kept.items():
+        reasons[name] = why_dense(owners[id(weights[name])], weights[name].shape, count, dtype)
+    if all(reasons.values()):
+        name, reason = next(iter(reasons.items()))
+        owner = type(model).__name__
+        warnings.warn(f"no layer of {owner} is computed sparse: {name!r} {reason}", stacklevel=3)
+    return {name: owners[id(weights[name])][0] for name, reason in reasons.items() if reason is None}
 
 
 def why_dense(layers: list[nn.Module], shape: tuple[int, ...], kept: int, dtype: torch.dtype) -> str | None:

@@ -93,6 +93,17 @@ def test_sparse_has_the_same_weights_bit_for_bit_and_no_dense_file(exported, fin
     assert all(torch.equal(found.weights[name].view(torch.int32), trained[name].view(torch.int32)) for name in trained)
 
 
+def test_an_exported_folder_is_loaded_fast(exported, finished):
+    from transformers import AutoModelForSequenceClassification
+
+    expected = AutoModelForSequenceClassification.from_pretrained(finished / "model")
+    with pytest.warns(UserWarning, match="no layer of .* is computed sparse"):
+        loaded = rp.load_fast(exported["sparse"])
+    assert torch.equal(answer(loaded), answer(expected))
+    with pytest.raises(FileError, match="from a dense folder, load the model"):
+        rp.load_fast(exported["dense"])
+
+
 @pytest.mark.parametrize("format", ["dense", "sparse"])
 def test_the_code_in_the_card_loads_the_model(exported, finished, format, monkeypatch):
     from transformers import AutoModelForSequenceClassification

@@ -7,31 +7,13 @@ import io
 
 import pytest
 import torch
+from support.classifiers import TOKENS, classifier, same, sparse_layers
 from support.pages import ROOT, blocks
 from torch import nn
 
 import randprune_lab as rp
 from randprune_lab.errors import MaskError, ScopeError, WeightError
-from randprune_lab.sparse import SparseLinear
 from randprune_lab.sparse.product import FeatureMajor
-
-TOKENS = torch.randint(5, 40, (2, 7), generator=torch.Generator().manual_seed(0))
-BERT = {"vocab_size": 40, "hidden_size": 384, "num_hidden_layers": 1, "num_attention_heads": 6}
-
-
-def classifier(name: str) -> nn.Module:
-    import transformers as t
-
-    torch.manual_seed(0)
-    if name == "bert":
-        return t.BertForSequenceClassification(t.BertConfig(**BERT, intermediate_size=1536)).eval()
-    if name == "roberta":
-        return t.RobertaForSequenceClassification(t.RobertaConfig(**BERT, intermediate_size=1536)).eval()
-    if name == "distilbert":
-        config = t.DistilBertConfig(vocab_size=40, dim=384, n_layers=1, n_heads=6, hidden_dim=1536)
-        return t.DistilBertForSequenceClassification(config).eval()
-    config = t.GPT2Config(vocab_size=40, n_embd=384, n_layer=2, n_head=6, eos_token_id=0, bos_token_id=0)
-    return t.GPT2LMHeadModel(config).eval()
 
 
 def pruned(model: nn.Module, sparsity: float = 0.95) -> nn.Module:
@@ -47,14 +29,6 @@ def model(request) -> nn.Module:
 @pytest.fixture
 def bert() -> nn.Module:
     return pruned(classifier("bert"))
-
-
-def sparse_layers(model: nn.Module) -> list[SparseLinear]:
-    return [module for module in model.modules() if isinstance(module, SparseLinear)]
-
-
-def same(one: dict, other: dict) -> bool:
-    return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode], ids=["no_grad", "inference_mode"])
@@ -79,12 +53,18 @@ def test_the_packaged_minilm_computes_the_same():
         assert torch.allclose(rp.fast(model)(TOKENS)[0], model(TOKENS)[0], atol=1e-4)
 
 
-def test_the_example_of_the_page_computes_the_same(bert):
+def test_the_examples_of_the_page_compute_the_same(bert, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bert.config.architectures = ["BertForSequenceClassification"]
+    bert.config.save_pretrained("exported")
+    for file in ("exported/model.sparse.safetensors", "model.sparse.safetensors"):
+        rp.save_sparse(bert, rp.mask_from_zeros(bert), file)
     names = {"rp": rp, "model": bert, "batch": {"input_ids": TOKENS}}
-    (example,) = blocks(ROOT / "docs" / "fast.md", "python")
     with torch.no_grad():
-        exec(example, names)
+        for example in blocks(ROOT / "docs" / "fast.md", "python"):
+            exec(example, names)
         assert torch.allclose(names["logits"], bert(TOKENS).logits, atol=1e-4)
+        assert torch.equal(names["quick"](TOKENS).logits, names["logits"])
 
 
 def test_copies_and_pickles_compute_the_same(bert):
