@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
@@ -25,6 +25,8 @@ SPARSITY = 0.9
 
 SIZE = 2**17
 """The least number of weights: the dense product of a smaller matrix takes less time than the calls around it."""
+
+CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
 
 
 def fast(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Module:
@@ -57,9 +59,10 @@ def fast(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Modul
             "them first: mask.apply_(model)"
         )
     kept = {name: (int(part.sum()), weights[name].dtype) for name, part in masks.items()}
-    form = FeatureMajor()
+    layers = chosen(inner, kept)
+    forms = shared_forms(inner, layers.values())
     replaced = {
-        id(layer): _sparse(layer, weights[name], masks[name], form) for name, layer in chosen(inner, kept).items()
+        id(layer): _sparse(layer, weights[name], masks[name], forms[id(layer)]) for name, layer in layers.items()
     }
     return copy.deepcopy(inner, dict(replaced)).eval().requires_grad_(False)
 
@@ -79,6 +82,20 @@ def chosen(model: nn.Module, kept: Mapping[str, tuple[int, torch.dtype]]) -> dic
         owner = type(model).__name__
         warnings.warn(f"no layer of {owner} is computed sparse: {name!r} {reason}", stacklevel=3)
     return {name: owners[id(weights[name])][0] for name, reason in reasons.items() if reason is None}
+
+
+def shared_forms(model: nn.Module, layers: Iterable[nn.Module]) -> dict[int, FeatureMajor]:
+    """What makes the feature-major inputs of each layer, by its id.
+
+    Layers of one module share it: query, key and value, or the two halves of a gate. Those in a container, such as
+    experts in a list, may be called one at a time, so each has its own.
+    """
+    forms = {id(layer): FeatureMajor() for layer in layers}
+    for module in model.modules():
+        if type(module) not in CONTAINERS:
+            shared = FeatureMajor()
+            forms |= {id(child): shared for child in module.children() if id(child) in forms}
+    return forms
 
 
 def why_dense(layers: list[nn.Module], shape: tuple[int, ...], kept: int, dtype: torch.dtype) -> str | None:

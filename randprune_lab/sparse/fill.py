@@ -12,7 +12,7 @@ from randprune_lab.errors import FileError, listed
 from randprune_lab.files import reading
 from randprune_lab.interop.sparse_file import SparseContent, unpacked
 from randprune_lab.masks.layers import is_conv1d
-from randprune_lab.sparse.fast import chosen
+from randprune_lab.sparse.fast import chosen, shared_forms
 from randprune_lab.sparse.layer import SparseLinear
 from randprune_lab.sparse.product import FeatureMajor
 
@@ -42,8 +42,8 @@ def fill(model: nn.Module, content: SparseContent, path: str | Path) -> nn.Modul
         }
         layers = chosen(model, kept)
         model.load_state_dict(_dense(content, expected, layers), strict=False, assign=True)
-        form = FeatureMajor()
-        sparse = {id(layer): _sparse(layer, content, name, form) for name, layer in layers.items()}
+        forms = shared_forms(model, layers.values())
+        sparse = {id(layer): _sparse(layer, content, name, forms[id(layer)]) for name, layer in layers.items()}
     for module in [*model.modules()]:
         for name, child in module._modules.items():
             module._modules[name] = sparse.get(id(child), child)

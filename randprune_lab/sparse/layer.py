@@ -28,7 +28,8 @@ class SparseLinear(nn.Module):
         values: the kept weights.
         bias: the bias, if there is one.
         inputs_first: whether the weight is that of a `Conv1D`.
-        form: makes the feature-major form of inputs; layers of one model share it.
+        form: makes the feature-major form of inputs; layers that get the same input share it, such as query, key and
+            value.
     """
 
     crow: Tensor
@@ -77,13 +78,18 @@ class SparseLinear(nn.Module):
         Raises:
             WeightError: if inputs or values are not in float32 on the CPU.
         """
-        if {x.dtype, self.values.dtype} != {torch.float32} or {x.device.type, self.values.device.type} != {"cpu"}:
+        if not (_computable(x) and _computable(self.values)):
             raise WeightError(
                 f"sparse layers compute in float32 on the CPU, got inputs in {x.dtype} on {x.device} and weights in "
                 f"{self.values.dtype} on {self.values.device}; use the dense model for this"
             )
-        with torch.autocast("cpu", enabled=False):
-            out = product(self._matrix(), self.form(x), self.bias).T
+        if torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return self._computed(x)
+        return self._computed(x)
+
+    def _computed(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... out"]:
+        out = product(self._matrix(), self.form(x, self), self.bias).T
         if self.out_features <= WIDENS * self.in_features:
             out = out.contiguous()
         return out.view(*x.shape[:-1], self.out_features)
@@ -106,3 +112,7 @@ class SparseLinear(nn.Module):
             f"cannot load weights into the sparse layer {prefix.rstrip('.')!r}; load them into the dense model, and "
             "call randprune_lab.fast on it"
         )
+
+
+def _computable(x: Tensor) -> bool:
+    return x.dtype is torch.float32 and x.is_cpu

@@ -18,20 +18,32 @@ class FeatureMajor:
     """Makes the feature-major form of an input, once for the layers that take the same tensor one after the other.
 
     The last form is remembered while its input lives and is unchanged. In `torch.inference_mode` a tensor does not tell
-    whether it was changed, so nothing is remembered there.
+    whether it was changed. There, the form is remembered for layers that have not used it yet: query, key and value
+    share it, and a layer that comes again reads its input again. So only layers may share a `FeatureMajor` that one
+    forward pass gives the same input, and between two of them the input must not change; training rules that out too.
     """
 
     def __init__(self) -> None:
         self._last: tuple[Any, int, Tensor | None] = (lambda: None, 0, None)
+        self._users: set[int] = set()
 
-    def __call__(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "d tokens"]:
-        """The same numbers with the features first, contiguous; no copy if `x` is a view of that."""
-        if x.is_inference() or x.requires_grad:
+    def __call__(self, x: Float[Tensor, "... d"], user: object) -> Float[Tensor, "d tokens"]:
+        """The same numbers with the features first, contiguous; no copy if `x` is a view of that.
+
+        Args:
+            x: the input.
+            user: the layer that takes it.
+        """
+        if x.requires_grad:
             return feature_major(x)
         source, version, form = self._last
-        if form is None or source() is not x or version != x._version:
+        now = -1 if x.is_inference() else x._version
+        used = now == -1 and id(user) in self._users
+        if form is None or source() is not x or version != now or used:
             form = feature_major(x)
-            self._last = (weakref.ref(x, self._forget), x._version, form)
+            self._last = (weakref.ref(x, self._forget), now, form)
+            self._users.clear()
+        self._users.add(id(user))
         return form
 
     def _forget(self, source: Any) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 import randprune_lab as rp
 from randprune_lab.errors import MaskError, ScopeError, WeightError
+from randprune_lab.sparse import product
 from randprune_lab.sparse.product import FeatureMajor
 
 
@@ -72,7 +73,7 @@ def test_copies_and_pickles_compute_the_same(bert):
     torch.save(quick, file)
     file.seek(0)
     for other in (copy.deepcopy(quick), torch.load(file, weights_only=False)):
-        assert len({id(layer.form) for layer in sparse_layers(other)}) == 1
+        assert len({id(layer.form) for layer in sparse_layers(other)}) == 4  # one for query, key and value
         with torch.no_grad():
             assert torch.equal(other(TOKENS)[0], quick(TOKENS)[0])
 
@@ -85,15 +86,41 @@ def test_gpt2_generates_the_same():
 
 def test_an_input_that_changed_is_read_again():
     form, x = FeatureMajor(), torch.ones(2, 3)
-    first = form(x)
-    assert form(x) is first
+    first = form(x, "query")
+    assert form(x, "key") is first and form(x, "query") is first
     x += 1
-    assert torch.equal(form(x), x.T)
+    assert torch.equal(form(x, "key"), x.T)
+
+
+def test_in_inference_mode_a_layer_that_comes_again_reads_its_input_again():
     with torch.inference_mode():
-        x = torch.ones(2, 3)
-        form(x)
+        form, x = FeatureMajor(), torch.ones(2, 3)
+        first = form(x, "query")
+        assert form(x, "key") is first
         x += 1
-        assert torch.equal(form(x), x.T)
+        assert torch.equal(form(x, "query"), x.T) and torch.equal(form(x, "key"), x.T)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode], ids=["no_grad", "inference_mode"])
+def test_query_key_and_value_share_one_reordered_input(bert, mode, monkeypatch):
+    reordered = []
+    monkeypatch.setattr(
+        product, "feature_major", lambda x: reordered.append(x) or x.reshape(-1, x.shape[-1]).T.contiguous()
+    )
+    with mode():
+        rp.fast(bert)(TOKENS)
+    assert len(reordered) == 4  # that of query, key and value, of the output of attention, and of both feed-forwards
+
+
+def test_experts_in_a_list_that_take_a_buffer_in_turn_read_it_again():
+    torch.manual_seed(0)
+    model = pruned(nn.ModuleList([nn.ModuleList([nn.Linear(384, 384) for _ in range(2)]), nn.Linear(8, 8)]).eval())
+    quick = rp.fast(model)
+    with torch.inference_mode():
+        x = torch.randn(4, 384)
+        for quick_one, one in zip(quick[0], model[0], strict=True):
+            assert torch.allclose(quick_one(x), one(x), atol=1e-4)
+            x.mul_(2)
 
 
 # --- what stays dense ---
