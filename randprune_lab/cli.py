@@ -378,7 +378,6 @@ def _run(options: argparse.Namespace) -> int:
             options.out,
             resume=options.resume,
             overwrite=options.overwrite,
-            progress=sys.stderr.isatty(),
             executor=executor,
         )
     return _print_run(RunRecord.load(path), options.json)

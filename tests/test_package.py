@@ -25,7 +25,7 @@ MODULES = {
 
 # From the ground up. A module imports only from its own room and from rooms on lower floors.
 FLOORS = [
-    {"errors", "machine", "terminal"},
+    {"errors", "machine", "progress", "terminal"},
     {"files", "registry", "plugins", "stats", "typed"},
     {"sealed", "masks", "tasks"},
     {"interop"},

@@ -189,7 +189,7 @@ class _Path:
             RunFolder.open(Path(place) / "run", level.config) as folder,
             InProcess() as executor,
         ):
-            level, winner = Generations(level, folder, executor, progress=False).run(CANDIDATES)
+            level, winner = Generations(level, folder, executor).run(CANDIDATES)
             selection = folder.units[selection_unit(level.name)]
         last = selection["rounds"][-1]
         return {

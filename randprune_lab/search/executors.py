@@ -11,8 +11,9 @@ import torch
 from randprune_lab.errors import ConfigError, RunError
 from randprune_lab.machine import cores
 from randprune_lab.plugins import loaded_plugins
+from randprune_lab.progress import Advance, ignore
 from randprune_lab.search.config import EXECUTORS
-from randprune_lab.search.level import CandidateState, Level
+from randprune_lab.search.level import CandidateState, Level, evaluation_steps
 from randprune_lab.search.main_guard import check_main_guard
 from randprune_lab.search.selection import Evaluation
 
@@ -30,8 +31,13 @@ class Job(NamedTuple):
 class Executor(AbstractContextManager["Executor"]):
     """Evaluates candidates of a level. The states that it remembers only save work: it may forget them at any time."""
 
-    def evaluate(self, level: Level, jobs: Sequence[Job], progress: bool = False) -> Iterator[Evaluation]:
+    def evaluate(self, level: Level, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
         """Evaluate candidates, and yield each result when it is ready, in any order.
+
+        Args:
+            level: the level.
+            jobs: the candidates, and how far to train them.
+            advance: is told of the steps that were done, while they are done or when a result is ready.
 
         Raises:
             RunError: if the workers are lost. The results that were yielded before are valid.
@@ -49,12 +55,11 @@ class InProcess(Executor):
     def __exit__(self, *error: object) -> None:
         self._level, self._states = None, {}
 
-    def evaluate(self, level: Level, jobs: Sequence[Job], progress: bool = False) -> Iterator[Evaluation]:
+    def evaluate(self, level: Level, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
         before = self._states if level is self._level else {}
         self._level, self._states = level, {}
         for candidate, steps in jobs:
-            title = f"{level.name} candidate {candidate}" if progress else None
-            evaluation, state = level.advance(candidate, before.pop(candidate, None), steps, title)
+            evaluation, state = level.advance(candidate, before.pop(candidate, None), steps, advance)
             if 0 < steps < level.total_steps:
                 self._states[candidate] = state
             yield evaluation
@@ -106,6 +111,7 @@ class OnDask(Executor):
         self._level: Level | None = None
         self._sent: Future | None = None
         self._states: dict[int, Future] = {}
+        self._counted: dict[int, int] = {}  # the steps of these trainings that `advance` was told of
 
     def __exit__(self, *error: object) -> None:
         self._states.clear()
@@ -114,18 +120,24 @@ class OnDask(Executor):
         if self._cluster is not None:
             self._cluster.close()
 
-    def evaluate(self, level: Level, jobs: Sequence[Job], progress: bool = False) -> Iterator[Evaluation]:
+    def evaluate(self, level: Level, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
         from dask.distributed import as_completed
 
         try:
             if level is not self._level:
-                self._level, self._states = level, {}
+                self._level, self._states, self._counted = level, {}, {}
                 self._sent = self.client.scatter(level, broadcast=True, hash=False)
             before, self._states = self._states, {}
+            counted, self._counted = self._counted, {}
+            each = evaluation_steps(len(level.scoring), level.config.batch_size)
             futures = [self._submit(job, before.get(job.candidate)) for job in jobs]
             for future in as_completed(futures, loop=self.client.loop):
                 evaluation = future.result()
                 future.release()  # so that the result is not computed again if its worker is lost
+                steps = evaluation.steps + len(evaluation.at) * each
+                advance(steps - counted.get(evaluation.candidate, 0))
+                if evaluation.steps:
+                    self._counted[evaluation.candidate] = steps
                 yield evaluation
         except _lost() as error:
             raise RunError(

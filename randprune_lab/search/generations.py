@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from randprune_lab.progress import Advance, ignore
 from randprune_lab.search.executors import Executor, Job
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.level import Level
@@ -27,7 +28,7 @@ class Generations:
     level: Level
     folder: RunFolder
     executor: Executor
-    progress: bool
+    advance: Advance = ignore
 
     def run(self, candidates: int) -> tuple[Level, int]:
         """Let the strategy choose among the candidates.
@@ -65,7 +66,7 @@ class Generations:
                 self.folder.unit(noise_unit(self.level.name, mask, number), partial(self._again, level, mask, last))
 
     def _again(self, level: Level, mask: int, last: int) -> dict[str, Any]:
-        (evaluation,) = self.executor.evaluate(level, [Job(mask, level.total_steps)], self.progress)
+        (evaluation,) = self.executor.evaluate(level, [Job(mask, level.total_steps)], self.advance)
         score = evaluation.score("log-loss", last)
         log.info("%s: mask %d scores %.4f with training seed %d", level.name, mask, score, level.training_seed)
         return {"mask": mask, "seed": level.training_seed, "score": score, "steps": level.total_steps}
@@ -103,6 +104,6 @@ class Generations:
         }
 
     def _select(self, strategy: Strategy, members: list[int]) -> dict[str, Any]:
-        pool = Pool(self.level, self.folder, self.executor, self.progress)
+        pool = Pool(self.level, self.folder, self.executor, self.advance)
         every = self.level.config.evaluate_every
         return strategy.select(members, self.level.total_steps, pool.evaluate, every=every).to_dict()

@@ -11,6 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.progress import Advance, ignore
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.proposals import Proposal
 from randprune_lab.search.selection import Evaluation
@@ -76,7 +77,7 @@ class Level:
         return self.proposal.recipe(self.model, candidate)
 
     def advance(
-        self, candidate: int, state: CandidateState | None, steps: int, progress: str | None = None
+        self, candidate: int, state: CandidateState | None, steps: int, advance: Advance = ignore
     ) -> tuple[Evaluation, CandidateState]:
         """Train a candidate until it has had `steps` training steps, and evaluate it on the way.
 
@@ -85,7 +86,7 @@ class Level:
 
         Args:
             state: the state to continue from; without it, the candidate starts from the level's starting weights.
-            progress: the title of a progress bar; without it, no bar is shown.
+            advance: is told of the training steps, and of each evaluation as the steps that it counts as.
 
         Returns:
             The evaluation, and the state to continue from.
@@ -102,15 +103,21 @@ class Level:
             nonlocal logits
             logits = predict(model, self.scoring)
             examples.append(log_likelihood(self.task, logits, self.scoring))
+            advance(evaluation_steps(len(self.scoring), self.config.batch_size))
             return score(self.task, logits, self.scoring)[self.task.primary_metric]
 
         if steps == 0:
             scores, at = [evaluate(self.model)], [0]
         else:
-            training.run(evaluate, until=steps, progress=progress)
+            training.run(evaluate, until=steps, advance=advance)
             scores, at = training.history.scores, training.history.steps
         evaluation = Evaluation(candidate, training.step, tuple(at), tuple(scores), np.stack(examples), logits)
         return evaluation, CandidateState(training.state(), examples if steps else [])
+
+
+def evaluation_steps(rows: int, batch_size: int) -> int:
+    """The number of training steps that take about as long as an evaluation: a step is three forward passes."""
+    return max(1, round(rows / batch_size / 3))
 
 
 def derived_seed(seed: int, *parts: object) -> int:

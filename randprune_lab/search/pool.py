@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from randprune_lab.errors import FileError
+from randprune_lab.progress import Advance, ignore
 from randprune_lab.search.executors import Executor, Job
 from randprune_lab.search.folder import RunFolder, load_evaluations, predictions_path
 from randprune_lab.search.level import Level
@@ -26,7 +27,7 @@ class Pool:
     level: Level
     folder: RunFolder
     executor: Executor
-    progress: bool = False
+    advance: Advance = ignore
 
     def evaluate(self, pairs: Sequence[tuple[int, int]]) -> list[Evaluation]:
         """Train candidates up to some number of steps.
@@ -39,7 +40,7 @@ class Pool:
         """
         jobs = [Job(*pair) for pair in pairs]
         todo = [job for job in jobs if not self._recorded(job)]
-        for evaluation in self.executor.evaluate(self.level, todo, self.progress) if todo else ():
+        for evaluation in self.executor.evaluate(self.level, todo, self.advance) if todo else ():
             self._write(evaluation)
         return [self._read(job) for job in jobs]
 

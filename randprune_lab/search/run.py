@@ -9,15 +9,19 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.masks.scope import prunable
 from randprune_lab.models.load import load_model, quiet
+from randprune_lab.progress import Progress, progress_bar
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, check_usable, take_dense, weights_sha256
 from randprune_lab.search.generations import Generations
-from randprune_lab.search.level import Level, Weights, derived_seed
+from randprune_lab.search.level import Level, Weights, derived_seed, evaluation_steps
+from randprune_lab.search.plan import Plan
 from randprune_lab.search.units import COMPUTE, DATA, DENSE, MODEL, file_name, level_unit, score_unit
 from randprune_lab.search.winner import MODEL_FOLDER, winning_mask, winning_model
 from randprune_lab.tasks import load_splits
@@ -27,7 +31,7 @@ from randprune_lab.tasks.splits import label_warnings
 from randprune_lab.training.compute import Compute
 from randprune_lab.training.data import Encoded, check_fits, encode
 from randprune_lab.training.distillation import Teacher, check_states
-from randprune_lab.training.loop import History, train
+from randprune_lab.training.loop import Evaluate, History, train
 from randprune_lab.training.scoring import SplitScore, answers, predict, score
 
 log = logging.getLogger("randprune_lab")
@@ -58,7 +62,7 @@ def run(
         out: the folder of the run.
         resume: continue the run in `out`.
         overwrite: replace the run in `out`.
-        progress: show progress bars.
+        progress: show one progress bar for the whole run; without a terminal or a notebook, a log message now and then.
         executor: evaluates the candidates, by default in this process; it does not change the results.
         dense_of: the folder of a run with the same dense model, which is copied from there instead of trained again.
 
@@ -84,7 +88,7 @@ class Search:
 
     Args:
         config: the settings of the run.
-        progress: show progress bars.
+        progress: show a progress bar.
         executor: evaluates the candidates, by default in this process.
 
     Raises:
@@ -92,6 +96,7 @@ class Search:
     """
 
     folder: RunFolder
+    bar: Progress
 
     def __init__(self, config: RunConfig, progress: bool, executor: Executor | None = None):
         self.config, self.progress, self.executor = config, progress, executor or InProcess()
@@ -117,11 +122,14 @@ class Search:
         self._check_data()
         self._check_compute()
         self._forget_damaged()
-        with self.compute.active():
+        left = self.plan.left(folder.units)
+        all_steps = sum(self.plan.units.values())
+        with self.compute.active(), progress_bar(all_steps, all_steps - left, shown=self.progress) as self.bar:
             for name in [DENSE, *self._levels]:
                 self._make(name)
             for name in [DENSE, *self._levels]:
                 self.folder.unit(score_unit(name), partial(self._test, name))
+                self.bar.left(self.plan.left(folder.units))
             self.folder.unit(MODEL, self._save_model)
 
     def encode(self, rows: Any) -> Encoded:
@@ -150,8 +158,8 @@ class Search:
             self.model,
             self.train,
             self.config.dense_training(),
-            evaluate=SplitScore(self.task, self.validation),
-            progress=self._title(DENSE),
+            evaluate=self._counted(SplitScore(self.task, self.validation), self.validation),
+            advance=self.bar.advance,
         )
         log.info("dense: %s %.4f on the validation set", self.task.primary_metric, history.scores[history.best])
         said = answers(self.task, predict(self.model, self.validation))
@@ -177,8 +185,9 @@ class Search:
         )
         winner = 0
         if method.candidates > 1:
-            race = Generations(level, self.folder, self.executor, self.progress)
+            race = Generations(level, self.folder, self.executor, self.bar.advance)
             level, winner = race.run(method.candidates)
+            self.bar.left(self.plan.left(self.folder.units))
         return self._train_winner(level, winner)
 
     def _train_winner(self, level: Level, winner: int) -> dict[str, Any]:
@@ -187,10 +196,10 @@ class Search:
             self.model,
             self.train,
             self.config.level_training(derived_seed(self.config.seed, "level", level.number)),
-            evaluate=SplitScore(self.task, level.scoring),
+            evaluate=self._counted(SplitScore(self.task, level.scoring), level.scoring),
             mask=mask,
             teacher=self.teacher,
-            progress=self._title(level.name),
+            advance=self.bar.advance,
         )
         mask.save(self.folder.mask_path(level.name))
         log.info("%s: scores %.4f after training with mask %d", level.name, history.scores[history.best], winner)
@@ -216,6 +225,7 @@ class Search:
         metrics: dict[str, float] = {}
         for test_set, rows in self.tests.items():
             logits = predict(self.model, rows)
+            self.bar.advance(evaluation_steps(len(rows), self.config.batch_size))
             self.folder.save_predictions(file_name(score_unit(name), test_set), logits, rows.labels)
             scores = score(self.task, logits, rows)
             metrics |= {suffixed(metric, test_set): value for metric, value in scores.items()}
@@ -285,6 +295,7 @@ class Search:
     def _make(self, name: str) -> None:
         """Train the weights of a unit, unless the folder has them."""
         self.folder.unit(name, self._dense if name == DENSE else partial(self._level, name))
+        self.bar.left(self.plan.left(self.folder.units))
 
     def _forget_damaged(self) -> None:
         """Forget a damaged mask or model of a finished run's winner, so that it is made again for export."""
@@ -361,8 +372,20 @@ class Search:
             log.info("threads: %d, as when the run was begun", recorded.threads)
         self.compute = recorded
 
-    def _title(self, text: str) -> str | None:
-        return text if self.progress else None
+    @cached_property
+    def plan(self) -> Plan:
+        """The work of the run."""
+        return Plan(self.config, len(self.train), len(self.validation), sum(map(len, self.tests.values())))
+
+    def _counted(self, evaluate: Evaluate, rows: Encoded) -> Evaluate:
+        """The same evaluation on these rows, which the bar counts."""
+
+        def counted(model: nn.Module) -> float:
+            value = evaluate(model)
+            self.bar.advance(evaluation_steps(len(rows), self.config.batch_size))
+            return value
+
+        return counted
 
 
 def _first(split: Any, role: str, size: int | None) -> Any:

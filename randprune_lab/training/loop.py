@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from randprune_lab.masks.gradients import GradientMasks
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.progress import Advance, ignore
 from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded, training_batches
 from randprune_lab.training.distillation import Teacher, loss, use_eager_attention
@@ -85,29 +86,26 @@ class Training:
         self._unread: list[Tensor] = []  # the last of them, still on the device: a GPU waits when a number is read
         self._best: dict[str, Tensor] | None = None
 
-    def run(self, evaluate: Evaluate, *, until: int | None = None, progress: str | None = None) -> None:
+    def run(self, evaluate: Evaluate, *, until: int | None = None, advance: Advance = ignore) -> None:
         """Train until step `until`, or to the end.
 
         Args:
             evaluate: returns the score of a model, higher is better; called every `config.evaluate_every` steps, and
                 after the last.
             until: number of steps, counted from the start of the training.
-            progress: title of a progress bar; None: no bar.
+            advance: is told of every step.
         """
-        from tqdm.auto import tqdm
-
         todo = range(self.step + 1, (len(self.batches) if until is None else min(until, len(self.batches))) + 1)
         gpus = [self.device] if self.device.type == "cuda" else []
-        bar = tqdm(todo, progress, disable=progress is None, leave=False)
-        with torch.random.fork_rng(gpus), self._masked_gradients(), bar:
+        with torch.random.fork_rng(gpus), self._masked_gradients():
             self.model.train()
-            for step in bar:
+            for step in todo:
                 torch.manual_seed(_mixed(self.config.seed, step))
                 self._unread.append(self._train(self.batches[step - 1].tolist(), self.rate(step - 1)))
                 self.step = step
+                advance(1)
                 if step % self.config.evaluate_every == 0 or step == len(self.batches):
                     self._evaluate(evaluate)
-                    bar.set_postfix(score=f"{self.history.scores[-1]:.3f}")
 
     def keep_best(self) -> None:
         """Load the weights of the best score into the model, if the configuration says so."""
@@ -172,7 +170,7 @@ def train(
     evaluate: Evaluate,
     mask: MaskSet | None = None,
     teacher: Teacher | None = None,
-    progress: str | None = None,
+    advance: Advance = ignore,
 ) -> History:
     """Run a whole `Training`; the arguments are those of `Training` and of its `run`.
 
@@ -180,7 +178,7 @@ def train(
         The history of the training; the model is trained in place.
     """
     training = Training(model, data, config, mask=mask, teacher=teacher)
-    training.run(evaluate, progress=progress)
+    training.run(evaluate, advance=advance)
     training.keep_best()
     return training.history
 

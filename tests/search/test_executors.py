@@ -18,6 +18,7 @@ from dask.distributed import Client, LocalCluster
 
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.progress import ignore
 from randprune_lab.search.executors import InProcess, Job, OnDask, make_executor
 from randprune_lab.search.level import Level
 from randprune_lab.search.run import Search
@@ -32,15 +33,15 @@ class Watched(Level):
     folder: str = ""
     fatal: int = -1
 
-    def advance(self, candidate, state, steps, progress=None):
+    def advance(self, candidate, state, steps, advance=ignore):
         log = Path(self.folder)
         with (log / "log").open("a") as file:
             file.write(json.dumps([candidate, state.training.step if state else 0, steps, os.getpid()]) + "\n")
         if candidate == self.fatal and not (log / "killed").exists():
             (log / "killed").touch()
-            super().advance(candidate, state, steps // 2, progress)
+            super().advance(candidate, state, steps // 2, advance)
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().advance(candidate, state, steps, progress)
+        return super().advance(candidate, state, steps, advance)
 
     @property
     def log(self) -> list[list[int]]:
@@ -148,9 +149,9 @@ def test_a_lost_scheduler_is_a_clear_error_and_the_run_can_be_resumed_without_it
         journal, killed = tmp_path / "run" / "journal.jsonl", False
         with pytest.raises(RunError, match=r"the Dask cluster was lost .* run again with --resume"), executor:
 
-            def kill_after_the_first_candidate(level, jobs, progress=False):
+            def kill_after_the_first_candidate(level, jobs, advance):
                 nonlocal killed
-                for evaluation in OnDask.evaluate(executor, level, jobs, progress):
+                for evaluation in OnDask.evaluate(executor, level, jobs, advance):
                     yield evaluation
                     if not killed:
                         os.kill(scheduler.pid, signal.SIGKILL)
