@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_command(options: argparse.Namespace) -> int:
     _quiet_libraries()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LogFormatter("%(message)s"))
+    handler.setFormatter(LogFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("randprune_lab").setLevel(logging.INFO)
     try:

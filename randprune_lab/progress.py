@@ -23,6 +23,9 @@ NARROW, WIDE = 30, 50
 SECONDS, LINES = 10.0, 100
 """Without a terminal: the seconds between two lines, at least, and the number of lines, at most."""
 
+CLEAR_LINE = "\r\x1b[K"
+"""Empties the line of a terminal."""
+
 log = logging.getLogger("randprune_lab")
 
 
@@ -44,25 +47,26 @@ class Progress:
         """Count steps that were done."""
         self._bar.update(steps)
 
-    def left(self, steps: int, counted: str = "") -> None:
+    def left(self, steps: int) -> None:
         """Correct the number of steps that are left, when more or fewer are needed than were planned.
 
         The steps that are skipped count as done, but not as work: the speed is that of the others.
-
-        Args:
-            counted: what is done, as text instead of the steps.
         """
         if self._bar.disable:
             return
         skipped = self._bar.total - steps - self._bar.n
         self._bar.n += skipped
         self._bar.initial += skipped
-        self._bar.desc = counted
         self._bar.update(0)
+
+    def show(self, total: int, left: int, counted: str) -> None:
+        """Show work that is done elsewhere: the steps of all the work, those that are left, and what is done."""
+        self._bar.total, self._bar.desc = total, counted
+        self._bar.update(total - left - self._bar.n)
 
 
 @contextmanager
-def progress_bar(total: int, done: int = 0, *, shown: bool = True) -> Iterator[Progress]:
+def progress_bar(total: int, done: int = 0, *, counted: str = "", shown: bool = True) -> Iterator[Progress]:
     """Show the progress on standard error inside the block.
 
     On a terminal and in a notebook it is a bar, and log messages appear above it. Elsewhere it is a log message now and
@@ -71,9 +75,10 @@ def progress_bar(total: int, done: int = 0, *, shown: bool = True) -> Iterator[P
     Args:
         total: the number of steps of all the work.
         done: the number of steps that were done before.
+        counted: what is done, as text to be shown instead of the number of steps.
         shown: whether to show anything.
     """
-    settings: dict[str, Any] = {"total": total, "initial": done, "smoothing": 0, "miniters": 0}
+    settings: dict[str, Any] = {"total": total, "initial": done, "smoothing": 0, "miniters": 0, "desc": counted}
     settings |= {} if shown else {"disable": True}
     with ExitStack() as stack:
         if on_terminal():

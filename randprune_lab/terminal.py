@@ -61,11 +61,19 @@ def printable(text: object, *, lines: bool = False) -> str:
 
 
 class LogFormatter(logging.Formatter):
-    """Log messages as `printable` text."""
+    """Log messages as `printable` text.
+
+    Args:
+        before: what is written before each message.
+    """
+
+    def __init__(self, before: str = ""):
+        super().__init__("%(message)s")
+        self._before = before
 
     def format(self, record: logging.LogRecord) -> str:
         """The message with its traceback, if it has one."""
-        return printable(super().format(record), lines=True)
+        return self._before + printable(super().format(record), lines=True)
 
 
 @contextmanager

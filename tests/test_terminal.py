@@ -38,7 +38,7 @@ def test_line_breaks_and_tabs_stay_where_text_has_lines():
 
 def test_log_messages_are_printable():
     record = logging.makeLogRecord({"msg": "task %s", "args": ("\x1b[31m",)})
-    assert LogFormatter("%(message)s").format(record) == "task \\x1b[31m"
+    assert LogFormatter().format(record) == "task \\x1b[31m"
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("ascii", r"\x1b \xfc \u6587"), ("cp1252", r"\x1b ü \u6587")])

@@ -136,15 +136,18 @@ class Grid:
         """The progress of a unit."""
         config, done = self.run_config(unit), self.journal(unit)
         levels = levels_done(done, config.method)
-        last = CONTROLS if unit.method == CONTROLS else MODEL
         state: State = "waiting"
-        if last in done:
+        if _last(unit) in done:
             state = "done"
         elif self._recorded(unit):
             state = "recorded"
         elif self.folder(unit).exists():
             state = "running" if in_use(self.folder(unit)) else "begun"
         return Progress(state, levels, len(config.levels))
+
+    def is_done(self, unit: Unit, journal: dict[str, Any]) -> bool:
+        """Whether nothing of a unit with this journal is left to do."""
+        return _last(unit) in journal or self._recorded(unit)
 
     def _recorded(self, unit: Unit) -> bool:
         """Whether a unit is recorded. Controls are, if all units that start from their dense model are."""
@@ -159,6 +162,11 @@ class Grid:
     def has_results(self) -> bool:
         """Whether a unit other than controls is done in this folder."""
         return any(unit.method != CONTROLS for unit in self.finished())
+
+
+def _last(unit: Unit) -> str:
+    """The entry of a unit's journal that is written last."""
+    return CONTROLS if unit.method == CONTROLS else MODEL
 
 
 def planned_steps(config: RunConfig, rows: int) -> int:

@@ -21,6 +21,7 @@ from randprune_lab.errors import ConfigError, LockedError, RandpruneError, RunEr
 from randprune_lab.files import given_path
 from randprune_lab.machine import cores
 from randprune_lab.plugins import load_plugin, loaded_plugins
+from randprune_lab.progress import CLEAR_LINE, on_terminal
 from randprune_lab.search.executors import Executor
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.main_guard import check_main_guard
@@ -31,6 +32,8 @@ from randprune_lab.study.controls import BARE, measure_controls
 from randprune_lab.study.grid import Grid, Unit
 from randprune_lab.study.recording import check_recorded, recorded_units
 from randprune_lab.study.status import TIMES, remaining
+from randprune_lab.study.watch import watched
+from randprune_lab.terminal import LogFormatter
 from randprune_lab.training.compute import Compute
 
 WAIT = 5.0
@@ -47,6 +50,7 @@ def run_study(
     jobs: int = 1,
     executor: Executor | None = None,
     recorded: str | Path | None = None,
+    progress: bool = True,
 ) -> list[Unit]:
     """Run a study in the folder `out`.
 
@@ -60,6 +64,8 @@ def run_study(
         jobs: the number of processes to start. They divide the cores equally, unless OMP_NUM_THREADS is set.
         executor: evaluates the candidates, see `randprune_lab.run`; only with one job.
         recorded: a folder that `record_study` wrote; the units whose results it has are not done again.
+        progress: show one progress bar for the whole study; without a terminal or a notebook, a log message now and
+            then.
 
     Returns:
         The units that failed.
@@ -79,16 +85,19 @@ def run_study(
     grid = Grid.open(config, out, resume=resume)
     grid = replace(grid, recorded=recorded_units(recorded) if recorded is not None else frozenset())
     if jobs == 1:
-        return _work(grid, executor)
+        with watched(grid, shown=progress):
+            return _work(grid, executor)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
     plugins = [plugin.path for plugin in loaded_plugins()]
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, initargs=(plugins,)) as pool:
+    settings = plugins, progress and on_terminal()
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, initargs=settings) as pool:
         others, processes = set(active_children()), set[BaseProcess]()
         try:
             with _deaf_children():
                 working = [pool.submit(_work, grid) for _ in range(jobs)]
                 processes = set(active_children()) - others
-            return sorted({unit for future in working for unit in future.result()})
+            with watched(grid, shown=progress):
+                return sorted({unit for future in working for unit in future.result()})
         except BrokenProcessPool as error:
             raise RunError(
                 "a process of the study ended before its work was done, perhaps because memory ran out; nothing that "
@@ -113,13 +122,19 @@ def _deaf_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(plugins: list[Path]) -> None:
-    """Set up a process of a study: it exits with its parent, logs like it, and loads its plugins."""
+def _begin(plugins: list[Path], below_bar: bool) -> None:
+    """Set up a process of a study: it exits with its parent, logs like it, and loads its plugins.
+
+    Args:
+        below_bar: the parent shows a bar on the terminal: a message replaces it, until the parent draws it again.
+    """
     from tqdm import tqdm
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tqdm.set_lock(threading.RLock())  # its own is shared between processes, and outlives one that is killed
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter(CLEAR_LINE if below_bar else ""))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     log.setLevel(logging.INFO)
     for plugin in plugins:
         load_plugin(plugin)

@@ -43,6 +43,7 @@ from randprune_lab.study.controls import BARE, linear_words, majority, without_b
 from randprune_lab.study.grid import Unit, planned_steps
 from randprune_lab.study.recording import check_recorded, without_paths
 from randprune_lab.study.table import study_controls, study_results
+from randprune_lab.study.watch import Watch
 
 SETTINGS = {
     "model": "tiny",
@@ -133,6 +134,22 @@ def test_units_of_another_process_are_not_taken(copy, monkeypatch):
     assert copy.progress(busy).state == "done"  # the other process left it unfinished, so it was taken over
 
 
+def test_the_bar_of_a_study_shows_the_work_of_all_its_units(config, grid, copy, tmp_path):
+    total, left, counted = Watch(grid).look()
+    assert (left, counted) == (0, f"{len(grid.units)} of {len(grid.units)} units")
+    journal = copy.folder(Unit("search", "mini-sst2", 1)) / JOURNAL
+    lines = journal.read_text().splitlines(keepends=True)
+    lefts = []
+    for kept in (len(lines) // 2, 2, 0):  # a half done unit counts with what it has
+        journal.write_text("".join(lines[:kept]))
+        found, left, counted = Watch(copy).look()
+        assert found == total and counted.startswith(f"{len(grid.units) - 1} of ")
+        lefts.append(left)
+    assert 0 < lefts[0] < lefts[1] == lefts[2] < total / 8  # the dense model is that of the controls
+    total, left, counted = Watch(Grid(config, tmp_path / "new")).look()
+    assert left == total and counted.startswith("0 of ")
+
+
 ORPHAN = """
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -145,7 +162,7 @@ def work(_):
     print("still working", flush=True)
 
 if __name__ == "__main__":
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=([],)) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=([], False)) as pool:
         list(pool.map(work, [0]))
 """
 
