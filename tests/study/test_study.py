@@ -626,6 +626,23 @@ def test_studies_that_explore_gains_have_the_steps_and_learning_rates_of_laptop(
         assert len(rates) == 1
 
 
+def test_mask_and_learning_rate_are_compared_one_at_a_time_with_the_steps_of_laptop():
+    study, rates = StudyConfig.load("laptop"), StudyConfig.load("laptop-rates")
+    assert set(rates.methods) & set(study.methods) >= {"imp", "search"} and rates.seeds == study.seeds
+    for task in rates.tasks:
+        configs = {name: rates.run_config(name, task, 0) for name in rates.methods}
+        assert all(configs[name] == study.run_config(name, task, 0) for name in configs if name in study.methods)
+        compared = set()
+        for name, other in rates.contrasts.values():
+            first, second = configs[name], configs[other]
+            steps = planned_steps(first, 4000)
+            assert steps == planned_steps(second, 4000)
+            equal_rate = dataclasses.replace(second, method=name, learning_rate=first.learning_rate)
+            assert (first == equal_rate) == (first.learning_rate != second.learning_rate)
+            compared.add((steps, first.rule, second.rule, first.learning_rate, second.learning_rate))
+        assert len(compared) == len(rates.contrasts) == 8
+
+
 def test_learning_rates_were_tuned_equally_and_with_a_separate_seed():
     study, tuning = StudyConfig.load("laptop"), StudyConfig.load("laptop-tuning")
     rates = {
