@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 FILE = "study.json"
 FORMAT = 4
-"""The format number of `study.json`. Before 4, runs trained with the gradients of removed weights by default."""
+"""The format number of `study.json`. Before 4, the default was to train with the gradients of removed weights, and
+all word embeddings."""
 TABLES = "tables"
 """The key in `study.json` with the SHA-256 of each table; there are several while the table is written."""
 

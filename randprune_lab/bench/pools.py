@@ -120,7 +120,7 @@ class _Path:
 
     def __init__(self, task: str, seed: int):
         preset = PRESETS["lesson"] | {"task": task, "seed": seed, "levels": PATH, "candidates": CANDIDATES}
-        config = RunConfig(**preset, mask_gradients=False)  # as the recorded pools were trained
+        config = RunConfig(**preset, mask_gradients=False, vocabulary="whole")  # as in the recorded pools
         self.search = Search(config if config.mini_glue else replace(config, **REAL_TEXT), progress=False)
         self.config = self.search.config
         if generated := self.config.mini_glue:

@@ -21,7 +21,7 @@ from randprune_lab.tasks.metrics import EVALUATE_NAMES, check_metric, judged_by
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
 from randprune_lab.tasks.spec import TASKS, get_task
 from randprune_lab.training.compute import Precision, check_device
-from randprune_lab.training.config import Distillation, TrainingConfig
+from randprune_lab.training.config import Distillation, TrainingConfig, Vocabulary
 from randprune_lab.training.data import Encoded
 from randprune_lab.training.wanda import CALIBRATION, wanda_scores
 from randprune_lab.typed import take_types
@@ -41,7 +41,7 @@ GENERATED = ("difficulty", "label_noise", "data_seed")
 DENSE_SETTINGS = (
     *("task", "glue_dir", *CUSTOM_DATA, *GENERATED, "max_length", "train_size", "validation_size", "test_size"),
     *("model", "layers", "dense_epochs", "dense_learning_rate", "batch_size", "evaluate_every", "seed"),
-    *("device", "threads", "precision", "metric"),
+    *("vocabulary", "device", "threads", "precision", "metric"),
 )
 """The settings that the data and the dense model depend on."""
 
@@ -232,6 +232,12 @@ class RunConfig:
         True,
         "give removed weights a gradient of zero, so that gradients are clipped by the norm of those of the kept "
         "weights",
+    )
+    vocabulary: Vocabulary = _option(
+        TRAINING,
+        "used",
+        "word embeddings to train: used (those of the train set's tokens; the others only decay), or whole (all, which "
+        "takes longer and gives the same up to rounding)",
     )
     seed: int = _option(TRAINING, 0, "seed of masks, batches, dropout and the classification head")
     distill_labels: float = _option(DISTILLATION, 0.0, "weight of the true labels in the loss of a pruned model")
@@ -486,7 +492,7 @@ class RunConfig:
 
     def _training(self, **settings: Any) -> TrainingConfig:
         """The settings that all trainings of a run share, and `settings`."""
-        names = ("batch_size", "evaluate_every", "mask_gradients")
+        names = ("batch_size", "evaluate_every", "mask_gradients", "vocabulary")
         return TrainingConfig(**{name: getattr(self, name) for name in names}, **settings)
 
     @classmethod

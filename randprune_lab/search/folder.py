@@ -46,6 +46,8 @@ KIND = "randprune run"
 """The marker of a run folder, in its `config.json`."""
 FORMAT = 3
 """The format number of a run folder."""
+AS_BEFORE = {"mask_gradients": False, "vocabulary": "whole"}
+"""How runs trained before there were these settings, which their configurations lack."""
 PREDICTIONS = "randprune predictions file"
 FOLDERS = {
     "checkpoints": ["*.safetensors"],
@@ -82,7 +84,7 @@ def read_config(path: Path) -> RunConfig:
         values = unsealed(file, sealed, FORMAT, remedy)
         del values["kind"]
         _check_plugins(path, typed(list[_Plugin], values.pop("plugins", None), "plugins", strict=True))
-        values.setdefault("mask_gradients", False)  # as runs trained before there was this setting
+        values = AS_BEFORE | values
         return RunConfig.from_dict(typed(partial_of(RunConfig), values))
     except ValueError as error:
         raise FileError(f"{file} is damaged: {error}") from error

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from randprune_lab.errors import ConfigError, check_count, check_range
 from randprune_lab.typed import take_types
+
+Vocabulary = Literal["used", "whole"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class TrainingConfig:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     mask_gradients: bool = True  # removed weights have gradients of zero; otherwise these are in the clipped norm
+    vocabulary: Vocabulary = "used"  # the word embeddings that are trained; those of unused tokens only decay
     evaluate_every: int = 50  # steps; the last step is always evaluated
     keep_best: bool = False  # end with the weights of the best score instead of the last
     seed: int = 0

@@ -40,6 +40,11 @@ class Encoded:
         """The position of each row's first token."""
         return np.cumsum(self.lengths) - self.lengths
 
+    @cached_property
+    def numbers(self) -> Ids:
+        """Every number in the inputs and their padding, once, in ascending order: ids of tokens, of their types ..."""
+        return np.unique(np.concatenate([*map(np.unique, self.inputs.values()), [*self.padding.values()]]))
+
     def share(self, token: int | None) -> float:
         """The fraction of all tokens that are `token`; 0 for None."""
         return float(np.mean(self.inputs["input_ids"] == token)) if token is not None else 0.0

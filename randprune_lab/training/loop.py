@@ -19,6 +19,7 @@ from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded, training_batches
 from randprune_lab.training.distillation import Teacher, loss, use_eager_attention
 from randprune_lab.training.scoring import on_device
+from randprune_lab.training.used_rows import find_used_rows
 
 Evaluate = Callable[[nn.Module], float]
 
@@ -44,6 +45,7 @@ class TrainingState:
 
     step: int
     weights: dict[str, Tensor]
+    decay: float  # of the word embeddings that no token of the train set has; in `weights` they are as at first
     optimizer: dict[str, Any]
     history: History
     since: list[float]
@@ -54,10 +56,13 @@ class Training:
     """A training of `model`, in place, that can stop after any step and continue elsewhere to the same bits.
 
     Weights that `mask` removes are zero at the start and after every step, and have gradients of zero unless
-    `config.mask_gradients` is off. The result is a pure function of the
-    model's weights, the data, the mask, the teacher and the configuration: the batches, and the dropout of every step,
-    come from `config.seed`. The global random state is not changed. The training is done where the model is; the model
-    of the teacher must be there too.
+    `config.mask_gradients` is off. The result is a pure function of the model's weights, the data, the mask, the
+    teacher and the configuration: the batches, and the dropout of every step, come from `config.seed`. The global
+    random state is not changed. The training is done where the model is; the model of the teacher must be there too.
+
+    While it runs, `model` has the word embeddings of the train set's tokens alone as a parameter, unless
+    `config.vocabulary` is "whole"; its `state_dict` and its outputs in evaluation mode are always those of the whole.
+    Between two runs the weights of the model must not be changed by others.
     """
 
     def __init__(
@@ -73,13 +78,15 @@ class Training:
         self.data, self.config, self.teacher = data, config, teacher
         epochs = [training_batches(data.lengths, config.batch_size, config.seed, i) for i in range(config.epochs)]
         self.batches = [rows for epoch in epochs for rows in epoch]
-        self.optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), fused=True)
         self.rate = _schedule(config, len(self.batches))
         if teacher is not None and config.distillation.needs_teacher_states:
             use_eager_attention(model, teacher.model)
-        self._learned = [weight for weight in model.parameters() if weight.requires_grad]  # once, it takes time
         self.mask, self.enforce = mask, mask.enforcer(model) if mask else _nothing
         self.enforce()
+        self._rows = find_used_rows(model, data, mask) if config.vocabulary == "used" else None
+        groups = self._parameter_groups()
+        self.optimizer = torch.optim.AdamW(groups, fused=True)
+        self._learned = [weight for group in groups for weight in group["params"]]  # once, it takes time
         self.step = 0
         self.history = History(total_steps=len(self.batches))
         self._since: list[float] = []  # the losses since the last evaluation
@@ -97,7 +104,7 @@ class Training:
         """
         todo = range(self.step + 1, (len(self.batches) if until is None else min(until, len(self.batches))) + 1)
         gpus = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(gpus), self._masked_gradients():
+        with torch.random.fork_rng(gpus), self._rows or nullcontext(), self._masked_gradients():
             self.model.train()
             for step in todo:
                 torch.manual_seed(_mixed(self.config.seed, step))
@@ -115,9 +122,11 @@ class Training:
     def state(self) -> TrainingState:
         """A copy of everything that changes during training."""
         self._read_losses()
+        rows = self._rows
         return TrainingState(
             self.step,
-            _copy(self.model.state_dict()),
+            _copy(self.model.state_dict()) | ({rows.name: rows.at_first()} if rows else {}),
+            rows.factor if rows else 1.0,
             copy.deepcopy(self.optimizer.state_dict()),
             copy.deepcopy(self.history),
             [*self._since],
@@ -129,6 +138,8 @@ class Training:
         self.step, self.history = state.step, copy.deepcopy(state.history)
         self._since, self._unread, self._best = [*state.since], [], state.best
         self.model.load_state_dict(state.weights)
+        if self._rows:
+            self._rows.read(state.decay)
         self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
 
     def _train(self, rows: list[int], rate: float) -> Float[Tensor, ""]:
@@ -140,8 +151,21 @@ class Training:
         nn.utils.clip_grad_norm_(self._learned, self.config.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self._rows:
+            self._rows.decay(1 - rate * self.config.learning_rate * self.config.weight_decay)
         self.enforce()
         return value.detach()
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Two groups: matrices, with weight decay, and biases and norms, without."""
+        matrices: list[Tensor] = []
+        vectors: list[Tensor] = []
+        for weight in self.model.parameters():
+            if weight.requires_grad:
+                learned = self._rows.small if self._rows and weight is self._rows.whole else weight
+                (matrices if weight.ndim >= 2 else vectors).append(learned)
+        decay = self.config.weight_decay
+        return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
 
     def _masked_gradients(self) -> AbstractContextManager[object]:
         """Give removed weights gradients of zero, if the configuration says so."""
@@ -190,13 +214,6 @@ def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def _mixed(seed: int, step: int) -> int:
     """A seed for every step, so that a stopped training continues with the same dropout."""
     return (seed * 0x9E3779B97F4A7C15 + step) % 2**63
-
-
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Two groups: matrices, with weight decay, and biases and norms, without."""
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def _schedule(config: TrainingConfig, total: int) -> Callable[[int], float]:

@@ -222,14 +222,15 @@ def test_a_checkpoint_that_may_not_be_read_is_not_trained_again(config, copy, mo
 # --- runs of earlier versions ---
 
 
-def test_a_run_from_before_gradients_were_masked_goes_on_without(config, copy) -> None:
-    """Its configuration lacks the setting: it trained with the gradients of removed weights, and always will."""
-    old = config.to_dict()
-    del old["mask_gradients"]
-    write_config(copy, old)
-    before = dataclasses.replace(config, mask_gradients=False)
+@pytest.mark.parametrize(("setting", "old", "new"), [("mask_gradients", False, True), ("vocabulary", "whole", "used")])
+def test_a_run_from_before_a_setting_goes_on_as_it_began(config, copy, setting, old, new) -> None:
+    """Its configuration lacks the setting: it trained with the old value, and always will."""
+    values = config.to_dict()
+    del values[setting]
+    write_config(copy, values)
+    before = dataclasses.replace(config, **{setting: old})
     assert read_config(copy) == before
-    with pytest.raises(RunError, match="mask_gradients was False and is now True; resume with the old value"):
+    with pytest.raises(RunError, match=f"{setting} was {old!r} and is now {new!r}; resume with the old value"):
         RunFolder.open(copy, config, resume=True)
     with RunFolder.open(copy, before, resume=True):
-        assert json.loads((copy / "config.json").read_text())["mask_gradients"] is False
+        assert json.loads((copy / "config.json").read_text())[setting] == old

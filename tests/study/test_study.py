@@ -679,4 +679,4 @@ def test_recorded_studies_are_those_of_their_files():
         study = StudyConfig.load(name)
         check_recorded(study, data_folder() / "recorded" / folder)
         settings = study.run_config(study.baseline, study.tasks[0], 0)
-        assert settings.mask_gradients is False
+        assert (settings.mask_gradients, settings.vocabulary) == (False, "whole")
