@@ -20,7 +20,7 @@ Run `make report`, then `make docs` again. {{download}}`Download the notebook <{
 :::"""
 WITH_RESULTS = """
 :::{{note}}
-These are the results of `make report PROFILE={profile}`. Sliders need a kernel: run the notebook to use them.
+These are the results of `make report PROFILE={profile}`. The explorers answer in this page, without a kernel.
 {{download}}`Download the notebook <{name}.ipynb>`
 :::"""
 

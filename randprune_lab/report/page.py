@@ -1,8 +1,8 @@
-"""The page of one executed notebook: a single HTML file without scripts that needs no network, whatever it shows.
+"""The page of one executed notebook: a single HTML file that needs no network, whatever it shows.
 
-Formulas become MathML, which browsers display by themselves. Widgets need a kernel, so a note replaces them; the static
-figure after each of them shows the same. Links to other notebooks lead to their pages. Links to other files of the
-repository become plain text, because a report is a separate folder.
+The only script that a browser runs on it moves the explorers. Formulas become MathML, which browsers display by
+themselves. Other widgets need a kernel, so a note replaces them. Links to other notebooks lead to their pages. Links to
+other files of the repository become plain text, because a report is a separate folder.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from randprune_lab.report.passive import POLICY, passive
+from randprune_lab.report.passive import passive, policy_with
 from randprune_lab.report.results import NotebookResult, format_duration
 from randprune_lab.report.style import CSS, PAGE_CSS
+from randprune_lab.viz.explorer import SCRIPT, STYLE
 
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -62,7 +63,7 @@ TEMPLATE = """
 {{ resources.result.failure.cell }}</a>: {{ resources.result.failure.reason | escape_html }}</p>
 {%- endif %}
 {% endblock body_header %}
-{% block body_footer %}</main></body>{% endblock body_footer %}
+{% block body_footer %}</main><script>{{ resources.script }}</script></body>{% endblock body_footer %}
 {% block footer %}</html>{% endblock footer %}
 {% block in_prompt %}
 <div class="prompt" id="cell-{{ cell.execution_count | e }}">{{ (cell.execution_count or "") | e }}</div>
@@ -80,8 +81,9 @@ def render_page(notebook: NotebookNode, result: NotebookResult) -> str:
     """The page of an executed notebook, as HTML."""
     resources = {
         "result": result,
-        "css": CSS + PAGE_CSS,
-        "policy": POLICY,
+        "css": CSS + PAGE_CSS + STYLE,
+        "script": SCRIPT,
+        "policy": policy_with(SCRIPT),
         "duration": format_duration(result.seconds),
     }
     exporter = _PageExporter(raw_template=TEMPLATE)

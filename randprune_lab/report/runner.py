@@ -18,6 +18,8 @@ from randprune_lab.report.processes import Workers
 from randprune_lab.report.results import NotebookResult
 
 WORK_FOLDER = "work"
+POSITIONS = {"smoke": "3"}
+"""The most positions of each control that an explorer draws, by profile; all in others."""
 
 
 def run_notebooks(
@@ -67,6 +69,7 @@ def _job(
         "executed": str(executed.resolve()),
         "folder": str(_fresh_folder(out / WORK_FOLDER / path.stem).resolve()),
         "parameters": {name: value for name, value in parameters.items() if name in known} | {"profile": profile},
+        "positions": POSITIONS.get(profile, "all"),
         "cell_timeout": cell_timeout,
     }
 

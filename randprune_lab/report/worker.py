@@ -40,6 +40,7 @@ def _run(job: Mapping[str, Any]) -> dict[str, str] | None:
     # The kernel "python3" is this environment's, not one that the machine or the user has under the same name.
     os.environ.pop("JUPYTER_PATH", None)
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    os.environ["RANDPRUNE_FRAMES"] = job["positions"]  # nobody is there to move what is explored
     import papermill
 
     try:

@@ -13,8 +13,8 @@ from randprune_lab.masks.rules import RULES, Rule, make_rule
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.registry import settings_of
 from randprune_lab.viz import figures
-from randprune_lab.viz.panel import Panel, Shown, control, table
-from randprune_lab.viz.widgets import choice, sampling_ratio_slider, sparsity_slider
+from randprune_lab.viz.controls import choice, sampling_ratio_slider, sparsity_slider
+from randprune_lab.viz.panel import Panel, Shown, control, slider, table
 
 LABELS = {"voting": "voting (published)", "gumbel": "Gumbel top-k"}
 """What the explorer calls rules; others have their own name."""
@@ -33,10 +33,10 @@ def mask_explorer(size: int = 192, seed: int = 0) -> ipywidgets.VBox:
     rules = [(LABELS.get(name, name), name) for name in RULES]
     controls = {
         "rule": control(ipywidgets.Dropdown(description="rule", options=rules, value="voting")),
-        "sparsity": sparsity_slider(),
-        "sampling_ratio": sampling_ratio_slider(),
-        "power": choice("power", powers, 5.0),
-        "temperature": choice("temperature", temperatures, 0.2),
+        "sparsity": slider(sparsity_slider()),
+        "sampling_ratio": slider(sampling_ratio_slider()),
+        "power": slider(choice("power", powers, 5.0)),
+        "temperature": slider(choice("temperature", temperatures, 0.2)),
     }
 
     def show(rule: str, sparsity: float, **settings: float) -> Shown:

@@ -15,6 +15,7 @@ import ipywidgets
 from matplotlib.figure import Figure
 
 from randprune_lab.errors import RandpruneError
+from randprune_lab.viz.controls import Choice
 from randprune_lab.viz.style import png
 
 PICTURES = 3
@@ -95,6 +96,15 @@ def control(widget: ipywidgets.Widget) -> ipywidgets.Widget:
     widget.style.description_width = "8em"
     widget.layout.width = "28em"
     return widget
+
+
+def slider(choice: Choice) -> ipywidgets.SelectionSlider:
+    """A slider over the options of a choice."""
+    return control(
+        ipywidgets.SelectionSlider(
+            description=choice.label, options=list(choice.options.items()), value=choice.value(choice.start)
+        )
+    )
 
 
 def table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:

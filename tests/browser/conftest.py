@@ -55,9 +55,9 @@ class Watched:
 
 
 @contextmanager
-def watched(browser: Browser, width: int = 1280, height: int = 900) -> Iterator[Watched]:
+def watched(browser: Browser, width: int = 1280, height: int = 900, has_touch: bool = False) -> Iterator[Watched]:
     """A new page of this size."""
-    context = browser.new_context(viewport={"width": width, "height": height})
+    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=has_touch)
     try:
         yield Watched(context.new_page())
     finally:

@@ -7,8 +7,8 @@ from typing import Any
 from playwright.sync_api import Locator, Page
 
 MINUTES = 60_000  # milliseconds
-SLIDER = ".widget-slider .noUi-handle"
-PICTURE = "img.widget-image"
+SLIDER = ".rp-explorer input[type=range]"
+PICTURE = "img.rp-picture"
 
 # JupyterLab itself waits for these promises; waiting for an idle kernel and then running cells would be a race.
 RESTORED = "() => window.jupyterapp && window.jupyterapp.restored.then(() => true)"
@@ -71,4 +71,4 @@ class NotebookPage:
 
     def value(self) -> str:
         """The text beside the slider."""
-        return self.page.locator(".widget-readout").first.inner_text()
+        return self.page.locator(".rp-explorer output").first.inner_text()

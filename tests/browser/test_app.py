@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from conftest import watched
-from notebook_page import BYTES, MINUTES, PICTURE, SLIDER
+from notebook_page import BYTES, MINUTES
 from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
+
+SLIDER = ".widget-slider .noUi-handle"
+PICTURE = "img.widget-image"
 
 SHOWN = f"""() => document.querySelectorAll("table").length === 2
   && [...document.querySelectorAll("{PICTURE}")].filter(one => one.complete && one.clientWidth > 100).length >= 4"""

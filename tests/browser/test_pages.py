@@ -7,11 +7,15 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import NOTEBOOKS, watched
+from matplotlib.figure import Figure
 from support.hostile_html import HOSTILE, SVG
 
 from randprune_lab.report import report
 from randprune_lab.report.page import render_page
 from randprune_lab.report.results import NotebookResult
+from randprune_lab.viz.explorer import Explorer
+from randprune_lab.viz.style import new_figure
+from randprune_lab.viz.widgets import choice, explore
 
 pytestmark = pytest.mark.browser
 
@@ -33,7 +37,7 @@ def test_a_page_is_complete_without_a_network(browser, made, name, width):
     with watched(browser, width) as watch:
         watch.page.context.set_offline(True)
         watch.page.goto((made / name).as_uri())
-        images = watch.page.locator("img").evaluate_all(IMAGES)
+        images = watch.page.locator("img:visible").evaluate_all(IMAGES)
         assert images
         assert all(natural > 100 and shown > 250 for natural, shown, _ in images)
         if width > 1000:  # on a phone a figure may be wider than its column, which then scrolls
@@ -54,6 +58,92 @@ def test_the_index_leads_to_a_notebook_and_back(browser, made):
         watch.page.get_by_role("link", name="All notebooks").click()
         watch.page.wait_for_url("**/index.html")
         assert not watch.errors
+
+
+@pytest.fixture(scope="session")
+def explorer() -> Explorer:
+    """One with a slider, a toggle and a menu; each position has its own picture."""
+
+    def picture(n: int, side: str, shape: str) -> Figure:
+        figure, axis = new_figure(4, 3)
+        axis.plot([0, 1], [n, 2 if side == "left" else 3], marker=shape)
+        axis.set(title=f"{n} {side} {shape}", xlabel="x", ylabel="y", ylim=(0, 9))
+        return figure
+
+    controls = {
+        "n": choice("number <n>", {f"{n} %": n for n in range(4)}, 2),
+        "side": choice("side", ["left", "right"], "right"),
+        "shape": choice("shape", list("osv^D")),
+    }
+    return explore("Which one & why?", picture, **controls)
+
+
+@pytest.fixture(scope="session")
+def page_with_explorer(explorer, tmp_path_factory) -> Path:
+    output = nbformat.v4.new_output("display_data", {"text/html": explorer.page()})
+    cell = nbformat.v4.new_code_cell("1", execution_count=1, outputs=[output])
+    path = tmp_path_factory.mktemp("explorer") / "page.html"
+    path.write_text(render_page(nbformat.v4.new_notebook(cells=[cell]), NotebookResult("00", "One", "ok")), "utf-8")
+    return path
+
+
+def test_each_position_by_keyboard_shows_its_own_picture(browser, explorer, page_with_explorer):
+    with watched(browser) as watch:
+        watch.page.context.set_offline(True)
+        watch.page.goto(page_with_explorer.as_uri())
+        slider, menu = watch.page.get_by_role("slider", name="number <n>"), watch.page.get_by_label("shape")
+        for shape in range(5):
+            menu.focus()
+            watch.page.keyboard.press("ArrowDown" if shape else "Home")
+            for side, name in enumerate(("left", "right")):
+                watch.page.get_by_role("radio", name=name).press("Space")
+                slider.focus()
+                watch.page.keyboard.press("Home")
+                for n in range(4):
+                    if n:
+                        watch.page.keyboard.press("ArrowRight")
+                    shown = watch.page.locator(".rp-picture")
+                    frame = explorer.frame((n, side, shape))
+                    assert shown.get_attribute("src") == frame.src and shown.get_attribute("alt") == frame.alt
+                    assert (
+                        slider.get_attribute("aria-valuetext") == watch.page.locator("output").inner_text() == f"{n} %"
+                    )
+        assert not watch.errors
+        assert not watch.left
+
+
+def test_a_finger_on_a_phone_reaches_every_control(browser, explorer, page_with_explorer):
+    with watched(browser, 390, has_touch=True) as watch:
+        page = watch.page
+        page.goto(page_with_explorer.as_uri())
+        page.get_by_role("radio", name="left").tap()
+        box = page.get_by_role("slider").bounding_box()
+        page.touchscreen.tap(box["x"] + 4, box["y"] + box["height"] / 2)
+        assert page.locator(".rp-picture").get_attribute("src") == explorer.frame((0, 0, 0)).src
+        assert box["height"] >= 24
+        assert all(option.bounding_box()["height"] >= 24 for option in page.locator(".rp-option, select").all())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert not watch.errors
+
+
+def test_what_was_chosen_before_a_page_is_opened_again_is_what_it_shows(browser, explorer, page_with_explorer):
+    with watched(browser) as watch:
+        watch.page.goto(page_with_explorer.as_uri())
+        watch.page.get_by_role("slider").focus()
+        watch.page.keyboard.press("Home")
+        watch.page.reload()
+        chosen = int(watch.page.get_by_role("slider").input_value())
+        assert watch.page.locator("output").inner_text() == f"{chosen} %"
+        assert watch.page.locator(".rp-picture").get_attribute("src") == explorer.frame((chosen, 1, 0)).src
+
+
+def test_on_paper_there_are_two_pictures_and_no_controls(browser, page_with_explorer):
+    with watched(browser) as watch:
+        watch.page.goto(page_with_explorer.as_uri())
+        watch.page.emulate_media(media="print")
+        assert [one.is_visible() for one in watch.page.locator("img").all()] == [False, True, True]
+        assert "number <n> 0 %, side left, shape o" in watch.page.inner_text("body")
+        assert not watch.page.get_by_role("slider").is_visible()
 
 
 @pytest.mark.parametrize("html", [SVG, *HOSTILE])

@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
 
 from randprune_lab.viz import widgets
+from randprune_lab.viz.explorer import Explorer
 
 COURSE = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
@@ -22,11 +22,11 @@ plt.switch_backend("agg")
 
 
 @pytest.fixture(params=COURSE, ids=lambda path: path.stem)
-def explorers(request, tmp_path, monkeypatch) -> list[ipywidgets.VBox]:
+def explorers(request, tmp_path, monkeypatch) -> list[Explorer]:
     """The explorers of a notebook in the profile smoke, in order."""
     made = []
 
-    def explore(*arguments, **controls) -> ipywidgets.VBox:
+    def explore(*arguments, **controls) -> Explorer:
         made.append(original(*arguments, **controls))
         return made[-1]
 
@@ -54,23 +54,25 @@ def _cells_to_the_last_explorer(path: Path) -> list[nbformat.NotebookNode]:
 def test_every_explorer_can_be_drawn_everywhere_and_each_control_changes_the_picture(explorers):
     assert explorers
     for explorer in explorers:
-        question, *controls, image = explorer.children
-        start = tuple(control.index for control in controls)
-        pictures = {}
-        for place in itertools.product(*(range(len(control.options)) for control in controls)):
-            _move(question.value, controls, place)
-            pictures[place] = bytes(image.value)
+        controls = list(explorer.controls.values())
+        pictures = {
+            place: _drawn(explorer, place)
+            for place in itertools.product(*(range(len(control.options)) for control in controls))
+        }
+        start = tuple(explorer.start)
         for number, control in enumerate(controls):
             places = [(*start[:number], option, *start[number + 1 :]) for option in range(len(control.options))]
             seen = {pictures[place] for place in places}
-            assert len(seen) > 1, f"{question.value}: the picture is the same at every {control.description}"
+            assert len(seen) > 1, f"{explorer.question}: the picture is the same at every {control.label}"
 
 
-def _move(question: str, controls: list[ipywidgets.Widget], place: tuple[int, ...]) -> None:
-    """Set all controls; an error of a callback is raised again with the question and the position."""
+def _drawn(explorer: Explorer, place: tuple[int, ...]) -> str:
+    """The picture; an error is raised again with the question and the position."""
     try:
-        for control, option in zip(controls, place, strict=True):
-            control.index = option
+        return explorer.frame(place).src
     except Exception as error:
-        position = ", ".join(f"{control.description} {control.label}" for control in controls)
-        raise AssertionError(f"{question} cannot draw at {position}") from error
+        position = ", ".join(
+            f"{control.label} {control.names[at]}"
+            for control, at in zip(explorer.controls.values(), place, strict=True)
+        )
+        raise AssertionError(f"{explorer.question} cannot draw at {position}") from error

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import nbformat
 import pytest
+from matplotlib.figure import Figure
 from support.hostile_html import HOSTILE, SVG
 
 from randprune_lab.report.index import write_index
 from randprune_lab.report.key_figures import KeyFigure
 from randprune_lab.report.page import WIDGET_STATE, WIDGET_VIEW, render_page
-from randprune_lab.report.passive import ADDRESSES, ATTRIBUTES, POLICY, TAGS, passive
+from randprune_lab.report.passive import ADDRESSES, ATTRIBUTES, POLICY, TAGS, passive, policy_with
 from randprune_lab.report.results import CellFailure, NotebookResult, ReportSummary, format_duration
+from randprune_lab.viz.explorer import SCRIPT
+from randprune_lab.viz.widgets import choice, explore
 
 RESULT = NotebookResult("00_tour", "The <tour>", "ok", seconds=125)
 
@@ -128,9 +132,11 @@ def test_only_passive_html_is_on_a_page(html):
     cells = [nbformat.v4.new_markdown_cell(f"{html}\n\nin a line: {html}"), code_with(*outputs_of(html))]
     cells.append(nbformat.v4.new_raw_cell(html, metadata={"raw_mimetype": "text/html"}))
     page = page_of(*cells, nbformat.v4.new_markdown_cell("# The next cell"))
-    tags = Tags(page[page.index("<main>") :]).found
+    own = f"</main><script>{SCRIPT}</script></body></html>"
+    assert "".join(page.split()).endswith("".join(own.split())), "the only script is that of the explorers"
+    tags = Tags(page[page.index("<main>") : page.rindex("</main>")]).found
     for tag, attributes in tags:
-        assert tag in TAGS | FRAME and attributes.keys() <= ATTRIBUTES | {"href", "src", "download"}
+        assert tag in TAGS | FRAME and attributes.keys() <= ATTRIBUTES | {"href", "src", "download", "type", "name"}
         assert all(ADDRESSES[tag, name].fullmatch(attributes[name]) for name in {"href", "src"} & attributes.keys())
     headings = [attributes["id"] for tag, attributes in tags if tag == "h1"]
     assert headings == ["The-next-cell"], "what follows is not swallowed"
@@ -140,10 +146,28 @@ def test_scripts_and_style_sheets_are_not_shown_as_text():
     assert passive("a<style>p { color: red }</style><SCRIPT>1 < 2</SCRIPT >b") == "ab"
 
 
-def test_the_policy_of_a_page_allows_pictures_in_it_and_nothing_else():
+def test_the_policy_of_a_page_allows_pictures_in_it_and_the_script_of_explorers_alone():
     (policy,) = (attributes for tag, attributes in Tags(markdown("# Hello")).found if "http-equiv" in attributes)
-    assert policy == {"http-equiv": "Content-Security-Policy", "content": POLICY}
+    assert policy == {"http-equiv": "Content-Security-Policy", "content": policy_with(SCRIPT)}
+    assert re.fullmatch(re.escape(POLICY) + r"; script-src 'sha256-[\w+/]{43}='", policy["content"])
     assert "script-src" not in POLICY and POLICY.startswith("default-src 'none'; img-src data:;")
+
+
+def test_an_explorer_is_on_a_page_as_it_is_in_the_notebook_but_for_style_and_script():
+    explorer = explore(
+        "Which <b>one</b>?",
+        lambda **values: Figure(),
+        power=choice("power", {"1 %": 1, "2 %": 2, "5 %": 5}, 2),
+        rule=choice("rule", ["a", "b"], "b"),
+        family=choice("family", list("abcde"), "c"),
+    )
+    html = explorer.page()
+    page = page_of(code_with(nbformat.v4.new_output("display_data", {"text/html": html})))
+    shown = Tags(html[html.index("</style>") : html.index("<script>")]).found
+    assert len(shown) > 20
+    tags = Tags(page).found
+    (first,) = (place for place, (_, attributes) in enumerate(tags) if attributes.get("class") == "rp-explorer")
+    assert tags[first : first + len(shown)] == shown
 
 
 @pytest.mark.parametrize("html", HOSTILE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -117,9 +119,5 @@ def test_the_title_over_tasks_agrees_with_the_interval(low, verdict):
 )
 def test_explorers_draw_at_every_position(picture, controls):
     explorer = widgets.explore("Which?", picture, **controls)
-    image = explorer.children[-1]
-    for control in controls.values():
-        for _, value in control.options:
-            before = image.value
-            control.value, changed = value, value != control.value
-            assert bytes(image.value[:4]) == b"\x89PNG" and (not changed or image.value != before)
+    places = list(itertools.product(*(range(len(control.options)) for control in controls.values())))
+    assert len({explorer.frame(place).src for place in places}) == len(places)

@@ -1,11 +1,13 @@
-"""Explorers redraw their picture at every option of every control, without an Output widget."""
+"""Explorers draw their picture at every position of every control, live and in pages, without an Output widget."""
 
 from __future__ import annotations
 
+import base64
+import html
 import itertools
-from collections.abc import Iterator
+import json
+import re
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -13,8 +15,12 @@ import torch
 from matplotlib.figure import Figure
 
 import randprune_lab as rp
+from randprune_lab.errors import ConfigError
 from randprune_lab.masks.curve import Histogram
 from randprune_lab.viz import figures
+from randprune_lab.viz.explorer import HEADLESS, PNG, Explorer
+from randprune_lab.viz.live import LiveExplorer
+from randprune_lab.viz.style import described, palette_png
 from randprune_lab.viz.widgets import choice, explore, sampling_ratio_slider, sparsity_slider
 
 # Two million weights: enough for a different curve at every sampling ratio.
@@ -29,66 +35,103 @@ def picture(sparsity: float, sampling_ratio: float) -> Figure:
 
 
 @pytest.fixture(scope="module")
-def explorer() -> ipywidgets.VBox:
+def explorer() -> Explorer:
     return explore("Why?", picture, sparsity=sparsity_slider(), sampling_ratio=sampling_ratio_slider())
 
 
-def walk(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
-    yield widget
-    for child in getattr(widget, "children", ()):
-        yield from walk(child)
+def positions(explorer: Explorer) -> list[tuple[int, ...]]:
+    return list(itertools.product(*(range(len(control.options)) for control in explorer.controls.values())))
 
 
-def controls(explorer: ipywidgets.Widget) -> list[ipywidgets.SelectionSlider]:
-    return [widget for widget in walk(explorer) if isinstance(widget, ipywidgets.SelectionSlider)]
+def of_page(page: str) -> dict:
+    """What the page says of its pictures."""
+    (data,) = re.findall(r'data-frames="([^"]*)"', page)
+    return json.loads(html.unescape(data))
 
 
-def image(explorer: ipywidgets.Widget) -> ipywidgets.Image:
-    (found,) = (widget for widget in walk(explorer) if isinstance(widget, ipywidgets.Image))
-    return found
-
-
-def test_the_question_is_above_the_controls_and_the_picture_below(explorer):
-    question, *_, last = explorer.children
-    assert "Why?" in question.value and last is image(explorer)
-    assert list(explorer.children[1:-1]) == controls(explorer)
-    assert [control.description for control in controls(explorer)] == ["sparsity", "sampling ratio"]
-    assert image(explorer).format == "png"
-    assert not image(explorer).tooltip  # JupyterLab cannot show an Image that has one
-
-
-def test_there_is_no_output_widget_and_nothing_acts_while_a_slider_moves(explorer):
-    assert not any(isinstance(widget, ipywidgets.Output) for widget in walk(explorer))
-    assert [control.continuous_update for control in controls(explorer)] == [False, False]
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_every_option_of_every_slider_draws_another_picture(explorer, number):
-    control = controls(explorer)[number]
-    before, shown = control.value, bytes(image(explorer).value)
-    images = {}
-    for _, value in control.options:
-        control.value = value
-        images[value] = bytes(image(explorer).value)
-    assert all(png.startswith(b"\x89PNG") for png in images.values())
-    assert len(set(images.values())) == len(control.options)
-    control.value = before
-    assert bytes(image(explorer).value) == images[before] == shown, "the same values, the same picture"
+def test_every_option_has_another_picture_which_depends_on_the_values_alone(explorer):
+    pictures = {place: explorer.frame(place).src for place in positions(explorer)}
+    first, second = explorer.start
+    assert len(pictures) == 49
+    assert len({pictures[place, second] for place in range(7)}) == 7
+    assert len({pictures[first, place] for place in range(7)}) == 7
+    sparsity, ratio = explorer.controls.values()
+    drawn = palette_png(picture(sparsity.value(2), ratio.value(5)))
+    assert pictures[2, 5] == PNG + base64.b64encode(drawn).decode()
     assert plt.get_fignums() == []
 
 
-def test_every_sparsity_of_the_slider_can_be_drawn_on_a_matrix():
-    weights = torch.randn(70, 64, generator=torch.Generator().manual_seed(0))
-    explorer = explore(
-        "How much?",
-        lambda sparsity: figures.sampling(weights, rp.Voting(), sparsity, candidates=1),
-        sparsity=sparsity_slider(),
+def test_the_kernel_answers_a_position_with_its_picture(explorer):
+    live = LiveExplorer(explorer)
+    assert live.position == live.frame["position"] == explorer.start
+    live.position = [6, 0]
+    assert live.frame == {"position": [6, 0], "src": explorer.frame((6, 0)).src, "alt": explorer.frame((6, 0)).alt}
+    assert 'data-frames="' not in live.markup
+
+
+def test_a_page_has_the_picture_of_every_position_once(explorer):
+    data = of_page(explorer.page())
+    assert data["counts"] == [7, 7] and len(data["index"]) == 49
+    for place, number in zip(positions(explorer), data["index"], strict=True):
+        assert data["frames"][number]["src"] == explorer.frame(place).src
+    same = explore("Same?", lambda which: Figure(), which=choice("which", ["a", "b"]))
+    assert of_page(same.page())["index"] == [0, 0] and len(of_page(same.page())["frames"]) == 1
+
+
+def test_fewer_positions_have_the_start_among_them_and_their_own_pictures(explorer):
+    data = of_page(explorer.page(3))
+    names = [json.loads(html.unescape(one)) for one in re.findall(r'data-names="([^"]*)"', explorer.page(3))]
+    sparsity, ratio = explorer.controls.values()
+    assert data["counts"] == [3, 3]
+    assert sparsity.names[sparsity.start] in names[0] and ratio.names[ratio.start] in names[1]
+    places = itertools.product(
+        *([one.names.index(name) for name in some] for one, some in zip((sparsity, ratio), names, strict=True))
     )
-    images = set()
-    for _, value in controls(explorer)[0].options:
-        controls(explorer)[0].value = value
-        images.add(bytes(image(explorer).value))
-    assert len(images) == len(controls(explorer)[0].options)
+    for place, number in zip(places, data["index"], strict=True):
+        assert data["frames"][number]["src"] == explorer.frame(place).src
+
+
+@pytest.mark.parametrize("start", range(7))
+@pytest.mark.parametrize("most", [1, 2, 3, 6, 7, 100])
+def test_places_are_as_many_as_asked_and_in_order(start, most):
+    control = choice("n", {str(n): n for n in range(7)}, start)
+    places = control.places(most)
+    assert len(places) == min(most, 7) and places == sorted(set(places)) and start in places
+
+
+def test_without_a_reader_a_notebook_keeps_all_pictures(explorer, monkeypatch):
+    monkeypatch.setenv(HEADLESS, "2")
+    data = explorer._repr_mimebundle_()
+    assert of_page(data["text/html"])["counts"] == [2, 2]
+    assert PNG + data["image/png"] == explorer.frame(explorer.start).src
+    assert data["text/plain"].startswith("Why? A title without values")
+    monkeypatch.setenv(HEADLESS, "few")
+    with pytest.raises(ConfigError, match=r"RANDPRUNE_FRAMES must be 'all' or a positive number .* got 'few'"):
+        explorer._repr_mimebundle_()
+
+
+def test_with_a_reader_a_notebook_shows_the_widget_and_keeps_the_first_picture(explorer, monkeypatch):
+    monkeypatch.delenv(HEADLESS, raising=False)
+    data, _ = explorer._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data and "text/html" not in data
+    assert PNG + data["image/png"] == explorer.frame(explorer.start).src
+
+
+def test_every_control_has_a_name_and_a_value_that_can_be_read():
+    explorer = explore(
+        "What & why?",
+        lambda **values: Figure(),
+        power=choice("power <x>", {"1": 1, "2": 2, "5": 5}, 2),
+        rule=choice("rule", {"voting": 1, "Gumbel": 2}, 2),
+        family=choice("family", list("abcde"), "c"),
+    )
+    markup = explorer.markup()
+    assert '<p class="rp-question">What &amp; why?</p>' in markup
+    assert 'type="range" min="0" max="2" step="1" value="1" aria-label="power &lt;x&gt;" aria-valuetext="2"' in markup
+    assert "<output>2</output>" in markup
+    assert "<legend>rule</legend>" in markup and markup.count('type="radio"') == 2
+    assert re.search(r'type="radio" name="[^"]+" checked>Gumbel', markup)
+    assert '<select aria-label="family">' in markup and "<option selected>c</option>" in markup
 
 
 def test_the_picture_is_given_the_values_by_name():
@@ -98,34 +141,51 @@ def test_the_picture_is_given_the_values_by_name():
         seen.append(values)
         return Figure()
 
-    explorer = explore("Why?", note, power=ipywidgets.IntSlider(3), on=ipywidgets.Checkbox(value=True))
-    explorer.children[1].value = 5
-    explorer.children[2].value = False
-    assert seen == [{"power": 3, "on": True}, {"power": 5, "on": True}, {"power": 5, "on": False}]
-    assert explorer.children[1].continuous_update is False
+    explorer = explore(
+        "Why?", note, power=choice("power", {"1": 1, "5": 5}), on=choice("on", {"yes": True, "no": False})
+    )
+    for place in [(0, 0), (1, 0), (1, 1), (0, 0)]:
+        explorer.frame(place)
+    assert seen == [{"power": 1, "on": True}, {"power": 5, "on": True}, {"power": 5, "on": False}]
+
+
+def test_what_a_figure_shows_is_said_in_words():
+    figure = figures.inclusion_curves({"voting": rp.Voting().curve(HISTOGRAM, 1000)}, "A\ntitle")
+    axis = figure.axes[0]
+    assert described(figure) == f"A title: {axis.get_ylabel()} against {axis.get_xlabel()}"
 
 
 @pytest.mark.parametrize(
     ("make", "nearly", "nearest"), [(sparsity_slider, 0.9, 0.92), (sampling_ratio_slider, 1.2e-4, 1e-4)]
 )
 def test_a_slider_starts_at_the_option_nearest_to_the_value(make, nearly, nearest):
-    assert make(nearly).value == nearest
-    values = [value for _, value in make().options]
+    control = make(nearly)
+    assert control.value(control.start) == nearest and control.kind == "slider"
+    values = list(control.options.values())
     assert values == sorted(set(values)) and all(0 < value < 1 for value in values)
 
 
 def test_sparsities_are_shown_in_percent():
-    assert all(
-        float(label.removesuffix(" %")) == pytest.approx(100 * value) for label, value in sparsity_slider().options
-    )
+    options = sparsity_slider().options
+    assert all(float(name.removesuffix(" %")) == pytest.approx(100 * value) for name, value in options.items())
 
 
-def test_the_explorer_of_magnitude_pruning_can_be_drawn_at_every_sparsity():
+def test_a_value_that_is_no_option_is_refused():
+    with pytest.raises(ConfigError, match="task must be one of a, b, got 'c'"):
+        choice("task", ["a", "b"], "c")
+    with pytest.raises(ConfigError, match="task needs at least one option, got none"):
+        choice("task", [])
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [figures.magnitude_pruning, lambda w, s: figures.sampling(w, rp.Voting(), s, candidates=1)],
+    ids=["magnitude", "sampling"],
+)
+def test_every_sparsity_of_the_slider_can_be_drawn_on_a_matrix(draw):
     weights = torch.randn(70, 64, generator=torch.Generator().manual_seed(0))
-    explorer = explore(
-        "How?", lambda sparsity: figures.magnitude_pruning(weights, sparsity), sparsity=sparsity_slider()
-    )
-    assert len(positions(explorer)) == 7
+    explorer = explore("How much?", lambda sparsity: draw(weights, sparsity), sparsity=sparsity_slider())
+    assert len({explorer.frame(place).src for place in positions(explorer)}) == 7
 
 
 def test_the_explorer_of_distances_has_a_picture_for_every_pair_of_values():
@@ -134,14 +194,4 @@ def test_the_explorer_of_distances_has_a_picture_for_every_pair_of_values():
     knobs = {name: choice(name, {str(one): one for one in some}, some[0]) for name, some in values.items()}
     grid = {pair: np.array([0.1, 0.2, sum(pair) / 2]) for pair in itertools.product(*values.values())}
     explorer = explore("How?", lambda **place: figures.distance_grid(grid, ["v", "w"], **place), **knobs)
-    assert len(positions(explorer)) == 9
-
-
-def positions(explorer: ipywidgets.Widget) -> set[bytes]:
-    """The pictures of all positions of all sliders together."""
-    images = set()
-    for values in itertools.product(*([value for _, value in control.options] for control in controls(explorer))):
-        for control, value in zip(controls(explorer), values, strict=True):
-            control.value = value
-        images.add(bytes(image(explorer).value))
-    return images
+    assert len({explorer.frame(place).src for place in positions(explorer)}) == 9

@@ -1,0 +1,188 @@
+"""Explorers: controls above a picture that is a pure function of their values.
+
+In a notebook with a kernel an explorer is a widget, and the kernel draws. A notebook that runs without a reader draws
+every position beforehand, and what it shows is a page's HTML: the same controls, with all pictures inside. The same
+markup, style and script serve both; a report's page and the site have the script once, as a file of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from randprune_lab.errors import ConfigError
+from randprune_lab.viz.controls import Choice
+from randprune_lab.viz.style import described, palette_png
+
+HEADLESS = "RANDPRUNE_FRAMES"
+"""Set where a notebook runs without a reader: to the most positions of a control that are drawn, or to "all"."""
+PNG = "data:image/png;base64,"
+
+
+def _source(name: str) -> str:
+    return (Path(__file__).parent / name).read_text("utf-8")
+
+
+STYLE = _source("explorer.css")
+SCRIPT = f"(() => {{\n{_source('explorer.js')}{_source('explorer_page.js')}}})();\n"
+"""What makes the explorers of a page move."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture: its address, which holds its bytes, and what it shows in words."""
+
+    src: str
+    alt: str
+
+
+def frame_of(figure: Figure) -> Frame:
+    """The picture of a figure."""
+    return Frame(PNG + base64.b64encode(palette_png(figure)).decode("ascii"), described(figure))
+
+
+class Explorer:
+    """The explorer of a picture; a notebook displays it.
+
+    Args:
+        question: the question that it helps to answer.
+        picture: a pure function of the controls' values, by name.
+        controls: the controls, by the name of the argument that each sets.
+    """
+
+    def __init__(self, question: str, picture: Callable[..., Figure], controls: Mapping[str, Choice]) -> None:
+        self.question, self.picture, self.controls = question, picture, dict(controls)
+        self._drawn: dict[tuple[int, ...], Frame] = {}
+
+    @property
+    def start(self) -> list[int]:
+        """The position at first: the place of each control's value among its options."""
+        return [control.start for control in self.controls.values()]
+
+    def frame(self, position: Sequence[int]) -> Frame:
+        """The picture at a position."""
+        place = tuple(position)
+        if place not in self._drawn:
+            values = {name: one.value(at) for (name, one), at in zip(self.controls.items(), place, strict=True)}
+            self._drawn[place] = frame_of(self.picture(**values))
+        return self._drawn[place]
+
+    def markup(self) -> str:
+        """Question, controls and the first picture as HTML."""
+        return _markup(self.question, list(self.controls.values()), self.frame(self.start))
+
+    def page(self, most: int | None = None) -> str:
+        """The explorer with all its pictures as HTML: style, markup and script.
+
+        Args:
+            most: the most positions of each control; None: all.
+        """
+        return f"<style>\n{STYLE}</style>\n{_with_frames(self, most)}\n<script>\n{SCRIPT}</script>"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        frame = self.frame(self.start)
+        still = {
+            "image/png": frame.src.removeprefix(PNG),
+            "text/plain": " ".join(filter(None, (self.question, frame.alt))),
+        }
+        if HEADLESS in os.environ:
+            return still | {"text/html": self.page(_most())}
+        from randprune_lab.viz.live import LiveExplorer
+
+        data, metadata = _bundle(LiveExplorer(self)._repr_mimebundle_(**kwargs))
+        return still | data, metadata
+
+
+def _bundle(shown: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return shown if isinstance(shown, tuple) else (shown or {}, {})
+
+
+def _most() -> int | None:
+    text = os.environ[HEADLESS]
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"{HEADLESS} must be 'all' or a positive number of positions of a control, got {text!r}")
+    return int(text)
+
+
+def _with_frames(explorer: Explorer, most: int | None) -> str:
+    offered = [_offered(control, most) for control in explorer.controls.values()]
+    numbers: dict[Frame, int] = {}
+    index = [
+        numbers.setdefault(explorer.frame(position), len(numbers))
+        for position in itertools.product(*(places for _, places in offered))
+    ]
+    frames = {
+        "counts": [len(places) for _, places in offered],
+        "frames": [asdict(frame) for frame in numbers],
+        "index": index,
+    }
+    controls = [control for control, _ in offered]
+    return _markup(explorer.question, controls, explorer.frame(explorer.start), frames, _printed(explorer, offered))
+
+
+def _offered(control: Choice, most: int | None) -> tuple[Choice, list[int]]:
+    """The control with at most so many options, and their places among all."""
+    places = control.places(most or len(control.options))
+    options = {control.names[place]: control.value(place) for place in places}
+    return Choice(control.label, options, places.index(control.start), control.kind), places
+
+
+def _printed(explorer: Explorer, offered: Sequence[tuple[Choice, Sequence[int]]]) -> str:
+    """What is seen on paper: the pictures at the first and at the last position."""
+    shown = []
+    for end in (0, -1):
+        position = [places[end] for _, places in offered]
+        frame = explorer.frame(position)
+        said = ", ".join(
+            f"{one.label} {one.names[at]}" for one, at in zip(explorer.controls.values(), position, strict=True)
+        )
+        shown.append(
+            f'<div class="rp-printed"><p>{escape(said)}</p><img src="{frame.src}" alt="{escape(frame.alt)}"></div>'
+        )
+    return "".join(shown)
+
+
+def _markup(
+    question: str, controls: Sequence[Choice], frame: Frame, frames: Mapping[str, Any] | None = None, printed: str = ""
+) -> str:
+    data = f' data-frames="{escape(json.dumps(frames))}"' if frames else ""
+    inputs = "".join(_input(control, f"{question} {number}") for number, control in enumerate(controls))
+    return (
+        f'<div class="rp-explorer" role="group" aria-label="{escape(question)}"{data}>'
+        f'<p class="rp-question">{escape(question)}</p><div class="rp-controls">{inputs}</div>'
+        f'<img class="rp-picture" src="{frame.src}" alt="{escape(frame.alt)}">{printed}</div>'
+    )
+
+
+def _input(control: Choice, group: str) -> str:
+    label, names = escape(control.label), [escape(name) for name in control.names]
+    if control.kind == "slider":
+        data, chosen = escape(json.dumps(control.names)), names[control.start]
+        return (
+            f'<label class="rp-control" data-names="{data}"><span>{label}</span>'
+            f'<input type="range" min="0" max="{len(names) - 1}" step="1" value="{control.start}" '
+            f'aria-label="{label}" aria-valuetext="{chosen}"><output>{chosen}</output></label>'
+        )
+    if control.kind == "menu":
+        options = "".join(
+            f"<option{' selected' if place == control.start else ''}>{name}</option>"
+            for place, name in enumerate(names)
+        )
+        return f'<label class="rp-control"><span>{label}</span><select aria-label="{label}">{options}</select></label>'
+    buttons = "".join(
+        f'<label class="rp-option"><input type="radio" name="{escape(group)}"'
+        f"{' checked' if place == control.start else ''}>{name}</label>"
+        for place, name in enumerate(names)
+    )
+    return f'<fieldset class="rp-control"><legend>{label}</legend>{buttons}</fieldset>'
