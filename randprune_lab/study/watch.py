@@ -62,7 +62,9 @@ class Watch:
         """The steps of all units, the steps that are left, and the number of units that are done, as text."""
         total = left = 0
         for unit in self.grid.units:
-            begun: dict[str, Any] = {} if unit.method == CONTROLS else {DENSE: {}}  # its dense model is that of the controls
+            begun: dict[str, Any] = {}
+            if unit.method != CONTROLS:  # its dense model is that of the controls
+                begun[DENSE] = {}
             plan = self._plan(unit)
             total += plan.left(begun)
             if unit not in self.done:
