@@ -4,22 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from randprune_lab.errors import RandpruneError
-from randprune_lab.masks import (
-    GumbelTopK,
-    Magnitude,
-    MaskSampler,
-    MaskSet,
-    Rule,
-    Uniform,
-    Voting,
-    block_scores,
-    check_rule,
-    draw_n_of_m,
-    make_rule,
-    spread_blocks,
-)
-from randprune_lab.masks.choice import scope
-from randprune_lab.plugins import load_plugin
 
 if TYPE_CHECKING:
     from randprune_lab.analysis import RunRecord
@@ -35,7 +19,23 @@ if TYPE_CHECKING:
         to_parametrize,
         to_torch_prune,
     )
+    from randprune_lab.masks import (
+        GumbelTopK,
+        Magnitude,
+        MaskSampler,
+        MaskSet,
+        Rule,
+        Uniform,
+        Voting,
+        block_scores,
+        check_rule,
+        draw_n_of_m,
+        make_rule,
+        spread_blocks,
+    )
+    from randprune_lab.masks.choice import scope
     from randprune_lab.models import load_fast, load_model
+    from randprune_lab.plugins import load_plugin
     from randprune_lab.search import RunConfig
     from randprune_lab.search.run import run
     from randprune_lab.sparse import fast
@@ -43,22 +43,36 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LATER = {  # what trains or reads data is imported when it is first used
+_LATER = {  # imported when it is first used: PyTorch alone takes seconds, in which the command must answer Ctrl-C
+    "GumbelTopK": "randprune_lab.masks",
+    "Magnitude": "randprune_lab.masks",
     "MaskCallback": "randprune_lab.interop",
+    "MaskSampler": "randprune_lab.masks",
+    "MaskSet": "randprune_lab.masks",
+    "Rule": "randprune_lab.masks",
     "RunConfig": "randprune_lab.search",
     "RunRecord": "randprune_lab.analysis",
+    "Uniform": "randprune_lab.masks",
+    "Voting": "randprune_lab.masks",
+    "block_scores": "randprune_lab.masks",
+    "check_rule": "randprune_lab.masks",
+    "draw_n_of_m": "randprune_lab.masks",
     "export_run": "randprune_lab.export",
     "fast": "randprune_lab.sparse",
     "from_parametrize": "randprune_lab.interop",
     "from_torch_prune": "randprune_lab.interop",
     "load_fast": "randprune_lab.models",
     "load_model": "randprune_lab.models",
+    "load_plugin": "randprune_lab.plugins",
     "load_sparse": "randprune_lab.interop",
     "load_splits": "randprune_lab.tasks",
     "make_permanent": "randprune_lab.interop",
+    "make_rule": "randprune_lab.masks",
     "mask_from_zeros": "randprune_lab.interop",
     "run": "randprune_lab.search.run",
     "save_sparse": "randprune_lab.interop",
+    "scope": "randprune_lab.masks.choice",
+    "spread_blocks": "randprune_lab.masks",
     "to_parametrize": "randprune_lab.interop",
     "to_torch_prune": "randprune_lab.interop",
 }

@@ -53,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OutputError as error:
         say_lost(error)
         return 1
+    except KeyboardInterrupt as stop:  # before the command began, or when it had ended
+        say("stopped")
+        return _code_of(stop)
 
 
 def _run_command(options: argparse.Namespace) -> int:
@@ -67,7 +70,7 @@ def _run_command(options: argparse.Namespace) -> int:
         return options.command(options)
     except KeyboardInterrupt as stop:
         say(f"stopped{_how_to_go_on(options)}")
-        return 143 if isinstance(stop, Terminated) else 130
+        return _code_of(stop)
     except OutputError:
         raise
     except Exception as error:
@@ -76,6 +79,10 @@ def _run_command(options: argparse.Namespace) -> int:
         message, code = _answer(error)
         say(message)
         return code
+
+
+def _code_of(stop: KeyboardInterrupt) -> int:
+    return 143 if isinstance(stop, Terminated) else 130
 
 
 def _how_to_go_on(options: argparse.Namespace) -> str:

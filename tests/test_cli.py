@@ -164,7 +164,7 @@ def test_options_become_the_configuration(finished, glue_dir, tiny_model):
 
 def test_the_installed_command_is_this_one():
     (command,) = entry_points(group="console_scripts", name="randprune")
-    assert command.load() is main
+    assert command.value == "randprune_lab.__main__:main"
 
 
 def test_it_says_its_version(capsys):

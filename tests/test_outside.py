@@ -6,6 +6,7 @@ import argparse
 import errno
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -125,6 +126,34 @@ def test_sigterm_stops_a_command_and_its_handler_is_put_back(monkeypatch, capsys
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+STOPPED = """
+import importlib.abc, os, signal, sys
+
+class Stop(importlib.abc.MetaPathFinder):  # comes before all that takes seconds to import
+    def find_spec(self, name, *_):
+        if name == "randprune_lab.cli":
+            assert "torch" not in sys.modules
+            signal.raise_signal(NUMBER)
+
+sys.meta_path.insert(0, Stop())
+from randprune_lab.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_command_that_is_still_being_imported_ends_at_once(number):
+    command = [sys.executable, "-c", STOPPED.replace("NUMBER", str(int(number)))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout) == (128 + number, "randprune: stopped\n", "")
+
+
+def test_a_stop_before_a_command_begins_is_told_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("randprune_lab.cli.build_parser", lambda: signal.raise_signal(signal.SIGINT))
+    assert main(["models"]) == 130
+    assert capsys.readouterr().err == "randprune: stopped\n"
+
+
 def test_without_locks_a_run_can_be_read_but_not_written(monkeypatch, tmp_path):
     (tmp_path / "journal.jsonl").write_text(journal_line("dense", {"score": 0.5}))
     monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
@@ -132,6 +161,22 @@ def test_without_locks_a_run_can_be_read_but_not_written(monkeypatch, tmp_path):
     with pytest.raises(FileError, match=r"journal\.jsonl: this system has no such locks"):
         Journal(tmp_path)
     assert read_journal(tmp_path) == {"dense": {"score": 0.5}}
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP], ids=["no locks", "not supported"])
+def test_on_a_file_system_without_locks_a_run_can_be_read_but_not_written(monkeypatch, tmp_path, capsys, number):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    (tmp_path / "journal.jsonl").write_text(journal_line("dense", {"score": 0.5}))
+    assert read_journal(tmp_path) == {"dense": {"score": 0.5}} and not in_use(tmp_path)
+    with pytest.raises(FileError, match=rf"{os.strerror(number)}; choose a folder on a file system with locks"):
+        Journal(tmp_path)
+    settings = "--preset lesson --train-size 64 --validation-size 32 --test-size 32"
+    assert main(["run", *settings.split(), "--out", str(tmp_path / "run")]) == (1 if number == errno.ENOLCK else 2)
+    said = capsys.readouterr().err
+    assert said.startswith("randprune: cannot lock") and said.count("\n") == 1
 
 
 # --- processes of a study ---
