@@ -4,6 +4,9 @@ export default {
   render({ model, el }) {
     const root = document.createElement("form"); // the radio buttons of two views are two groups
     root.innerHTML = model.get("markup");
+    for (const input of root.querySelectorAll("input, select")) {
+      input.dataset.lmSuppressShortcuts = "true"; // its arrow keys are no commands of JupyterLab
+    }
     root.addEventListener("submit", (event) => event.preventDefault());
     el.append(root);
     let wanted = model.get("frame").position;
