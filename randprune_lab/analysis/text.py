@@ -41,8 +41,10 @@ def describe_run(record: RunRecord) -> str:
 def _scope(config: RunConfig) -> list[str]:
     """The line on the pruned weights, if the settings choose them."""
     spared = f", except {' '.join(config.exclude)}" if config.exclude else ""
-    chosen = " ".join(config.include) or "the linear layers of the blocks"
-    return [f"pruned     {chosen}{spared}"] if config.include or config.exclude else []
+    layers = f"{' and '.join(config.types) or 'linear'} layers"
+    chosen = " ".join((*config.include, *(("in", layers) if config.types else ())))
+    shown = chosen if config.include else f"the {layers} of the blocks"
+    return [f"pruned     {shown}{spared}"] if config.include or config.exclude or config.types else []
 
 
 def _compute(record: RunRecord) -> str:

@@ -129,7 +129,11 @@ short training. The model is then trained with the best mask.
 
 
 def _scope(config: RunConfig) -> list[str]:
-    given = {"weights to prune": config.include, "weights that stay dense": config.exclude}
+    given = {
+        "weights to prune": config.include,
+        "weights that stay dense": config.exclude,
+        "kinds of layers to prune": config.types,
+    }
     return [f"| {label} | {' '.join(map(_code, patterns))} |" for label, patterns in given.items() if patterns]
 
 

@@ -27,7 +27,7 @@ def dense_reasons(
     known: Mapping[str, Parameter],
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
-    types: Sequence[type] | None = None,
+    types: Sequence[type | str] | None = None,
 ) -> dict[str, str | None]:
     """Why each parameter stays dense, or None if it is pruned; see `prunable`."""
     _check_types(types)
@@ -104,7 +104,7 @@ def scope(
     model: nn.Module,
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
-    types: Sequence[type[nn.Module]] | None = None,
+    types: Sequence[type[nn.Module] | str] | None = None,
 ) -> Scope:
     """A table of the weights that `MaskSampler` prunes in a model with these settings, those left dense, and why.
 
@@ -139,10 +139,13 @@ def scope(
     )
 
 
-def _check_types(types: Sequence[type] | None) -> None:
-    classes = isinstance(types, Iterable) and [*types]
-    if types is not None and not (classes and all(isinstance(kind, type) for kind in classes)):
-        raise ConfigError(f"types must be a list of classes of layers, got {types!r}; write types=[torch.nn.Linear]")
+def _check_types(types: Sequence[type | str] | None) -> None:
+    given = isinstance(types, Iterable) and [*types]
+    if types is not None and not (given and all(isinstance(each, type) or each in LAYERS for each in given)):
+        raise ConfigError(
+            f"types must be a list of classes of layers, or of the kinds {', '.join(LAYERS)}, got {types!r}; write "
+            "types=[torch.nn.Linear]"
+        )
 
 
 def matching(patterns: Sequence[str], names: Iterable[str], tied: Mapping[str, str] | None = None) -> set[str]:

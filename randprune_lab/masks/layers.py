@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -15,7 +15,8 @@ from randprune_lab.masks.wrappers import ADAPTER, BASE_LAYER, is_adapted, plain_
 
 Kind = Literal["linear", "recurrent", "experts", "convolution", "router", "table", "adapter", "vector", "other"]
 
-LAYERS: tuple[Kind, ...] = ("linear", "recurrent", "experts", "convolution")
+LayerKind = Literal["linear", "recurrent", "experts", "convolution"]
+LAYERS: tuple[LayerKind, ...] = get_args(LayerKind)
 """The kinds that multiply inputs by weights, so that pruning makes sense."""
 
 BY_DEFAULT: tuple[Kind, ...] = ("linear", "recurrent", "experts")
@@ -38,11 +39,12 @@ class Parameter:
     last: bool = False  # of the last layer, which is the head of a plain network
     other_names: tuple[str, ...] = ()  # of a tied weight
 
-    def is_of(self, types: Sequence[type] | None) -> bool:
-        """Whether it is the weight of a layer of one of these classes, or of the default kinds."""
+    def is_of(self, types: Sequence[type | str] | None) -> bool:
+        """Whether it is the weight of a layer of one of these classes or kinds, or of the default kinds."""
         if types is None:
             return self.kind in BY_DEFAULT
-        return self.kind in (*LAYERS, "other") and isinstance(self.layer, (*types,))
+        classes = tuple(each for each in types if isinstance(each, type))
+        return self.kind in types or (self.kind in (*LAYERS, "other") and isinstance(self.layer, classes))
 
 
 def parameters(model: nn.Module) -> dict[str, Parameter]:

@@ -95,7 +95,7 @@ class MaskSampler:
         allocation: Allocation | Mapping[str, int] = "layerwise",
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
-        types: Sequence[type[nn.Module]] | None = None,
+        types: Sequence[type[nn.Module] | str] | None = None,
         reference_below: int = REFERENCE_BELOW,
     ):
         check_rule_and_seed(rule, seed)

@@ -28,7 +28,7 @@ def prunable(
     model: nn.Module | Mapping[str, Tensor],
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
-    types: Sequence[type[nn.Module]] | None = None,
+    types: Sequence[type[nn.Module] | str] | None = None,
 ) -> dict[str, Tensor]:
     """The prunable weights by name; `randprune_lab.scope` shows them as a table, with the reason for each.
 
@@ -41,11 +41,12 @@ def prunable(
         model: a model, or a dict of tensors, which are all prunable.
         include: shell patterns of parameter names that replace the default, such as `["*.attention.*.weight"]`.
         exclude: shell patterns of names that stay dense.
-        types: classes of layers that replace the kinds above, such as `[nn.Linear, nn.Conv2d]`. With `include`, a
-            weight must fit both.
+        types: classes or kinds of layers that replace those above, such as `[nn.Linear, nn.Conv2d]`, or `["linear",
+            "convolution"]`; the kinds are in the table of `randprune_lab.scope`. With `include`, a weight must fit
+            both.
 
     Raises:
-        ConfigError: if the patterns are not a list of strings, or the types not a list of classes.
+        ConfigError: if the patterns are not a list of strings, or the types not a list of classes or kinds.
         ScopeError: if a pattern matches nothing, or nothing is left to prune.
         WeightError: if `model` is neither a model nor a dict of tensors.
         MaskError: if PyTorch's pruning or parametrization wraps a prunable weight.
@@ -75,7 +76,7 @@ def with_values(
     model: nn.Module | Mapping[str, Tensor],
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
-    types: Sequence[type[nn.Module]] | None = None,
+    types: Sequence[type[nn.Module] | str] | None = None,
 ) -> dict[str, Tensor]:
     """The `prunable` weights, if their values can be read; raises `WeightError` otherwise."""
     weights = prunable(model, include, exclude, types)

@@ -9,6 +9,7 @@ from itertools import cycle, islice
 from typing import Any, Literal
 
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
+from randprune_lab.masks.layers import LayerKind
 from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
 from randprune_lab.masks.scope import Allocation
 from randprune_lab.registry import settings_of
@@ -134,6 +135,11 @@ class RunConfig:
         "matrix in the repeated layers",
     )
     exclude: tuple[str, ...] = _option(MASKS, (), "shell patterns for the names of weights that stay dense")
+    types: tuple[LayerKind, ...] = _option(
+        MASKS,
+        (),
+        "kinds of layers to prune: linear, recurrent, experts, convolution; without it, all but convolutions",
+    )
     levels: tuple[float, ...] = _option(
         MASKS,
         (0.54, 0.83, 0.92, 0.9375),
@@ -389,8 +395,8 @@ class RunConfig:
 
     @property
     def scope(self) -> dict[str, Any]:
-        """The patterns of the weights to prune, as `prunable` takes them."""
-        return {"include": self.include or None, "exclude": self.exclude}
+        """The patterns of the weights to prune and the kinds of their layers, as `prunable` takes them."""
+        return {"include": self.include or None, "exclude": self.exclude, "types": self.types or None}
 
     @property
     def distillation(self) -> Distillation:

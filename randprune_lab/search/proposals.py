@@ -34,7 +34,7 @@ class Proposal:
 
     Args:
         rules: the mask rules; candidate c is drawn by `rules[c % len(rules)]`.
-        sparsity, seed, allocation, include, exclude: see `MaskSampler`.
+        sparsity, seed, allocation, include, exclude, types: see `MaskSampler`.
         size: the number of candidates in a generation.
         elites: the best candidates of the generations so far.
         rate: the update rate of the learned distribution after a generation, from 0 (none) to 1 (all).
@@ -51,6 +51,7 @@ class Proposal:
     rate: float = 0.5
     include: Sequence[str] | None = None
     exclude: Sequence[str] = ()
+    types: Sequence[str] | None = None
     scores: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
     _scored: Mapping[str, Tensor] | None = field(default=None, init=False, repr=False)
     _samplers: dict[Rule, MaskSampler] = field(default_factory=dict, init=False, repr=False)
@@ -80,6 +81,7 @@ class Proposal:
                 allocation=allocation,
                 include=self.include,
                 exclude=self.exclude,
+                types=self.types,
             )
         if self._scored is None:
             self._scored = self.scores(model)
@@ -116,7 +118,7 @@ class LearnedAllocation(Proposal):
     spread: float = 0.5
 
     def _sampler(self, model: nn.Module, candidate: int) -> MaskSampler:
-        weights = prunable(model, self.include, self.exclude)
+        weights = prunable(model, self.include, self.exclude, self.types)
         offsets = self._offsets(candidate, len(weights))
         counts = allocate(weights, self.sparsity, offsets)
         return self._plan(model, self._rule(candidate), counts)

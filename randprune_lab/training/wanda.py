@@ -28,6 +28,7 @@ def wanda_scores(
     *,
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
+    types: Sequence[type[nn.Module] | str] | None = None,
 ) -> dict[str, Float[Tensor, "out in"]]:
     """Wanda's score of each prunable weight: `|W_ij| * norm(x_j)`, where x are its layer's inputs over all tokens.
 
@@ -36,14 +37,14 @@ def wanda_scores(
 
     Args:
         data: the examples whose tokens are the inputs.
-        include, exclude: patterns that choose the weights, see `prunable`.
+        include, exclude, types: patterns and kinds of layers that choose the weights, see `prunable`.
 
     Raises:
         ConfigError: if a tensor is not the weight of a linear layer, as those of stacked experts are not.
 
     Source: Sun et al. 2023, arXiv 2306.11695.
     """
-    weights = with_values(model, include, exclude)
+    weights = with_values(model, include, exclude, types)
     layers = {name: model.get_submodule(name.rpartition(".")[0]) for name in weights}
     for name, layer in layers.items():
         if not (isinstance(layer, nn.Linear) or is_conv1d(layer)):  # such as stacked experts, with inputs for each

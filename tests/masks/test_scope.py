@@ -256,7 +256,9 @@ def test_without_blocks_it_is_the_whole_model_but_its_last_layer() -> None:
     images = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Linear(4, 8), nn.Linear(8, 2))
     assert [*prunable(images)] == ["2.weight"]
     assert [*prunable(images, types=[nn.Conv2d])] == ["0.weight", "1.weight"]
-    assert [*prunable(images, types=[nn.Conv2d, nn.Linear])] == ["0.weight", "1.weight", "2.weight"]
+    assert [*prunable(images, types=["convolution"])] == ["0.weight", "1.weight"]
+    for types in ([nn.Conv2d, nn.Linear], ["convolution", nn.Linear], ["linear", "convolution"]):
+        assert [*prunable(images, types=types)] == ["0.weight", "1.weight", "2.weight"]
     assert [*prunable(nn.ModuleDict({"blocks": nn.ModuleList([nn.Conv2d(3, 3, 3)]), "net": network}))] == [
         "net.0.weight",
         "net.2.weight",
@@ -272,9 +274,9 @@ def test_types_and_patterns_choose_together() -> None:
     assert MaskSampler.from_recipe(model, recipe).draw(3) == sampler.draw(3)
 
 
-@pytest.mark.parametrize("types", [nn.Linear, ["Linear"], [], 5])
+@pytest.mark.parametrize("types", [nn.Linear, ["Linear"], ["table"], "linear", [], 5])
 def test_types_of_another_kind_are_refused(types: Any) -> None:
-    with pytest.raises(ConfigError, match=r"types must be a list of classes of layers, got .*\[torch\.nn\.Linear\]"):
+    with pytest.raises(ConfigError, match=r"types must be a list of classes of layers, or of .*\[torch\.nn\.Linear\]"):
         prunable(nn.Sequential(nn.Linear(3, 3)), types=types)
     with pytest.raises(ConfigError, match="types chooses layers of a model"):
         prunable({"w": torch.ones(2, 2)}, types=[nn.Linear])

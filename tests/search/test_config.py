@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+import torch
 
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError, UnknownNameError
@@ -50,6 +51,18 @@ def test_early_evaluation_has_a_multiple_of_the_learning_rate():
     config = rp.RunConfig(learning_rate=5e-5, early_rate=4.0)
     assert config.early_training(0).learning_rate == pytest.approx(2e-4)
     assert config.early_training(0).epochs == 1
+
+
+@pytest.mark.parametrize("learn", ["nothing", "allocation"])
+def test_a_run_prunes_the_kinds_of_layers_that_it_is_asked_for(learn):
+    blocks = torch.nn.ModuleList([torch.nn.Conv1d(4, 6, 3), torch.nn.Linear(6, 8)])
+    names = {"linear": "0.1.weight", "convolution": "0.0.weight"}
+    for kinds in (("linear",), ("convolution",), ("linear", "convolution")):
+        config = rp.RunConfig(types=kinds, learn=learn, levels=(0.5,), candidates=2)
+        mask = config.proposal(config.methods()[0], 1, seed=0).draw(torch.nn.Sequential(blocks), 0)
+        assert {*mask} == {names[kind] for kind in kinds}
+    with pytest.raises(ConfigError, match=r"types\.0 'conv'; did you mean 'convolution'"):
+        rp.RunConfig(types=("conv",))
 
 
 @pytest.mark.parametrize("masked", [True, False])
