@@ -30,7 +30,7 @@ from randprune_lab.interop.names import matched
 from randprune_lab.masks.mask_file import decode_places, encode_mask, read_header, read_metadata, read_shapes
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import NO_VALUES
-from randprune_lab.masks.wrappers import COMPILED, plain, unwrapped
+from randprune_lab.masks.wrappers import COMPILED, is_adapted, plain, unwrapped
 
 FORMAT = "randprune-sparse-2"
 SPARSE_FILE = "model.sparse.safetensors"
@@ -54,12 +54,13 @@ def save_sparse(model: nn.Module | Mapping[str, Tensor], mask: Mapping[str, Tens
     An existing file is replaced whole or not at all.
 
     Args:
-        model: a model, or its `state_dict()`.
+        model: a model without adapters, or its `state_dict()`.
         mask: True = kept. Weights that it removes must be zero.
 
     Raises:
-        MaskError: if the masks remove nothing, don't fit, or remove weights that are not zero; if a weight is on the
-            meta device, of a type that safetensors lacks, or has the name of another one's part.
+        MaskError: if the masks remove nothing, don't fit, or remove weights that are not zero; if the model has
+            adapters; if a weight is on the meta device, of a type that safetensors lacks, or has the name of another
+            one's part.
         FileError: if the file cannot be written.
     """
     weights, owner = _weights(model)
@@ -179,6 +180,11 @@ def _weights(model: nn.Module | Mapping[str, Tensor]) -> tuple[dict[str, Tensor]
     if isinstance(model, nn.Module):
         model = unwrapped(model)
         weights, owner = model.state_dict(), type(model).__name__
+        if adapted := [name for name, module in model.named_modules() if is_adapted(module)]:
+            raise MaskError(
+                f"{adapted[0]!r} in {owner} has an adapter; a sparse file has the weights of the plain model: merge or "
+                "remove adapters first, with PEFT's merge_and_unload() or unload(), and apply the mask again"
+            )
     elif isinstance(model, Mapping):
         weights, owner = dict(model), "the state dict"
     else:

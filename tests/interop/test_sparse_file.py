@@ -185,6 +185,20 @@ def test_masks_that_do_not_fit_are_an_error(tmp_path, change, message):
         rp.save_sparse(weights, change(mask), tmp_path / "file")
 
 
+def test_a_model_with_adapters_is_refused_until_they_are_merged(tmp_path):
+    adapted = nn.Module()
+    adapted.base_layer, adapted.lora_A = nn.Linear(4, 4, bias=False), nn.Linear(4, 2, bias=False)
+    model = nn.ModuleDict({"blocks": nn.ModuleList([adapted])})
+    mask = rp.MaskSampler(model, rp.Uniform(), 0.5).draw(0)
+    mask.apply_(model)
+    with pytest.raises(MaskError, match=r"'blocks\.0' in ModuleDict has an adapter; .*merge or remove"):
+        rp.save_sparse(model, mask, tmp_path / "file")
+    assert not [*tmp_path.iterdir()]
+    model["blocks"][0] = adapted.base_layer
+    rp.save_sparse(model, mask, tmp_path / "file")
+    assert rp.load_sparse(tmp_path / "file").mask == mask
+
+
 def test_an_entry_that_is_not_a_tensor_is_named(tmp_path):
     weights, mask = pruned(8, 0.5)
     with pytest.raises(MaskError, match=r"'extra' in the state dict must be a tensor .*got a dict"):
