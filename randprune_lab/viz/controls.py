@@ -39,7 +39,7 @@ class Choice:
         return list(self.options.values())[place]
 
     def places(self, most: int) -> list[int]:
-        """At most so many places, evenly spread, the start among them.
+        """At most `most` places, evenly spread, the start among them.
 
         Args:
             most: at least 1.

@@ -132,7 +132,7 @@ def _with_frames(explorer: Explorer, most: int | None) -> str:
 
 
 def _offered(control: Choice, most: int | None) -> tuple[Choice, list[int]]:
-    """The control with at most so many options, and their places among all."""
+    """The control with at most `most` options, and their places among all."""
     places = control.places(most or len(control.options))
     options = {control.names[place]: control.value(place) for place in places}
     return Choice(control.label, options, places.index(control.start), control.kind), places

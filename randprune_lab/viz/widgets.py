@@ -6,10 +6,8 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from randprune_lab.viz.controls import Choice, choice, sampling_ratio_slider, sparsity_slider
+from randprune_lab.viz.controls import Choice, choice, sampling_ratio_slider, sparsity_slider  # noqa: F401
 from randprune_lab.viz.explorer import Explorer
-
-__all__ = ["Choice", "choice", "explore", "sampling_ratio_slider", "sparsity_slider"]
 
 
 def explore(question: str, picture: Callable[..., Figure], **controls: Choice) -> Explorer:
