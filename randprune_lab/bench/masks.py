@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.nn.utils import prune
 
 from randprune_lab.bench.figure import Figure, figure_line
+from randprune_lab.bench.magnitude import ALL_AT_ONCE, ONE_BY_ONE
 from randprune_lab.errors import unknown_name
-from randprune_lab.masks.rules import Voting
+from randprune_lab.masks.rules import Magnitude, Voting
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import keep_count
 from randprune_lab.training.compute import device_name, find_device
@@ -37,11 +38,27 @@ TIMED = {
     "copy": "copying the masks of a draw",
     "rand": "torch.rand, a number per weight",
     "topk": "magnitude mask by torch.topk",
+    "unsorted topk": "the same with sorted=False",
+    "kthvalue": "the same by torch.kthvalue",
+    "partition": "the same by np.partition",
+    "l1_unstructured": "torch's l1_unstructured",
+    "global_unstructured": "torch's global_unstructured",
+    "magnitude": "MaskSampler of Magnitude, one mask",
     "random_unstructured": "torch's random_unstructured",
     "reference": "published procedure, one mask",
     "draw of a tenth": "draw, a tenth of the weights",
 }
 """The measured times, and their names in the table."""
+
+UNSORTED = ((0.99, 1.1), (0.9, 1.4))
+"""Limits of plan + 8 draws over one mask by an unsorted `topk`, from a sparsity on; 1.5 below."""
+
+OTHERS = {
+    "partition": "np.partition",
+    "topk": "torch.topk",
+    "l1_unstructured": "l1_unstructured",
+    "global_unstructured": "global_unstructured",
+}
 
 
 def _layers(n: int, *shapes: tuple[int, int]) -> dict[str, tuple[int, int]]:
@@ -108,7 +125,8 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
         "draw": on_device(lambda: sampler.draw(next(candidates)), 2 * repeats + 1),
         "copy": on_device(lambda: [part.clone() for part in mask.values()], 2 * repeats + 1),
         "rand": on_device(lambda: torch.rand(size, device=device), repeats),
-        "topk": on_device(lambda: [magnitude(weight, sparsity) for weight in weights.values()], repeats),
+        **_baselines(weights, sparsity, repeats),
+        "magnitude": on_device(lambda: MaskSampler(weights, Magnitude(), sparsity).draw(0), repeats),
         "random_unstructured": _by_shape(weights, partial(_random_unstructured_seconds, sparsity)),
         "reference": _by_shape(weights, partial(_reference_seconds, sparsity)),
         "draw of a tenth": on_device(lambda: small.draw(next(candidates)), 2 * repeats + 1),
@@ -116,12 +134,7 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
     with peak_memory(device) as peak:
         plan().draw(0)
     figures = [
-        Figure(
-            "plan + 8 draws / one magnitude mask by torch.topk",
-            (seconds["plan"] + CANDIDATES * seconds["draw"]) / seconds["topk"],
-            1.0,
-            0.4,
-        ),
+        *_against_magnitude(seconds, sparsity),
         Figure("draw / copying its masks", seconds["draw"] / seconds["copy"], 25, 8),
         Figure("draw / torch.rand, a number per weight", seconds["draw"] / seconds["rand"], 0.25, 0.08),
         Figure("published procedure / draw", seconds["reference"] / seconds["draw"], 1000, 10_000, at_most=False),
@@ -155,6 +168,35 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
         "seconds": seconds,
         "figures": [figure.to_dict() for figure in figures],
     }
+
+
+def _baselines(weights: dict[str, Tensor], sparsity: float, repeats: int) -> dict[str, float]:
+    device = next(iter(weights.values())).device
+
+    def one_by_one(way: Callable[[Tensor, float], Tensor]) -> list[Tensor]:
+        return [way(weight, sparsity) for weight in weights.values()]
+
+    ways = {name: way for name, way in ONE_BY_ONE.items() if name != "partition" or device.type == "cpu"}
+    seconds = {name: clock(partial(one_by_one, way), repeats, device) for name, way in ways.items()}
+    return seconds | {name: clock(partial(way, weights, sparsity), 1, device) for name, way in ALL_AT_ONCE.items()}
+
+
+def _against_magnitude(seconds: dict[str, float], sparsity: float) -> list[Figure]:
+    """The ratios to the times of magnitude masks by other tools."""
+    work = seconds["plan"] + CANDIDATES * seconds["draw"]
+    limit = next((limit for least, limit in UNSORTED if sparsity >= least), 1.5)
+    figures = [
+        Figure("plan + 8 draws / one magnitude mask by torch.topk", work / seconds["topk"], 1.0, 0.4),
+        Figure("plan + 8 draws / the same with sorted=False", work / seconds["unsorted topk"], limit, 1.0),
+        Figure("plan + 8 draws / the same by torch.kthvalue", work / seconds["kthvalue"], limit, 1.0),
+    ]
+    if "partition" in seconds:
+        figures.append(Figure("plan + 8 draws / the same by np.partition", work / seconds["partition"], 2.6, 1.5))
+    names = [name for name in ("partition", "topk", *ALL_AT_ONCE) if name in seconds]
+    return figures + [
+        Figure(f"MaskSampler of Magnitude / {OTHERS[name]}", seconds["magnitude"] / seconds[name], 1.5, 1.0)
+        for name in names
+    ]
 
 
 def time_by_candidates(
@@ -228,13 +270,6 @@ def clock(work: Callable[[], Any], repeats: int, device: torch.device | None = N
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
     return median(times)
-
-
-def magnitude(weight: Tensor, sparsity: float) -> Tensor:
-    """A magnitude mask in the direct way: the indices of the k largest weights, set in a boolean mask."""
-    mask = torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
-    mask[torch.topk(weight.abs().flatten(), keep_count(weight.numel(), sparsity)).indices] = True
-    return mask.view(weight.shape)
 
 
 def _by_shape(weights: dict[str, Tensor], seconds: Callable[[Tensor], float]) -> float:

@@ -8,9 +8,11 @@ import torch
 
 from randprune_lab.bench import masks as bench
 from randprune_lab.bench.figure import Figure
+from randprune_lab.bench.magnitude import ALL_AT_ONCE, ONE_BY_ONE
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, UnknownNameError
-from randprune_lab.masks.rules import Voting
+from randprune_lab.masks.rules import Magnitude, Voting
+from randprune_lab.masks.sampler import MaskSampler
 
 
 @pytest.fixture
@@ -41,6 +43,18 @@ def test_every_figure_is_measured_and_judged(tiny):
 def test_limit_and_target_may_be_upper_or_lower_limits(value, at_most, verdict):
     limit, target = (3, 2) if at_most else (2, 3)
     assert Figure("x", value, limit, target, at_most).verdict == verdict
+
+
+@pytest.mark.parametrize("sparsity", [0.54, 0.9375])
+def test_all_baselines_make_the_magnitude_mask(sparsity):
+    weights = bench.heavy_tailed({"a": (64, 80), "b": (100, 70)})
+    mask = MaskSampler(weights, Magnitude(), sparsity).draw(0)
+    for way in ONE_BY_ONE.values():
+        assert all(torch.equal(way(weight, sparsity), mask[name]) for name, weight in weights.items())
+    for name, allocation in (("l1_unstructured", "layerwise"), ("global_unstructured", "global")):
+        found = ALL_AT_ONCE[name](weights, sparsity)
+        mask = MaskSampler(weights, Magnitude(), sparsity, allocation=allocation).draw(0)
+        assert all(torch.equal(found[name].bool(), mask[name]) for name in weights)
 
 
 def test_entropy_of_known_sparsities():
