@@ -13,7 +13,7 @@ from torch import nn
 
 import randprune_lab as rp
 from randprune_lab.errors import MaskError, ScopeError, WeightError
-from randprune_lab.sparse import product
+from randprune_lab.sparse import SparseLinear, product
 from randprune_lab.sparse.product import FeatureMajor
 
 
@@ -161,7 +161,112 @@ def test_the_layers_whose_weights_pytorch_reads_itself_stay_dense():
     assert len(sparse_layers(quick)) == 1
 
 
+class Shared(nn.Module):
+    """One layer that is called twice, under two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(384, 384)
+        self.second = self.first
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(x))
+
+
+def test_a_layer_that_has_two_names_is_sparse_under_both():
+    torch.manual_seed(0)
+    model, x = Shared().eval(), torch.randn(5, 384)
+    mask = rp.MaskSampler(model, rp.Magnitude(), 0.99, include=["first.weight"]).draw(0)
+    mask.apply_(model)
+    quick = rp.fast(model, mask)
+    assert quick.first is quick.second and isinstance(quick.first, SparseLinear)
+    with torch.no_grad():
+        assert torch.allclose(quick(x), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (nn.Embedding(600, 300), torch.arange(9)),
+        (nn.Conv1d(384, 384, 1), torch.ones(2, 384, 5)),
+        (nn.Bilinear(60, 60, 60), torch.ones(4, 60)),
+    ],
+    ids=["embedding", "convolution", "bilinear"],
+)
+def test_layers_that_are_not_linear_stay_dense(layer, x):
+    model = nn.ModuleDict({"layer": layer})
+    with torch.no_grad():
+        layer.weight[1:] = 0
+    with pytest.warns(UserWarning, match="is not the weight of a plain nn.Linear or Conv1D without hooks"):
+        quick = rp.fast(model, {"layer.weight": layer.weight != 0})
+    inputs = (x, x) if isinstance(layer, nn.Bilinear) else (x,)
+    assert torch.equal(quick["layer"](*inputs), layer(*inputs))
+
+
+def test_attention_of_pytorch_stays_dense():
+    torch.manual_seed(0)
+    model, x = nn.ModuleList([nn.MultiheadAttention(384, 6, batch_first=True)]).eval(), torch.randn(2, 5, 384)
+    with pytest.warns(UserWarning, match="no layer of ModuleList is computed sparse"):
+        quick = rp.fast(pruned(model, 0.99))
+    assert torch.equal(quick[0](x, x, x)[0], model[0](x, x, x)[0])
+
+
+# --- structured masks, wrappers ---
+
+
+@pytest.mark.parametrize("axis", [0, 1], ids=["outputs", "inputs"])
+def test_whole_rows_and_columns_may_be_removed(axis):
+    torch.manual_seed(0)
+    model, x = nn.ModuleList([nn.Linear(384, 384)]), torch.randn(5, 384)
+    kept = torch.zeros(384, 384, dtype=torch.bool)
+    kept.select(axis, 7).fill_(True)
+    rp.MaskSet({"0.weight": kept}).apply_(model)
+    (quick,) = rp.fast(model)
+    assert isinstance(quick, SparseLinear)
+    with torch.no_grad():
+        assert torch.allclose(quick(x), model[0](x), atol=1e-5)
+
+
+def test_n_of_m_masks_are_computed_dense_at_their_sparsity():
+    model = classifier("bert")
+    rp.draw_n_of_m(model, rp.Magnitude(), 2, 4, candidate=0).apply_(model)
+    with pytest.warns(UserWarning, match=r"sparsity of 50.00%"):
+        quick = rp.fast(model)
+    assert torch.equal(quick(TOKENS).logits, model(TOKENS).logits)
+
+
+def test_torch_compile_around_the_copy_computes_the_same_and_inside_it_is_taken_off():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(384, 384)), torch.randn(5, 384)
+    mask = rp.MaskSampler(model, rp.Magnitude(), 0.99, include=["0.weight"]).draw(0)
+    mask.apply_(model)
+    quick = rp.fast(torch.compile(model, backend="eager"), mask)
+    assert type(quick) is nn.Sequential and isinstance(quick[0], SparseLinear)
+    with torch.no_grad():
+        assert torch.allclose(torch.compile(quick, backend="eager")(x), model(x), atol=1e-5)
+
+
+def test_gradients_reach_the_inputs(bert):
+    x = torch.randn(2, 7, 384, requires_grad=True)
+    found, expected = (torch.autograd.grad(one(inputs_embeds=x).logits.sum(), x)[0] for one in (rp.fast(bert), bert))
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
 # --- what is refused ---
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda mask: {f"{name}x": kept for name, kept in mask.items()}, "has no counterpart in Bert"),
+        (lambda mask: {name: kept[:5] for name, kept in mask.items()}, r"has shape \(5, 384\), but in Bert"),
+        (lambda mask: {name: torch.ones_like(kept) for name, kept in mask.items()}, "removes none of"),
+    ],
+    ids=["name", "shape", "keeps all"],
+)
+def test_masks_that_do_not_fit_are_refused(bert, change, message):
+    with pytest.raises(MaskError, match=message):
+        rp.fast(bert, change(rp.mask_from_zeros(bert)))
 
 
 def test_a_model_without_zeros_is_refused():
