@@ -205,7 +205,8 @@ def time_by_candidates(
     """The time to draw masks of one tensor by four methods, for several numbers of masks.
 
     The methods are `"reference"`, the rounds of `torch.multinomial` of the published procedure; `"multinomial"`, one
-    such round per mask; `"topk"`, Gumbel noise and an unsorted `torch.topk`; and `"sampler"`, `MaskSampler` with its plan.
+    such round per mask; `"topk"`, Gumbel noise and `torch.topk(sorted=False)`; and `"sampler"`, `MaskSampler` with its
+    plan.
 
     Args:
         numbers: the numbers of masks.
