@@ -49,6 +49,7 @@ class SparseLinear(nn.Module):
         super().__init__()
         self.in_features, self.out_features = shape if inputs_first else shape[::-1]
         self.inputs_first, self.form = inputs_first, form or FeatureMajor()
+        self._made: tuple[Tensor | None, Tensor | None] = (None, None)  # the matrix, and the values that it is made of
         self._store(places, values)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
@@ -69,8 +70,17 @@ class SparseLinear(nn.Module):
         return self._matrix().t() if self.inputs_first else self._matrix()
 
     def _matrix(self) -> Tensor:
-        size = (self.out_features, self.in_features)
-        return torch.sparse_csr_tensor(self.crow, self.col, self.values, size, check_invariants=False)
+        matrix, values = self._made
+        if matrix is None or values is not self.values:  # a conversion of the module replaces its values
+            size = (self.out_features, self.in_features)
+            with torch.inference_mode(False):  # a tensor of inference mode could not take part in gradients later
+                matrix = torch.sparse_csr_tensor(self.crow, self.col, self.values, size, check_invariants=False)
+            self._made = (matrix, self.values)
+        return matrix
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out the matrix, which has the values of the module."""
+        return self.__dict__ | {"_made": (None, None)}
 
     def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... out"]:
         """The outputs of the dense layer, up to rounding.

@@ -78,6 +78,27 @@ def test_copies_and_pickles_compute_the_same(bert):
             assert torch.equal(other(TOKENS)[0], quick(TOKENS)[0])
 
 
+def test_a_copy_that_was_converted_or_that_ran_in_inference_mode_computes_the_same(bert):
+    quick = rp.fast(bert)
+    with torch.inference_mode():
+        expected = quick(TOKENS).logits
+    x = torch.randn(2, 7, 384, requires_grad=True)
+    quick(inputs_embeds=x).logits.sum().backward()
+    with torch.no_grad():
+        assert x.grad is not None and torch.equal(quick(TOKENS).logits, expected)
+        rounded = quick.bfloat16().float()(TOKENS).logits
+        assert torch.allclose(rounded, bert.bfloat16().float()(TOKENS).logits, atol=1e-6)
+
+
+def test_a_layer_keeps_its_values_once():
+    layer = SparseLinear((384, 384), torch.arange(0, 384 * 384, 97), torch.ones(1521), None)
+    layer(torch.ones(1, 384))
+    assert layer.weight.values().data_ptr() == layer.values.data_ptr()
+    other = copy.deepcopy(layer)
+    other.values.zero_()
+    assert other(torch.ones(1, 384)).eq(0).all() and layer(torch.ones(1, 384)).ne(0).any()
+
+
 def test_gpt2_generates_the_same():
     model = pruned(classifier("gpt2"))
     words = [one.generate(TOKENS, max_new_tokens=4, do_sample=False) for one in (model, rp.fast(model))]
@@ -246,8 +267,22 @@ def test_torch_compile_around_the_copy_computes_the_same_and_inside_it_is_taken_
         assert torch.allclose(torch.compile(quick, backend="eager")(x), model(x), atol=1e-5)
 
 
-def test_gradients_reach_the_inputs(bert):
-    x = torch.randn(2, 7, 384, requires_grad=True)
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+def test_one_token_is_the_product_of_a_vector(bias):
+    torch.manual_seed(0)
+    dense, places = nn.Linear(384, 512, bias=bias), torch.arange(0, 384 * 512, 97)
+    with torch.no_grad():
+        values = dense.weight.reshape(-1)[places].clone()
+        dense.weight.zero_().view(-1)[places] = values
+    layer, x = SparseLinear((512, 384), places, values, dense.bias), torch.randn(1, 3, 384)
+    for tokens in (x, x[:, :1], x[0, 0]):
+        with torch.no_grad():
+            assert torch.allclose(layer(tokens), dense(tokens), atol=1e-5) and layer(tokens).is_contiguous()
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 384), (1, 1, 384)], ids=["tokens", "one token"])
+def test_gradients_reach_the_inputs(bert, shape):
+    x = torch.randn(shape, requires_grad=True)
     found, expected = (torch.autograd.grad(one(inputs_embeds=x).logits.sum(), x)[0] for one in (rp.fast(bert), bert))
     assert torch.allclose(found, expected, atol=1e-6)
 
