@@ -78,9 +78,11 @@ def partial_of(made: type[Any]) -> Any:
     return _mapping(made, [each.name for each in fields(made)], strict=False)
 
 
-@cache
-def record_of(made: type[Any], without: tuple[str, ...] = ()) -> Any:
-    """The type of a mapping that a program wrote, with all fields of a dataclass but those in `without`."""
+def record_of(made: Any, without: tuple[str, ...] = ()) -> Any:
+    """The type of a mapping that a program wrote, with all fields of a dataclass but those in `without`.
+
+    Each call makes another type, so keep it.
+    """
     return _mapping(made, [each.name for each in fields(made) if each.name not in without], strict=True)
 
 

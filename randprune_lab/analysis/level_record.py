@@ -14,6 +14,7 @@ from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import load_evaluations, mask_path, predictions_path
+from randprune_lab.search.results import RecordedRecipe
 from randprune_lab.search.units import (
     Units,
     candidate_unit,
@@ -79,7 +80,7 @@ class LevelRecord:
         return MaskSet.load(mask_path(self.path, self.name))
 
     @property
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> RecordedRecipe:
         """The recipe of the winner's mask: `search.proposals.redraw` rebuilds it from the level's starting weights."""
         return self._unit["mask"]
 

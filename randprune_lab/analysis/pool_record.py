@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float16, Float64, UInt8
 
 from randprune_lab.analysis.replay import Replay
 from randprune_lab.files import reading
-from randprune_lab.sealed import read_arrays, write_arrays
+from randprune_lab.sealed import check_arrays, read_arrays, write_arrays
+from randprune_lab.typed import record_of, typed
 
 KIND, FORMAT = "randprune pool record", 3
 
@@ -75,15 +76,29 @@ class PoolRecord:
         """
         arrays, about = read_arrays(path, KIND, FORMAT, "`randprune bench early --out DIR` writes such files")
         with reading("pool record", path):
-            n = about.pop("n")
-            pool = cls(
-                **about | {"at": tuple(about["at"])},
+            n = typed(int, about.pop("n", None), "n", strict=True)
+            values = typed(_ABOUT, about, strict=True)
+            check_arrays(arrays, _ARRAYS)
+            final, at = arrays["final"], values["at"]
+            if not len(final) or not n or list(at) != sorted({*at}) or at[-1] < 1 or not np.isfinite(final).all():
+                raise ValueError("it must have candidates, examples and steps in increasing order")
+            shape = (len(final), len(at), n)
+            if arrays["examples"].shape != shape or arrays["correct"].shape != (*shape[:2], -(-n // 8)):
+                raise ValueError(f"its evaluations have other shapes than {shape}: candidates, evaluations, examples")
+            return cls(
+                **values,
                 examples=arrays["examples"].astype(np.float64),
                 correct=np.unpackbits(arrays["correct"], axis=-1, count=n).astype(bool),
-                final=arrays["final"],
+                final=final,
                 noise=arrays["noise"],
             )
-            shape = (len(pool.final), len(pool.at), n)
-            if not pool.examples.shape == pool.correct.shape == shape:
-                raise ValueError(f"its evaluations have the shape {pool.examples.shape}, expected {shape}")
-            return pool
+
+
+_ARRAYS = {
+    "examples": Float16[np.ndarray, "candidates evaluations n"],
+    "correct": UInt8[np.ndarray, "candidates evaluations bytes"],
+    "final": Float64[np.ndarray, " candidates"],
+    "noise": Float64[np.ndarray, "masks seeds"],
+}
+"""The arrays of a file."""
+_ABOUT = record_of(PoolRecord, tuple(_ARRAYS))

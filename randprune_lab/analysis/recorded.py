@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from randprune_lab.files import atomic_path, reading
 from randprune_lab.sealed import read_sealed, sha256, write_sealed
+from randprune_lab.typed import known_names, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,10 +26,24 @@ FILE = "study.json"
 FORMAT = 4
 """The format number of `study.json`. Before 4, the default was to train with the gradients of removed weights, and
 all word embeddings."""
-TABLES = "tables"
+TABLES: Literal["tables"] = "tables"
 """The key in `study.json` with the SHA-256 of each table; there are several while the table is written."""
 
 ENDS = ("", "_low", "_high")
+
+
+@known_names
+class Settings(TypedDict):
+    """The content of `study.json`: what `StudyConfig.to_dict` gave, and the SHA-256 of each table."""
+
+    tasks: list[str]
+    seeds: list[int]
+    methods: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
+    task_settings: dict[str, dict[str, Any]]
+    baseline: str
+    contrasts: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]]
+    tables: dict[str, list[str]]
 
 
 def _ends(*names: str) -> list[str]:
@@ -58,14 +76,16 @@ def write_settings(path: Path, settings: Mapping[str, Any], tables: Mapping[str,
     write_sealed(path, FORMAT, {**settings, TABLES: tables})
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> Settings:
     """The settings in a file `study.json`, and the SHA-256 of the tables under `TABLES`.
 
     Raises:
         FileError: if the file is missing or damaged, or its format is another one.
     """
     remedy = "start the study again in another folder, or use the version that wrote it"
-    return read_sealed("study", path, FORMAT, remedy)
+    values = read_sealed("study", path, FORMAT, remedy)
+    with reading("study", path):
+        return typed(Settings, values, strict=True)
 
 
 def write_tables(folder: Path, settings: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Path]:

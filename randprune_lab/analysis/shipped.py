@@ -114,7 +114,7 @@ def recorded_contrasts(folder: str | Path | None = None) -> dict[str, tuple[str,
         FileError: if the folder has no `study.json`, or it is damaged.
     """
     contrasts = read_settings(_study(folder, FILE))["contrasts"]
-    return {name: tuple(pair) for name, pair in contrasts.items()}
+    return {name: (first, second) for name, (first, second) in contrasts.items()}
 
 
 def _study(folder: str | Path | None, file: str) -> Path:

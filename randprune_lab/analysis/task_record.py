@@ -8,24 +8,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, UInt8
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import RunError, unknown_name
 from randprune_lab.files import reading
-from randprune_lab.sealed import read_arrays, write_arrays
+from randprune_lab.sealed import check_arrays, read_arrays, write_arrays
+from randprune_lab.search.results import RecordedRecipe, RecordedRule
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval, score_difference, score_interval
+from randprune_lab.tasks.metrics import check_metric
+from randprune_lab.typed import known_names, record_of, typed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KIND, FORMAT = "randprune task record", 3
-KEPT = ("candidate", "steps", "at", "metric", "score")
-"""The fields of an early evaluation that a file has, besides the rule that drew the mask."""
+
+
+@known_names
+class Early(TypedDict):
+    """The longest early evaluation of a candidate, and the rule that drew its mask."""
+
+    candidate: int
+    steps: int
+    at: list[int]
+    metric: list[float]
+    score: float | None
+    rule: RecordedRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +66,8 @@ class TaskRecord:
     labels: Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]
     dense: Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]
     answers: Mapping[str, Int64[np.ndarray, "levels n"] | Float32[np.ndarray, "levels n"]]
-    candidates: Mapping[str, list[list[dict[str, Any]]]]
-    recipes: Mapping[str, list[dict[str, Any]]]
+    candidates: Mapping[str, list[list[Early]]]
+    recipes: Mapping[str, list[RecordedRecipe]]
 
     @property
     def methods(self) -> list[str]:
@@ -80,7 +95,7 @@ class TaskRecord:
         ours, theirs = (self._answers(method, sparsity) for method in (first, second))
         return score_difference(self.metric, ours, theirs, self.labels)
 
-    def early(self, method: str, sparsity: float) -> list[dict[str, Any]]:
+    def early(self, method: str, sparsity: float) -> list[Early]:
         """The early evaluations of a method at a level, by candidate; empty if it had only one candidate.
 
         Raises:
@@ -187,18 +202,32 @@ class TaskRecord:
         """
         packed, about = read_arrays(path, KIND, FORMAT, "`randprune study --record` writes such files")
         with reading("task record", path):
-            n = about.pop("n")
+            n = typed(_Rows, about.pop("n", None), "n", strict=True)
+            values = typed(_ABOUT, about, strict=True)
+            names = {name: f"answers/{name}" for name in values["recipes"]}
+            check_arrays(packed, dict.fromkeys(("labels", "dense"), _ROW) | dict.fromkeys(names.values(), _LEVELS))
             arrays = {name: _unpacked(values, n) for name, values in packed.items()}
             record = cls(
-                **about | {"levels": tuple(about["levels"])},
+                **values,
                 labels=arrays["labels"],
                 dense=arrays["dense"],
-                answers={name: arrays[f"answers/{name}"] for name in about["recipes"]},
+                answers={name: arrays[array] for name, array in names.items()},
             )
-            shape = (len(record.levels), n)
-            if any(values.shape != shape for values in record.answers.values()):
-                raise ValueError(f"its answers have other shapes than {shape}, levels and examples")
+            record._check()
             return record
+
+    def _check(self) -> None:
+        """Raise `ValueError` unless the parts fit to each other."""
+        kinds = {values.dtype.kind for values in (self.labels, self.dense, *self.answers.values())}
+        if len(kinds) > 1:
+            raise ValueError("its answers must be all label ids, or all scores")
+        check_metric(self.metric, self.task, regression=kinds == {"f"})
+        shape = (len(self.levels), len(self.labels))
+        if any(values.shape != shape for values in self.answers.values()):
+            raise ValueError(f"its answers have other shapes than {shape}, levels and examples")
+        by_level = {*map(len, self.recipes.values()), *map(len, self.candidates.values())}
+        if self.candidates.keys() != self.recipes.keys() or by_level != {len(self.levels)}:
+            raise ValueError("each method must have its candidates and its recipe for each level")
 
 
 def early_evaluations(runs: Sequence[TaskRecord], method: str) -> pd.DataFrame:
@@ -233,8 +262,17 @@ def early_evaluations(runs: Sequence[TaskRecord], method: str) -> pd.DataFrame:
     )
 
 
-def _kept(candidate: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: candidate[name] for name in KEPT} | {"rule": candidate["mask"]["rule"]}
+_Rows = Annotated[int, Field(gt=0, lt=2**31)]
+_ROW = UInt8[np.ndarray, "_ bytes"] | Float32[np.ndarray, " n"]
+_LEVELS = UInt8[np.ndarray, "_ levels bytes"] | Float32[np.ndarray, "levels n"]
+
+
+_ABOUT = record_of(TaskRecord, ("labels", "dense", "answers"))
+
+
+def _kept(candidate: Mapping[str, Any]) -> Early:
+    kept: Any = {name: candidate.get(name) for name in Early.__annotations__}
+    return kept | {"rule": candidate["mask"]["rule"]}
 
 
 def _packed(values: np.ndarray) -> np.ndarray:
@@ -247,6 +285,10 @@ def _packed(values: np.ndarray) -> np.ndarray:
 
 def _unpacked(packed: np.ndarray, n: int) -> np.ndarray:
     if packed.dtype.kind == "f":
+        if packed.shape[-1] != n:
+            raise ValueError(f"its scores are not of {n} examples")
         return packed
+    if packed.shape[-1] != -(-n // 8):
+        raise ValueError(f"its label ids are not of {n} examples")
     bits = np.unpackbits(packed, axis=-1, count=n).astype(np.int64)
     return sum((plane << bit for bit, plane in enumerate(bits)), np.zeros(bits.shape[1:], dtype=np.int64))

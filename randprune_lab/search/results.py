@@ -60,13 +60,17 @@ def _check_rows(data: dict[str, Any]) -> dict[str, Any]:
 
 
 @with_config(ConfigDict(extra="allow"))  # the settings of the rule
-class _Rule(TypedDict):
+class RecordedRule(TypedDict):
+    """What `Rule.to_dict` gave."""
+
     rule: str
 
 
 @with_config(ConfigDict(extra="allow"))  # what only drawing the mask again needs, which checks it
-class _Recipe(TypedDict):
-    rule: _Rule
+class RecordedRecipe(TypedDict):
+    """What `Proposal.recipe` gave."""
+
+    rule: RecordedRule
     seed: Count
     candidate: Count
 
@@ -85,7 +89,7 @@ class _Trained(TypedDict):
 class _TrainedWinner(_Trained):
     winner: Count
     sparsity: float
-    mask: _Recipe
+    mask: RecordedRecipe
     mask_sha256: str
 
 
@@ -96,7 +100,7 @@ class _Evaluated(TypedDict):
     total_steps: Count
     at: list[Count]
     metric: list[Metric]
-    mask: _Recipe
+    mask: RecordedRecipe
 
 
 @known_names

@@ -158,8 +158,7 @@ class StudyConfig:
         Raises:
             FileError: if the file is missing or damaged, or its format is another one.
         """
-        values = read_settings(path)
-        values.pop(TABLES)
+        values = {name: value for name, value in read_settings(path).items() if name != TABLES}
         return cls.from_dict(values, path)
 
     @classmethod
