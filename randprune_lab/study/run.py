@@ -27,6 +27,7 @@ from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.main_guard import check_main_guard
 from randprune_lab.search.run import Search, run
 from randprune_lab.search.units import COMPUTE, file_name, score_unit
+from randprune_lab.study.check import check_study
 from randprune_lab.study.config import CONTROLS, StudyConfig
 from randprune_lab.study.controls import BARE, measure_controls
 from randprune_lab.study.grid import Grid, Unit
@@ -55,7 +56,8 @@ def run_study(
     """Run a study in the folder `out`.
 
     A study can be stopped at any moment. With `resume=True` it continues. Any number of processes, also on other
-    machines that share the folder, may work on it at the same time. If a unit fails, the others are still done.
+    machines that share the folder, may work on it at the same time. If a unit fails, the others are still done. Before
+    the first unit, the data and the models of all units are loaded, so that a wrong setting is found at once.
 
     Args:
         config: the settings of the study.
@@ -74,6 +76,7 @@ def run_study(
         RunError: if `out` exists and `resume` is not given, or `out` or `recorded` has another study.
         ConfigError: if `jobs` is below 1; if there are several jobs, and an executor, or processes would run the script
             that starts them again.
+        ConfigError, DataError, FileError: if the data or the model of a unit cannot be found or used.
     """
     check_count("jobs", jobs)
     if jobs > 1 and executor is not None:
@@ -82,8 +85,9 @@ def run_study(
         check_main_guard(f"run_study with {jobs} jobs")
     if recorded is not None:
         check_recorded(config, given_path(recorded))
-    grid = Grid.open(config, out, resume=resume)
-    grid = replace(grid, recorded=recorded_units(recorded) if recorded is not None else frozenset())
+    done = recorded_units(recorded) if recorded is not None else frozenset()
+    check_study(Grid(config, given_path(out), done))
+    grid = replace(Grid.open(config, out, resume=resume), recorded=done)
     if jobs == 1:
         with watched(grid, shown=progress):
             return _work(grid, executor)

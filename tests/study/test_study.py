@@ -23,7 +23,7 @@ from randprune_lab.analysis.results import contrast
 from randprune_lab.analysis.shipped import data_folder
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
-from randprune_lab.errors import ConfigError, FileError, LockedError, RunError
+from randprune_lab.errors import ConfigError, FileError, LockedError, RandpruneError, RunError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.journal import JOURNAL
@@ -213,10 +213,40 @@ def test_a_failed_unit_does_not_stop_the_others(config, tmp_path, caplog):
     assert set(study_results(grid).method) == {"dense", *METHODS}
 
 
-def test_without_its_controls_no_unit_of_a_task_and_seed_is_begun(config, tmp_path, monkeypatch):
-    wrong = StudyConfig(TASKS, (0,), {"imp": {}}, SETTINGS, {"mini-stsb": {"test_size": 10**6}})
+def test_without_its_controls_no_unit_of_a_task_and_seed_is_begun(config, tmp_path):
+    wrong = StudyConfig(TASKS, (0,), {"imp": {}}, SETTINGS, {"mini-stsb": {"dense_learning_rate": 1e30}})
     assert run_study(wrong, tmp_path / "study") == [Unit(CONTROLS, "mini-stsb", 0)]
     assert Grid.load(tmp_path / "study").progress(Unit("imp", "mini-stsb", 0)).state == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("settings", "by_task", "message"),
+    [
+        ({"none": {"include": ["*.nothing"]}}, {}, "none mini-sst2 seed 0 cannot be done: pattern"),
+        ({}, {"mini-stsb": {"test_size": 10**6}}, "controls mini-stsb seed 0 cannot be done: test_size must be at"),
+        ({}, {"mini-stsb": {"model": "missing/model"}}, "controls mini-stsb seed 0 cannot be done: .*missing/model"),
+        ({}, {"own": {"data": "missing.csv"}}, "controls own seed 0 cannot be done: .*missing.csv"),
+    ],
+    ids=["pattern", "size", "model", "data"],
+)
+def test_a_unit_that_cannot_be_done_is_found_before_the_first_one(tmp_path, monkeypatch, settings, by_task, message):
+    monkeypatch.setattr(working, "_work", lambda *_: pytest.fail("a unit was begun"))
+    config = StudyConfig((TASKS[0], *by_task), (0,), {"imp": {}, **settings}, SETTINGS, by_task)
+    with pytest.raises(RandpruneError, match=message):
+        run_study(config, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
+def test_the_steps_of_each_method_are_told_before_the_first_unit(config, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(working, "_work", lambda *_: [])
+    with caplog.at_level("INFO", "randprune_lab"):
+        run_study(config, tmp_path / "study")
+    assert "imp: 4 units, at most 72 training steps after the dense model" in caplog.text  # 3 epochs at 2 levels
+
+
+def test_what_is_done_is_not_checked_again(copy, monkeypatch):
+    monkeypatch.setattr("randprune_lab.study.check.Search", lambda *_: pytest.fail("something was loaded"))
+    assert run_study(copy.config, copy.path, resume=True) == []
 
 
 def test_a_study_may_grow_and_its_old_units_are_not_done_again(copy):
