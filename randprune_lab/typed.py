@@ -67,7 +67,7 @@ def typed(kind: Any, value: Any, place: str = "", *, strict: bool = False) -> An
     try:
         return _adapter(kind, strict).validate_python(value, strict=strict or None)
     except ValidationError as error:
-        raise _refused(error, kind, place, strict) from None
+        raise _refused(error, kind, value, place, strict) from None
     except RecursionError:
         raise ConfigError(f"{place or 'the content'} is nested too deeply; does it contain itself?") from None
 
@@ -162,10 +162,10 @@ _TAKEN: dict[Any, Any] = {
 """What is done to a value before its type is checked."""
 
 
-def _refused(error: ValidationError, kind: Any, place: str, strict: bool) -> ConfigError:
+def _refused(error: ValidationError, kind: Any, whole: Any, place: str, strict: bool) -> ConfigError:
     """The error of this package for the first error of pydantic."""
-    first = error.errors(include_url=False)[0]
-    *around, last = [*([place] if place else []), *map(str, first["loc"])] or ["the content"]
+    steps, first = _first(error, whole)
+    *around, last = [*([place] if place else []), *map(str, steps)] or ["the content"]
     where, value = ".".join([*around, last]), first["input"]
     if last == "[key]":
         where = f"a name in {'.'.join(around[:-1]) or 'the content'}"
@@ -173,7 +173,7 @@ def _refused(error: ValidationError, kind: Any, place: str, strict: bool) -> Con
         return ConfigError(f"{'.'.join(around) or 'the content'} lacks {last!r}")
     if first["type"] == "extra_forbidden":
         what = "name" if strict else "setting"
-        return unknown_name(f"{what} in {'.'.join(around)}" if around else what, last, _names(kind, first["loc"]))
+        return unknown_name(f"{what} in {'.'.join(around)}" if around else what, last, _names(kind, steps))
     if first["type"] == "literal_error":
         return unknown_name(where, str(value), re.findall("'([^']*)'", first["ctx"]["expected"]))
     if first["type"] == "value_error":
@@ -181,6 +181,27 @@ def _refused(error: ValidationError, kind: Any, place: str, strict: bool) -> Con
     expected = _EXPECTED.get(first["type"].partition("_")[0])
     told = f"must be {expected}" if expected else f"cannot be used ({first['msg']})"
     return ConfigError(f"{where} {told}, got {reprlib.repr(value)}{'' if strict else _remedy(expected, value)}")
+
+
+def _first(error: ValidationError, whole: Any) -> tuple[list[str | int], Any]:
+    """The place of the first error, and the error; if several types were tried, that of the one that fits most."""
+    found = [(_steps(each, whole), each) for each in error.errors(include_url=False)]
+    here = found[0][0]
+    return max((each for each in found if each[0][: len(here)] == here), key=lambda each: len(each[0]))
+
+
+def _steps(error: Any, value: Any) -> list[str | int]:
+    """The steps from the whole value to the wrong one, without the types of unions, which pydantic puts between."""
+    steps, place = [], error["loc"]
+    for number, step in enumerate(place):
+        named = error["type"] == "missing" and number == len(place) - 1
+        if named or "[key]" in place[number : number + 2]:
+            steps.append(step)
+            continue
+        with suppress(LookupError, TypeError):
+            value = value[step]
+            steps.append(step)
+    return steps
 
 
 def _remedy(expected: str | None, value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 import pytest
@@ -70,6 +70,24 @@ def test_a_number_that_yaml_reads_as_a_text_is_a_number():
 def test_an_error_names_the_place_the_value_and_what_was_expected(values, message):
     with pytest.raises(ConfigError, match=message):
         Settings(**values)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "value", "message"),
+    [
+        (str | list[str], [7], "place.0 must be a text, got 7"),
+        (str | list[str], 7, "place must be a text, got 7"),
+        (dict[str, float | dict[str, float]], {"a": {"b": "x"}}, "place.a.b must be a number, got 'x'"),
+        (Literal["one", "two"] | dict[str, int], {"c": "x"}, "place.c must be a whole number, got 'x'"),
+        (float | list[tuple[str, float]], [["a", "b"]], "place.0.1 must be a number, got 'b'"),
+    ],
+    ids=["item", "value", "nested", "choice", "pairs"],
+)
+def test_an_error_in_one_of_several_types_names_the_place_alone(kind, value, message, strict):
+    with pytest.raises(ConfigError) as caught:
+        typed(kind, value, "place", strict=strict)
+    assert str(caught.value).partition(";")[0] == message
 
 
 @pytest.mark.parametrize("settings", [Settings, RunConfig, TrainingConfig])
