@@ -27,7 +27,7 @@ MODULES = {
 FLOORS = [
     {"errors", "machine", "progress", "terminal"},
     {"files", "registry", "plugins", "stats", "typed"},
-    {"sealed", "masks", "tasks"},
+    {"sealed", "notebook_file", "masks", "tasks"},
     {"interop"},
     {"sparse"},
     {"training"},

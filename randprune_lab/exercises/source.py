@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from randprune_lab.errors import FileError, unknown_name
+from randprune_lab.notebook_file import read_notebook
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -62,21 +63,6 @@ def read_sources(folder: str | Path = SOURCES, only: str | None = None) -> list[
     if not chosen:
         raise unknown_name("exercise notebook", str(only), [path.stem for path in paths])
     return [Source(path.stem, notebook := read_notebook(path), _exercises(path, notebook)) for path in chosen]
-
-
-def read_notebook(path: Path) -> NotebookNode:
-    """A notebook from a file.
-
-    Raises:
-        FileError: if the file cannot be read or is not a notebook.
-    """
-    import nbformat
-
-    try:
-        return nbformat.read(path, as_version=4)
-    except Exception as error:  # nbformat raises many types for content that is not a notebook
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise FileError(f"cannot read notebook {path}: {reason}") from error
 
 
 def mark(cell: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import stat
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from randprune_lab.errors import FileError, listed
 from randprune_lab.exercises.source import Source, exercise_of, mark
+from randprune_lab.notebook_file import cells_of
 from randprune_lab.terminal import printable
 
 log = logging.getLogger("randprune_lab")
@@ -111,14 +111,12 @@ def _read(path: Path) -> Answers | str:
         about = path.lstat()
         if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:
             raise ValueError(f"expected a file of at most {LARGEST >> 20} MB, and no link")
-        for cell in json.loads(path.read_bytes().decode("utf-8-sig"))["cells"]:
+        for cell in cells_of(path.read_bytes()):
             name = exercise_of(cell) or name
             if cell["cell_type"] == "code" and (mark(cell).get("solution") or not mark(cell)):
-                answers.setdefault(name, []).append("".join(cell["source"]))
-    except (OSError, ValueError) as error:
+                answers.setdefault(name, []).append(cell["source"])
+    except (OSError, ValueError, RecursionError) as error:
         return f"cannot read notebook {path.name}: {getattr(error, 'strerror', None) or error}"
-    except (LookupError, TypeError, AttributeError, RecursionError):
-        return f"cannot read notebook {path.name}: it does not have the parts of a notebook"
     return answers
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from randprune_lab.errors import ConfigError, FileError, RunError, check_count, unknown_name
 from randprune_lab.files import given_path
+from randprune_lab.notebook_file import read_notebook
 from randprune_lab.report import notebook as read
 from randprune_lab.report.index import MADE_BY, SUMMARY_FILE, write_index
 from randprune_lab.report.processes import jobs_that_fit
@@ -118,7 +119,7 @@ def _found_here(text: str) -> str:
 
 
 def _read_folder(folder: Path) -> dict[Path, NotebookNode]:
-    sources = {path: read.load(path) for path in sorted(folder.glob("*.ipynb"))}
+    sources = {path: read_notebook(path) for path in sorted(folder.glob("*.ipynb"))}
     if not sources:
         raise FileError(f"no notebooks (*.ipynb) in {folder.absolute()}; give their folder with --notebooks")
     return sources

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from randprune_lab.errors import FileError
-from randprune_lab.files import write_json
-from randprune_lab.report.key_figures import KeyFigure
+from randprune_lab.files import check_plain, strict_json, write_json
+from randprune_lab.report.key_figures import Finite, KeyFigure
+from randprune_lab.typed import known_names, record_of, typed
 
 FOLDER = Path("data", "expected")
 
 Expected = Mapping[str, Mapping[str, KeyFigure]]  # by notebook and name
+
+
+@known_names
+class _Stored(TypedDict):
+    profile: str
+    notebooks: dict[str, dict[str, Any]]
 
 
 def expected_path(profile: str, notebooks: Path, folder: Path | None = None) -> Path:
@@ -28,14 +36,15 @@ def read_expected(path: Path) -> dict[str, dict[str, KeyFigure]]:
         FileError: if the file does not exist or cannot be read.
     """
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        check_plain("expected key figures", path)
+        stored = typed(_Stored, strict_json(path.read_text("utf-8")), strict=True)
         return {
-            notebook: {name: _figure(name, entry) for name, entry in figures.items()}
+            notebook: {name: _figure(notebook, name, entry) for name, entry in figures.items()}
             for notebook, figures in stored["notebooks"].items()
         }
     except FileNotFoundError as error:
         raise FileError(f"there are no expected key figures at {path}; record them with --update") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         remedy = "restore it, or remove it and record all key figures again with --update"
         raise FileError(f"the expected key figures in {path} cannot be read ({error}); {remedy}") from error
 
@@ -55,5 +64,7 @@ def _entry(figure: KeyFigure) -> float | dict[str, Any]:
     return {"value": figure.value, "tolerance": figure.tolerance, "better": figure.better}
 
 
-def _figure(name: str, entry: float | Mapping[str, Any]) -> KeyFigure:
-    return KeyFigure(name, **entry) if isinstance(entry, Mapping) else KeyFigure(name, entry)
+def _figure(notebook: str, name: str, entry: float | dict[str, Any]) -> KeyFigure:
+    kind = record_of(KeyFigure, ("name",)) if isinstance(entry, dict) else Finite
+    read = typed(kind, entry, f"notebooks.{notebook}.{name}", strict=True)
+    return KeyFigure(name, **read) if isinstance(entry, dict) else KeyFigure(name, read)

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import math
 import numbers
-import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from html import escape
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from randprune_lab.errors import ConfigError
+from pydantic import PlainValidator
+from pydantic_core import PydanticCustomError
+
+from randprune_lab.errors import ConfigError, check_range
+from randprune_lab.typed import take_types, typed
 
 MIMETYPE = "application/vnd.randprune.key-figures+json"
 
 
+def _finite(value: Any) -> int | float:
+    """A number that JSON and floats can have. Scalars of NumPy and PyTorch become plain ones; a text is none."""
+    if not isinstance(value, str | bool):
+        with suppress(TypeError, ValueError, OverflowError):
+            if math.isfinite(number := float(value)):
+                return int(value) if isinstance(value, numbers.Integral) else number
+    raise PydanticCustomError("finite_number", "not a finite number")
+
+
 Better = Literal["higher", "lower", "neither"]
+Finite = Annotated[float, PlainValidator(_finite)]
 
 
 @dataclass(frozen=True)
@@ -31,17 +45,13 @@ class KeyFigure:
     """
 
     name: str
-    value: float
-    tolerance: float = 0.0
+    value: Finite
+    tolerance: Finite = 0.0
     better: Better = "neither"
 
     def __post_init__(self) -> None:
-        numbers_are_finite = _is_finite(self.value) and _is_finite(self.tolerance) and self.tolerance >= 0
-        if not (isinstance(self.name, str) and numbers_are_finite and self.better in get_args(Better)):
-            raise ConfigError(
-                f"key figure {self.name!r} must have a finite number as value, a tolerance of 0 or more, and "
-                f"{', '.join(get_args(Better))} as better, got {self.value!r}, {self.tolerance!r} and {self.better!r}"
-            )
+        take_types(self)
+        check_range("tolerance", self.tolerance, low=0)
 
 
 @dataclass(frozen=True)
@@ -63,13 +73,8 @@ def measured(value: float, *, tolerance: float, better: Better = "neither") -> M
     Raises:
         ConfigError: if `tolerance` is not finite and above 0, or `better` is none of these.
     """
-    if not (math.isfinite(tolerance) and tolerance > 0):
-        raise ConfigError(
-            f"tolerance must be a finite number above 0, got {tolerance}; for an exact figure, pass the number itself"
-        )
-    if better not in get_args(Better):
-        raise ConfigError(f"better must be one of {', '.join(get_args(Better))}, got {better!r}")
-    return Measured(value, float(tolerance), better)
+    check_range("tolerance", tolerance, low=0, low_open=True)
+    return Measured(value, float(tolerance), typed(Better, better, "better"))
 
 
 def key_figures(**values: float | Measured) -> None:
@@ -107,27 +112,10 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _is_finite(value: Any) -> bool:
-    """Whether a value is a number that a float can hold, and no truth value."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and abs(value) <= sys.float_info.max
-
-
 def _figure(name: str, value: float | Measured) -> KeyFigure:
-    if isinstance(value, Measured):
-        return KeyFigure(name, _number(name, value.value), value.tolerance, value.better)
-    return KeyFigure(name, _number(name, value))
-
-
-def _number(name: str, value: float) -> float:
-    # Scalars of numpy and torch are accepted too; JSON has neither these nor NaN.
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"key figure {name} must be a number, got {value!r}") from error
-    if not math.isfinite(number):
-        raise ConfigError(f"key figure {name} must be finite, got {number}; leave it out where it has no value")
-    return int(value) if isinstance(value, numbers.Integral) else number
+    measured = value if isinstance(value, Measured) else Measured(value, 0.0)
+    number = +measured.value if isinstance(measured.value, bool) else measured.value
+    return KeyFigure(name, typed(Finite, number, f"key figure {name}"), measured.tolerance, measured.better)
 
 
 def _table(figures: Sequence[KeyFigure]) -> str:

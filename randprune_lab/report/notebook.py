@@ -5,53 +5,19 @@ from __future__ import annotations
 import ast
 import base64
 import io
-import json
 import re
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from randprune_lab.errors import ConfigError, FileError
+from randprune_lab.errors import ConfigError
 from randprune_lab.report.key_figures import MIMETYPE, KeyFigure
 from randprune_lab.report.results import CellFailure
+from randprune_lab.typed import record_of, typed
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 THUMBNAIL_SIZE = (720, 540)  # pixels: twice the size in the index, for high-resolution screens
-
-
-def load(path: Path) -> NotebookNode:
-    """A notebook from a file, as a valid one of format 4.
-
-    Raises:
-        FileError: if it cannot be read, or is not valid.
-    """
-    import nbformat
-
-    try:
-        if not path.is_file():
-            raise FileError("it is no plain file")
-        text = path.read_text("utf-8")
-        content = json.loads(text)
-        if not isinstance(content, dict) or "nbformat" not in content:
-            raise ValueError("it has no field nbformat")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # cells without an id get one
-            notebook = nbformat.convert(nbformat.reader.reads(text), 4)
-            nbformat.validate(notebook, relax_add_props=True)
-        json.dumps(notebook, ensure_ascii=False).encode("utf-8")  # halves of characters cannot be written
-    except OSError as error:
-        raise FileError(f"cannot read notebook {path}: {error.strerror or error}") from error
-    except Exception as error:  # nbformat raises many types
-        where = ".".join(map(str, getattr(error, "absolute_path", ())))
-        reason = " ".join((getattr(error, "message", "") or str(error) or type(error).__name__).split())[:200]
-        raise FileError(
-            f"{path} is no valid notebook ({f'{where}: ' if where else ''}{reason}); save it again in JupyterLab, or "
-            "remove it"
-        ) from error
-    return notebook
 
 
 def without_outputs(notebook: NotebookNode) -> NotebookNode:
@@ -92,15 +58,11 @@ def key_figures(notebook: NotebookNode) -> dict[str, KeyFigure]:
     Raises:
         ConfigError: if one of them is none.
     """
-    recorded = [figure for _, data in _outputs(notebook) for figure in data.get(MIMETYPE, [])]
-    return {figure.name: figure for figure in map(_key_figure, recorded)}
-
-
-def _key_figure(recorded: Any) -> KeyFigure:
-    try:
-        return KeyFigure(**recorded)
-    except TypeError as error:
-        raise ConfigError(f"a key figure must have a name, a value and known fields, got {recorded!r}") from error
+    figures = {}
+    for _, data in _outputs(notebook):
+        for recorded in typed(list[record_of(KeyFigure)], data.get(MIMETYPE, []), "key figures", strict=True):  # type: ignore[misc]
+            figures[recorded["name"]] = KeyFigure(**recorded)
+    return figures
 
 
 def thumbnail(notebook: NotebookNode) -> bytes | None:

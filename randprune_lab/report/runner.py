@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from randprune_lab.files import atomic_path
+from randprune_lab.notebook_file import read_notebook
 from randprune_lab.report import notebook as read
 from randprune_lab.report.processes import Workers
 from randprune_lab.report.results import NotebookResult
@@ -61,7 +62,7 @@ def _job(
     path: Path, out: Path, parameters: Mapping[str, Any], profile: str, cell_timeout: int | None
 ) -> dict[str, Any]:
     """The job that a worker needs to run the notebook."""
-    known = read.parameter_names(read.load(path))
+    known = read.parameter_names(read_notebook(path))
     executed = out / path.name
     executed.unlink(missing_ok=True)
     return {
@@ -76,7 +77,7 @@ def _job(
 
 def _result(path: Path, out: Path, answer: Mapping[str, Any]) -> NotebookResult:
     """The result of a notebook that a worker ran; its page is written first."""
-    source, error = read.without_outputs(read.load(path)), answer["error"]
+    source, error = read.without_outputs(read_notebook(path)), answer["error"]
     result = NotebookResult(
         name=path.stem,
         title=read.title(source, default=path.stem),
@@ -87,7 +88,7 @@ def _result(path: Path, out: Path, answer: Mapping[str, Any]) -> NotebookResult:
     # There is no executed notebook if it failed before its first cell.
     executed = out / path.name
     try:
-        return _read_back(read.load(executed) if executed.exists() else source, result, error, out)
+        return _read_back(read_notebook(executed) if executed.exists() else source, result, error, out)
     except Exception as unreadable:  # a notebook can show anything; it must not end the report
         error = error or {"name": type(unreadable).__name__, "message": str(unreadable)}
         return _read_back(source, replace(result, status="failed"), error, out)

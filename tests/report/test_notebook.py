@@ -12,6 +12,7 @@ from nbformat import v4
 from PIL import Image
 
 from randprune_lab.errors import ConfigError, FileError
+from randprune_lab.notebook_file import read_notebook
 from randprune_lab.report import notebook as read
 from randprune_lab.report.key_figures import MIMETYPE
 
@@ -37,8 +38,10 @@ def of_cell(**changed: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        *((content, "it has no field nbformat") for content in (None, [], 42, "x", {}, {"cells": [], "metadata": {}})),
-        *((NOTEBOOK | {"nbformat": number}, "version") for number in (5, "4", None)),
+        *((content, "the content must be a mapping") for content in (None, [], 42, "x")),
+        *((content, "the content lacks 'nbformat'") for content in ({}, {"cells": [], "metadata": {}})),
+        (NOTEBOOK | {"nbformat": 5}, "version"),
+        *((NOTEBOOK | {"nbformat": number}, "nbformat must be a whole number") for number in ("4", None)),
         (NOTEBOOK | {"nbformat": 3}, "worksheets"),
         (NOTEBOOK | {"nbformat_minor": "x"}, ""),
         *((NOTEBOOK | {"cells": cells}, "") for cells in (None, 5, [None])),
@@ -57,7 +60,7 @@ def test_what_is_no_notebook_is_refused_in_one_line(tmp_path, content, reason):
     path = tmp_path / "00_x.ipynb"
     path.write_text(json.dumps(content))
     with pytest.raises(FileError, match=rf"00_x\.ipynb is no valid notebook \(.*{reason}.*\); save it") as error:
-        read.load(path)
+        read_notebook(path)
     assert "\n" not in str(error.value)
 
 
@@ -65,39 +68,41 @@ def test_what_is_no_notebook_is_refused_in_one_line(tmp_path, content, reason):
 def test_bytes_that_are_no_json_are_refused(tmp_path, content):
     (tmp_path / "00_x.ipynb").write_bytes(content)
     with pytest.raises(FileError, match=r"00_x\.ipynb is no valid notebook \(.+\); save it again"):
-        read.load(tmp_path / "00_x.ipynb")
+        read_notebook(tmp_path / "00_x.ipynb")
 
 
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "queue.ipynb")
     for path in (tmp_path, tmp_path / "queue.ipynb", tmp_path / "missing.ipynb"):
-        with pytest.raises(FileError, match="it is no plain file"):
-            read.load(path)
+        with pytest.raises(FileError, match="cannot read notebook"):
+            read_notebook(path)
 
 
 def test_older_notebooks_and_further_fields_are_read(tmp_path):
     old = {"cells": [{"cell_type": "markdown", "metadata": {}, "source": ["# A\n", "b"]}], "metadata": {}, "more": 1}
     (tmp_path / "x.ipynb").write_text(json.dumps(old | {"nbformat": 4, "nbformat_minor": 2}))
-    (cell,) = read.load(tmp_path / "x.ipynb").cells
+    (cell,) = read_notebook(tmp_path / "x.ipynb").cells
     assert cell.source == "# A\nb"
+
+
+FIGURE = {"name": "accuracy", "value": 0.5, "tolerance": 0.0, "better": "neither"}
 
 
 @pytest.mark.parametrize(
     "recorded",
     [
-        *({"name": "a", "value": value} for value in ("0.5", None, True, [1.0], float("nan"), 10**400)),
-        {"value": 1.0},
-        {"name": "a"},
-        {"name": "a", "value": 1.0, "unit": "s"},
-        *({"name": name, "value": 1.0} for name in (None, 5, ["a"])),
-        *({"name": "a", "value": 1.0, "tolerance": tolerance} for tolerance in (-1, "0.1", None)),
-        {"name": "a", "value": 1.0, "better": "more"},
+        *({**FIGURE, "value": value} for value in ("0.5", None, True, [1.0], float("nan"), 10**400)),
+        *({name: value for name, value in FIGURE.items() if name != lost} for lost in FIGURE),
+        {**FIGURE, "unit": "s"},
+        *({**FIGURE, "name": name} for name in (None, 5, ["a"])),
+        *({**FIGURE, "tolerance": tolerance} for tolerance in ("0.1", None)),
+        {**FIGURE, "better": "more"},
         *(5, None, "text", ["name"]),
     ],
 )
 def test_what_is_no_key_figure_is_refused(recorded):
-    notebook = v4.new_notebook(cells=[figure({MIMETYPE: [{"name": "b", "value": 1}, recorded]})])
-    with pytest.raises(ConfigError, match="key figure"):
+    notebook = v4.new_notebook(cells=[figure({MIMETYPE: [FIGURE, recorded]})])
+    with pytest.raises(ConfigError, match=r"key figures\.1"):
         read.key_figures(notebook)
 
 

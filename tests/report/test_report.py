@@ -140,8 +140,11 @@ def test_a_file_that_is_not_a_notebook_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("shown", "error"),
     [
-        ({MIMETYPE: [{"name": "accuracy", "value": "much"}]}, "ConfigError: key figure 'accuracy' must have a finite"),
-        ({MIMETYPE: 5}, "TypeError: "),
+        (
+            {MIMETYPE: [asdict(KeyFigure("accuracy", 1)) | {"value": "much"}]},
+            "ConfigError: key figures.0.value must be a finite",
+        ),
+        ({MIMETYPE: 5}, "ConfigError: key figures must be a list, got 5"),
         ({"image/png": "bm8gcGljdHVyZQ=="}, "UnidentifiedImageError: "),
         ({"image/png": 5}, "TypeError: "),
     ],
