@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from randprune_lab.masks.mask_file import decode_places, encode_mask, read_heade
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import NO_VALUES
 from randprune_lab.masks.wrappers import COMPILED, is_adapted, plain, unwrapped
+from randprune_lab.typed import typed
 
 FORMAT = "randprune-sparse-2"
 SPARSE_FILE = "model.sparse.safetensors"
@@ -151,7 +151,7 @@ def read_sparse(path: str | Path) -> SparseContent:
             }
         if _sha256(stored, metadata) != metadata["sha256"]:
             raise FileError(f"sparse file {path} is damaged: its bits don't match its SHA-256; write it again")
-        shapes, tied = read_shapes(metadata), _read_tied(metadata)
+        shapes, tied = read_shapes(metadata), typed(dict[str, str], strict_json(metadata["tied"]), "tied", strict=True)
         packed = {name: (stored[name + MASK], stored[name + KEPT]) for name in shapes}
         parts = {part for name in shapes for part in _parts(name)}
         dense = {name: tensor for name, tensor in stored.items() if name not in parts}
@@ -271,13 +271,6 @@ def _read(file: BinaryIO, offset: int, mapped: Tensor) -> Tensor:
     if file.readinto(tensor.reshape(-1).view(torch.uint8).numpy()) != tensor.nbytes:  # type: ignore[attr-defined]
         raise ValueError("it changes while it is read")
     return tensor
-
-
-def _read_tied(metadata: Mapping[str, str]) -> dict[str, str]:
-    tied = strict_json(metadata["tied"])
-    if not isinstance(tied, dict) or not all(isinstance(other, str) for other in tied.values()):
-        raise ValueError(f"its tied weights are {reprlib.repr(tied)}")
-    return tied
 
 
 def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -8,20 +8,25 @@ import reprlib
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64, Shaped, UInt8
+from pydantic import Field
 from torch import Tensor
 
 from randprune_lab.errors import FileError, listed
 from randprune_lab.files import reading, strict_json, write_tensors
+from randprune_lab.typed import typed
 
 FORMAT = "randprune-mask-set-2"
 
 DIMENSIONS = 64
 """The largest number of dimensions, which is NumPy's."""
+
+_Length = Annotated[int, Field(ge=0, lt=2**63)]
+_Shape = Annotated[list[_Length], Field(max_length=DIMENSIONS)]
 
 
 def write_masks(path: str | Path, masks: Mapping[str, Bool[Tensor, "..."]], fingerprint: str) -> None:
@@ -83,14 +88,8 @@ def read_header(path: str | Path) -> tuple[dict[str, Any], int]:
 
 
 def read_shapes(metadata: Mapping[str, str]) -> dict[str, list[int]]:
-    """The shapes of masks by name; raises `ValueError` if they are none."""
-    shapes = strict_json(metadata["shapes"])
-    if not isinstance(shapes, dict):
-        raise ValueError(f"its shapes are {reprlib.repr(shapes)}")
-    for name, shape in shapes.items():
-        fits = isinstance(shape, list) and len(shape) <= DIMENSIONS
-        if not fits or not all(type(length) is int and 0 <= length < 2**63 for length in shape):
-            raise ValueError(f"the shape of {name!r} is {reprlib.repr(shape)}")
+    """The shapes of masks by name; raises `ValueError` with the place if they are none."""
+    shapes: dict[str, list[int]] = typed(dict[str, _Shape], strict_json(metadata["shapes"]), "shapes", strict=True)
     return shapes
 
 

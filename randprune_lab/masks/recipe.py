@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from randprune_lab.errors import ConfigError, FileError, check_count
+from randprune_lab.errors import FileError, check_count
 from randprune_lab.files import reading, strict_json, write_json
-from randprune_lab.masks.mask_file import check_names
 from randprune_lab.masks.rules import RULES, Rule
-from randprune_lab.masks.scope import ALLOCATIONS, Allocation
+from randprune_lab.masks.scope import Allocation
 from randprune_lab.masks.sparsity import plain_sparsity
+from randprune_lab.typed import record_of, take_types, typed
 
 FORMAT = 3
 """The number of the format that is written and read."""
@@ -45,16 +45,8 @@ class Recipe:
         plain_sparsity(self.sparsity)
         for name in ("seed", "candidate", "reference_below"):
             check_count(name, getattr(self, name), low=0)
-        fits = {
-            "rule": isinstance(self.rule, dict) and isinstance(self.rule.get("rule"), str),
-            "allocation": isinstance(self.allocation, dict) or self.allocation in [*ALLOCATIONS],
-            "include": self.include is None or _texts(self.include),
-            "exclude": _texts(self.exclude),
-            "fingerprint": isinstance(self.fingerprint, str),
-        }
-        for name, good in fits.items():
-            if not good:
-                raise ConfigError(f"{name} of a recipe cannot be {getattr(self, name)!r}; take a recipe of a sampler")
+        take_types(self)
+        typed(str, self.rule.get("rule"), "rule.rule", strict=True)
 
     def make_rule(self) -> Rule:
         settings = dict(self.rule)
@@ -72,8 +64,8 @@ class Recipe:
         """
         settings = checked(values, what)
         try:
-            check_names(settings, [each.name for each in fields(cls)])
-            return cls(**settings | {"sparsity": _by_pattern(settings["sparsity"])})
+            settings |= {"sparsity": _by_pattern(settings.get("sparsity"))}
+            return cls(**typed(record_of(Recipe), settings, strict=True))
         except ValueError as error:
             raise FileError(f"{what} is damaged: {error}") from error
 
@@ -128,7 +120,3 @@ def _by_pattern(recorded: Any) -> Any:
         isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in recorded
     )
     return dict(recorded) if pairs else recorded
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)

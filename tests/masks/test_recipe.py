@@ -6,6 +6,8 @@ import os
 
 import pytest
 import torch
+from hypothesis import given, settings
+from support.mutations import changed
 
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError, FileError, MaskError
@@ -148,3 +150,34 @@ def test_a_field_of_another_kind_is_refused_even_if_the_check_fits(change):
     recipe = rp.MaskSampler(weights(), rp.Voting(), 0.9).recipe(0).to_dict()
     with pytest.raises(FileError, match=f"the recipe is damaged: .*{next(iter(change))}"):
         Recipe.from_dict(with_check(recipe | change))
+
+
+RECIPE = rp.MaskSampler(weights(), rp.Voting(), {"small": 0.5, "*": 0.9}, include=["*"]).recipe(7).to_dict()
+
+
+@settings(deadline=None, max_examples=60)
+@given(content=changed(RECIPE))
+def test_a_recipe_with_another_value_is_refused_or_a_recipe(content):
+    """Also if the check fits: a program may have written it."""
+    try:
+        recipe = Recipe.from_dict(with_check(content) if isinstance(content, dict) else content)
+    except FileError as error:
+        assert "\n" not in str(error)
+    else:
+        assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"include": ["a", 5]}, "include.1 must be a text, got 5"),
+        ({"allocation": {"a": "x"}}, "allocation.a must be a whole number, got 'x'"),
+        ({"rule": {"rule": 5}}, "rule.rule must be a text, got 5"),
+        ({"seed": "3"}, "seed must be a whole number, got '3'"),
+    ],
+    ids=["include", "allocation", "rule", "seed"],
+)
+def test_an_error_names_the_place_the_value_and_what_was_expected(change, message):
+    with pytest.raises(FileError) as caught:
+        Recipe.from_dict(with_check(RECIPE | change), "recipe x.json")
+    assert str(caught.value) == f"recipe x.json is damaged: {message}"
