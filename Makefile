@@ -28,7 +28,7 @@ SOURCES := randprune_lab tests notebooks docs
 EXTRAS := lab,app,dask,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format test-browser lab app report docs gpu gpu-pack lock dist-check audit clean
+.PHONY: help setup test lint format test-browser lab app report docs gpu gpu-pack lock lowest dist-check audit clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -106,6 +106,16 @@ lock: ## rebuild requirements.lock and requirements-docs.lock from pyproject.tom
 	build/lock/bin/python -m pip install --quiet -c requirements.lock -e ".[docs]"
 	build/lock/bin/python -m pip freeze --exclude-editable | grep -vixFf build/frozen > requirements-docs.lock
 	rm -rf build/lock build/frozen
+
+# Of torch the version TORCH, by default the oldest too. TORCH_ARGS can name an index of CPU builds, which are small.
+lowest: ## run the tests with the oldest versions that pyproject.toml allows (TORCH=2.13.0 for another torch)
+	$(PYTHON) -m venv --clear build/lowest
+	grep -oE '"[a-z0-9-]+(\[[a-z]+\])?>=[0-9.]+"' pyproject.toml | sed -E 's/"|\[[a-z]+\]//g; s/>=/==/' \
+	  | sed -E 's/^torch==.*/torch==$(or $(TORCH),&)/; s/==torch==/==/' > build/lowest.txt
+	build/lowest/bin/python -m pip install --quiet $(TORCH_ARGS) "$$(grep '^torch==' build/lowest.txt)"
+	build/lowest/bin/python -m pip install --quiet -c build/lowest.txt -e ".[$(EXTRAS)]"
+	build/lowest/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-offline.lock
+	build/lowest/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 dist-check: ## build wheel and sources, install the wheel alone, and do a search with it (minutes)
 	$(PYTHON) tests/dist_check.py build/dist-check $(TORCH_ARGS)

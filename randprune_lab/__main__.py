@@ -19,6 +19,9 @@ def main() -> int:
     """
     if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
         os.environ["GOMP_SPINCOUNT"] = str(SPINS)
+    if os.environ.get("PYTHONOPTIMIZE", "") > "1":  # removes docstrings, which transformers reads
+        os.environ["PYTHONOPTIMIZE"] = "1"
+        os.execv(sys.executable, sys.orig_argv)
     before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     from randprune_lab.cli import main as command
 

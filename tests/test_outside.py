@@ -148,6 +148,22 @@ def test_a_command_that_is_still_being_imported_ends_at_once(number):
     assert (done.returncode, done.stderr, done.stdout) == (128 + number, "randprune: stopped\n", "")
 
 
+OPTIMIZED = """
+import sys
+from types import SimpleNamespace
+from randprune_lab.__main__ import main
+sys.modules["randprune_lab.cli"] = SimpleNamespace(main=lambda: print(sys.flags.optimize))
+main()
+"""
+
+
+@pytest.mark.parametrize("level", ["", "1", "2"])
+def test_a_command_keeps_the_docstrings_that_transformers_reads(level):
+    command, environment = [sys.executable, "-c", OPTIMIZED], {**os.environ, "PYTHONOPTIMIZE": level}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == ("1\n" if level else "0\n")
+
+
 def test_a_stop_before_a_command_begins_is_told_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr("randprune_lab.cli.build_parser", lambda: signal.raise_signal(signal.SIGINT))
     assert main(["models"]) == 130
