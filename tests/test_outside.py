@@ -67,6 +67,29 @@ def test_an_odd_place_is_refused_in_one_line(command, kind, tmp_path, capsys):
     assert path.name in said and not (tmp_path / "out").exists()
 
 
+TEXTS = {
+    "data": "run --data",
+    "test data": "run --data rows.csv --test-data",
+    "GLUE": "run --task sst2 --glue-dir",
+    "model": "run --preset lesson --train-size 64 --validation-size 32 --test-size 32 --model",
+}
+"""Options that are texts and may name a place."""
+
+
+@pytest.mark.parametrize("kind", ["NUL", "half an emoji", "long", "folder", "file", "pipe"])
+@pytest.mark.parametrize("option", TEXTS)
+def test_a_text_that_names_no_usable_place_is_refused_in_one_line(option, kind, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("text,label\ngood,1\nbad,0\n")
+    if kind == "folder":
+        Path("folder").mkdir()
+    names = {"NUL": "a\0b", "half an emoji": "half \ud83d", "folder": "folder", "file": "rows.csv"}
+    place = names.get(kind) or str(odd_place(kind, tmp_path))
+    assert main([*TEXTS[option].split(), place, "--out", "out"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("randprune: ") and said.count("\n") == 1 and not Path("out").exists()
+
+
 def paths(parser: argparse.ArgumentParser, *before: str) -> Iterator[tuple[str, ...]]:
     """Every argument and option of all commands whose value is a path."""
     for action in parser._actions:

@@ -9,6 +9,7 @@ from itertools import cycle, islice
 from typing import Any, Literal
 
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
+from randprune_lab.files import given_path
 from randprune_lab.masks.layers import LayerKind
 from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
 from randprune_lab.masks.scope import Allocation
@@ -350,6 +351,8 @@ class RunConfig:
 
     def _check_data(self) -> None:
         """Refuse settings of a task together with custom data, and settings of custom data without it."""
+        if self.glue_dir is not None:
+            given_path(self.glue_dir)
         excluded: tuple[str, ...] = ("task", "glue_dir") if self.task in TASKS else ("glue_dir",)
         if self.data is None:
             excluded = CUSTOM_DATA[1:]
