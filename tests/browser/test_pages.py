@@ -49,6 +49,23 @@ def test_a_page_is_complete_without_a_network(browser, made, name, width):
         assert not watch.left
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_explorer_of_a_lesson_moves_without_a_kernel(browser, made, width):
+    with watched(browser, width) as watch:
+        watch.page.context.set_offline(True)
+        watch.page.goto((made / PAGES[1]).as_uri())
+        slider, picture = watch.page.get_by_role("slider").first, watch.page.locator(".rp-picture").first
+        slider.focus()
+        seen = set()
+        for key in ("Home", "ArrowRight", "End"):
+            watch.page.keyboard.press(key)
+            seen.add(picture.get_attribute("src"))
+            assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 100
+        assert len(seen) == 3
+        assert not watch.errors
+        assert not watch.left
+
+
 def test_the_index_leads_to_a_notebook_and_back(browser, made):
     with watched(browser) as watch:
         watch.page.goto((made / "index.html").as_uri())
