@@ -84,9 +84,8 @@ class Training:
         self.mask, self.enforce = mask, mask.enforcer(model) if mask else _nothing
         self.enforce()
         self._rows = find_used_rows(model, data, mask) if config.vocabulary == "used" else None
-        groups = self._parameter_groups()
-        self.optimizer = torch.optim.AdamW(groups, fused=True)
-        self._learned = [weight for group in groups for weight in group["params"]]  # once, it takes time
+        self._learned = self._find_learned()  # once, it takes time
+        self.optimizer = torch.optim.AdamW(_parameter_groups(self._learned, config.weight_decay), fused=True)
         self.step = 0
         self.history = History(total_steps=len(self.batches))
         self._since: list[float] = []  # the losses since the last evaluation
@@ -156,16 +155,10 @@ class Training:
         self.enforce()
         return value.detach()
 
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Two groups: matrices, with weight decay, and biases and norms, without."""
-        matrices: list[Tensor] = []
-        vectors: list[Tensor] = []
-        for weight in self.model.parameters():
-            if weight.requires_grad:
-                learned = self._rows.small if self._rows and weight is self._rows.whole else weight
-                (matrices if weight.ndim >= 2 else vectors).append(learned)
-        decay = self.config.weight_decay
-        return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+    def _find_learned(self) -> list[Tensor]:
+        """The parameters that are trained, in the order of the model, in which the norm of gradients is summed."""
+        small = {self._rows.whole: self._rows.small} if self._rows else {}
+        return [small.get(weight, weight) for weight in self.model.parameters() if weight.requires_grad]
 
     def _masked_gradients(self) -> AbstractContextManager[object]:
         """Give removed weights gradients of zero, if the configuration says so."""
@@ -214,6 +207,13 @@ def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def _mixed(seed: int, step: int) -> int:
     """A seed for every step, so that a stopped training continues with the same dropout."""
     return (seed * 0x9E3779B97F4A7C15 + step) % 2**63
+
+
+def _parameter_groups(learned: list[Tensor], weight_decay: float) -> list[dict[str, object]]:
+    """Two groups: matrices, with weight decay, and biases and norms, without."""
+    matrices = [weight for weight in learned if weight.ndim >= 2]
+    vectors = [weight for weight in learned if weight.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def _schedule(config: TrainingConfig, total: int) -> Callable[[int], float]:
