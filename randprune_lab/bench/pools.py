@@ -120,7 +120,8 @@ class _Path:
 
     def __init__(self, task: str, seed: int):
         preset = PRESETS["lesson"] | {"task": task, "seed": seed, "levels": PATH, "candidates": CANDIDATES}
-        config = RunConfig(**preset, mask_gradients=False, vocabulary="whole")  # as in the recorded pools
+        # The last three are those of the recorded pools.
+        config = RunConfig(**preset, mask_gradients=False, vocabulary="whole", compute="dense")
         self.search = Search(config if config.mini_glue else replace(config, **REAL_TEXT), progress=False)
         self.config = self.search.config
         if generated := self.config.mini_glue:

@@ -23,7 +23,7 @@ from randprune_lab.tasks.metrics import EVALUATE_NAMES, check_metric, judged_by
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
 from randprune_lab.tasks.spec import TASKS, get_task
 from randprune_lab.training.compute import Precision, check_device
-from randprune_lab.training.config import Distillation, TrainingConfig, Vocabulary
+from randprune_lab.training.config import Distillation, Layers, TrainingConfig, Vocabulary
 from randprune_lab.training.data import Encoded
 from randprune_lab.training.wanda import CALIBRATION, wanda_scores
 from randprune_lab.typed import take_types
@@ -285,6 +285,12 @@ class RunConfig:
         "float32",
         "number format of matrix products: float32, or bfloat16 (autocast; for GPUs, slower on many CPUs)",
     )
+    compute: Layers = _option(
+        COMPUTING,
+        "auto",
+        "how masked layers are computed while they are trained: dense, sparse (from their kept weights alone; on CPUs "
+        "only), or auto (sparse where that is faster)",
+    )
 
     def __post_init__(self) -> None:
         take_types(self)
@@ -501,7 +507,7 @@ class RunConfig:
 
     def _training(self, **settings: Any) -> TrainingConfig:
         """The settings that all trainings of a run share, and `settings`."""
-        names = ("batch_size", "evaluate_every", "mask_gradients", "vocabulary")
+        names = ("batch_size", "evaluate_every", "mask_gradients", "vocabulary", "compute")
         return TrainingConfig(**{name: getattr(self, name) for name in names}, **settings)
 
     @classmethod

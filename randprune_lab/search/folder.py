@@ -46,7 +46,7 @@ KIND = "randprune run"
 """The marker of a run folder, in its `config.json`."""
 FORMAT = 3
 """The format number of a run folder."""
-AS_BEFORE = {"mask_gradients": False, "vocabulary": "whole"}
+AS_BEFORE = {"mask_gradients": False, "vocabulary": "whole", "compute": "dense"}
 """How runs trained before there were these settings, which their configurations lack."""
 PREDICTIONS = "randprune predictions file"
 FOLDERS = {

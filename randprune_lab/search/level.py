@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,8 @@ class Level:
     def training(self) -> TrainingConfig:
         """The settings of an early evaluation, the same for all candidates."""
         other = (self.training_seed,) if self.training_seed else ()
-        return self.config.early_training(derived_seed(self.config.seed, "early", self.number, *other))
+        training = self.config.early_training(derived_seed(self.config.seed, "early", self.number, *other))
+        return replace(training, compute=self.compute.layers)
 
     def start_with(self, candidate: int) -> MaskSet:
         """Set the model to the level's starting weights, and draw the mask of a candidate from them."""

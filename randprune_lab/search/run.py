@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ class Search:
             train_size=config.train_size,
         )
         self.task = judged_by(self.splits.task, config.metric)
-        self.compute = Compute.find(config.device, config.threads, config.precision)
+        self.compute = Compute.find(config.device, config.threads, config.precision, config.compute)
         self.model, self.tokenizer = self._load()
         prunable(self.model, **config.scope)  # finds a pattern that matches nothing before the work begins
         self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
@@ -195,7 +195,10 @@ class Search:
         history = train(
             self.model,
             self.train,
-            self.config.level_training(derived_seed(self.config.seed, "level", level.number)),
+            replace(
+                self.config.level_training(derived_seed(self.config.seed, "level", level.number)),
+                compute=self.compute.layers,
+            ),
             evaluate=self._counted(SplitScore(self.task, level.scoring), level.scoring),
             mask=mask,
             teacher=self.teacher,

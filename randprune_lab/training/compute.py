@@ -10,8 +10,10 @@ from typing import Literal
 import torch
 
 from randprune_lab.errors import ConfigError
+from randprune_lab.training.config import Layers
 
 Precision = Literal["float32", "bfloat16"]
+NO_MKL = "PyTorch has no MKL, and its own sparse products are slow"
 
 
 @dataclass(frozen=True)
@@ -23,26 +25,45 @@ class Compute:
         processor: the name of the GPU; None on other devices.
         threads: the number of PyTorch threads.
         precision: the number format of matrix products.
+        layers: whether masked layers are computed from their kept weights alone while they are trained: "dense" for
+            none, "auto" for those where it is faster, "sparse" for all.
     """
 
     device: str
     processor: str | None
     threads: int
     precision: Precision
+    layers: Layers = "dense"
 
     @classmethod
-    def find(cls, device: str = "auto", threads: int | None = None, precision: Precision = "float32") -> Compute:
-        """What these settings of `RunConfig` become on this machine.
+    def find(
+        cls,
+        device: str = "auto",
+        threads: int | None = None,
+        precision: Precision = "float32",
+        layers: Layers = "dense",
+    ) -> Compute:
+        """What these settings of `RunConfig` become on this machine; `layers` is its `compute`.
 
         Raises:
-            ConfigError: if the device cannot be used here.
+            ConfigError: if the device cannot be used here, or layers cannot be computed sparse on it.
         """
         found = find_device(device)
-        return cls(str(found), device_name(found), threads or torch.get_num_threads(), precision)
+        if layers != "dense" and (reason := why_dense(found, precision)):
+            if layers == "sparse":
+                raise ConfigError(f"compute 'sparse' cannot be used here: {reason}; choose auto or dense")
+            layers = "dense"
+        return cls(str(found), device_name(found), threads or torch.get_num_threads(), precision, layers)
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Compute with this number of threads and this precision in the block."""
+        """Compute with this number of threads and this precision in the block.
+
+        Raises:
+            ConfigError: if layers cannot be computed sparse here, as they were where this was found.
+        """
+        if self.layers != "dense" and not torch.backends.mkl.is_available():
+            raise ConfigError(f"layers were computed sparse, which cannot be done here: {NO_MKL}; use another machine")
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
@@ -58,7 +79,17 @@ class Compute:
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         name = f" ({self.processor})" if self.processor else ""
-        return f"{self.device}{name}, {threads}, {self.precision}"
+        layers = {"dense": "", "auto": ", sparse layers where faster", "sparse": ", sparse layers"}[self.layers]
+        return f"{self.device}{name}, {threads}, {self.precision}{layers}"
+
+
+def why_dense(device: torch.device, precision: Precision) -> str | None:
+    """Why no layer can be computed sparse with this device and precision; None if some can."""
+    if device.type != "cpu":
+        return f"sparse products are for CPUs, and the device is {device}"
+    if precision != "float32":
+        return f"sparse products need float32, and the precision is {precision}"
+    return None if torch.backends.mkl.is_available() else NO_MKL
 
 
 def check_device(name: str) -> None:

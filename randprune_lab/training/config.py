@@ -9,6 +9,7 @@ from randprune_lab.errors import ConfigError, check_count, check_range
 from randprune_lab.typed import take_types
 
 Vocabulary = Literal["used", "whole"]
+Layers = Literal["auto", "dense", "sparse"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class TrainingConfig:
     max_grad_norm: float = 1.0
     mask_gradients: bool = True  # removed weights have gradients of zero; otherwise these are in the clipped norm
     vocabulary: Vocabulary = "used"  # the word embeddings that are trained; those of unused tokens only decay
+    compute: Layers = "auto"  # masked layers from their kept weights alone: where that is faster, never, or all
     evaluate_every: int = 50  # steps; the last step is always evaluated
     keep_best: bool = False  # end with the weights of the best score instead of the last
     seed: int = 0
@@ -78,3 +80,8 @@ class TrainingConfig:
             check_count(name, getattr(self, name))
         check_range("learning_rate", self.learning_rate, low=0, low_open=True)
         check_range("warmup", self.warmup, low=0, high=1)
+        if self.compute == "sparse" and not self.mask_gradients:
+            raise ConfigError(
+                "compute='sparse' has no gradients of removed weights, which mask_gradients=False clips by; "
+                "leave one of them out"
+            )

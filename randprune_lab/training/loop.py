@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from randprune_lab.masks.gradients import GradientMasks
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.progress import Advance, ignore
+from randprune_lab.training.compact import Compact
 from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded, training_batches
 from randprune_lab.training.distillation import Teacher, loss, use_eager_attention
+from randprune_lab.training.kept_weights import find_kept_weights
 from randprune_lab.training.scoring import on_device
 from randprune_lab.training.used_rows import find_used_rows
 
@@ -60,9 +62,10 @@ class Training:
     teacher and the configuration: the batches, and the dropout of every step, come from `config.seed`. The global
     random state is not changed. The training is done where the model is; the model of the teacher must be there too.
 
-    While it runs, `model` has the word embeddings of the train set's tokens alone as a parameter, unless
-    `config.vocabulary` is "whole"; its `state_dict` and its outputs in evaluation mode are always those of the whole.
-    Between two runs the weights of the model must not be changed by others.
+    While it runs, `model` has smaller parameters: the word embeddings of the train set's tokens alone, unless
+    `config.vocabulary` is "whole", and the kept weights alone of the layers that `config.compute` chooses. Its
+    `state_dict` and its outputs in evaluation mode are always those of the whole. Between two runs the weights of the
+    model must not be changed by others.
     """
 
     def __init__(
@@ -81,11 +84,16 @@ class Training:
         self.rate = _schedule(config, len(self.batches))
         if teacher is not None and config.distillation.needs_teacher_states:
             use_eager_attention(model, teacher.model)
-        self.mask, self.enforce = mask, mask.enforcer(model) if mask else _nothing
-        self.enforce()
+        if mask:
+            mask.apply_(model)
         self._rows = find_used_rows(model, data, mask) if config.vocabulary == "used" else None
+        kept = find_kept_weights(model, mask or MaskSet({}), config)
+        self._compact: list[Compact] = [*kept.values(), *([self._rows] if self._rows else [])]
+        self.mask = MaskSet({name: part for name, part in (mask or {}).items() if name not in kept})
+        self.enforce = self.mask.enforcer(model) if self.mask else _nothing
         self._learned = self._find_learned()  # once, it takes time
-        self.optimizer = torch.optim.AdamW(_parameter_groups(self._learned, config.weight_decay), fused=True)
+        decayed = {weight for weight in self._learned if weight.ndim >= 2} | {part.small for part in self._compact}
+        self.optimizer = torch.optim.AdamW(_parameter_groups(self._learned, decayed, config.weight_decay), fused=True)
         self.step = 0
         self.history = History(total_steps=len(self.batches))
         self._since: list[float] = []  # the losses since the last evaluation
@@ -103,7 +111,10 @@ class Training:
         """
         todo = range(self.step + 1, (len(self.batches) if until is None else min(until, len(self.batches))) + 1)
         gpus = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(gpus), self._rows or nullcontext(), self._masked_gradients():
+        with torch.random.fork_rng(gpus), ExitStack() as stack:
+            for part in self._compact:
+                stack.enter_context(part)
+            stack.enter_context(self._masked_gradients())
             self.model.train()
             for step in todo:
                 torch.manual_seed(_mixed(self.config.seed, step))
@@ -121,11 +132,10 @@ class Training:
     def state(self) -> TrainingState:
         """A copy of everything that changes during training."""
         self._read_losses()
-        rows = self._rows
         return TrainingState(
             self.step,
-            _copy(self.model.state_dict()) | ({rows.name: rows.at_first()} if rows else {}),
-            rows.factor if rows else 1.0,
+            _copy(self.model.state_dict()) | {part.name: part.at_first() for part in self._compact},
+            self._rows.factor if self._rows else 1.0,
             copy.deepcopy(self.optimizer.state_dict()),
             copy.deepcopy(self.history),
             [*self._since],
@@ -137,8 +147,8 @@ class Training:
         self.step, self.history = state.step, copy.deepcopy(state.history)
         self._since, self._unread, self._best = [*state.since], [], state.best
         self.model.load_state_dict(state.weights)
-        if self._rows:
-            self._rows.read(state.decay)
+        for part in self._compact:
+            part.read(state.decay)
         self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
 
     def _train(self, rows: list[int], rate: float) -> Float[Tensor, ""]:
@@ -157,7 +167,7 @@ class Training:
 
     def _find_learned(self) -> list[Tensor]:
         """The parameters that are trained, in the order of the model, in which the norm of gradients is summed."""
-        small = {self._rows.whole: self._rows.small} if self._rows else {}
+        small = {part.whole: part.small for part in self._compact}
         return [small.get(weight, weight) for weight in self.model.parameters() if weight.requires_grad]
 
     def _masked_gradients(self) -> AbstractContextManager[object]:
@@ -209,10 +219,10 @@ def _mixed(seed: int, step: int) -> int:
     return (seed * 0x9E3779B97F4A7C15 + step) % 2**63
 
 
-def _parameter_groups(learned: list[Tensor], weight_decay: float) -> list[dict[str, object]]:
+def _parameter_groups(learned: list[Tensor], decayed: set[Tensor], weight_decay: float) -> list[dict[str, object]]:
     """Two groups: matrices, with weight decay, and biases and norms, without."""
-    matrices = [weight for weight in learned if weight.ndim >= 2]
-    vectors = [weight for weight in learned if weight.ndim < 2]
+    matrices = [weight for weight in learned if weight in decayed]
+    vectors = [weight for weight in learned if weight not in decayed]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 

@@ -16,15 +16,16 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.wrappers import unwrapped
+from randprune_lab.training.compact import Compact
 from randprune_lab.training.data import Encoded
 
 
-class UsedRows:
-    """The rows of an embedding that a training uses, as a parameter that takes the place of the whole one.
+class UsedRows(Compact):
+    """The rows of an embedding that a training uses.
 
     The rest is kept as it was at first, beside the product of its factors of decay, so that the result does not depend
-    on when it is read. In a `with` statement the embedding has the small parameter; its `state_dict` and its outputs in
-    evaluation mode are those of the whole one. At the end the whole one is back, with its new values.
+    on when it is read. In evaluation mode all rows can be looked up.
 
     Args:
         name: the name of the whole parameter in the model.
@@ -32,13 +33,14 @@ class UsedRows:
         ids: the rows, in ascending order.
     """
 
+    layer: nn.Embedding
+
     def __init__(self, name: str, layer: nn.Embedding, ids: Int64[Tensor, " rows"]):
-        self.name, self.layer, self.whole = name, layer, layer.weight
-        self.ids = ids.to(self.whole.device)
-        self.place = torch.full((len(self.whole),), len(ids), device=self.whole.device)
-        self.place[self.ids] = torch.arange(len(ids), device=self.whole.device)
+        device = layer.weight.device
+        self.ids, self.place = ids.to(device), torch.full((layer.num_embeddings,), len(ids), device=device)
+        self.place[self.ids] = torch.arange(len(ids), device=device)
         self.padding = None if layer.padding_idx is None else ids.tolist().index(layer.padding_idx)
-        self.small = nn.Parameter(self.whole.detach()[self.ids])
+        super().__init__(name, layer, layer.weight.detach()[self.ids])
         self._rest, self.factor = self.whole.detach().clone(), 1.0
 
     def decay(self, factor: float) -> None:
@@ -46,24 +48,21 @@ class UsedRows:
         self.factor *= factor
 
     def at_first(self) -> Float[Tensor, "all d"]:
-        """The whole weight without the decay of the rest: what `read` takes."""
         return self._rest.index_copy(0, self.ids, self.small.detach())
 
     def now(self) -> Float[Tensor, "all d"]:
-        """The whole weight."""
         return (self._rest * self.factor).index_copy_(0, self.ids, self.small.detach())
 
     @torch.no_grad()
     def read(self, factor: float) -> None:
-        """Continue from what `at_first` gave, which is in the whole parameter, and from a product of factors."""
         self._rest.copy_(self.whole)
         self.small.copy_(self.whole[self.ids])
         self.factor = factor
         self.whole.copy_(self.now())
 
-    def embed(self, ids: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape d"]:
+    def forward(self, given: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape d"]:
         """The rows of these ids; in training mode all of them must be among the used ones."""
-        place = self.place[ids]
+        place = self.place[given]
         if self.layer.training:
             try:
                 return F.embedding(place, self.small, self.padding)
@@ -73,35 +72,8 @@ class UsedRows:
                     "vocabulary='whole' (--vocabulary whole)"
                 ) from error
         used = (place < len(self.small)).unsqueeze(-1)
-        return torch.where(used, F.embedding(place.clamp(max=len(self.small) - 1), self.small), self._decayed(ids))
-
-    def _decayed(self, ids: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape d"]:
-        return F.embedding(ids, self._rest) * self.factor
-
-    def __enter__(self) -> UsedRows:
-        self.layer.weight = self.small
-        self.layer.__class__ = _UsedEmbedding
-        self.layer.rows = self  # type: ignore[assignment]
-        return self
-
-    @torch.no_grad()
-    def __exit__(self, *error: object) -> None:
-        self.whole.copy_(self.now())
-        del self.layer.rows
-        self.layer.__class__ = nn.Embedding
-        self.layer.weight = self.whole
-
-
-class _UsedEmbedding(nn.Embedding):
-    """What an embedding is while `UsedRows` is active."""
-
-    rows: UsedRows
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return self.rows.embed(ids)
-
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        destination[f"{prefix}weight"] = self.rows.now()
+        decayed = F.embedding(given, self._rest) * self.factor
+        return torch.where(used, F.embedding(place.clamp(max=len(self.small) - 1), self.small), decayed)
 
 
 def find_used_rows(model: nn.Module, data: Encoded, mask: MaskSet | None) -> UsedRows | None:
@@ -110,6 +82,8 @@ def find_used_rows(model: nn.Module, data: Encoded, mask: MaskSet | None) -> Use
     That is so if the embeddings are tied to another layer, frozen, masked, in half precision, of a class of their own,
     or inside a wrapper, and if all rows are used.
     """
+    if unwrapped(model) is not model:
+        return None
     try:
         get: Callable[[], Any] = model.get_input_embeddings  # type: ignore[assignment]
         layer = get()

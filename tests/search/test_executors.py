@@ -103,6 +103,16 @@ def test_a_worker_computes_with_the_precision_of_the_run(level, cluster):
     assert not same(run(InProcess(), level, [(0, 4)]), here)
 
 
+def test_a_worker_computes_the_layers_of_the_run_sparse(level, cluster):
+    dense = run(InProcess(), level, *RACE[:2])
+    level.compute = dataclasses.replace(level.compute, layers="sparse")
+    here = run(InProcess(), level, *RACE[:2])
+    assert same(run(OnDask(cluster.scheduler_address), level, *RACE[:2]), here)
+    assert not same(here, dense)
+    for ours, theirs in zip(here[0], dense[0], strict=True):
+        np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-3)
+
+
 def test_the_number_of_stops_does_not_matter(level):
     assert same(run(InProcess(), level, [(3, 12)]), run(InProcess(), level, [(3, 4)], [(3, 8)], [(3, 12)])[2:])
 

@@ -222,7 +222,10 @@ def test_a_checkpoint_that_may_not_be_read_is_not_trained_again(config, copy, mo
 # --- runs of earlier versions ---
 
 
-@pytest.mark.parametrize(("setting", "old", "new"), [("mask_gradients", False, True), ("vocabulary", "whole", "used")])
+@pytest.mark.parametrize(
+    ("setting", "old", "new"),
+    [("mask_gradients", False, True), ("vocabulary", "whole", "used"), ("compute", "dense", "auto")],
+)
 def test_a_run_from_before_a_setting_goes_on_as_it_began(config, copy, setting, old, new) -> None:
     """Its configuration lacks the setting: it trained with the old value, and always will."""
     values = config.to_dict()

@@ -130,7 +130,9 @@ def test_a_run_is_not_resumed_on_another_device(finished, config, tmp_path, devi
         rp.run(config, copy, resume=True, progress=False)
 
 
-@pytest.mark.parametrize(("setting", "value"), [("device", "cpu"), ("threads", 3), ("precision", "bfloat16")])
+@pytest.mark.parametrize(
+    ("setting", "value"), [("device", "cpu"), ("threads", 3), ("precision", "bfloat16"), ("compute", "dense")]
+)
 def test_a_run_is_not_resumed_with_other_settings_of_its_device(finished, config, setting, value):
     with pytest.raises(RunError, match=rf"cannot resume .*: {setting} was .* and is now {value!r}; resume with"):
         rp.run(dataclasses.replace(config, **{setting: value}), finished, resume=True, progress=False)
@@ -144,6 +146,23 @@ def test_a_run_is_resumed_with_the_threads_that_it_was_begun_with(finished, conf
         folder.forget("model")
         Search(config, progress=False).run(folder)
     assert threads == [3] and torch.get_num_threads() == 1
+
+
+def test_a_sparse_run_that_was_stopped_ends_with_the_same_bits(config, tmp_path):
+    settings = {"levels": (0.9,), "candidates": 2, "baselines": (), "dense_epochs": 1, "compute": "sparse"}
+    config = dataclasses.replace(config, **settings)
+    whole = rp.run(config, tmp_path / "whole", progress=False)
+    units = read_journal(whole)
+    assert units["compute"]["layers"] == "sparse"
+    copy = shutil.copytree(whole, tmp_path / "copy")
+    lines = (copy / "journal.jsonl").read_text().splitlines(keepends=True)
+    (copy / "journal.jsonl").write_text("".join(lines[:4]))  # the data, the machine, the dense model, one candidate
+    rp.run(config, copy, resume=True, progress=False)
+    assert read_journal(copy) == units
+    dense = read_journal(rp.run(dataclasses.replace(config, compute="dense"), tmp_path / "dense", progress=False))
+    level = "search-level-1"
+    assert dense[level]["losses"] == pytest.approx(units[level]["losses"], abs=1e-3)
+    assert dense[level]["weights_sha256"] != units[level]["weights_sha256"]
 
 
 def test_an_incomplete_last_line_is_ignored_and_its_unit_is_done_again(finished, config, tmp_path):

@@ -709,4 +709,4 @@ def test_recorded_studies_are_those_of_their_files():
         study = StudyConfig.load(name)
         check_recorded(study, data_folder() / "recorded" / folder)
         settings = study.run_config(study.baseline, study.tasks[0], 0)
-        assert (settings.mask_gradients, settings.vocabulary) == (False, "whole")
+        assert (settings.mask_gradients, settings.vocabulary, settings.compute) == (False, "whole", "dense")

@@ -83,6 +83,12 @@ def test_a_run_has_its_own_number_of_threads_and_precision(config, tmp_path) -> 
     settings = {"levels": (0.5,), "candidates": 2, "baselines": (), "dense_epochs": 1, "epochs": 1}
     short = dataclasses.replace(config, **settings, threads=2, precision="bfloat16")
     record = rp.RunRecord.load(rp.run(short, tmp_path / "run", progress=False))
-    assert record.units["compute"] == {"device": "cpu", "processor": None, "threads": 2, "precision": "bfloat16"}
+    assert record.units["compute"] == {
+        "device": "cpu",
+        "processor": None,
+        "threads": 2,
+        "precision": "bfloat16",
+        "layers": "dense",
+    }
     plain = rp.run(dataclasses.replace(short, precision="float32"), tmp_path / "plain", progress=False)
     assert rp.RunRecord.load(plain).units["dense"]["losses"] != record.units["dense"]["losses"]

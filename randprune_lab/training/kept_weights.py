@@ -1,0 +1,107 @@
+"""Linear layers of which a training computes and changes only the weights that its mask keeps."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from randprune_lab.errors import ConfigError
+from randprune_lab.masks.layers import is_conv1d
+from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.wrappers import named_weights, unwrapped
+from randprune_lab.sparse.fast import SIZE, replaceable
+from randprune_lab.sparse.kept_values import KeptPattern, kept_linear
+from randprune_lab.sparse.layer import WIDENS
+from randprune_lab.training.compact import Compact
+from randprune_lab.training.compute import Precision, why_dense
+from randprune_lab.training.config import TrainingConfig
+
+SPARSITY = 0.85
+"""The least sparsity at which a training step with sparse layers is faster; masks and optimizer are saved too."""
+
+
+class KeptWeights(Compact):
+    """The weights of a linear layer that a mask keeps, as the only ones that are computed and trained.
+
+    Args:
+        name: the name of the weight in the model.
+        layer: an `nn.Linear`, or GPT-2's `Conv1D`.
+        kept: the mask of the weight.
+    """
+
+    def __init__(self, name: str, layer: nn.Module, kept: Bool[Tensor, "m n"]):
+        self._flip = is_conv1d(layer)
+        kept = kept.cpu().T if self._flip else kept.cpu()
+        self.places = kept.reshape(-1).nonzero().squeeze(1)
+        weight = layer.weight
+        assert isinstance(weight, Tensor), "linear layers have weights"
+        self.pattern = KeptPattern(kept, weight.dtype)
+        super().__init__(name, layer, self._values(weight))
+
+    def _values(self, weight: Tensor) -> Float[Tensor, " kept"]:
+        return (weight.detach().T if self._flip else weight.detach()).reshape(-1)[self.places]
+
+    def now(self) -> Float[Tensor, "m n"]:
+        weight = self.small.new_zeros(self.pattern.shape)
+        weight.view(-1)[self.places] = self.small.detach()
+        return weight.T.contiguous() if self._flip else weight
+
+    @torch.no_grad()
+    def read(self, factor: float) -> None:
+        self.small.copy_(self._values(self.whole))
+
+    def forward(self, given: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
+        outputs, inputs = self.pattern.shape
+        bias: Tensor | None = self.layer.bias  # type: ignore[assignment]
+        return kept_linear(given, self.small, bias, self.pattern, transposed=outputs > WIDENS * inputs)
+
+
+def find_kept_weights(model: nn.Module, mask: MaskSet, config: TrainingConfig) -> dict[str, KeptWeights]:
+    """The layers that a training computes sparse, by the names of their masks: a function of shapes and sparsities.
+
+    Args:
+        model: the model, with the mask already enforced.
+        mask: the mask.
+        config: `compute` is "auto" for the layers that are faster in this way, "sparse" for all that can be computed
+            so, or "dense" for none.
+
+    Raises:
+        ConfigError: if it is "sparse", and no layer can be computed so.
+    """
+    precision: Precision = "bfloat16" if torch.is_autocast_enabled("cpu") else "float32"
+    auto = config.compute == "auto" and config.mask_gradients and not why_dense(torch.device("cpu"), precision)
+    if not mask or not (auto or config.compute == "sparse"):
+        return {}
+    weights, owners = named_weights(model), _owners(model)
+    found = {}
+    for name, kept in mask.items():
+        (full, layer), *others = owners[id(weights[name])]
+        pays = kept.numel() >= SIZE and int(kept.sum()) <= (1 - SPARSITY) * kept.numel()
+        single = not others and unwrapped(model) is model
+        if (pays or not auto) and single and replaceable(layer) and _fits(weights[name]):
+            found[name] = KeptWeights(full, layer, kept)
+    if not found and not auto:
+        raise ConfigError(
+            "compute='sparse' needs masked linear layers in float32 on the CPU, without hooks, whose weights are "
+            "trained and used by no other layer, in a model that nothing wraps; there are none; choose compute='auto'"
+        )
+    return found
+
+
+def _owners(model: nn.Module) -> dict[int, list[tuple[str, nn.Module]]]:
+    """The full names of each parameter and the modules that have it, by its id.
+
+    PyTorch's encoder layer also reads the weights of the layers in it.
+    """
+    owners: dict[int, list[tuple[str, nn.Module]]] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        readers = [module.linear1, module.linear2] if isinstance(module, nn.TransformerEncoderLayer) else []
+        for part in (module, *readers):
+            for own, weight in part.named_parameters(recurse=False):
+                owners.setdefault(id(weight), []).append((f"{path}.{own}" if path else own, module))
+    return owners
+
+
+def _fits(weight: Tensor) -> bool:
+    return weight.requires_grad and weight.device.type == "cpu" and weight.dtype == torch.float32
