@@ -110,7 +110,7 @@ lock: ## rebuild requirements.lock and requirements-docs.lock from pyproject.tom
 # Of torch the version TORCH, by default the oldest too. TORCH_ARGS can name an index of CPU builds, which are small.
 lowest: ## run the tests with the oldest versions that pyproject.toml allows (TORCH=2.13.0 for another torch)
 	$(PYTHON) -m venv --clear build/lowest
-	grep -oE '"[a-z0-9-]+(\[[a-z]+\])?>=[0-9.]+"' pyproject.toml | sed -E 's/"|\[[a-z]+\]//g; s/>=/==/' \
+	grep -oE '"[a-z0-9-]+(\[[a-z]+\])?>=[0-9.]+"' pyproject.toml | sed -E '/setuptools/d; s/"|\[[a-z]+\]//g; s/>=/==/' \
 	  | sed -E 's/^torch==.*/torch==$(or $(TORCH),&)/; s/==torch==/==/' > build/lowest.txt
 	build/lowest/bin/python -m pip install --quiet $(TORCH_ARGS) "$$(grep '^torch==' build/lowest.txt)"
 	build/lowest/bin/python -m pip install --quiet -c build/lowest.txt -e ".[$(EXTRAS)]"

@@ -209,8 +209,8 @@ def test_on_a_file_system_without_locks_a_run_can_be_read_but_not_written(monkey
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    (tmp_path / "journal.jsonl").write_text(journal_line("dense", {"score": 0.5}))
-    assert read_journal(tmp_path) == {"dense": {"score": 0.5}} and not in_use(tmp_path)
+    (tmp_path / "journal.jsonl").write_text(journal_line("test/dense", {"accuracy": 0.5}))
+    assert read_journal(tmp_path) == {"test/dense": {"accuracy": 0.5}} and not in_use(tmp_path)
     with pytest.raises(FileError, match=rf"{os.strerror(number)}; choose a folder on a file system with locks"):
         Journal(tmp_path)
     settings = "--preset lesson --train-size 64 --validation-size 32 --test-size 32"
