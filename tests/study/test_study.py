@@ -390,10 +390,10 @@ def test_a_study_in_pieces_has_the_same_record_as_a_whole_one(grid, copy, tmp_pa
 
 
 @pytest.mark.parametrize("method", ["None", "NA", "null", "nan", "1e5", "True"])
-def test_a_method_with_any_name_is_found_among_the_recorded_ones(tmp_path, method):
+def test_a_method_with_any_name_is_found_among_the_recorded_ones(grid, tmp_path, method):
     row = {"task": "mini-sst2", "seed": 0, "method": method, "sparsity": 0.5, "steps": 1, "metric": "accuracy"}
     table = pd.DataFrame([row, {**row, "method": "imp"}], columns=[*recorded.RESULTS])
-    write_tables(tmp_path, {}, {"results.csv": table})
+    write_tables(tmp_path, grid.config.to_dict(), {"results.csv": table})
     assert recorded_units(tmp_path) == {Unit(name, "mini-sst2", 0) for name in (method, "imp")}
 
 
