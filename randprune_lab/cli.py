@@ -301,9 +301,7 @@ def _bench_parser(commands: Any) -> argparse.ArgumentParser:
         "--task", type=str, default="rotten_tomatoes", help="task of the batches (default: rotten_tomatoes)"
     )
     bench.add_argument("--steps", type=int, default=20, metavar="N", help="steps of each measurement (default: 20)")
-    benches.add_parser(
-        "speed", help="time and memory of a forward pass with the kept weights alone, compared with other ways"
-    )
+    benches.add_parser("speed", help="time and memory of models with the kept weights alone, compared with other ways")
     for bench in benches.choices.values():
         bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file as well")
     return sub

@@ -1,4 +1,4 @@
-"""The time and the memory of a forward pass that computes with the kept weights alone, compared with other ways."""
+"""The time and the memory of models that compute with the kept weights alone, compared with other ways."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import copy
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from randprune_lab.bench.alternating import alternating, speed_row
 from randprune_lab.bench.figure import Figure, figure_line
 from randprune_lab.bench.masks import peak_memory
+from randprune_lab.bench.train_speed import training_rows
 from randprune_lab.interop.sparse_file import SPARSE_FILE, save_sparse
 from randprune_lab.interop.torch_prune import mask_from_zeros
-from randprune_lab.machine import processor
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.models.fast import load_fast
@@ -67,14 +66,9 @@ FORWARD = (
 IN_MEMORY = ("BERT-base", 0.99, 0.6, 0.45)
 """The model whose memory is measured, its sparsity, and limit and target of sparse / dense."""
 
-SECONDS = 6.0
-"""The time for one row; each contestant is measured at least `LEAST` times."""
-
-LEAST = 3
-
 
 def bench_speed() -> list[dict[str, Any]]:
-    """Measure forward passes, and the memory of loading and running a model.
+    """Measure forward passes, training steps, and the memory of loading and running a model.
 
     All contestants of a row compute the same in the same process, one after the other in every round; the ratios are
     those of their median times. `F.linear with CSR` is a model whose weights were replaced by `weight.to_sparse_csr()`.
@@ -103,10 +97,10 @@ def memory_rows() -> list[dict[str, Any]]:
     figure = Figure(
         "peak memory of the sparse file / of the dense model", peaks["sparse"] / peaks["dense"], limit, target
     )
-    return [_row("load and run 1 x 32 tokens", name, sparsity, "bytes", peaks, [figure])]
+    return [speed_row("load and run 1 x 32 tokens", name, sparsity, "bytes", peaks, [figure])]
 
 
-PARTS: tuple[Callable[[], list[dict[str, Any]]], ...] = (forward_rows, memory_rows)
+PARTS: tuple[Callable[[], list[dict[str, Any]]], ...] = (forward_rows, memory_rows, training_rows)
 """What is measured, in this order. A part that measures something else is a function that returns rows."""
 
 
@@ -144,7 +138,7 @@ def _forward_row(case: Forward) -> dict[str, Any]:
         if name not in ("dense", "sparse")
     ]
     what = f"forward pass of {case.texts} x {case.tokens} tokens"
-    return _row(what, case.model, case.sparsity, "s", seconds, figures)
+    return speed_row(what, case.model, case.sparsity, "s", seconds, figures)
 
 
 def with_csr_weights(model: nn.Module) -> nn.Module:
@@ -166,19 +160,6 @@ def _onnx(model: nn.Module, ids: Tensor) -> Callable[[], object]:
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     return partial(session.run, None, {"ids": ids.numpy()})
-
-
-def alternating(ways: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """The median time of each way, in seconds; in every round each is measured once. The first round is left out."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    rounds, end = 0, time.perf_counter() + SECONDS
-    while rounds <= LEAST or time.perf_counter() < end:
-        for name, work in ways.items():
-            start = time.perf_counter()
-            work()
-            seconds[name].append(time.perf_counter() - start)
-        rounds += 1
-    return {name: median(times[1:]) for name, times in seconds.items()}
 
 
 # --- memory ---
@@ -212,24 +193,6 @@ def peak(kind: str, folder: str) -> float:
             model = BertForSequenceClassification.from_pretrained(folder, use_safetensors=True).eval()
         model(input_ids=ids)
     return found[0]
-
-
-# --- rows ---
-
-
-def _row(
-    what: str, model: str, sparsity: float, unit: str, measured: Mapping[str, float], figures: list[Figure]
-) -> dict[str, Any]:
-    return {
-        "what": what,
-        "model": model,
-        "sparsity": sparsity,
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "unit": unit,
-        "measured": dict(measured),
-        "figures": [figure.to_dict() for figure in figures],
-    }
 
 
 def describe(rows: list[dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from randprune_lab.bench import alternating, train_speed
 from randprune_lab.bench import speed as bench
 from randprune_lab.cli import main
 
@@ -19,7 +20,7 @@ def small(monkeypatch):
     monkeypatch.setitem(bench.MODELS, "small", SHAPE | {"vocab_size": 20_000})
     monkeypatch.setattr(bench, "FORWARD", (bench.Forward("small", 0.99, 1, 4, 1, 2),))
     monkeypatch.setattr(bench, "IN_MEMORY", ("small", 0.99, 1.0, 0.5))
-    monkeypatch.setattr(bench, "SECONDS", 0.0)
+    monkeypatch.setattr(alternating, "SECONDS", 0.0)
     yield
     bench.pruned_bert.cache_clear()
 
@@ -46,9 +47,18 @@ def test_memory_is_measured_in_processes_of_their_own(small, monkeypatch):
     assert asked == ["dense", "sparse"] and row["unit"] == "bytes"
 
 
+def test_training_steps_are_measured_and_judged(small, monkeypatch):
+    monkeypatch.setattr(train_speed, "TRAINING", (train_speed.Step(1, 0.95, 1, 2),))
+    monkeypatch.setattr(train_speed, "STEPS", 1)
+    monkeypatch.setattr(train_speed, "TEXTS", 2)
+    (row,) = train_speed.training_rows()
+    assert row["measured"].keys() == {"before", "dense", "sparse", "auto"} and row["model"] == "MiniLM, 1 layers"
+    assert all(math.isfinite(figure["value"]) for figure in row["figures"])
+
+
 def test_the_command_prints_all_parts_and_writes_json(monkeypatch, tmp_path, capsys):
     figure = bench.Figure("dense / sparse", 2.5, 2, 3, at_most=False)
-    row = bench._row("forward pass", "small", 0.99, "s", {"dense": 0.5, "sparse": 0.2}, [figure])
+    row = alternating.speed_row("forward pass", "small", 0.99, "s", {"dense": 0.5, "sparse": 0.2}, [figure])
     monkeypatch.setattr(bench, "PARTS", (lambda: [row], lambda: [row | {"what": "another", "unit": "bytes"}]))
     assert main(["bench", "speed", "--json", str(tmp_path / "speed.json")]) == 0
     out = capsys.readouterr().out
