@@ -11,6 +11,7 @@ import numpy as np
 
 from randprune_lab.bench.alternating import alternating, speed_row
 from randprune_lab.bench.figure import Figure
+from randprune_lab.machine import keep_freed_memory
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.models.load import load_model
@@ -48,6 +49,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def training_rows() -> list[dict[str, Any]]:
     """A row for each of `TRAINING`, with the seconds of a step: loss, gradients, clipping and AdamW."""
+    keep_freed_memory()  # as in a run
     return [_training_row(case) for case in TRAINING]
 
 
