@@ -7,6 +7,8 @@ import signal
 import sys
 from typing import Any
 
+from randprune_lab.machine import keep_freed_memory
+
 SPINS = 20_000
 """How often a thread of GNU OpenMP looks for work before it sleeps. Its default of 300,000 takes milliseconds, which
 programs that share the cores then wait for each other; with 0, threads that go on at once have to be woken."""
@@ -16,12 +18,14 @@ def main() -> int:
     """Run the command line. Returns the exit code.
 
     A signal during the imports ends it at once. Threads wait as the user says, or sleep after `SPINS` looks for work.
+    Memory that is freed is kept for what comes next, as each training step takes the same.
     """
     if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
         os.environ["GOMP_SPINCOUNT"] = str(SPINS)
     if os.environ.get("PYTHONOPTIMIZE", "") > "1":  # removes docstrings, which transformers reads
         os.environ["PYTHONOPTIMIZE"] = "1"
         os.execv(sys.executable, sys.orig_argv)
+    keep_freed_memory()
     before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     from randprune_lab.cli import main as command
 

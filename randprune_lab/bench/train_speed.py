@@ -36,7 +36,7 @@ class Step:
     target: float
 
 
-TRAINING = (Step(6, 0.54, 0.9, 1.15), Step(6, 0.83, 0.9, 1.15), Step(6, 0.9375, 1.6, 2.5), Step(6, 0.99, 2.3, 4.5))
+TRAINING = (Step(6, 0.54, 1.15, 1.2), Step(6, 0.83, 1.15, 1.2), Step(6, 0.9375, 1.8, 2.5), Step(6, 0.99, 3.0, 4.5))
 
 WAYS: dict[str, dict[str, Any]] = {
     "before": {"compute": "dense", "vocabulary": "whole", "mask_gradients": False},

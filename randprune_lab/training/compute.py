@@ -10,7 +10,6 @@ from typing import Literal
 import torch
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.machine import keep_freed_memory
 from randprune_lab.training.config import Layers
 
 Precision = Literal["float32", "bfloat16"]
@@ -58,14 +57,13 @@ class Compute:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Compute with this number of threads and this precision in the block; the process keeps the memory it frees.
+        """Compute with this number of threads and this precision in the block.
 
         Raises:
             ConfigError: if layers cannot be computed sparse here, as they were where this was found.
         """
         if self.layers != "dense" and not torch.backends.mkl.is_available():
             raise ConfigError(f"layers were computed sparse, which cannot be done here: {NO_MKL}; use another machine")
-        keep_freed_memory()
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
