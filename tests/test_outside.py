@@ -189,7 +189,11 @@ def test_a_command_keeps_the_docstrings_that_transformers_reads(level):
 
 def test_a_stop_before_a_command_begins_is_told_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr("randprune_lab.cli.build_parser", lambda: signal.raise_signal(signal.SIGINT))
-    assert main(["models"]) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    try:
+        assert main(["models"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "randprune: stopped\n"
 
 

@@ -20,8 +20,9 @@ from randprune_lab.analysis import (
 from randprune_lab.analysis.recorded import CONTROLS, FILE, RESULTS, read_settings, read_table, write_tables
 from randprune_lab.errors import FileError
 from randprune_lab.sealed import sha256
+from randprune_lab.study import StudyConfig
 
-SETTINGS = {"methods": {"imp": {}, "search": {"power": 5.0}}, "seeds": [0, 1]}
+SETTINGS = StudyConfig(tasks=["sst2"], seeds=[0, 1], methods={"imp": {}, "search": {"power": 5.0}}).to_dict()
 CELLS = {str: "text", int: 7, float: 0.5, bool: True}
 
 

@@ -16,7 +16,7 @@ from randprune_lab.report import ReportSummary, report
 PARAMETERS = 'profile = "classroom"\nseed = 0'
 
 GOOD = [
-    "import sys, os\nprint(sys.executable, os.getcwd(), profile, seed)",
+    "large = 'x' * 200_000_000\nimport sys, os\nprint(sys.executable, os.getcwd(), profile, seed)",
     "import matplotlib.pyplot as plt\nplt.plot([0, 1], [1, 0])\nplt.title('Falling');",
     "from randprune_lab.report import key_figures, measured\n"
     "key_figures(winner_accuracy=0.75, candidates=8)\n"

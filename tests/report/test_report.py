@@ -59,7 +59,7 @@ def test_peak_memory_is_that_of_the_kernel(made):
         assert 10e6 < result.peak_memory < 1e9
         assert entry["peak_memory"] == result.peak_memory
     good, failing, _ = made.summary.results
-    assert good.peak_memory > failing.peak_memory + 100e6  # the key figures import torch
+    assert good.peak_memory > failing.peak_memory + 100e6  # it makes a large text
 
 
 def test_the_summary_has_profile_parameters_titles_and_failures(made):
@@ -77,7 +77,7 @@ def test_the_summary_has_profile_parameters_titles_and_failures(made):
 def test_every_page_needs_no_other_files(made):
     for path in made.summary.out.glob("*.html"):
         page = path.read_text("utf-8")
-        assert "<script" not in page, path.name
+        assert page.count("<script") == (0 if path.stem == "index" else 1), path.name
         assert not REMOTE_SOURCE.search(page), path.name
         assert "url(http" not in page, path.name
         assert '<meta content="width=device-width' in page or '<meta name="viewport"' in page, path.name
