@@ -62,5 +62,6 @@ def _with_results(committed: nbformat.NotebookNode, path: Path, docname: str) ->
             for output in cell.outputs:
                 if "data" in output:
                     output.data = {kind: content for kind, content in output.data.items() if kind in SHOWN}
-            cell.metadata["mystnb"] = {"image": {"alt": cell.metadata["alt"]}}
+            said = [one.metadata["image/png"]["alt"] for one in cell.outputs if "image/png" in one.get("metadata", {})]
+            cell.metadata["mystnb"] = {"image": {"alt": " ".join(said) or cell.metadata["alt"]}}
     return executed

@@ -94,7 +94,7 @@ def render_page(notebook: NotebookNode, result: NotebookResult) -> str:
 def presentable(notebook: NotebookNode) -> NotebookNode:
     """A copy of the notebook without papermill's error cell and progress bars, and with a note for each widget.
 
-    Settings of single outputs, such as the size of a picture, are left out.
+    Settings of single outputs, such as the size of a picture, are left out, but not what a picture shows in words.
     """
     notebook = copy.deepcopy(notebook)
     models = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
@@ -110,7 +110,9 @@ def presentable(notebook: NotebookNode) -> NotebookNode:
 
 def _shown(output: NotebookNode) -> NotebookNode:
     if "data" in output:
-        output.metadata = NotebookNode()
+        picture = output.metadata.get("image/png")
+        said = picture.get("alt") if isinstance(picture, dict) else None
+        output.metadata = NotebookNode({"image/png": {"alt": said}} if said and isinstance(said, str) else {})
         if WIDGET_VIEW in output.data:
             output.data = {"text/html": WIDGET_NOTE}
     return output

@@ -52,8 +52,8 @@ QUIET = "#9A9A9A"
 class Picture(Figure):
     """A figure that a notebook displays without pyplot and its global state."""
 
-    def _repr_png_(self) -> bytes:
-        return png(self)
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, bytes], dict[str, dict[str, str]]]:
+        return {"image/png": png(self)}, {"image/png": {"alt": described(self)}}
 
 
 def new_figure(width: float = 7.0, height: float = 3.6, **subplots: Any) -> tuple[Figure, Any]:

@@ -17,6 +17,7 @@ from randprune_lab.report.page import WIDGET_STATE, WIDGET_VIEW, render_page
 from randprune_lab.report.passive import ADDRESSES, ATTRIBUTES, POLICY, TAGS, passive, policy_with
 from randprune_lab.report.results import CellFailure, NotebookResult, ReportSummary, format_duration
 from randprune_lab.viz.explorer import SCRIPT
+from randprune_lab.viz.style import new_figure
 from randprune_lab.viz.widgets import choice, explore
 
 RESULT = NotebookResult("00_tour", "The <tour>", "ok", seconds=125)
@@ -99,6 +100,15 @@ def test_a_text_progress_bar_is_reduced_to_its_last_state():
 def test_figures_have_an_alternative_text():
     figure = nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8="})
     assert 'alt="Figure of cell 1"' in page_of(code_with(figure))
+    data, metadata = new_figure()[0]._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG") and metadata == {"image/png": {"alt": ""}}
+    for said, shown in [
+        ("Falling: <score> against steps", "Falling: &lt;score&gt; against steps"),
+        ("", "Figure of cell 1"),
+    ]:
+        figure.metadata = {"image/png": {"alt": said, "width": 3}}
+        page = page_of(code_with(figure))
+        assert f'alt="{shown}"' in page and "width=" not in page[page.index("<main>") :]
 
 
 # --- what a notebook shows cannot act ---
