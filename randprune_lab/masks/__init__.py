@@ -7,8 +7,9 @@ Read the files in this order; each builds on those before it:
 3. `rules`: each rule is one curve. `check` has the laws that a rule of your own must obey.
 4. `wrappers`, `layers`, `choice` and `scope`: what each parameter of a model is, which are pruned and why, and how many
     weights each tensor keeps. `sparsity` has a sparsity for each pattern of names.
-5. `plan`: what all candidates of a group have in common.
-6. `counter_rng` and `pareto`: how one candidate is drawn, with exactly k weights kept.
+5. `importance`: scores that are given instead of magnitudes. `plan`: what all candidates of a group have in common.
+6. `counter_rng` and `pareto`: how one candidate is drawn, with exactly k weights kept; `small_groups`: those that the
+    reference procedure draws.
 7. `sampler`: `MaskSampler`, which brings these together.
 
 Around them: `mask_set`, `mask_table` and `mask_file` (masks in memory, in print and on disk), `gradients` (masks of

@@ -22,6 +22,9 @@ FORMAT = 3
 CHECK = "check"
 """The name of the field that detects a change of the others."""
 
+OPTIONAL = ("criterion",)
+"""The fields that are written only if they are not None."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -40,6 +43,7 @@ class Recipe:
     exclude: list[str]
     reference_below: int
     fingerprint: str
+    criterion: dict[str, Any] | None = None  # what the scores are, as `Criterion.to_dict` gives it; None: magnitudes
 
     def __post_init__(self) -> None:
         plain_sparsity(self.sparsity)
@@ -47,13 +51,22 @@ class Recipe:
             check_count(name, getattr(self, name), low=0)
         take_types(self)
         typed(str, self.rule.get("rule"), "rule.rule", strict=True)
+        if self.criterion is not None:
+            typed(str, self.criterion.get("criterion"), "criterion.criterion", strict=True)
+            typed(bool, self.criterion.get("signed"), "criterion.signed", strict=True)
+
+    @property
+    def signed(self) -> bool:
+        """Whether the scores have signs, and enter by their ranks."""
+        return self.criterion is not None and self.criterion["signed"]
 
     def make_rule(self) -> Rule:
         settings = dict(self.rule)
         return RULES.make(settings.pop("rule"), settings)
 
     def to_dict(self) -> dict[str, Any]:
-        return with_check({"format": FORMAT, **asdict(self), "sparsity": _in_order(self.sparsity)})
+        values = {"format": FORMAT, **asdict(self), "sparsity": _in_order(self.sparsity)}
+        return with_check({name: value for name, value in values.items() if name not in OPTIONAL or value is not None})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], what: str = "the recipe") -> Recipe:
@@ -65,6 +78,7 @@ class Recipe:
         settings = checked(values, what)
         try:
             settings |= {"sparsity": _by_pattern(settings.get("sparsity"))}
+            settings = dict.fromkeys(OPTIONAL) | settings
             return cls(**typed(record_of(Recipe), settings, strict=True))
         except ValueError as error:
             raise FileError(f"{what} is damaged: {error}") from error

@@ -13,27 +13,21 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 from torch import Tensor, nn
 
-from randprune_lab.errors import ConfigError, MaskError, RuleError, check_count
+from randprune_lab.errors import ConfigError, MaskError, check_count
 from randprune_lab.masks.curve import InclusionCurve
+from randprune_lab.masks.importance import importance, ranks
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.mask_table import removed_fraction
 from randprune_lab.masks.pareto import ParetoSampler
-from randprune_lab.masks.plan import Group, Plan, make_plans, scores, together
+from randprune_lab.masks.plan import Group, Plan, make_plans, together
 from randprune_lab.masks.recipe import Recipe
-from randprune_lab.masks.reference import vote
 from randprune_lab.masks.rules import Rule, Votes
 from randprune_lab.masks.scope import Allocation, keep_counts, kernels, with_values
+from randprune_lab.masks.small_groups import REFERENCE_BELOW, SmallGroup, small_groups, votes_for
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
-
-REFERENCE_BELOW = 4096
-"""Smaller groups are drawn by the reference procedure: for them the inclusion curve is inaccurate."""
-
-REFERENCE_WORK = 2**24
-"""Random numbers that the reference procedure may use for a group. With more votes the mask is almost certain."""
-
 
 WITHOUT_FLOAT64 = ("mps",)  # devices; the masks of weights there are drawn on the CPU, and stay there
 
@@ -46,26 +40,21 @@ class Expected:
     per_tensor: dict[str, float]
 
 
-@dataclass(frozen=True)
-class SmallGroup:
-    """A group that is drawn by the reference procedure."""
-
-    tensors: list[str]
-    scores: Float64[np.ndarray, " n"]  # of the tensors, one after the other
-    votes: Votes
-
-
 class MaskSampler:
     """Draws masks for a model: `sampler.draw(candidate)` is a pure function of weights, settings and candidate.
 
     The weights are read once, at construction; training the model afterwards changes no mask.
 
     Args:
-        target: a model, or a dict of weight tensors by name. A weight's importance score is its magnitude; so scores of
-            your own that have no sign can be given instead of weights.
+        target: a model, or a dict of weight tensors by name.
         rule: the distribution over masks, such as `Voting(sampling_ratio=1e-4)`.
         sparsity: fraction of the weights to remove, in [0, 1). Each group keeps exactly `N - round(sparsity * N)`. Or a
             dict of fractions by shell pattern of names; the first pattern that matches a tensor counts.
+        scores: the importance scores by which weights are ranked: tensors by the weights' names, of the same shapes,
+            finite and from 0. Without it, they are the magnitudes. A weight that is zero is never kept, whatever its
+            score; a non-zero weight whose score is zero comes last, and can be kept.
+        signed: whether scores may be negative. Then a score is replaced by its rank in the group: the number of scores
+            that are not larger.
         seed: all random numbers are a function of it, the candidate number and the tensor's name.
         allocation: how many weights each tensor keeps: `"layerwise"` (each tensor has the sparsity), `"global"` (one
             threshold for all), `"erk"`, or a dict of counts; see `keep_counts`.
@@ -76,7 +65,7 @@ class MaskSampler:
         ConfigError: if a setting is out of range.
         ScopeError: if there is nothing to prune, a pattern matches nothing, or no pattern of sparsity matches a tensor.
         WeightError: if weights are not finite or not floating point, or fewer are non-zero than are to be kept; if they
-            have no values, as on the meta device, or are not tensors.
+            have no values, as on the meta device, or are not tensors; if scores do not fit the weights.
         MaskError: if PyTorch's pruning or parametrization wraps a weight.
         RuleError: if what a rule of your own returns breaks a law of `Rule.inclusion`.
 
@@ -91,6 +80,8 @@ class MaskSampler:
         rule: Rule,
         sparsity: Sparsity,
         *,
+        scores: Mapping[str, Tensor] | None = None,
+        signed: bool = False,
         seed: int = 0,
         allocation: Allocation | Mapping[str, int] = "layerwise",
         include: Sequence[str] | None = None,
@@ -103,6 +94,9 @@ class MaskSampler:
         weights = {name: _here(part) for name, part in with_values(target, include, exclude, types).items()}
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         self._keep = keep_counts(self.shapes, sparsity, allocation, kernels(target))
+        self._scored = None if scores is None else {"criterion": "custom", "signed": bool(signed)}
+        if scores is not None:
+            weights = importance(weights, scores, signed)
         self.rule, self.sparsity, self.seed, self.allocation = rule, plain_sparsity(sparsity), int(seed), allocation
         self.include = include if types is None else [*weights]  # a recipe has names, not classes
         self.exclude, self.reference_below = exclude, int(reference_below)
@@ -121,11 +115,11 @@ class MaskSampler:
                 self.curves[group.name], self._counts[group.name] = plan.curve, plan.counts
                 if not any(len(part.flip) for part in plan.undecided):
                     continue
-                if votes := self._votes(plan.curve):
+                if votes := votes_for(self.rule, plan.curve, self.reference_below):
                     small.append((group, votes))
                 else:
                     large[plan.undecided[0].flip.device].append(plan)
-            self._small_groups |= _small_groups(small)
+            self._small_groups |= small_groups(small)
         self._pareto_samplers = [ParetoSampler(plans, self.seed) for plans in large.values()]
 
     @cached_property
@@ -165,8 +159,8 @@ class MaskSampler:
         flat = {name: base.clone() for name, base in self._base.items()}
         for large in self._pareto_samplers:
             large.draw(candidate, flat)
-        for name in self._small_groups:
-            self._draw_small(name, candidate, flat)
+        for name, small in self._small_groups.items():
+            small.draw(name, self._keep[name], self.seed, candidate, flat)
         return MaskSet({name: flat[name].view(shape) for name, shape in self.shapes.items()})
 
     def draw_many(self, n: int, *, start: int = 0) -> Iterator[MaskSet]:
@@ -192,22 +186,35 @@ class MaskSampler:
             exclude=list(self.exclude),
             reference_below=self.reference_below,
             fingerprint=self.fingerprint,
+            criterion=self._scored,
         )
 
     @classmethod
-    def from_recipe(cls, target: nn.Module | Mapping[str, Tensor], recipe: Recipe) -> MaskSampler:
+    def from_recipe(
+        cls, target: nn.Module | Mapping[str, Tensor], recipe: Recipe, scores: Mapping[str, Tensor] | None = None
+    ) -> MaskSampler:
         """The sampler that made a recipe: its `.draw(recipe.candidate)` is the mask.
 
+        Args:
+            target: the weights that the mask was drawn from.
+            recipe: the recipe.
+            scores: the scores that it was drawn by, if these were not magnitudes.
+
         Raises:
-            ConfigError: if `recipe` is no `Recipe`.
-            MaskError: if `target` has other weights; the message has both fingerprints.
+            ConfigError: if `recipe` is no `Recipe`, or needs scores.
+            MaskError: if `target` has other weights, or there are other scores; the message has both fingerprints.
         """
         if not isinstance(recipe, Recipe):
             raise ConfigError(f"recipe must be a Recipe, got {recipe!r}; Recipe.from_dict makes one from a dict")
+        if recipe.criterion and scores is None:
+            raise ConfigError(
+                f"the recipe was made with scores of criterion {recipe.criterion['criterion']!r}; give them too: "
+                "from_recipe(target, recipe, scores)"
+            )
         settings = {
             name: getattr(recipe, name) for name in ("seed", "allocation", "include", "exclude", "reference_below")
         }
-        sampler = cls(target, recipe.make_rule(), recipe.sparsity, **settings)
+        sampler = cls(target, recipe.make_rule(), recipe.sparsity, scores=scores, signed=recipe.signed, **settings)
         if sampler.fingerprint != recipe.fingerprint:
             raise MaskError(
                 f"the recipe was made for other weights: its fingerprint is {recipe.fingerprint}, that of these "
@@ -235,28 +242,13 @@ class MaskSampler:
         """The groups in lists to plan together: on the CPU of one group each."""
         batch: list[Group] = []
         for name, k in self._keep.items():
-            group = Group(name, k, weights if self.allocation == "global" else {name: weights[name]})
+            scored = weights if self.allocation == "global" else {name: weights[name]}
+            group = Group(name, k, ranks(scored) if self._scored and self._scored["signed"] else scored)
             if batch and not together([*batch, group]):
                 yield batch
                 batch = []
             batch.append(group)
         yield batch
-
-    def _votes(self, curve: InclusionCurve) -> Votes | None:
-        """How the reference procedure draws a group; None for a group that is not small."""
-        size = curve.histogram.size
-        votes = self.rule.votes(size, curve.k)
-        if not isinstance(votes, Votes | None):
-            raise RuleError(f"votes of {self.rule} must give Votes or None, got {votes!r}")
-        small = votes and size < self.reference_below and votes.rounds * size <= REFERENCE_WORK
-        return votes if small else None
-
-    def _draw_small(self, name: str, candidate: int, flat: dict[str, Tensor]) -> None:
-        small, k = self._small_groups[name], self._keep[name]
-        kept = vote(small.scores, k, small.votes, seed=self.seed, candidate=candidate, group=name)
-        masks = [flat[tensor] for tensor in small.tensors]
-        for mask, part in zip(masks, torch.from_numpy(kept).split([*map(len, masks)]), strict=True):
-            mask.copy_(part, non_blocking=True)
 
     def _expected(self, distance: Callable[[InclusionCurve, Int64[np.ndarray, " b"]], float]) -> Expected:
         per_tensor = {
@@ -265,19 +257,6 @@ class MaskSampler:
             for tensor, counts in parts.items()
         }
         return Expected(sum(per_tensor.values()), per_tensor)
-
-
-def _small_groups(groups: list[tuple[Group, Votes]]) -> dict[str, SmallGroup]:
-    """Groups for the reference procedure; their scores leave the device together."""
-    if not groups:
-        return {}
-    weights = [[weight.reshape(-1) for weight in group.weights.values()] for group, _ in groups]
-    every = scores(torch.cat([part for parts in weights for part in parts])).cpu().numpy()
-    ends = np.cumsum([sum(map(len, parts)) for parts in weights])
-    return {
-        group.name: SmallGroup([*group.weights], found, votes)
-        for (group, votes), found in zip(groups, np.split(every, ends[:-1]), strict=True)
-    }
 
 
 def check_rule_and_seed(rule: Rule, seed: int) -> None:
