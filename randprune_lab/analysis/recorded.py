@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -43,6 +43,8 @@ class Settings(TypedDict):
     task_settings: dict[str, dict[str, Any]]
     baseline: str
     contrasts: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]]
+    factors: NotRequired[dict[str, dict[str, dict[str, Any]]]]
+    chosen: NotRequired[str]
     tables: dict[str, list[str]]
 
 

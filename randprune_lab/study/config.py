@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ CONTROLS = "controls"
 """The method name of the first unit of every task and seed: the dense model, and baselines that need no encoder."""
 OWN = ("task", "seed", "baselines", "method")
 """Settings of a run that the grid sets. It has no baselines: in a study, they are methods."""
+FACTORS = ("factors", "chosen")
+"""The fields of a study whose methods are combinations of factors."""
 PATHS = ("data", "test_data", "glue_dir")
 """Settings of a run that are paths of data."""
 
@@ -36,6 +39,11 @@ class StudyConfig:
         task_settings: the settings of single tasks; they override all others.
         baseline: the method that the others are compared with.
         contrasts: named differences between two methods, the first minus the second, for tables and figures.
+        factors: for each factor, such as the criterion, the settings of each of its values by name. Each combination of
+            values is a method, named after them: `{"mask": {"top": {...}, "random": {}}, "rate": {...}}` makes
+            `top-1e-3` and others.
+        chosen: the factor whose value is chosen on the validation set, such as the learning rate, before methods are
+            compared, see `analysis.pairs`; without it, every combination is compared.
 
     Raises:
         ConfigError: if a setting is unknown, out of range, or contradicts another one.
@@ -43,11 +51,13 @@ class StudyConfig:
 
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
-    methods: Mapping[str, Mapping[str, Any]]
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     task_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     baseline: str = "imp"
     contrasts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    factors: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    chosen: str = ""
 
     def __post_init__(self) -> None:
         for name, kind in self._types().items():
@@ -58,6 +68,10 @@ class StudyConfig:
                 raise ConfigError(f"{twice[0]} has settings in tasks and in task_settings; give them in tasks alone")
             object.__setattr__(self, "tasks", tuple(self.tasks))
             object.__setattr__(self, "task_settings", {**self.task_settings, **given})
+        object.__setattr__(self, "factors", {name: _without_none(values) for name, values in self.factors.items()})
+        if self.chosen and self.chosen not in self.factors:
+            raise unknown_name("factor as chosen", self.chosen, self.factors)
+        object.__setattr__(self, "methods", self._with_combinations())
         for name in ("tasks", "seeds", "methods"):
             values = list(getattr(self, name))
             if not values or len(set(map(repr, values))) < len(values):
@@ -104,7 +118,34 @@ class StudyConfig:
             "task_settings": by_name | None,
             "baseline": str,
             "contrasts": Mapping[str, tuple[str, ...]] | None,
+            "factors": Mapping[str, by_name] | None,
+            "chosen": str,
         }
+
+    @property
+    def combinations(self) -> dict[str, dict[str, str]]:
+        """The value of each factor, by its name, for each method that is a combination of values."""
+        return {
+            "-".join(values): dict(zip(self.factors, values, strict=True))
+            for values in product(*self.factors.values())
+            if values
+        }
+
+    def _with_combinations(self) -> dict[str, Mapping[str, Any]]:
+        """The methods, and the combinations of the factors' values."""
+        methods = dict(self.methods)
+        for name, values in self.combinations.items():
+            settings: dict[str, Any] = {}
+            for factor, value in values.items():
+                own = self.factors[factor][value]
+                if twice := settings.keys() & own.keys():
+                    raise ConfigError(
+                        f"factors: {min(twice)} is set by {factor} and by another factor; a setting belongs to one"
+                    )
+                settings |= own
+            if methods.setdefault(name, settings) != settings:
+                raise ConfigError(f"method {name} is also a combination of the factors' values; give it another name")
+        return methods
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -124,8 +165,8 @@ class StudyConfig:
         return RunConfig(**settings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The study as plain JSON."""
-        return asdict(self)
+        """The study as plain JSON; without factors, if it has none."""
+        return {name: value for name, value in asdict(self).items() if self.factors or name not in FACTORS}
 
     @classmethod
     def from_dict(cls, values: Any, source: str | Path) -> StudyConfig:
@@ -144,7 +185,8 @@ class StudyConfig:
         for name in values:
             if name not in known:
                 raise unknown_name(f"key in {source}", str(name), known)
-        if missing := [name for name in ("tasks", "seeds", "methods") if not values.get(name)]:
+        named = "factors" if values.get("factors") else "methods"
+        if missing := [name for name in ("tasks", "seeds", named) if not values.get(name)]:
             raise ConfigError(f"{source} lacks {' and '.join(missing)}; a study needs tasks, seeds and methods")
         try:
             return cls(**{name: value for name, value in values.items() if value is not None})
@@ -211,6 +253,10 @@ class StudyConfig:
             self,
             settings=changed(self.settings),
             methods={name: changed(settings) for name, settings in self.methods.items()},
+            factors={
+                factor: {name: changed(settings) for name, settings in values.items()}
+                for factor, values in self.factors.items()
+            },
             task_settings={name: changed(settings) for name, settings in self.task_settings.items()},
         )
 

@@ -14,7 +14,7 @@ from randprune_lab.files import given_path
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.journal import in_use, read_journal
 from randprune_lab.search.units import MODEL, levels_done
-from randprune_lab.study.config import CONTROLS, StudyConfig
+from randprune_lab.study.config import CONTROLS, FACTORS, StudyConfig
 
 State = Literal["done", "recorded", "running", "begun", "waiting"]
 
@@ -179,7 +179,7 @@ def planned_steps(config: RunConfig, rows: int) -> int:
 def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
     """Raise `RunError` unless a study has everything that it had before, unchanged and in the same order."""
     old, new = recorded.to_dict(), asked.to_dict()
-    for name in old.keys() - {"contrasts"}:
+    for name in old.keys() - {"contrasts", *FACTORS}:  # factors only make methods
         if isinstance(old[name], tuple):
             same = new[name][: len(old[name])] == old[name]
         elif name == "methods":

@@ -16,13 +16,17 @@ SIGNS = {"done": "done", "recorded": "recorded", "waiting": "-"}
 
 
 def describe_status(grid: Grid) -> str:
-    """A Markdown table of all units with a row for each seed and task, and an estimate of the remaining time."""
+    """A Markdown table of all units, and an estimate of the remaining time.
+
+    It has a row for each seed and task and a column for each method, or the other way round if there are more methods.
+    """
     methods = (CONTROLS, *grid.config.methods)
-    lines = [("seed", "task", *methods), ("---",) * (2 + len(methods))]
-    for seed in grid.config.seeds:
-        for task in grid.config.tasks:
-            cells = [_cell(grid, Unit(method, task, seed)) for method in methods]
-            lines.append((str(seed), task, *cells))
+    places = [(task, seed) for seed in grid.config.seeds for task in grid.config.tasks]
+    lines = [("seed", "task", *methods)]
+    lines += [(str(seed), task, *(_cell(grid, Unit(each, task, seed)) for each in methods)) for task, seed in places]
+    if len(methods) > len(places):
+        lines = [*zip(*lines, strict=True)]
+    lines.insert(1, ("---",) * len(lines[0]))
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\n{remaining(grid)}"
 

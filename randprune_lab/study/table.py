@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from randprune_lab.analysis.pairs import comparisons
 from randprune_lab.analysis.recorded import write_table
 from randprune_lab.analysis.results import study_table
 from randprune_lab.analysis.run_record import RunRecord
-from randprune_lab.errors import RunError
+from randprune_lab.errors import DataError, RunError
 from randprune_lab.files import atomic_path
 from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
@@ -24,7 +26,9 @@ ROW = ("task", "seed", "method", "sparsity")
 
 
 def write_results(grid: Grid) -> list[Path]:
-    """Write the tables `results` and `controls` into the study's folder, each as CSV and Parquet.
+    """Write the tables of a study into its folder, each as CSV and Parquet.
+
+    These are `results`, `controls`, and `comparisons` if its methods are combinations of factors.
 
     Returns:
         The written files.
@@ -33,7 +37,12 @@ def write_results(grid: Grid) -> list[Path]:
         RunError: if no unit is finished.
     """
     written = []
-    for name, table in (("results", study_results(grid)), ("controls", study_controls(grid))):
+    results, config = study_results(grid), grid.config
+    tables = {"results": results, "controls": study_controls(grid)}
+    if config.factors:
+        with contextlib.suppress(DataError):  # not yet: a task has a single seed
+            tables["comparisons"] = comparisons(results, config.combinations, config.chosen)
+    for name, table in tables.items():
         written += [grid.path / f"{name}.csv", grid.path / f"{name}.parquet"]
         write_table(written[-2], table)
         with atomic_path(written[-1]) as temporary:

@@ -1,0 +1,163 @@
+"""Every pair of methods of a study: which is ahead, corrected for the number of pairs.
+
+What a method is trained with, such as its learning rate, is chosen first: for each task, seed, method and level the
+value with the best mean validation score of the task's *other* seeds. So no score decides over its own choice.
+
+The unit of a comparison is a task and a seed; both methods have the same dense model there. A difference is a mean
+over these units, with Student's t interval and test: the tasks are a sample of tasks, the seeds one of trainings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.stats import ttest_1samp
+
+from randprune_lab.analysis.results import single_rows
+from randprune_lab.errors import DataError
+from randprune_lab.search.units import DENSE
+from randprune_lab.stats.holm import holm
+from randprune_lab.stats.intervals import mean_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Values = Mapping[str, Mapping[str, str]]
+"""The value of each factor, by the name of the method, as `StudyConfig.combinations`."""
+UNIT = ["task", "seed"]
+COLUMNS = ("sparsity", "first", "second", "units", "difference", "low", "high", "p", "holm", "verdict")
+"""The columns of a table of pairs."""
+SAME = 1e-9
+"""Differences in points that are closer than this are the same up to rounding."""
+LEVEL = 0.05
+"""The probability that any pair of a table without a difference is called ahead or behind, at most."""
+
+
+def at_chosen(table: pd.DataFrame, values: Values, chosen: str) -> pd.DataFrame:
+    """The rows of a table of results at the value of one factor that the validation set chose.
+
+    Args:
+        table: the table of `results_table` or `study_table`; methods that are not in `values` are left out.
+        values: the value of each factor, by the name of the method.
+        chosen: the factor; "" for none: all rows stay.
+
+    Returns:
+        One row for each task, seed, combination of the other factors, and level. Each factor is a column; `method` has
+        the values of the others than `chosen`, joined by `-`.
+
+    Raises:
+        DataError: if there is only one seed of a task, so that no other can choose.
+    """
+    import pandas as pd
+
+    table = single_rows(table[table.method.isin(list(values))])
+    factors = pd.DataFrame([values[method] for method in table.method], index=table.index)
+    table = pd.concat([table.drop(columns="method"), factors], axis=1)
+    others = [name for name in factors if name != chosen]
+    table.insert(2, "method", table[others].agg("-".join, axis=1))
+    if not chosen:
+        return table
+    if (seeds := table.groupby("task").seed.nunique()).min() < 2:
+        raise DataError(
+            f"task {seeds.idxmin()} has one seed, so no other seed can choose its {chosen}; run a second seed"
+        )
+    rows = [_best(group, chosen) for _, group in table.groupby(["task", "method", "sparsity"], sort=False)]
+    return pd.concat(rows).sort_index()
+
+
+def _best(group: pd.DataFrame, chosen: str) -> pd.DataFrame:
+    """Of a task, method and level: the row of each seed at the value that the other seeds choose; the first of equals.
+
+    A value that a seed does not have cannot be chosen for it.
+    """
+    import pandas as pd
+
+    kept = []
+    for _, own in group.groupby("seed", sort=False):
+        others = group[(group.seed != own.seed.iloc[0]) & group[chosen].isin(own[chosen])]
+        means = others.groupby(chosen, sort=False).validation.mean()
+        best = own[chosen].iloc[0] if means.empty else means.idxmax()
+        kept.append(own[own[chosen] == best])
+    return pd.concat(kept)
+
+
+def pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """Each pair of methods at each level.
+
+    Args:
+        table: the table of `at_chosen`, or any table of results.
+
+    Returns:
+        A row for each level and pair, in the order of the methods in the table.
+        Columns: sparsity, first, second; units, the number of tasks and seeds that have both; difference, the first
+        minus the second in points (hundredths of the metric), a mean over units, with its 95 % interval (low, high); p,
+        of the paired t test; holm, p corrected for all rows of this table; verdict, of the first: ahead, behind, or no
+        clear difference.
+    """
+    return _compared(table, "method", [])
+
+
+def factor_pairs(table: pd.DataFrame, factor: str, others: Sequence[str]) -> pd.DataFrame:
+    """Each pair of a factor's values at each level, on average over the methods that differ in this factor alone.
+
+    Args:
+        table: the table of `at_chosen`.
+        factor: the name of a factor.
+        others: the names of the other factors, without the chosen one.
+
+    Returns:
+        The columns of `pairs`; first and second are values of the factor.
+    """
+    return _compared(table, factor, [*others])
+
+
+def comparisons(table: pd.DataFrame, values: Values, chosen: str) -> pd.DataFrame:
+    """All comparisons of a study whose methods are combinations of factors: of each factor, and of the methods.
+
+    Args:
+        table, values, chosen: as for `at_chosen`.
+
+    Returns:
+        The columns of `pairs`, after a first column `of`: the name of a factor, or "method". The p-values are corrected
+        within each of these.
+    """
+    import pandas as pd
+
+    table = at_chosen(table, values, chosen)
+    factors = [name for name in next(iter(values.values())) if name != chosen]
+    parts = {name: factor_pairs(table, name, [other for other in factors if other != name]) for name in factors}
+    parts["method"] = pairs(table)
+    return pd.concat([part.assign(of=name) for name, part in parts.items()], ignore_index=True)[["of", *COLUMNS]]
+
+
+def _compared(table: pd.DataFrame, column: str, others: list[str]) -> pd.DataFrame:
+    """Pairs of the values of a column, where all columns in `others` are the same; each unit has one mean."""
+    import pandas as pd
+
+    names = [name for name in table[column].unique() if name != DENSE]
+    rows = []
+    for sparsity in sorted(table.sparsity[table.sparsity > 0].unique()):
+        wide = table[table.sparsity == sparsity].pivot(index=[*UNIT, *others], columns=column, values="score")
+        for first, second in combinations([name for name in names if name in wide], 2):
+            differences = (100 * (wide[first] - wide[second])).dropna().groupby(level=UNIT).mean()
+            rows.append((sparsity, first, second, len(differences), *_tested(differences.to_numpy())))
+    found = pd.DataFrame(rows, columns=COLUMNS[:-2])
+    adjusted = holm(found.p.to_numpy())
+    verdict = np.where(found.difference > 0, "ahead", "behind")
+    return found.assign(holm=adjusted, verdict=np.where(adjusted <= LEVEL, verdict, "no clear difference"))
+
+
+def _tested(differences: Float64[np.ndarray, " units"]) -> tuple[float, float, float, float]:
+    """The mean with the ends of its interval, and the p-value of a mean of 0.
+
+    A single unit, or several with the same difference, do not show how much units vary: the interval is infinite then,
+    and there is no p-value.
+    """
+    if len(differences) < 2 or np.ptp(differences) < SAME:
+        return float(differences.mean()) if len(differences) else np.nan, -np.inf, np.inf, np.nan
+    interval = mean_interval(differences.tolist())
+    return interval.estimate, interval.low, interval.high, float(ttest_1samp(differences, 0.0).pvalue)

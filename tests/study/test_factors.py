@@ -1,0 +1,84 @@
+"""A study's methods as the combinations of factors, and the built-in study that compares all criteria."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from study.test_study import SETTINGS
+
+from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.study import Grid, StudyConfig, describe_status, record_study, run_study, write_results
+from randprune_lab.study.grid import planned_steps
+
+FACTORS = {
+    "mask": {"top": {"rule": "magnitude"}, "random": None},
+    "rate": {"5e-4": {}, "1e-3": {"learning_rate": 1e-3}},
+}
+ALONE = {**SETTINGS, "levels": [0.9], "candidates": 1}
+
+
+def study(**changes) -> StudyConfig:
+    given = {"tasks": ["mini-sst2"], "seeds": [0, 1], "settings": ALONE, "factors": FACTORS, "baseline": "top-5e-4"}
+    return StudyConfig(**given | {"chosen": "rate"} | changes)
+
+
+def test_each_combination_is_a_method():
+    config = study(methods={"more": {"epochs": 2}})
+    assert [*config.methods] == ["more", "top-5e-4", "top-1e-3", "random-5e-4", "random-1e-3"]
+    assert config.methods["top-1e-3"] == {"rule": "magnitude", "learning_rate": 1e-3}
+    assert config.combinations["random-1e-3"] == {"mask": "random", "rate": "1e-3"}
+    assert "more" not in config.combinations
+    again = StudyConfig.from_dict(json.loads(json.dumps(config.to_dict())), "study.json")
+    assert again == config
+
+
+def test_a_study_without_factors_is_recorded_as_before():
+    recorded = study(factors={}, chosen="", methods={"imp": {}}, baseline="imp").to_dict()
+    assert not {"factors", "chosen"} & recorded.keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"chosen": "seed"}, r"factor as chosen 'seed'.*mask, rate"),
+        ({"factors": {**FACTORS, "other": {"x": {"rule": "uniform"}}}}, r"rule is set by other and by another factor"),
+        ({"methods": {"top-1e-3": {"epochs": 3}}}, r"method top-1e-3 is also a combination"),
+        ({"factors": {"mask": {"a b": {}}}, "chosen": "", "baseline": "a b"}, r"only letters, digits, - and _"),
+        ({"factors": {"mask": 5}}, r"factors"),
+        ({"factors": {"mask": {"top": {"ruel": "magnitude"}}}, "chosen": ""}, r"ruel"),
+        ({"factors": {"mask": {}}, "chosen": ""}, r"methods must have at least one value"),
+    ],
+    ids=["chosen", "twice", "method", "name", "kind", "setting", "empty"],
+)
+def test_factors_that_make_no_methods_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        study(**changes)
+
+
+def test_a_finished_study_has_a_table_of_comparisons(tmp_path):
+    assert run_study(study(), tmp_path / "study") == []
+    grid = Grid.load(tmp_path / "study")
+    assert tmp_path / "study" / "comparisons.csv" in write_results(grid)
+    table = pd.read_csv(tmp_path / "study" / "comparisons.csv")
+    assert table[["of", "first", "second", "units"]].values.tolist() == [
+        ["mask", "top", "random", 2],
+        ["method", "top", "random", 2],
+    ]
+    record_study(grid, tmp_path / "record")
+    assert StudyConfig.load_json(tmp_path / "record" / "study.json").combinations == grid.config.combinations
+    assert describe_status(grid).splitlines()[0] == "| seed | 0 | 1 |", "more methods than places: a row for each"
+    with pytest.raises(RunError, match=r"methods were"):
+        run_study(study(factors={**FACTORS, "mask": {"top": {"rule": "uniform"}}}), tmp_path / "study", resume=True)
+
+
+def test_the_referee_gives_every_method_the_same_steps():
+    config = StudyConfig.load("referee")
+    factors = {name: [*values] for name, values in config.factors.items()}
+    assert factors["criterion"][0] == "magnitude" and factors["allocation"] == ["layerwise", "global"]
+    assert factors["mask"] == ["top", "random"] and config.chosen == "rate" and len(factors["rate"]) == 3
+    assert config.levels == (0.83, 0.9375, 0.99) and len(config.tasks) == 2 and len(config.seeds) == 3
+    runs = [config.run_config(method, "mini-sst2", 0) for method in config.methods]
+    assert len({planned_steps(run, 1280) for run in runs}) == 1
+    assert len(config.methods) == len(config.combinations) == len(factors["criterion"]) * 2 * 2 * 3
