@@ -4,24 +4,24 @@ What a method is trained with, such as its learning rate, is chosen first: for e
 value with the best mean validation score of the task's *other* seeds. So no score decides over its own choice.
 
 The unit of a comparison is a task and a seed; both methods have the same dense model there. A difference is a mean
-over these units, with Student's t interval and test: the tasks are a sample of tasks, the seeds one of trainings.
+over tasks of the mean over seeds. Its interval and its test are for these tasks with other seeds: a study of two tasks
+says nothing of others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64
-from scipy.stats import ttest_1samp
 
 from randprune_lab.analysis.results import single_rows
 from randprune_lab.errors import DataError
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.holm import holm
-from randprune_lab.stats.intervals import mean_interval
+from randprune_lab.stats.tasks import fixed_test
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +31,6 @@ Values = Mapping[str, Mapping[str, str]]
 UNIT = ["task", "seed"]
 COLUMNS = ("sparsity", "first", "second", "units", "difference", "low", "high", "p", "holm", "verdict")
 """The columns of a table of pairs."""
-SAME = 1e-9
-"""Differences in points that are closer than this are the same up to rounding."""
 LEVEL = 0.05
 """The probability that any pair of a table without a difference is called ahead or behind, at most."""
 
@@ -94,8 +92,8 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row for each level and pair, in the order of the methods in the table.
         Columns: sparsity, first, second; units, the number of tasks and seeds that have both; difference, the first
-        minus the second in points (hundredths of the metric), a mean over units, with its 95 % interval (low, high); p,
-        of the paired t test; holm, p corrected for all rows of this table; verdict, of the first: ahead, behind, or no
+        minus the second in points (hundredths of the metric), with its 95 % interval (low, high) from `fixed_tasks`; p,
+        of the same test; holm, p corrected for all rows of this table; verdict, of the first: ahead, behind, or no
         clear difference.
     """
     return _compared(table, "method", [])
@@ -144,20 +142,12 @@ def _compared(table: pd.DataFrame, column: str, others: list[str]) -> pd.DataFra
         wide = table[table.sparsity == sparsity].pivot(index=[*UNIT, *others], columns=column, values="score")
         for first, second in combinations([name for name in names if name in wide], 2):
             differences = (100 * (wide[first] - wide[second])).dropna().groupby(level=UNIT).mean()
-            rows.append((sparsity, first, second, len(differences), *_tested(differences.to_numpy())))
-    found = pd.DataFrame(rows, columns=COLUMNS[:-2])
-    adjusted = holm(found.p.to_numpy())
-    verdict = np.where(found.difference > 0, "ahead", "behind")
-    return found.assign(holm=adjusted, verdict=np.where(adjusted <= LEVEL, verdict, "no clear difference"))
-
-
-def _tested(differences: Float64[np.ndarray, " units"]) -> tuple[float, float, float, float]:
-    """The mean with the ends of its interval, and the p-value of a mean of 0.
-
-    A single unit, or several with the same difference, do not show how much units vary: the interval is infinite then,
-    and there is no p-value.
-    """
-    if len(differences) < 2 or np.ptp(differences) < SAME:
-        return float(differences.mean()) if len(differences) else np.nan, -np.inf, np.inf, np.nan
-    interval = mean_interval(differences.tolist())
-    return interval.estimate, interval.low, interval.high, float(ttest_1samp(differences, 0.0).pvalue)
+            if differences.empty:
+                continue
+            by_task = {task: each.tolist() for task, each in differences.groupby(level="task")}
+            found = fixed_test(by_task)
+            rows.append((sparsity, first, second, len(differences), *astuple(found.interval), found.p))
+    table = pd.DataFrame(rows, columns=COLUMNS[:-2])
+    adjusted = holm(table.p.to_numpy())
+    verdict = np.where(table.difference > 0, "ahead", "behind")
+    return table.assign(holm=adjusted, verdict=np.where(adjusted <= LEVEL, verdict, "no clear difference"))

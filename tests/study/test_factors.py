@@ -16,7 +16,7 @@ FACTORS = {
     "mask": {"top": {"rule": "magnitude"}, "random": None},
     "rate": {"5e-4": {}, "1e-3": {"learning_rate": 1e-3}},
 }
-ALONE = {**SETTINGS, "levels": [0.9], "candidates": 1}
+ALONE = {**SETTINGS, "levels": [0.9], "candidates": 1, "train_size": 32, "dense_epochs": 1, "evaluate_every": 50}
 
 
 def study(**changes) -> StudyConfig:
