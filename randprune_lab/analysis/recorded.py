@@ -7,8 +7,12 @@ at any moment each table has a SHA-256 that is listed.
 
 from __future__ import annotations
 
+import csv
+import json
+import math
+import re
 from collections.abc import Mapping
-from io import BytesIO
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
@@ -30,6 +34,15 @@ TABLES: Literal["tables"] = "tables"
 """The key in `study.json` with the SHA-256 of each table; there are several while the table is written."""
 
 ENDS = ("", "_low", "_high")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,99})(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+"""A number of JSON, with at most 100 digits before the point."""
+_CELLS: dict[type, Any] = {
+    str: str,
+    bool: bool,
+    int: Annotated[int, Field(ge=0, lt=2**63)],
+    float: Annotated[float, Field(allow_inf_nan=False)],
+}
+"""The type of a cell that is not empty, by the type of its column."""
 
 
 @known_names
@@ -140,16 +153,30 @@ def parse_table(content: bytes, columns: Mapping[str, type]) -> pd.DataFrame:
     """A table from CSV. Only columns of type float may have empty cells; every text is read as it is.
 
     Raises:
-        ValueError: if the columns are others, or a cell has another type.
+        ValueError: if the columns are others, or a cell has another type; the message has its line and column.
     """
     import pandas as pd
 
-    table = pd.read_csv(
-        BytesIO(content),
-        dtype=dict(columns),
-        keep_default_na=False,  # a method may be named "None" or "NA"
-        na_values={name: [""] for name, kind in columns.items() if kind is float},
-    )
-    if list(table) != list(columns):
-        raise ValueError(f"its columns are {', '.join(table)}, expected {', '.join(columns)}")
-    return table
+    reader = csv.reader(StringIO(content.decode(), newline=""), strict=True)
+    cells: dict[str, list[Any]] = {name: [] for name in columns}
+    try:
+        if (names := next(reader, [])) != list(columns):
+            raise ValueError(f"its columns are {', '.join(names) or 'missing'}, expected {', '.join(columns)}")
+        for row in reader:
+            if len(row) != len(columns):
+                raise ValueError(f"line {reader.line_num} must have {len(columns)} cells, got {len(row)}")
+            for (name, kind), text in zip(columns.items(), row, strict=True):
+                cells[name].append(_cell(kind, text, f"line {reader.line_num}, column {name}"))
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num} is not CSV: {error}") from None
+    return pd.DataFrame(cells).astype(dict(columns))
+
+
+def _cell(kind: type, text: str, place: str) -> Any:
+    """What a cell of a column contains. A number is written as in JSON."""
+    if kind is str:
+        return text
+    if kind is float and not text:
+        return math.nan
+    value = json.loads(text) if _NUMBER.fullmatch(text) else {"True": True, "False": False}.get(text, text)
+    return typed(_CELLS[kind], value, place, strict=True)

@@ -17,7 +17,15 @@ from randprune_lab.analysis import (
     recorded_results,
     task_records,
 )
-from randprune_lab.analysis.recorded import CONTROLS, FILE, RESULTS, read_settings, read_table, write_tables
+from randprune_lab.analysis.recorded import (
+    CONTROLS,
+    FILE,
+    RESULTS,
+    parse_table,
+    read_settings,
+    read_table,
+    write_tables,
+)
 from randprune_lab.errors import FileError
 from randprune_lab.sealed import sha256
 from randprune_lab.study import StudyConfig
@@ -148,3 +156,33 @@ def test_a_table_with_other_columns_or_types_is_refused_in_one_line(tmp_path, ch
     with pytest.raises(FileError, match=r"results\.csv is damaged") as caught:
         read_table(path, RESULTS)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "message"),
+    [
+        ("score", "half", "column score must be a number, got 'half'"),
+        ("score", "1_0", "column score must be a number, got '1_0'"),
+        ("score", " 0.5", "column score must be a number, got ' 0.5'"),
+        ("score", "nan", "column score must be a number, got 'nan'"),
+        ("score", "1e999", "column score must be a finite number, got inf"),
+        ("score", "True", "column score must be a number, got True"),
+        ("seed", "", "column seed must be a whole number, got ''"),
+        ("seed", "7.0", "column seed must be a whole number, got 7.0"),
+        ("seed", "-1", "column seed cannot be used"),
+        ("steps", "9" * 30, "column steps cannot be used"),
+        ("steps", "9" * 5000, "column steps must be a whole number"),
+        ("included", "yes", "column included must be true or false, got 'yes'"),
+        ("included", "1", "column included must be true or false, got 1"),
+        ("task", '"', "is not CSV"),
+        ("task", "a,b", "line 3 must have"),
+    ],
+)
+def test_an_error_in_a_cell_names_the_line_the_column_and_the_value(column, cell, message):
+    columns = RESULTS | CONTROLS
+    rows = [{name: str(CELLS[kind]) for name, kind in columns.items()} for _ in range(2)]
+    rows[1][column] = cell
+    csv = "\n".join(",".join(row) for row in (columns, *(each.values() for each in rows)))
+    with pytest.raises(ValueError, match=message) as caught:
+        parse_table(csv.encode(), columns)
+    assert "line 3" in str(caught.value)
