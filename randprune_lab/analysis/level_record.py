@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from randprune_lab.analysis.answers import read_answers
 from randprune_lab.errors import FileError, RunError
@@ -143,23 +144,34 @@ class LevelRecord:
         """How certain the choice among the finalists is; None if there was only one candidate.
 
         It is based on the log-likelihoods of the validation examples, averaged over the same evaluations as the score.
-        This holds also if the strategy compared the task metric, which is noisier.
+        This holds also if the strategy compared the task metric, which is noisier. The finalists of the method's other
+        levels help to tell how much candidates differ.
 
         Raises:
             StatisticError: if the recorded evaluations do not show it, as those of a single example.
             FileError: if they are missing or damaged, or candidates were evaluated on different examples.
         """
-        if not (finalists := self.finalists):
+        if not self.finalists:
             return None
+        levels = (replace(self, number=number) for number in range(1, len(self.config.levels) + 1))
+        others = [level._finals for level in levels if level.number != self.number and level.finalists]
+        return assess_choice(
+            self._finals,
+            others=[pool for pool in others if pool.shape[1] > 1 and np.isfinite(pool).all()],
+            winner=self.finalists.index(self.selection["winner"]),
+        )
+
+    @cached_property
+    def _finals(self) -> Float64[np.ndarray, "finalists n"]:
+        """The mean log-likelihood of each validation example under each finalist."""
         steps = self._final_round["steps"]
-        names = [file_name(candidate_unit(self.name, candidate, steps)) for candidate in finalists]
+        names = [file_name(candidate_unit(self.name, candidate, steps)) for candidate in self.finalists]
         found = [load_evaluations(self.path, name) for name in names]
         for name, arrays in zip(names, found, strict=True):
             if not np.array_equal(arrays["labels"], found[0]["labels"]):
                 first, other = (predictions_path(self.path, each) for each in (names[0], name))
                 raise FileError(f"{other} has other labels than {first}; start the run again")
-        means = [arrays["examples"][-self.config.early_last :].mean(axis=0) for arrays in found]
-        return assess_choice(np.stack(means), winner=finalists.index(self.selection["winner"]))
+        return np.stack([arrays["examples"][-self.config.early_last :].mean(axis=0) for arrays in found])
 
     @cached_property
     def noise(self) -> VarianceSplit | None:

@@ -208,7 +208,8 @@ class PairedRace(ScoredStrategy):
 
     Candidates are tested at several looks. The best candidate at a look is the one with the highest mean over the
     population of examples. The probability that any look drops its best candidate is at most `error_rate`. So a
-    candidate that is the best at every look reaches the end with probability 1 - `error_rate` or more.
+    candidate that is the best at every look reaches the end with probability 1 - `error_rate` or more. If
+    several are equally good, each of them does, but all of them together may not.
 
     Each test compares two candidates at one look, and gets an equal part of the error rate (Bonferroni). This assumes
     nothing about the dependence between looks or between candidates. The guarantee does not cover a candidate that is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ class Confidence:
     """What the validation examples show about the candidates of a pool.
 
     Args:
+        others: the same for other pools, with candidates and examples of their own.
         winner: position of the chosen candidate.
         scores: mean score of each candidate over the validation examples.
         expected: expected score of each candidate over the population of examples: its score, shrunk towards the mean
@@ -39,7 +41,12 @@ class Confidence:
 
 
 def assess_choice(
-    examples: Float64[np.ndarray, "candidates n"], *, winner: int | None = None, seed: int = 0, resamples: int = 2000
+    examples: Float64[np.ndarray, "candidates n"],
+    *,
+    others: Sequence[Float64[np.ndarray, "candidates n"]] = (),
+    winner: int | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
 ) -> Confidence:
     """How certain the choice among candidates is, if all were scored on the same examples.
 
@@ -47,6 +54,10 @@ def assess_choice(
     true scores of the candidates are modelled as normal around a mean, with an unknown standard deviation, the spread.
     So the resampled scores are shrunk towards the mean, by an amount that depends on noise and spread. The result is
     averaged over spreads, weighted by how likely the scores make them, with a flat prior.
+
+    A single pool says little of its spread: where candidates hardly differ, the winner's curse of 8 candidates is
+    1.4 standard errors, and 1.0 is reported. Other pools of the same kind, as of the other levels of a run, say more
+    (1.2 with three of them), if the spread is the same multiple of the noise in all. See `docs/early-evaluation.md`.
 
     A plain bootstrap assumes that all differences between candidates are equally likely. Where noise and spread are
     about equal, it reports a probability of 0.48 for winners that are the best in 0.36 of the cases. A single estimate
@@ -56,6 +67,7 @@ def assess_choice(
 
     Args:
         examples: score of each candidate on each example, higher is better, all after the same number of steps.
+        others: the same for other pools, with candidates and examples of their own.
         winner: position of the chosen candidate; by default the highest mean, the first if several are equal.
 
     Raises:
@@ -63,17 +75,14 @@ def assess_choice(
 
     Source: Efron and Morris 1975 (shrinkage), Rubin 1981 (average over spreads), Gelman 2006 (flat prior).
     """
-    candidates, n = examples.shape
-    if candidates < 2 or n < 2:
-        raise StatisticError(f"confidence needs at least two candidates and two examples, got {candidates} and {n}")
-    if not np.isfinite(examples).all():
-        raise StatisticError("confidence needs finite scores, but those of a candidate that diverged are not")
-    random = np.random.default_rng(seed)
-    scores = examples.mean(axis=1)
-    relative = examples - examples.mean(axis=0)  # without the difficulty of an example, which is the same for all
-    deviation = relative.mean(axis=1)
-    noise = relative.var(axis=1, ddof=1) / n * candidates / (candidates - 1) + 1e-30  # above 0 for equal answers too
-    spreads, chances, centres = _spread(deviation, noise)
+    pools = [_Pool.of(pool) for pool in (examples, *others)]
+    n, random, scores = examples.shape[1], np.random.default_rng(seed), examples.mean(axis=1)
+    relative, deviation, noise = pools[0].relative, pools[0].deviation, pools[0].noise
+    ratios = np.linspace(0, max(pool.largest_ratio for pool in pools), SPREADS)
+    log = np.sum([pool.log_likelihood(ratios) for pool in pools], axis=0)
+    likely = np.exp(log - log.max())
+    chances = likely / likely.sum()
+    spreads, centres = ratios * pools[0].scale, pools[0].centres(ratios)
 
     counts = random.multinomial(n, np.full(n, 1 / n), size=resamples)
     resampled = counts @ relative.T / n - deviation
@@ -99,17 +108,48 @@ def _signal(spreads: Float64[np.ndarray, " s"], noise: Float64[np.ndarray, " c"]
     return spreads[:, None] ** 2 / (spreads[:, None] ** 2 + noise)
 
 
-def _spread(
-    deviation: Float64[np.ndarray, " c"], noise: Float64[np.ndarray, " c"]
-) -> tuple[Float64[np.ndarray, " s"], Float64[np.ndarray, " s"], Float64[np.ndarray, " s"]]:
-    """Standard deviations of the true scores, the probability of each, and the mean of the true scores under each.
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """A pool in standard errors: its candidates' scores relative to their mean, and the variance of the noise in each.
 
-    Source: Gelman et al., Bayesian Data Analysis, third edition, equations 5.20 and 5.21.
+    The likelihood of a spread is that of Gelman et al., Bayesian Data Analysis, third edition, equations 5.20 and 5.21.
     """
-    spreads = np.linspace(0, 3 * np.std(deviation, ddof=1), SPREADS)
-    weight = 1 / (spreads[:, None] ** 2 + noise)
-    centres = (weight @ deviation) / weight.sum(axis=1)
-    distance = (weight * (deviation - centres[:, None]) ** 2).sum(axis=1)
-    log = (np.log(weight).sum(axis=1) - np.log(weight.sum(axis=1)) - distance) / 2
-    chances = np.exp(log - log.max())
-    return spreads, chances / chances.sum(), centres
+
+    relative: Float64[np.ndarray, "c n"]  # without the difficulty of an example, which is the same for all
+    deviation: Float64[np.ndarray, " c"]
+    noise: Float64[np.ndarray, " c"]
+
+    @classmethod
+    def of(cls, examples: Float64[np.ndarray, "c n"]) -> _Pool:
+        candidates, n = examples.shape
+        if candidates < 2 or n < 2:
+            raise StatisticError(f"confidence needs at least two candidates and two examples, got {candidates} and {n}")
+        if not np.isfinite(examples).all():
+            raise StatisticError("confidence needs finite scores, but those of a candidate that diverged are not")
+        relative = examples - examples.mean(axis=0)
+        noise = relative.var(axis=1, ddof=1) / n * candidates / (candidates - 1) + 1e-30  # above 0 for equal answers
+        return cls(relative, relative.mean(axis=1), noise)
+
+    @property
+    def scale(self) -> float:
+        """The standard error of a candidate's score, on average."""
+        return float(np.sqrt(self.noise.mean()))
+
+    @property
+    def largest_ratio(self) -> float:
+        """The largest spread that is tried, in standard errors."""
+        return float(3 * np.std(self.deviation, ddof=1) / self.scale)
+
+    def centres(self, ratios: Float64[np.ndarray, " s"]) -> Float64[np.ndarray, " s"]:
+        """The mean of the true scores under each spread."""
+        weight = self._weight(ratios)
+        return (weight @ self.deviation) / weight.sum(axis=1)
+
+    def log_likelihood(self, ratios: Float64[np.ndarray, " s"]) -> Float64[np.ndarray, " s"]:
+        """The log of how likely each spread, given in standard errors, makes the scores; up to a constant."""
+        weight = self._weight(ratios)
+        distance = (weight * (self.deviation - self.centres(ratios)[:, None]) ** 2).sum(axis=1)
+        return (np.log(weight).sum(axis=1) - np.log(weight.sum(axis=1)) - distance) / 2
+
+    def _weight(self, ratios: Float64[np.ndarray, " s"]) -> Float64[np.ndarray, "s c"]:
+        return 1 / ((ratios[:, None] * self.scale) ** 2 + self.noise)

@@ -148,14 +148,16 @@ def test_the_text_has_the_settings_and_the_results(record):
         assert f"search minus {row['baseline']}: {found}" in text
 
 
-def test_the_confidence_follows_from_the_recorded_log_likelihoods(record, config):
+def test_the_confidence_follows_from_the_recorded_log_likelihoods_of_all_levels(record, config):
+    pools = {}
     for level in (1, 2):
         names = [f"search-level-{level}-candidate-{number}-steps-12" for number in range(3)]
-        examples = np.stack(
+        pools[level] = np.stack(
             [load_evaluations(record.path, name)["examples"][-config.early_last :].mean(0) for name in names]
         )
+    for level in (1, 2):
         winner = record.units[f"search-level-{level}"]["winner"]
-        expected = assess_choice(examples, winner=winner)
+        expected = assess_choice(pools[level], others=[pools[3 - level]], winner=winner)
         confidence = record.level(level).confidence
         assert confidence.winner == winner and confidence.expected_loss == expected.expected_loss >= 0
         assert np.array_equal(confidence.chance_of_best, expected.chance_of_best)
@@ -178,7 +180,10 @@ def test_a_run_stopped_after_any_unit_can_be_read(finished, tmp_path):
         assert summary["finished"] == (done == total)
         assert ("not finished; go on with --resume" in text) == (done < total)
         json.dumps(summary, allow_nan=False)
+        chosen = all(level["confidence"] for level in summary["levels"] if level["method"] == "search")
         for level, known in zip(summary["levels"], whole["levels"], strict=True):
+            if not chosen and level["confidence"]:  # later pools tell more of the spread
+                assert level.pop("confidence").keys() == known["confidence"].keys()
             for ours, theirs in zip(level.pop("candidates"), known["candidates"], strict=False):
                 assert ours == theirs | {"score": ours["score"]} and ours["score"] in (None, theirs["score"])
             assert all(value in (None, known[key]) for key, value in level.items())

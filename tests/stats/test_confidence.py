@@ -93,6 +93,34 @@ def test_equal_true_scores_make_no_candidate_the_certain_best():
     assert np.mean([c.chance_of_best.max() for c in confidence]) < 0.3
 
 
+@pytest.mark.parametrize(("candidates", "spread"), [(8, 0.3), (8, 1.0), (16, 0.3), (8, 2.0)], ids=str)
+def test_pools_of_other_levels_make_the_winners_curse_right_where_candidates_hardly_differ(candidates, spread):
+    """Within 0.2 standard errors, plus 4 of the mean; a single pool is off by 0.37 at a spread of 0.3."""
+    random = np.random.default_rng([candidates, int(10 * spread), 5])
+    off, chance = [], []
+    for seed in range(150):
+        truth, examples = pool(random, candidates, spread)
+        others = [pool(random, candidates, spread)[1] for _ in range(3)]
+        found = assess_choice(examples, others=others, seed=seed, resamples=200)
+        curse = (found.scores - truth - (found.scores - truth).mean())[found.winner]
+        off.append(np.sqrt(N) * (curse - found.winners_curse))
+        chance.append((truth.argmax() == found.winner) - found.chance_of_best[found.winner])
+    assert abs(np.mean(off)) <= 0.2 + 4 * standard_error(np.array(off))
+    assert abs(np.mean(chance)) <= 0.06 + 4 * standard_error(np.array(chance))
+
+
+def test_other_pools_count_by_their_spread_in_standard_errors():
+    """Neither the unit of their scores nor the number of their examples counts; and no order."""
+    random = np.random.default_rng(11)
+    examples, one, two = (pool(random, 8, spread)[1] for spread in (1.0, 0.0, 3.0))
+    plain = assess_choice(examples).winners_curse
+    assert assess_choice(examples, others=[one]).winners_curse > plain
+    assert assess_choice(examples, others=[two]).winners_curse < plain
+    found = assess_choice(examples, others=[one, two])
+    again = assess_choice(examples, others=[100 * two, one])
+    assert found.winners_curse == pytest.approx(again.winners_curse)
+
+
 def test_a_clear_winner_is_certain():
     examples = np.random.default_rng(2).normal(size=(6, 300)) + np.array([[0], [0], [3], [0], [0], [0]])
     confidence = assess_choice(examples)
