@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from randprune_lab.criteria import CRITERIA, Custom
 from randprune_lab.errors import FileError, RandpruneError
 from randprune_lab.files import given_path, refused_by_machine
 from randprune_lab.masks.rules import RULES
@@ -180,7 +181,7 @@ def _run_parser(commands: Any) -> argparse.ArgumentParser:
     sub.formatter_class = argparse.RawDescriptionHelpFormatter
     strategies = STRATEGIES.describe("Strategies:", without=(Screened.name,))  # which --screen asks for
     described = {
-        MASKS: RULES.describe("Mask rules:"),
+        MASKS: f"{RULES.describe('Mask rules:')}\n\n{CRITERIA.describe('Criteria:', without=(Custom.name,))}",
         EARLY: strategies,
         TRAINING: "All trainings use AdamW with linear warm-up and decay.",
         DISTILLATION: "A pruned model learns from the dense one: its loss is the weighted sum of these terms.",

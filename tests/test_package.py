@@ -28,6 +28,7 @@ FLOORS = [
     {"errors", "machine", "progress", "terminal"},
     {"files", "registry", "plugins", "stats", "typed"},
     {"sealed", "notebook_file", "masks", "tasks"},
+    {"criteria"},
     {"interop"},
     {"sparse"},
     {"training"},

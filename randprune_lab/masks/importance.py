@@ -36,7 +36,19 @@ def importance(weights: Mapping[str, Tensor], scores: Mapping[str, Tensor], sign
         raise WeightError(f"scores lack {listed(missing)}; give a tensor for each pruned weight, or exclude the weight")
     if extra := [name for name in scores if name not in weights]:
         raise WeightError(f"scores have {listed(extra)}, which the sampler does not prune; leave it out, or include it")
-    return {name: _scored(name, weight, scores[name], signed) for name, weight in weights.items()}
+    here = {name: _fitting(name, weight, scores[name]) for name, weight in weights.items()}
+    counts = [torch.stack([_wrong(score), _wrong(weights[name]), (score < 0).sum()]) for name, score in here.items()]
+    found = torch.stack([count.to(counts[0].device) for count in counts]).tolist()  # at once: a GPU waits for it
+    for name, (wrong, broken, negative) in zip(here, found, strict=True):
+        if wrong:
+            raise WeightError(f"{wrong:,} of the scores of {name!r} are NaN or infinite; fix what computes them")
+        if broken:
+            raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
+        if negative and not signed:
+            raise WeightError(
+                f"{negative:,} of the scores of {name!r} are negative; give signed=True to use their ranks"
+            )
+    return {name: _alive(weights[name], score, signed) for name, score in here.items()}
 
 
 def ranks(scores: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "..."]]:
@@ -50,7 +62,8 @@ def ranks(scores: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "..."]]:
     return {name: part.view(score.shape) for (name, score), part in zip(scores.items(), parts, strict=True)}
 
 
-def _scored(name: str, weight: Tensor, score: Tensor, signed: bool) -> Tensor:
+def _fitting(name: str, weight: Tensor, score: Tensor) -> Tensor:
+    """The scores of a weight on its device, if they are floating point and have its shape."""
     check_dtype(name, weight)
     if not isinstance(score, Tensor) or score.dtype not in BUCKETINGS:
         kind = score.dtype if isinstance(score, Tensor) else type(score).__name__
@@ -58,15 +71,18 @@ def _scored(name: str, weight: Tensor, score: Tensor, signed: bool) -> Tensor:
     if score.shape != weight.shape:
         shape, expected = tuple(score.shape), tuple(weight.shape)
         raise WeightError(f"scores of {name!r} have shape {shape}, its weights {expected}; give one score a weight")
-    score = score.detach().to(weight.device)
-    if broken := score.numel() - int(score.isfinite().sum()):
-        raise WeightError(f"{broken:,} of the scores of {name!r} are NaN or infinite; fix what computes them")
-    if broken := weight.numel() - int(weight.isfinite().sum()):
-        raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
+    return score.detach().to(weight.device)
+
+
+def _wrong(values: Tensor) -> Tensor:
+    """The number of values that are NaN or infinite."""
+    return (~values.isfinite()).sum()
+
+
+def _alive(weight: Tensor, score: Tensor, signed: bool) -> Tensor:
+    """The scores without those of weights that are zero."""
     if signed:
         return score.masked_fill(weight == 0, -torch.inf)
-    if negative := int((score < 0).sum()):
-        raise WeightError(f"{negative:,} of the scores of {name!r} are negative; give signed=True to use their ranks")
     bucketing = BUCKETINGS[score.dtype]
     smallest = torch.tensor(1 << bucketing.shift, dtype=bucketing.integer).view(score.dtype)
     return score.clamp(min=smallest.item()).masked_fill(weight == 0, 0.0)

@@ -8,6 +8,9 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any, Literal
 
+from torch import Tensor
+
+from randprune_lab.criteria import CRITERIA, Criterion, make_criterion
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
 from randprune_lab.files import given_path
 from randprune_lab.masks.layers import LayerKind
@@ -15,6 +18,7 @@ from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
 from randprune_lab.masks.scope import Allocation
 from randprune_lab.registry import settings_of
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal
+from randprune_lab.search.scorer import Scorer, first_batches, random_batches
 from randprune_lab.search.selection import Score
 from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make_strategy
 from randprune_lab.search.units import DENSE
@@ -25,16 +29,17 @@ from randprune_lab.tasks.spec import TASKS, get_task
 from randprune_lab.training.compute import Precision, check_device
 from randprune_lab.training.config import Distillation, Layers, TrainingConfig, Vocabulary
 from randprune_lab.training.data import Encoded
-from randprune_lab.training.wanda import CALIBRATION, wanda_scores
 from randprune_lab.typed import take_types
 
-Criterion = Literal["magnitude", "wanda"]
 Learn = Literal["nothing", "allocation", "inclusion"]
 Protocol = Literal["held-out", "select-on-test"]
 BASELINES: dict[str, Rule] = {"imp": Magnitude(), "uniform": Uniform()}
 """The rules of the methods that a run may have besides its own, by name."""
 
 EXECUTORS = ("in-process", "dask")
+
+SCORE_BATCHES = 16
+"""Number of batches that a criterion runs the model on, without `score_batches`."""
 
 CUSTOM_DATA = ("data", "test_data", "text_columns", "label_column", "label_kind")
 """The settings that describe custom data."""
@@ -156,10 +161,18 @@ class RunConfig:
         "settings of the mask rule that have no option here, as of a rule of your own; several values, with commas "
         "between them, are used cyclically by the candidates",
     )
-    criterion: Criterion = _option(
+    criterion: str = _option(
         MASKS,
         "magnitude",
-        "importance score of a weight: magnitude (|weight|), or wanda (|weight| times the norm of its input)",
+        "importance score that weights are ranked by: magnitude (the published one), one of those above, or one of "
+        "your own",
+    )
+    criterion_settings: Mapping[str, Any] = _settings(MASKS, "settings of the criterion, such as per=example")
+    score_batches: int | None = _option(
+        MASKS,
+        None,
+        "number of train batches that a criterion runs the model on at each level, drawn by the seed; without it, 16, "
+        "and for wanda the first 128 examples",
     )
     sampling_ratios: tuple[float, ...] = _option(
         MASKS,
@@ -303,7 +316,7 @@ class RunConfig:
         for name in ("include", "exclude"):
             if "" in getattr(self, name):
                 raise ConfigError(f"{name} must have patterns such as '*.query.weight', got an empty one")
-        _ = self.classes  # raises an error if there is no such rule or strategy
+        _ = self.classes, self.importance  # raises an error if there is no such rule, strategy or criterion
         if self.early_strategy == Screened.name:
             raise ConfigError(f"early_strategy must not be {Screened.name!r}; give screen (--screen) instead")
         if self.screen is not None:
@@ -324,6 +337,7 @@ class RunConfig:
             "test_size",
             "layers",
             "threads",
+            "score_batches",
         ):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
@@ -452,16 +466,24 @@ class RunConfig:
                 )
         return {setting: getattr(self, option) for setting, option in options.items()} | dict(given)
 
-    def proposal(self, method: Method, level: int, seed: int, train: Encoded | None = None) -> Proposal:
+    def proposal(
+        self,
+        method: Method,
+        level: int,
+        seed: int,
+        train: Encoded | None = None,
+        recorded: Mapping[str, Tensor] | None = None,
+    ) -> Proposal:
         """The distribution that a method's masks at a level are drawn from; levels count from 1.
 
         Args:
             method: one of `methods()`.
             seed: the seed of the masks.
-            train: the train set; only criterion "wanda" needs it.
+            train: the train set; all criteria but "magnitude" need it.
+            recorded: the scores that the training of the level before summed up, for a criterion that is accumulated.
 
         Raises:
-            ConfigError: if the criterion is "wanda" and `train` is None.
+            ConfigError: if the criterion is not "magnitude" and `train` is None.
         """
         size = max(1, method.candidates // self.generations)
         made: Callable[..., Proposal] = Proposal
@@ -469,20 +491,33 @@ class RunConfig:
             made = partial(LearnedAllocation, spread=self.allocation_spread)
         elif method.candidates > 1 and self.learn == "inclusion":
             made = LearnedInclusion
-        scores = None
-        if self.criterion == "wanda":
-            if train is None:
-                raise ConfigError(
-                    "criterion 'wanda' needs the train set to compute the norms of inputs, got train=None"
-                )
-            scores = partial(wanda_scores, data=train.first(CALIBRATION), **self.scope)
+        scores = None if self.criterion == "magnitude" else self._scorer(seed, train, recorded)
         settings: dict[str, Any] = {"rate": self.learn_rate, "scores": scores, **self.scope}
         return made(method.rules, self.levels[level - 1], seed, self.allocation, size, **settings)
 
+    def _scorer(self, seed: int, train: Encoded | None, recorded: Mapping[str, Tensor] | None) -> Scorer:
+        """What computes the scores of a level; its batches come from the seed of the masks."""
+        if train is None:
+            raise ConfigError(
+                f"criterion {self.criterion!r} needs the train set, which the model is run on, got train=None"
+            )
+        if recorded is not None:
+            batches = []
+        elif self.criterion == "wanda" and self.score_batches is None:
+            batches = first_batches(train)
+        else:
+            batches = random_batches(train, self.batch_size, self.score_batches or SCORE_BATCHES, seed)
+        return Scorer(self.importance, batches, self.scope, recorded)
+
+    @property
+    def importance(self) -> Criterion:
+        """The criterion, with its settings."""
+        return make_criterion(self.criterion, **self.criterion_settings)
+
     @property
     def classes(self) -> tuple[type[Any], ...]:
-        """The classes of the rule and the strategy."""
-        return RULES[self.rule], STRATEGIES[self.early_strategy]
+        """The classes of the rule, the strategy and the criterion."""
+        return RULES[self.rule], STRATEGIES[self.early_strategy], CRITERIA[self.criterion]
 
     def dense_training(self) -> TrainingConfig:
         """The settings of the fine-tuning before any pruning."""

@@ -7,8 +7,8 @@ integers still determine a candidate's mask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from randprune_lab.masks.recipe import Recipe, checked, with_check
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import Allocation, keep_count, prunable
+from randprune_lab.search.scorer import Scorer
 
 Elites = tuple[tuple[int, ...], ...]
 """The elite of each generation so far: numbers of candidates, best first."""
@@ -38,8 +39,7 @@ class Proposal:
         size: the number of candidates in a generation.
         elites: the best candidates of the generations so far.
         rate: the update rate of the learned distribution after a generation, from 0 (none) to 1 (all).
-        scores: computes the importance scores of each pruned tensor; zero where the weight is zero. Without it, they
-            are magnitudes.
+        scores: computes the importance scores of the weights. Without it, they are magnitudes.
     """
 
     rules: tuple[Rule, ...]
@@ -52,7 +52,7 @@ class Proposal:
     include: Sequence[str] | None = None
     exclude: Sequence[str] = ()
     types: Sequence[str] | None = None
-    scores: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
+    scores: Scorer | None = None
     _scored: Mapping[str, Tensor] | None = field(default=None, init=False, repr=False)
     _samplers: dict[Rule, MaskSampler] = field(default_factory=dict, init=False, repr=False)
 
@@ -62,7 +62,10 @@ class Proposal:
 
     def recipe(self, model: nn.Module, candidate: int) -> dict[str, Any]:
         """The recipe of a candidate's mask, from which `redraw` rebuilds it; `model` must have the starting weights."""
-        return self._sampler(model, candidate).recipe(candidate).to_dict()
+        recipe = self._sampler(model, candidate).recipe(candidate)
+        if self.scores is not None:
+            recipe = replace(recipe, criterion=self.scores.criterion.to_dict())
+        return recipe.to_dict()
 
     def _sampler(self, model: nn.Module, candidate: int) -> MaskSampler:
         """The sampler of a candidate's rule, built when it is first used."""
@@ -72,20 +75,20 @@ class Proposal:
         return self._samplers[rule]
 
     def _plan(self, model: nn.Module, rule: Rule, allocation: Allocation | Mapping[str, int]) -> MaskSampler:
-        if self.scores is None:
-            return MaskSampler(
-                model,
-                rule,
-                self.sparsity,
-                seed=self.seed,
-                allocation=allocation,
-                include=self.include,
-                exclude=self.exclude,
-                types=self.types,
-            )
-        if self._scored is None:
+        if self.scores is not None and self._scored is None:
             self._scored = self.scores(model)
-        return MaskSampler(self._scored, rule, self.sparsity, seed=self.seed, allocation=allocation)
+        return MaskSampler(
+            model,
+            rule,
+            self.sparsity,
+            scores=self._scored,
+            signed=self.scores is not None and self.scores.criterion.signed,
+            seed=self.seed,
+            allocation=allocation,
+            include=self.include,
+            exclude=self.exclude,
+            types=self.types,
+        )
 
     def _rule(self, candidate: int) -> Rule:
         return self.rules[candidate % len(self.rules)]
@@ -169,25 +172,28 @@ class LearnedInclusion(Proposal):
         return self._masks[candidate]
 
 
-def redraw(target: nn.Module | Mapping[str, Tensor], recipe: Mapping[str, Any]) -> MaskSet:
+def redraw(
+    target: nn.Module | Mapping[str, Tensor], recipe: Mapping[str, Any], scores: Mapping[str, Tensor] | None = None
+) -> MaskSet:
     """Draw the mask of a recorded recipe again.
 
     Args:
-        target: the model with the weights that the mask was drawn from. If the run used another importance score than
-            magnitude, the scores by tensor, as from `wanda_scores`.
+        target: the model with the weights that the mask was drawn from.
         recipe: the recipe, as `LevelRecord.recipe` returns it.
+        scores: the scores that it was drawn by, if these were not magnitudes.
 
     Raises:
+        ConfigError: if the recipe needs scores.
         MaskError: if the weights are not those of the recipe.
         FileError: if the recipe is damaged, or of another format.
     """
     checked(recipe)
     own = {key: value for key, value in recipe.items() if key not in ("rate", "elite")}
     plain = Recipe.from_dict(with_check(own))
-    mask = MaskSampler.from_recipe(target, plain).draw(plain.candidate)
+    mask = MaskSampler.from_recipe(target, plain, scores).draw(plain.candidate)
     if "elite" not in recipe:
         return mask
-    elite = [redraw(target, member) for member in recipe["elite"]]
+    elite = [redraw(target, member, scores) for member in recipe["elite"]]
     return blend(mask, elite, recipe["rate"], plain.seed, plain.candidate)
 
 

@@ -1,11 +1,10 @@
-"""Training one model on one task, with or without a mask; evaluation; scores that need the model's activations."""
+"""Training one model on one task, with or without a mask; evaluation."""
 
 from randprune_lab.training.config import Distillation, TrainingConfig
 from randprune_lab.training.data import Encoded, encode
 from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import History, Training, train
 from randprune_lab.training.scoring import SplitScore, answers, log_likelihood, predict, score
-from randprune_lab.training.wanda import wanda_scores
 
 __all__ = [
     "Distillation",
@@ -21,5 +20,4 @@ __all__ = [
     "predict",
     "score",
     "train",
-    "wanda_scores",
 ]

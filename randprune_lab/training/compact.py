@@ -31,6 +31,10 @@ class Compact(ABC):
         self.small = nn.Parameter(small)
 
     @abstractmethod
+    def spread(self, values: Tensor) -> Tensor:
+        """Values of the small parameter, such as gradients, at their places in the whole; the others are 0."""
+
+    @abstractmethod
     def now(self) -> Tensor:
         """The whole weight."""
 

@@ -42,10 +42,13 @@ class KeptWeights(Compact):
     def _values(self, weight: Tensor) -> Float[Tensor, " kept"]:
         return (weight.detach().T if self._flip else weight.detach()).reshape(-1)[self.places]
 
-    def now(self) -> Float[Tensor, "m n"]:
-        weight = self.small.new_zeros(self.pattern.shape)
-        weight.view(-1)[self.places] = self.small.detach()
+    def spread(self, values: Float[Tensor, " kept"]) -> Float[Tensor, "m n"]:
+        weight = values.new_zeros(self.pattern.shape)
+        weight.view(-1)[self.places] = values.detach()
         return weight.T.contiguous() if self._flip else weight
+
+    def now(self) -> Float[Tensor, "m n"]:
+        return self.spread(self.small)
 
     @torch.no_grad()
     def read(self, factor: float) -> None:

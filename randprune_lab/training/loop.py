@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from randprune_lab.criteria import Record
 from randprune_lab.masks.gradients import GradientMasks
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.progress import Advance, ignore
@@ -66,6 +67,8 @@ class Training:
     `config.vocabulary` is "whole", and the kept weights alone of the layers that `config.compute` chooses. Its
     `state_dict` and its outputs in evaluation mode are always those of the whole. Between two runs the weights of the
     model must not be changed by others.
+
+    A `record` of weights of the model sums up a criterion's terms over all steps; the state does not have its sums.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Training:
         *,
         mask: MaskSet | None = None,
         teacher: Teacher | None = None,
+        record: Record | None = None,
     ):
         self.model, self.device = model, next(model.parameters()).device
         self.data, self.config, self.teacher = data, config, teacher
@@ -94,6 +98,9 @@ class Training:
         self._learned = self._find_learned()  # once, it takes time
         decayed = {weight for weight in self._learned if weight.ndim >= 2} | {part.small for part in self._compact}
         self.optimizer = torch.optim.AdamW(_parameter_groups(self._learned, decayed, config.weight_decay), fused=True)
+        self._record = record
+        if record is not None:
+            self._watch(record)
         self.step = 0
         self.history = History(total_steps=len(self.batches))
         self._since: list[float] = []  # the losses since the last evaluation
@@ -115,6 +122,7 @@ class Training:
             for part in self._compact:
                 stack.enter_context(part)
             stack.enter_context(self._masked_gradients())
+            stack.enter_context(self._record or nullcontext())
             self.model.train()
             for step in todo:
                 torch.manual_seed(_mixed(self.config.seed, step))
@@ -165,6 +173,13 @@ class Training:
         self.enforce()
         return value.detach()
 
+    def _watch(self, record: Record) -> None:
+        """Let a record take the gradients of what is trained in the place of whole weights."""
+        parts = {part.whole: part for part in self._compact}
+        for name, weight in [*record.weights.items()]:
+            if weight in parts:
+                record.watch(name, parts[weight].small, parts[weight].spread)
+
     def _find_learned(self) -> list[Tensor]:
         """The parameters that are trained, in the order of the model, in which the norm of gradients is summed."""
         small = {part.whole: part.small for part in self._compact}
@@ -197,6 +212,7 @@ def train(
     evaluate: Evaluate,
     mask: MaskSet | None = None,
     teacher: Teacher | None = None,
+    record: Record | None = None,
     advance: Advance = ignore,
 ) -> History:
     """Run a whole `Training`; the arguments are those of `Training` and of its `run`.
@@ -204,7 +220,7 @@ def train(
     Returns:
         The history of the training; the model is trained in place.
     """
-    training = Training(model, data, config, mask=mask, teacher=teacher)
+    training = Training(model, data, config, mask=mask, teacher=teacher, record=record)
     training.run(evaluate, advance=advance)
     training.keep_best()
     return training.history

@@ -47,6 +47,9 @@ class UsedRows(Compact):
         """Multiply the rest by a factor, as a step of AdamW does."""
         self.factor *= factor
 
+    def spread(self, values: Float[Tensor, "rows d"]) -> Float[Tensor, "all d"]:
+        return torch.zeros_like(self._rest, dtype=values.dtype).index_copy_(0, self.ids, values.detach())
+
     def at_first(self) -> Float[Tensor, "all d"]:
         return self._rest.index_copy(0, self.ids, self.small.detach())
 

@@ -11,6 +11,7 @@ from support.simulated_device import DEVICE
 from torch import nn
 
 import randprune_lab as rp
+from randprune_lab.criteria import make_criterion, scores
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.level import Level
 from randprune_lab.search.proposals import Proposal
@@ -22,7 +23,6 @@ from randprune_lab.training import (
     TrainingConfig,
     log_likelihood,
     predict,
-    wanda_scores,
 )
 from randprune_lab.training.compute import Compute
 
@@ -98,8 +98,15 @@ def test_predictions_and_their_scores_are_the_same(tiny_lab) -> None:
     assert np.array_equal(*likelihoods)
 
 
-def test_wanda_scores_are_the_same(tiny_lab) -> None:
-    here, there = (wanda_scores(tiny_lab.model(device), tiny_lab.train.first(50)) for device in DEVICES)
-    assert all(scores.device == DEVICE and torch.equal(scores.cpu(), here[name]) for name, scores in there.items())
-    masks = [rp.MaskSampler(scores, rp.Magnitude(), 0.8).draw(0) for scores in (here, there)]
+@pytest.mark.parametrize("criterion", ["magnitude", "wanda", "ria", "taylor", "fisher", "movement"])
+def test_scores_are_the_same(tiny_lab, criterion) -> None:
+    rows = tiny_lab.train.batch(range(50))
+    del rows["rows"]
+    here, there = (scores(tiny_lab.model(device), criterion, [rows]) for device in DEVICES)
+    assert all(found.device == DEVICE and torch.equal(found.cpu(), here[name]) for name, found in there.items())
+    signed = make_criterion(criterion).signed
+    masks = [
+        rp.MaskSampler(tiny_lab.model(device), rp.Magnitude(), 0.8, scores=found, signed=signed).draw(0)
+        for device, found in zip(DEVICES, (here, there), strict=True)
+    ]
     assert masks[1].to("cpu") == masks[0]

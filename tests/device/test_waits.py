@@ -12,8 +12,10 @@ from support.simulated_device import DEVICE, Counts, counted
 from torch import Tensor
 
 import randprune_lab as rp
+from randprune_lab.criteria import scores
 from randprune_lab.masks.counter_rng import uniform
-from randprune_lab.training import Distillation, SplitScore, Teacher, Training, TrainingConfig, wanda_scores
+from randprune_lab.search.scorer import first_batches
+from randprune_lab.training import Distillation, SplitScore, Teacher, Training, TrainingConfig
 
 RULE, SPARSITY = rp.Voting(1e-3), 0.9375
 
@@ -103,5 +105,5 @@ def test_only_the_forward_passes_of_training_and_scoring_wait(tiny_lab, training
     assert steps.waits == steps.waits_of["_local_scalar_dense"] == 2 * 5
     rest = counts_of(lambda: training.run(lambda model: 0.0))
     assert rest.waits == 2 * 5 + 1 and len(training.history.losses) == 1
-    wanda = counts_of(lambda: wanda_scores(training.model, tiny_lab.train.first(100)))
+    wanda = counts_of(lambda: scores(training.model, "wanda", first_batches(tiny_lab.train.first(100))))
     assert wanda.waits == wanda.waits_of["_local_scalar_dense"] == 4

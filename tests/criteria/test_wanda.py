@@ -10,10 +10,16 @@ import pytest
 import torch
 
 import randprune_lab as rp
+from randprune_lab.criteria import scores
 from randprune_lab.errors import ConfigError, MaskError
 from randprune_lab.masks.scope import prunable
-from randprune_lab.training.data import Encoded, encode
-from randprune_lab.training.wanda import wanda_scores
+from randprune_lab.training.data import Encoded, encode, scoring_batches
+from randprune_lab.training.scoring import inputs
+
+
+def wanda(model: torch.nn.Module, data: Encoded, batch_size: int = 32) -> dict[str, torch.Tensor]:
+    batches = [inputs(data.batch(rows.tolist())) for rows in scoring_batches(data.lengths, batch_size)]
+    return scores(model, "wanda", batches)
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +44,9 @@ def test_scores_are_magnitude_times_the_norm_of_the_layers_inputs(model_and_data
     hook.remove()
     expected = model.get_parameter(name).detach().abs() * torch.cat(seen).norm(dim=0)
     for batch_size in (1, 7, 64):
-        scores = wanda_scores(model, data, batch_size)
-        assert scores.keys() == prunable(model).keys()
-        torch.testing.assert_close(scores[name], expected, rtol=1e-4, atol=1e-6)
+        found = wanda(model, data, batch_size)
+        assert found.keys() == prunable(model).keys()
+        torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_the_model_is_not_changed_and_pruned_weights_have_score_zero(model_and_data):
@@ -51,8 +57,8 @@ def test_the_model_is_not_changed_and_pruned_weights_have_score_zero(model_and_d
     try:
         weight.data[:, ::2] = 0
         model.train()
-        scores = next(iter(wanda_scores(model, data).values()))
-        assert model.training and (scores[:, ::2] == 0).all() and (scores[:, 1::2] > 0).all()
+        found = next(iter(wanda(model, data).values()))
+        assert model.training and (found[:, ::2] == 0).all() and (found[:, 1::2] > 0).all()
     finally:
         weight.data.copy_(kept)
         model.eval()
@@ -69,9 +75,9 @@ def test_the_rows_of_gpt2s_layers_are_their_inputs():
             GPT2Config(vocab_size=20, n_positions=8, n_embd=12, n_layer=1, n_head=2, pad_token_id=0)
         )
     data = Encoded({"input_ids": np.arange(1, 13)}, np.array([6, 6]), np.array([0, 1]), {"input_ids": 0})
-    scores = wanda_scores(model, data)
+    found = wanda(model, data)
     name = "transformer.h.0.mlp.c_fc.weight"
-    norms = scores[name] / model.get_parameter(name).detach().abs()
+    norms = found[name] / model.get_parameter(name).detach().abs()
     torch.testing.assert_close(norms, norms[:, :1].expand_as(norms), rtol=1e-4, atol=1e-5)
     assert norms[:, 0].std() > 0
 
@@ -89,7 +95,7 @@ def test_a_matrix_outside_linear_layers_is_named(model_and_data):
     with pytest.raises(
         ConfigError, match=r"'blocks.0.weight_ih' belongs to a GRUCell; exclude it, or use criterion 'mag"
     ):
-        wanda_scores(Odd(), data)
+        wanda(Odd(), data)
 
 
 def test_stacked_experts_are_named_before_the_model_runs(model_and_data):
@@ -110,7 +116,7 @@ def test_stacked_experts_are_named_before_the_model_runs(model_and_data):
 
     assert [*prunable(Mixture())] == ["blocks.0.up"]
     with pytest.raises(ConfigError, match=r"'blocks\.0\.up' belongs to a Experts; exclude it, or use criterion 'mag"):
-        wanda_scores(Mixture(), model_and_data[1])
+        wanda(Mixture(), model_and_data[1])
 
 
 def test_a_model_that_pytorch_prunes_is_refused(model_and_data):
@@ -118,4 +124,4 @@ def test_a_model_that_pytorch_prunes_is_refused(model_and_data):
     model, data = copy.deepcopy(model_and_data[0]), model_and_data[1]
     rp.to_torch_prune(model, rp.MaskSampler(model, rp.Uniform(), 0.5).draw(0))
     with pytest.raises(MaskError, match="make it permanent first"):
-        wanda_scores(model, data)
+        wanda(model, data)

@@ -1,0 +1,160 @@
+"""Running a model over batches, to see its gradients or the inputs of its layers. The model is left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+
+from randprune_lab.errors import ConfigError
+from randprune_lab.masks.layers import is_conv1d, parameters
+from randprune_lab.masks.wrappers import unwrapped
+
+Batch = Mapping[str, Tensor]
+"""The inputs of a model by name, with the labels among them."""
+
+Loss = Callable[[nn.Module, Batch], Tensor]
+"""The loss of a model on a batch, a scalar."""
+
+Term = Callable[[Tensor, Tensor], Tensor]
+"""What a weight and its gradient add to a score."""
+
+
+def model_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """The loss that a model of transformers returns for a batch with labels.
+
+    Raises:
+        ConfigError: if it returns none.
+    """
+    value = getattr(model(**batch), "loss", None)
+    if value is None:
+        raise ConfigError(
+            f"{type(model).__name__} returns no loss for a batch of {', '.join(batch)}; put the labels into the batch, "
+            "or give a function: loss=lambda model, batch: ..."
+        )
+    return value
+
+
+def sum_over_gradients(
+    criterion: str, model: nn.Module, weights: Mapping[str, Tensor], batches: Sequence[Batch], loss: Loss, term: Term
+) -> dict[str, Tensor]:
+    """The sum of a term over the batches: it is computed from a weight and its gradient, at least in float32.
+
+    Args:
+        criterion: what errors call the criterion.
+        model, weights, batches, loss: see `Criterion.scores`.
+        term: the term.
+
+    Raises:
+        ConfigError: if there are no batches, a weight is frozen, the loss does not depend on it, or is no scalar.
+    """
+    for name, weight in weights.items():
+        if not weight.requires_grad:
+            raise ConfigError(
+                f"criterion {criterion!r} needs the gradient of {name!r}, which is frozen; call requires_grad_() on "
+                "it, exclude it, or use criterion 'magnitude'"
+            )
+    totals: dict[str, Tensor] = {}
+    with evaluating(model), torch.enable_grad():
+        for batch in _on_device(criterion, batches, weights):
+            value = loss(model, batch)
+            if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
+                raise ConfigError(f"the loss of a batch must be a scalar that depends on the weights, got {value!r}")
+            found = torch.autograd.grad(value.sum(), [*weights.values()], allow_unused=True)
+            for (name, weight), gradient in zip(weights.items(), found, strict=True):
+                if gradient is None:
+                    raise ConfigError(
+                        f"criterion {criterion!r} needs the gradient of {name!r}, but the loss does not depend on it; "
+                        "exclude it, or use criterion 'magnitude'"
+                    )
+                part = wide_term(term, weight, gradient)
+                totals[name] = totals[name].add_(part) if name in totals else part
+    return totals
+
+
+@torch.no_grad()
+def wide_term(term: Term, weight: Tensor, gradient: Tensor) -> Tensor:
+    """The term, computed at least in float32: products of numbers in half precision underflow."""
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    return term(weight.detach().to(dtype), gradient.to(dtype))
+
+
+@torch.no_grad()
+def input_norms(
+    criterion: str, model: nn.Module, weights: Mapping[str, Tensor], batches: Sequence[Batch], loss: Loss
+) -> dict[str, Float64[Tensor, "#out #in"]]:
+    """The norm of each input of each weight's layer over all tokens but padding, with the weight's axes.
+
+    Args:
+        criterion: what errors call the criterion.
+        model, weights, batches, loss: see `Criterion.scores`; labels are not needed if the loss is the default.
+
+    Raises:
+        ConfigError: if there are no batches, or a weight is not that of a linear layer that the model runs.
+    """
+    known = parameters(unwrapped(model))
+    layers = {name: known[name].layer for name in weights}
+    for name, layer in layers.items():
+        if not (isinstance(layer, nn.Linear) or is_conv1d(layer)):  # such as stacked experts, with inputs for each
+            raise _without_norms(criterion, name, layer)
+    squares: dict[str, Tensor] = {}
+    mask: Any = None
+    tokens: Tensor | None = None
+
+    def add(name: str, module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        x = given[0].flatten(0, -2)
+        if mask is not None and len(x) == mask.numel():
+            x = x[tokens]  # without padding
+        squares[name] = squares.get(name, 0) + x.double().square().sum(dim=0)
+
+    device = next(iter(weights.values())).device
+    with evaluating(model), ExitStack() as hooks:
+        for name, layer in layers.items():
+            hooks.callback(layer.register_forward_pre_hook(partial(add, name)).remove)
+        for given, batch in zip(batches, _on_device(criterion, batches, weights), strict=True):
+            mask = given.get("attention_mask") if isinstance(given, Mapping) else None
+            if mask is not None:  # found where the batch is, so that a GPU does not wait in every layer
+                tokens = mask.flatten().nonzero().flatten().to(device, non_blocking=True)
+            model(**batch) if loss is model_loss else loss(model, batch)
+    if missing := [name for name in weights if name not in squares]:
+        raise _without_norms(criterion, missing[0], layers[missing[0]])
+    return {name: squares[name].sqrt()[:, None] if is_conv1d(layers[name]) else squares[name].sqrt() for name in layers}
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Dropout is off; at the end, each module is in the mode that it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _on_device(criterion: str, batches: Sequence[Batch], weights: Mapping[str, Tensor]) -> Iterator[Batch]:
+    if not batches:
+        raise ConfigError(f"criterion {criterion!r} needs batches that the model runs on, got none; give some")
+    device = next(iter(weights.values())).device
+    return (_moved(batch, device) for batch in batches)
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _moved(part, device) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(part, device) for part in value)
+    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+
+def _without_norms(criterion: str, name: str, layer: nn.Module) -> ConfigError:
+    return ConfigError(
+        f"criterion {criterion!r} needs weights of linear layers that the model runs, but {name!r} belongs to a "
+        f"{type(layer).__name__}; exclude it, or use criterion 'magnitude'"
+    )
