@@ -34,8 +34,6 @@ class Criterion(ABC):
     name: ClassVar[str]
     signed: ClassVar[bool] = False
     """Whether scores may be negative. A sampler then uses their ranks."""
-    accumulated: ClassVar[bool] = False
-    """Whether a run sums the scores up during the training of the level before."""
     forward: ClassVar[int] = 0
     """The number of forward passes for each batch."""
     backward: ClassVar[int] = 0

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from randprune_lab.criteria.criterion import Criterion
-from randprune_lab.criteria.passes import Batch, Loss, model_loss, sum_over_gradients, wide_term
+from randprune_lab.criteria.passes import Batch, Loss, check_trained, model_loss, sum_over_gradients, wide_term
 
 
 @dataclass(frozen=True)
 class GradientCriterion(Criterion):
     """A criterion that sums a term over batches."""
 
+    accumulated: ClassVar[bool] = False
+    """Whether a run sums the terms up over the training of the level before, instead of some batches."""
     forward: ClassVar[int] = 1
     backward: ClassVar[int] = 1
 
@@ -73,6 +75,7 @@ class Record(AbstractContextManager["Record"]):
         self.weights[name], self._spread[name] = small, spread
 
     def __enter__(self) -> Record:
+        check_trained(self.criterion.name, self.weights)
         self._hooks = [weight.register_hook(partial(self._add, name)) for name, weight in self.weights.items()]
         return self
 

@@ -53,12 +53,7 @@ def sum_over_gradients(
     Raises:
         ConfigError: if there are no batches, a weight is frozen, the loss does not depend on it, or is no scalar.
     """
-    for name, weight in weights.items():
-        if not weight.requires_grad:
-            raise ConfigError(
-                f"criterion {criterion!r} needs the gradient of {name!r}, which is frozen; call requires_grad_() on "
-                "it, exclude it, or use criterion 'magnitude'"
-            )
+    check_trained(criterion, weights)
     totals: dict[str, Tensor] = {}
     with evaluating(model), torch.enable_grad():
         for batch in _on_device(criterion, batches, weights):
@@ -75,6 +70,16 @@ def sum_over_gradients(
                 part = wide_term(term, weight, gradient)
                 totals[name] = totals[name].add_(part) if name in totals else part
     return totals
+
+
+def check_trained(criterion: str, weights: Mapping[str, Tensor]) -> None:
+    """Raise `ConfigError` for a weight that has no gradient because it is frozen."""
+    for name, weight in weights.items():
+        if not weight.requires_grad:
+            raise ConfigError(
+                f"criterion {criterion!r} needs the gradient of {name!r}, which is frozen; call requires_grad_() on "
+                "it, exclude it, or use criterion 'magnitude'"
+            )
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from randprune_lab.criteria import CRITERIA, Criterion, make_criterion
+from randprune_lab.criteria import CRITERIA, Criterion, GradientCriterion, make_criterion
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
 from randprune_lab.files import given_path
 from randprune_lab.masks.layers import LayerKind
@@ -51,6 +51,9 @@ DENSE_SETTINGS = (
     *("vocabulary", "device", "threads", "precision", "metric"),
 )
 """The settings that the data and the dense model depend on."""
+
+SCORE_SETTINGS = ("criterion", "criterion_settings", "include", "exclude", "types")
+"""The settings that the scores summed up during a training depend on, besides those of the training."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # For `tiny`, whose weights are random at first: higher learning rates, more epochs before pruning. A matrix in its
@@ -513,6 +516,12 @@ class RunConfig:
     def importance(self) -> Criterion:
         """The criterion, with its settings."""
         return make_criterion(self.criterion, **self.criterion_settings)
+
+    @property
+    def accumulated(self) -> GradientCriterion | None:
+        """The criterion, if its scores are summed up over the training of the level before."""
+        criterion = self.importance
+        return criterion if isinstance(criterion, GradientCriterion) and criterion.accumulated else None
 
     @property
     def classes(self) -> tuple[type[Any], ...]:

@@ -34,7 +34,7 @@ from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import atomic_path, give_usual_modes, own_file, reading, strict_json, write_json
 from randprune_lab.plugins import loaded_plugins, plugins_of
 from randprune_lab.sealed import check_arrays, read_arrays, unsealed, write_arrays, write_sealed
-from randprune_lab.search.config import DENSE_SETTINGS, RunConfig
+from randprune_lab.search.config import DENSE_SETTINGS, SCORE_SETTINGS, RunConfig
 from randprune_lab.search.journal import JOURNAL, Journal, read_journal
 from randprune_lab.search.units import DATA, DENSE
 from randprune_lab.typed import partial_of, typed
@@ -218,11 +218,11 @@ class RunFolder:
 
     def save_weights(self, name: str, weights: Mapping[str, Tensor]) -> None:
         """Write a checkpoint. A tensor with several names is stored once for each name."""
-        from safetensors.torch import save_file
+        self._save(self.checkpoint(name), weights)
 
-        tensors = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in weights.items()}
-        with atomic_path(self.checkpoint(name)) as temporary:
-            save_file(tensors, temporary)
+    def save_scores(self, name: str, scores: Mapping[str, Tensor]) -> None:
+        """Write the importance scores that the training of `name` summed up."""
+        self._save(self.scores(name), scores)
 
     def load_weights(self, name: str) -> dict[str, Tensor]:
         """Read a checkpoint.
@@ -231,23 +231,44 @@ class RunFolder:
             FileError: if the file is missing or damaged, or has other weights than were recorded.
             RunError: if this user may not read it; so it is not taken for a damaged one and made again.
         """
+        return self._load(self.checkpoint(name), self.units[name]["weights_sha256"])
+
+    def load_scores(self, name: str) -> dict[str, Tensor]:
+        """Read the scores that the training of `name` summed up; raises as `load_weights` does, also without any."""
+        if "scores_sha256" not in self.units[name]:
+            raise FileError(f"the training of {name} summed up no scores")
+        return self._load(self.scores(name), self.units[name]["scores_sha256"])
+
+    @staticmethod
+    def _save(path: Path, weights: Mapping[str, Tensor]) -> None:
+        from safetensors.torch import save_file
+
+        tensors = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in weights.items()}
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary)
+
+    @staticmethod
+    def _load(path: Path, sha256: str) -> dict[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        path = self.checkpoint(name)
         if path.exists() and not os.access(path, os.R_OK):
             raise RunError(f"cannot read checkpoint {path}: permission denied; ask its owner for the right to read it")
         try:
             weights = load_file(path)
         except (OSError, SafetensorError) as error:
             raise FileError(f"checkpoint {path} is missing or damaged ({error})") from error
-        if weights_sha256(weights) != self.units[name]["weights_sha256"]:
+        if weights_sha256(weights) != sha256:
             raise FileError(f"checkpoint {path} is damaged: its weights differ from the recorded ones")
         return weights
 
     def checkpoint(self, name: str) -> Path:
         """The file of the weights that were trained under `name`."""
         return self.file(f"checkpoints/{name}.safetensors")
+
+    def scores(self, name: str) -> Path:
+        """The file of the scores that the training of `name` summed up."""
+        return self.file(f"checkpoints/{name}-scores.safetensors")
 
     def mask_path(self, name: str) -> Path:
         """The file of the mask that `name` was trained with."""
@@ -309,8 +330,13 @@ def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
         return
     with atomic_path(folder.checkpoint(DENSE)) as temporary:
         shutil.copyfile(own_file(source, f"checkpoints/{DENSE}.safetensors"), temporary)
+    dense = {name: value for name, value in units[DENSE].items() if name != "scores_sha256"}
+    if dense != units[DENSE] and all(getattr(other, name) == getattr(config, name) for name in SCORE_SETTINGS):
+        dense = units[DENSE]
+        with atomic_path(folder.scores(DENSE)) as temporary:
+            shutil.copyfile(own_file(source, f"checkpoints/{DENSE}-scores.safetensors"), temporary)
     folder.unit(DATA, lambda: units[DATA])
-    folder.add(DENSE, units[DENSE])
+    folder.add(DENSE, dense)
 
 
 def mask_path(path: Path, name: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
@@ -83,6 +83,7 @@ class _Trained(TypedDict):
     losses: list[float]
     total_steps: Count
     weights_sha256: str
+    scores_sha256: NotRequired[str]  # of the scores that the training summed up
 
 
 @known_names

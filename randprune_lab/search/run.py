@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from randprune_lab.criteria import Record
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.masks.scope import prunable
@@ -159,13 +160,14 @@ class Search:
             self.train,
             self.config.dense_training(),
             evaluate=self._counted(SplitScore(self.task, self.validation), self.validation),
+            record=(record := self._record()),
             advance=self.bar.advance,
         )
         log.info("dense: %s %.4f on the validation set", self.task.primary_metric, history.scores[history.best])
         said = answers(self.task, predict(self.model, self.validation))
         if warning := constant_answer(self.task, said, self.validation.labels, "validation"):
             log.warning(warning)
-        return self._save_trained(DENSE, history)
+        return self._save_trained(DENSE, history, record)
 
     def _level(self, name: str) -> dict[str, Any]:
         """Find the mask of a level, and train with it."""
@@ -181,7 +183,13 @@ class Search:
             self.train,
             self._scoring(number),
             self.teacher,
-            self.config.proposal(method, number, derived_seed(self.config.seed, "mask", number), self.train),
+            self.config.proposal(
+                method,
+                number,
+                derived_seed(self.config.seed, "mask", number),
+                self.train,
+                self._scores(start) if self.config.accumulated else None,
+            ),
         )
         winner = 0
         if method.candidates > 1:
@@ -202,12 +210,13 @@ class Search:
             evaluate=self._counted(SplitScore(self.task, level.scoring), level.scoring),
             mask=mask,
             teacher=self.teacher,
+            record=(record := self._record() if level.number < len(self.config.levels) else None),
             advance=self.bar.advance,
         )
         mask.save(self.folder.mask_path(level.name))
         log.info("%s: scores %.4f after training with mask %d", level.name, history.scores[history.best], winner)
         return {
-            **self._save_trained(level.name, history),
+            **self._save_trained(level.name, history, record),
             "winner": winner,
             "sparsity": mask.sparsity,
             "mask": recipe,
@@ -263,13 +272,27 @@ class Search:
 
     def _weights(self, name: str) -> Weights:
         """Trained weights from the folder. If the checkpoint is damaged, it is made again with the same bits."""
+        return self._read(name, self.folder.load_weights)
+
+    def _scores(self, name: str) -> Weights:
+        """The scores that the training of these weights summed up; they too are made again, as for a dense model that
+        another run has trained.
+        """
+        return self._read(name, self.folder.load_scores)
+
+    def _read(self, name: str, load: Callable[[str], Weights]) -> Weights:
         try:
-            return self.folder.load_weights(name)
+            return load(name)
         except FileError as error:
             log.warning("%s; it is made again", error)
             self.folder.forget(name)
             self._make(name)
-            return self.folder.load_weights(name)
+            return load(name)
+
+    def _record(self) -> Record | None:
+        """Sums up the scores of a training, for a criterion that is accumulated."""
+        criterion = self.config.accumulated
+        return criterion and Record(criterion, prunable(self.model, **self.config.scope))
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -316,7 +339,7 @@ class Search:
                 log.warning("%s; it is made again", error)
                 self.folder.forget(name)
 
-    def _save_trained(self, name: str, history: History) -> dict[str, Any]:
+    def _save_trained(self, name: str, history: History, record: Record | None) -> dict[str, Any]:
         weights = self.model.state_dict()
         if not all(bool(weight.isfinite().all()) for weight in weights.values()):
             setting = "dense_learning_rate" if name == DENSE else "learning_rate"
@@ -325,6 +348,8 @@ class Search:
                 f"(--{setting.replace('_', '-')}) from {getattr(self.config, setting):g}"
             )
         self.folder.save_weights(name, weights)
+        if record is not None:
+            self.folder.save_scores(name, record.scores)
         return {
             "score": history.scores[history.best],
             "scores": history.scores,
@@ -332,6 +357,7 @@ class Search:
             "losses": history.losses,
             "total_steps": history.total_steps,
             "weights_sha256": weights_sha256(weights),
+            **({"scores_sha256": weights_sha256(record.scores)} if record else {}),
         }
 
     def _check_data(self) -> None:

@@ -175,10 +175,10 @@ class Training:
 
     def _watch(self, record: Record) -> None:
         """Let a record take the gradients of what is trained in the place of whole weights."""
-        parts = {part.whole: part for part in self._compact}
+        parts = {id(part.whole): part for part in self._compact}
         for name, weight in [*record.weights.items()]:
-            if weight in parts:
-                record.watch(name, parts[weight].small, parts[weight].spread)
+            if part := parts.get(id(weight)):
+                record.watch(name, part.small, part.spread)
 
     def _find_learned(self) -> list[Tensor]:
         """The parameters that are trained, in the order of the model, in which the norm of gradients is summed."""
