@@ -28,7 +28,7 @@ class Custom(Criterion):
     """
 
     of: Mapping[str, Tensor] | Function = field(default_factory=dict)
-    signed: bool = False  # type: ignore[misc]  # of each object, not of the class
+    signed: bool = field(default=False, kw_only=True)  # type: ignore[misc]  # of each object, not of the class
     name: ClassVar[str] = "custom"
 
     def __post_init__(self) -> None:

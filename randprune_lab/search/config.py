@@ -16,9 +16,9 @@ from randprune_lab.files import given_path
 from randprune_lab.masks.layers import LayerKind
 from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
 from randprune_lab.masks.scope import Allocation
-from randprune_lab.registry import settings_of
+from randprune_lab.registry import settings_of, summary
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal
-from randprune_lab.search.scorer import Scorer, first_batches, random_batches
+from randprune_lab.search.scorer import WANDA_ROWS, Scorer, first_batches, random_batches
 from randprune_lab.search.selection import Score
 from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make_strategy
 from randprune_lab.search.units import DENSE
@@ -516,6 +516,20 @@ class RunConfig:
     def importance(self) -> Criterion:
         """The criterion, with its settings."""
         return make_criterion(self.criterion, **self.criterion_settings)
+
+    def described_criterion(self) -> str:
+        """The criterion in words, with its cost, and what another choice would be."""
+        criterion = self.importance
+        if self.criterion == "magnitude":
+            other = CRITERIA["fisher"]
+            return f"magnitude, as published; another choice is --criterion {other.name} ({summary(other)})"
+        passes = f"{criterion.forward} forward and {criterion.backward} backward passes"
+        cost = f"{passes} over {self.score_batches or SCORE_BATCHES} train batches a level"
+        if self.accumulated:
+            cost = "summed up over the training of the level before"
+        elif self.criterion == "wanda" and self.score_batches is None:
+            cost = f"{passes} over {WANDA_ROWS} train examples a level"
+        return f"{self.criterion} ({summary(type(criterion))}), {cost}; the published choice is --criterion magnitude"
 
     @property
     def accumulated(self) -> GradientCriterion | None:

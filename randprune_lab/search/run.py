@@ -123,6 +123,7 @@ class Search:
         self._check_data()
         self._check_compute()
         self._forget_damaged()
+        log.info("criterion: %s", self.config.described_criterion())
         left = self.plan.left(folder.units)
         all_steps = sum(self.plan.units.values())
         with self.compute.active(), progress_bar(all_steps, all_steps - left, shown=self.progress) as self.bar:
@@ -292,7 +293,7 @@ class Search:
     def _record(self) -> Record | None:
         """Sums up the scores of a training, for a criterion that is accumulated."""
         criterion = self.config.accumulated
-        return criterion and Record(criterion, prunable(self.model, **self.config.scope))
+        return Record(criterion, prunable(self.model, **self.config.scope)) if criterion else None
 
     @cached_property
     def teacher(self) -> Teacher:
