@@ -76,7 +76,8 @@ def test_a_finished_study_has_a_table_of_comparisons(tmp_path):
 def test_the_referee_gives_every_method_the_same_steps():
     config = StudyConfig.load("referee")
     factors = {name: [*values] for name, values in config.factors.items()}
-    assert factors["criterion"][0] == "magnitude" and factors["allocation"] == ["layerwise", "global"]
+    assert factors["criterion"] == ["magnitude", "wanda", "ria", "taylor", "fisher", "movement"]
+    assert factors["allocation"] == ["layerwise", "global"]
     assert factors["mask"] == ["top", "random"] and config.chosen == "rate" and len(factors["rate"]) == 3
     assert config.levels == (0.83, 0.9375, 0.99) and len(config.tasks) == 2 and len(config.seeds) == 3
     runs = [config.run_config(method, "mini-sst2", 0) for method in config.methods]
