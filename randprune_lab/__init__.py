@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from randprune_lab.analysis import RunRecord
     from randprune_lab.export import export_run
     from randprune_lab.interop import (
+        GradualPruning,
         MaskCallback,
         from_parametrize,
         from_torch_prune,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in which the command must answer Ctrl-C
+    "GradualPruning": "randprune_lab.interop",
     "GumbelTopK": "randprune_lab.masks",
     "Magnitude": "randprune_lab.masks",
     "MaskCallback": "randprune_lab.interop",
@@ -78,6 +80,7 @@ _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in wh
 }
 
 __all__ = [
+    "GradualPruning",
     "GumbelTopK",
     "Magnitude",
     "MaskCallback",

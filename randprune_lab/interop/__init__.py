@@ -14,9 +14,11 @@ from randprune_lab.interop.torch_prune import (
 )
 
 if TYPE_CHECKING:
+    from randprune_lab.interop.gradual import GradualPruning
     from randprune_lab.interop.trainer import MaskCallback
 
 __all__ = [
+    "GradualPruning",
     "MaskCallback",
     "from_parametrize",
     "from_torch_prune",
@@ -28,8 +30,13 @@ __all__ = [
     "to_torch_prune",
 ]
 
+_LATER = {  # they need transformers, which takes seconds to import
+    "GradualPruning": "randprune_lab.interop.gradual",
+    "MaskCallback": "randprune_lab.interop.trainer",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "MaskCallback":  # it needs transformers, which takes seconds to import
-        return import_module("randprune_lab.interop.trainer").MaskCallback
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -95,11 +95,8 @@ class MaskCallback(TrainerCallback):
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         self.enforce()
-        if self._sha256 not in (recorded := _recorded(state)) or self._sha256 != self._in_record:
-            rest = [sha256 for sha256 in recorded if sha256 not in (self._sha256, self._in_record)]
-            records = [{"args": {}, "attributes": {"sha256": sha256}} for sha256 in (*rest, self._sha256)]
-            state.stateful_callbacks[RECORD] = records if len(records) > 1 else records[0]
-            self._in_record = self._sha256
+        if self._sha256 not in _recorded(state) or self._sha256 != self._in_record:
+            self._record(state, {"sha256": self._sha256})
 
     def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
         """Refuse the scores of a model without its mask, as when the callback joins a Trainer that exists already."""
@@ -122,12 +119,29 @@ class MaskCallback(TrainerCallback):
         masks = _fitting(mask, model)
         self._zero = masks.enforcer(model)
         self._zero()
-        if self._gradient_masks is not None:
-            self._gradient_masks.remove()
-        self._gradient_masks = GradientMasks(masks, unwrapped(model)) if gradients else None
+        self._hook(masks, model, masking=gradients)
         self._model = model
         log.info("the mask is enforced on %d tensors, sparsity %.2f %%", len(masks), 100 * masks.sparsity)
         return masks
+
+    def _hook(self, masks: MaskSet, model: nn.Module, *, masking: bool, collect: bool = False) -> None:
+        """Mask gradients, or collect them, from now on."""
+        if self._gradient_masks is not None:
+            self._gradient_masks.remove()
+        hooked = masking or collect
+        self._gradient_masks = (
+            GradientMasks(masks, unwrapped(model), masking=masking, collect=collect) if hooked else None
+        )
+
+    def _record(self, state: Any, attributes: dict[str, Any]) -> None:
+        """Record what a checkpoint needs of this callback, in the place of what it recorded before."""
+        rest = [record for record in records_of(state) if not self._owns(record["attributes"])]
+        records = [*rest, {"args": {}, "attributes": attributes}]
+        state.stateful_callbacks[RECORD] = records if len(records) > 1 else records[0]
+        self._in_record = self._sha256
+
+    def _owns(self, attributes: dict[str, Any]) -> bool:
+        return "settings" not in attributes and attributes["sha256"] in (self._sha256, self._in_record)
 
     def _check_resumed(self, state: Any, model: nn.Module) -> None:
         masks = _fitting(self.mask, model)
@@ -154,8 +168,12 @@ def _in_words(wrong: Mapping[str, int], masks: MaskSet) -> str:
     return f"{count:,} removed weights of {name!r} are not zero ({len(wrong)} of {len(masks)} tensors affected)"
 
 
+def records_of(state: Any) -> list[dict[str, Any]]:
+    """What the callbacks of a training recorded."""
+    found = state.stateful_callbacks.get(RECORD, [])
+    return found if isinstance(found, list) else [found]  # as transformers stores callbacks of one kind
+
+
 def _recorded(state: Any) -> list[str]:
     """The SHA-256 of the masks that a training enforced so far, by its callbacks together."""
-    found = state.stateful_callbacks.get(RECORD, [])
-    records = found if isinstance(found, list) else [found]  # as transformers stores callbacks of one kind
-    return [record["attributes"]["sha256"] for record in records]
+    return [record["attributes"]["sha256"] for record in records_of(state)]

@@ -13,11 +13,13 @@ Read the files in this order; each builds on those before it:
 7. `sampler`: `MaskSampler`, which brings these together.
 
 Around them: `mask_set`, `mask_table` and `mask_file` (masks in memory, in print and on disk), `gradients` (masks of
-gradients), `recipe` (a mask's name), `structured` (blocks, and N:M sparsity).
+gradients), `recipe` (a mask's name), `structured` (blocks, and N:M sparsity). `schedule`, `regrow`, `gradual` and
+`redraws` redraw masks during a training.
 """
 
 from randprune_lab.masks.check import check_rule
 from randprune_lab.masks.curve import Histogram, InclusionCurve
+from randprune_lab.masks.gradual import GradualMasks
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.reference import published_mask
@@ -28,6 +30,7 @@ from randprune_lab.masks.structured import block_scores, draw_n_of_m, spread_blo
 
 __all__ = [
     "RULES",
+    "GradualMasks",
     "GumbelTopK",
     "Histogram",
     "InclusionCurve",

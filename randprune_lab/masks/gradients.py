@@ -1,4 +1,7 @@
-"""Gradients of zero for removed weights, so that clipping and optimizers see the kept weights alone."""
+"""Gradients of zero for removed weights, so that clipping and optimizers see the kept weights alone.
+
+Regrowth also needs the gradients that removed weights would have.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,25 @@ class GradientMasks:
     Args:
         masks: masks by the plain names of the model's weights.
         model: the model, on its device.
+        masking: whether gradients are masked.
+        collect: whether the gradients before masking are summed, for `dense`.
     """
 
-    def __init__(self, masks: MaskSet, model: nn.Module):
+    def __init__(self, masks: MaskSet, model: nn.Module, *, masking: bool = True, collect: bool = False):
         weights = named_weights(model)
         self._masks = {name: kept.to(weights[name].device) for name, kept in masks.items()}
-        self._model = model
+        self._model, self._masking, self._collect = model, masking, collect
+        self._sums: dict[str, Tensor] = {}
         self._hooks: list[RemovableHandle] = []
         self.renew()
+
+    @property
+    def dense(self) -> dict[str, Tensor]:
+        """The sums of the gradients in all backward passes so far, also of removed weights, over all processes."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            for gradient in self._sums.values():  # a hook sees the gradient of its own process
+                torch.distributed.all_reduce(gradient)
+        return self._sums
 
     def renew(self) -> None:
         """Put the hooks on the weights that the model has now."""
@@ -37,7 +51,7 @@ class GradientMasks:
         weights = named_weights(self._model)
         for name, kept in self._masks.items():
             if weights[name].requires_grad:
-                self._hooks.append(weights[name].register_hook(partial(_masked, kept)))
+                self._hooks.append(weights[name].register_hook(partial(self._seen, name, kept)))
 
     def remove(self) -> None:
         """Take the hooks off."""
@@ -58,6 +72,9 @@ class GradientMasks:
         self.__dict__.update(state)
         self.renew()
 
-
-def _masked(kept: Bool[Tensor, "*shape"], gradient: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    return torch.where(kept.to(gradient.device), gradient, 0.0)
+    def _seen(
+        self, name: str, kept: Bool[Tensor, "*shape"], gradient: Float[Tensor, "*shape"]
+    ) -> Float[Tensor, "*shape"]:
+        if self._collect:
+            self._sums[name] = self._sums.get(name, 0) + gradient.detach()
+        return torch.where(kept.to(gradient.device), gradient, 0.0) if self._masking else gradient

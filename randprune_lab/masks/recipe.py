@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from randprune_lab.errors import FileError, check_count
+from randprune_lab.errors import FileError, MaskError, check_count
 from randprune_lab.files import reading, strict_json, write_json
 from randprune_lab.masks.rules import RULES, Rule
 from randprune_lab.masks.scope import Allocation
@@ -22,13 +22,15 @@ FORMAT = 3
 CHECK = "check"
 """The name of the field that detects a change of the others."""
 
-OPTIONAL = ("criterion",)
+OPTIONAL = ("criterion", "regrowth")
 """The fields that are written only if they are not None."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that a mask depends on except the weights, and a fingerprint of what the weights contribute.
+
+    A mask with `regrowth` also depends on the one before it and perhaps on gradients, so a recipe only names it.
 
     Raises:
         ConfigError: if a field is of the wrong kind or out of range.
@@ -44,6 +46,7 @@ class Recipe:
     reference_below: int
     fingerprint: str
     criterion: dict[str, Any] | None = None  # what the scores are, as `Criterion.to_dict` gives it; None: magnitudes
+    regrowth: dict[str, Any] | None = None  # the kind and the step of the regrowth that the mask comes from
 
     def __post_init__(self) -> None:
         plain_sparsity(self.sparsity)
@@ -63,6 +66,15 @@ class Recipe:
     def make_rule(self) -> Rule:
         settings = dict(self.rule)
         return RULES.make(settings.pop("rule"), settings)
+
+    def check_rebuilds(self) -> None:
+        """Raise `MaskError` if weights are not enough to draw the mask again."""
+        if self.regrowth is not None:
+            raise MaskError(
+                f"the mask was regrown ({self.regrowth.get('kind')}) after step {self.regrowth.get('step')}, so it "
+                "depends on the mask before it, and cannot be drawn from weights alone; take the mask itself, from a "
+                "file or by mask_from_zeros"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         values = {"format": FORMAT, **asdict(self), "sparsity": _in_order(self.sparsity)}

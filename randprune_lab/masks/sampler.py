@@ -202,10 +202,12 @@ class MaskSampler:
 
         Raises:
             ConfigError: if `recipe` is no `Recipe`, or needs scores.
-            MaskError: if `target` has other weights, or there are other scores; the message has both fingerprints.
+            MaskError: if `target` has other weights, or there are other scores; the message has both fingerprints;
+                if the mask was regrown.
         """
         if not isinstance(recipe, Recipe):
             raise ConfigError(f"recipe must be a Recipe, got {recipe!r}; Recipe.from_dict makes one from a dict")
+        recipe.check_rebuilds()
         if recipe.criterion and scores is None:
             raise ConfigError(
                 f"the recipe was made with scores of criterion {recipe.criterion['criterion']!r}; give them too: "
