@@ -40,8 +40,8 @@ class GradualPruning(MaskCallback):
         begin: the sparsity at `start`; before, there is no mask.
         schedule: how the sparsity rises: "cubic", "linear" or "constant" (the final one from the start on), or a
             function from the progress to how far the sparsity is on its way, both from 0 to 1.
-        regrow: which removed weights come back at a redraw, as many as are removed besides: "set" for random ones,
-            "rigl" for those with the largest gradients. They begin at zero.
+        regrow: which removed weights come back at a redraw, in place of others: "set" for random ones, "rigl" for
+            those with the largest gradients. They begin at zero.
         fraction: the fraction of each tensor's kept weights that regrowth replaces at first; it falls along a cosine.
         candidate: the number of the candidate that is drawn at every redraw.
         gradients: whether backward passes give removed weights a gradient of zero, as in `MaskCallback`.

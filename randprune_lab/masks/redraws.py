@@ -54,11 +54,16 @@ class GradualTraining:
 
         Raises:
             ConfigError: if weights are frozen, and regrow is "rigl".
-            MaskError: if the sampler is of another model.
+            MaskError: if the sampler is of another model, or of other tensors than the mask.
             WeightError: if fewer weights are non-zero than are to be kept at the end.
         """
         with _visible(self.model, self.mask):
             names = frozenset(self.settings.sampler(self.model, self.settings.final).shapes)
+        if self.mask and self.mask.keys() != names:
+            raise MaskError(
+                f"the mask has {len(self.mask)} tensors, and the sampler {len(names)} others; make the sampler for the "
+                "tensors of the mask"
+            )
         if self.settings.regrowth and self.settings.regrowth.kind == "rigl":
             self._check_frozen(names)
         return names
@@ -157,7 +162,7 @@ class GradualTraining:
         return self.settings.regrowth if inside and self.mask else None
 
     def _regrown(self, sampler: MaskSampler, drawn: MaskSet, fraction: float, keys: Keys) -> MaskSet:
-        """A mask that keeps as many weights of each tensor as `drawn`, a fraction of which come back."""
+        """A mask that keeps the same number of weights of each tensor as `drawn`; a fraction of them come back."""
         counts = {name: int(kept.sum()) for name, kept in drawn.items()}
         rest = {name: count - round(fraction * count) for name, count in counts.items()}
         sparsity = 1 - sum(rest.values()) / drawn.size

@@ -1,4 +1,4 @@
-"""Regrowth: when masks are redrawn, some of the removed weights come back, and as many others are removed."""
+"""Regrowth: when masks are redrawn, some of the removed weights come back, and the same number of others is removed."""
 
 from __future__ import annotations
 

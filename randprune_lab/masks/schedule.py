@@ -41,8 +41,8 @@ class Schedule:
 
     >>> Schedule(start=100, end=400, every=120).steps
     (100, 220, 340, 400)
-    >>> Schedule(start=0, end=2, every=1).sparsity(1, final=0.8)
-    0.7
+    >>> Schedule(start=0, end=4, every=2).sparsity(2, final=0.5)
+    0.4375
     """
 
     start: int

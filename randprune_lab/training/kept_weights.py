@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from randprune_lab.sparse.layer import WIDENS
 from randprune_lab.training.compact import Compact
 from randprune_lab.training.compute import Precision, why_dense
 from randprune_lab.training.config import TrainingConfig
+
+log = logging.getLogger("randprune_lab")
 
 SPARSITY = 0.85
 """The least sparsity at which a training step with sparse layers is faster; masks and optimizer are saved too."""
@@ -90,6 +94,21 @@ def find_kept_weights(model: nn.Module, mask: MaskSet, config: TrainingConfig) -
             "trained and used by no other layer, in a model that nothing wraps; there are none; choose compute='auto'"
         )
     return found
+
+
+def no_kept_weights(config: TrainingConfig) -> dict[str, KeptWeights]:
+    """What a training with gradual pruning computes sparse: nothing, because the weights that it keeps change.
+
+    Raises:
+        ConfigError: if `compute` is "sparse".
+    """
+    if config.compute == "sparse":
+        raise ConfigError(
+            "compute='sparse' is for a mask that stays, and gradual pruning redraws it; choose compute='dense'"
+        )
+    if config.compute == "auto":
+        log.info("gradual pruning redraws masks, so masked layers are computed dense")
+    return {}
 
 
 def _owners(model: nn.Module) -> dict[int, list[tuple[str, nn.Module]]]:

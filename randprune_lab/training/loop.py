@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +14,15 @@ from torch import Tensor, nn
 
 from randprune_lab.criteria import Record
 from randprune_lab.masks.gradients import GradientMasks
+from randprune_lab.masks.gradual import GradualMasks
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.redraws import GradualTraining
 from randprune_lab.progress import Advance, ignore
 from randprune_lab.training.compact import Compact
 from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded, training_batches
 from randprune_lab.training.distillation import Teacher, loss, use_eager_attention
-from randprune_lab.training.kept_weights import find_kept_weights
+from randprune_lab.training.kept_weights import find_kept_weights, no_kept_weights
 from randprune_lab.training.scoring import on_device
 from randprune_lab.training.used_rows import find_used_rows
 
@@ -35,11 +37,13 @@ class History:
     scores: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     total_steps: int = 0
+    counted_from: int = 0  # the step from which on a score can be the best; before, gradual pruning is not finished
 
     @property
     def best(self) -> int:
         """The position of the best score; the earliest if several are equal."""
-        return max(range(len(self.scores)), key=self.scores.__getitem__)
+        counted = [place for place, step in enumerate(self.steps) if step >= self.counted_from]
+        return max(counted, key=self.scores.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class TrainingState:
     history: History
     since: list[float]
     best: dict[str, Tensor] | None
+    gradual: dict[str, Any] | None = None
 
 
 class Training:
@@ -62,6 +67,9 @@ class Training:
     `config.mask_gradients` is off. The result is a pure function of the model's weights, the data, the mask, the
     teacher and the configuration: the batches, and the dropout of every step, come from `config.seed`. The global
     random state is not changed. The training is done where the model is; the model of the teacher must be there too.
+
+    With `gradual`, masks are redrawn during the training; then the best score is one with the last mask. `mask` is
+    enforced until the first redraw.
 
     While it runs, `model` has smaller parameters: the word embeddings of the train set's tokens alone, unless
     `config.vocabulary` is "whole", and the kept weights alone of the layers that `config.compute` chooses. Its
@@ -80,6 +88,7 @@ class Training:
         mask: MaskSet | None = None,
         teacher: Teacher | None = None,
         record: Record | None = None,
+        gradual: GradualMasks | None = None,
     ):
         self.model, self.device = model, next(model.parameters()).device
         self.data, self.config, self.teacher = data, config, teacher
@@ -90,11 +99,13 @@ class Training:
             use_eager_attention(model, teacher.model)
         if mask:
             mask.apply_(model)
-        self._rows = find_used_rows(model, data, mask) if config.vocabulary == "used" else None
-        kept = find_kept_weights(model, mask or MaskSet({}), config)
+        self._gradual = GradualTraining(gradual, model, len(self.batches), mask) if gradual else None
+        pruned = {*(mask or ()), *(self._gradual.check() if self._gradual else ())}
+        self._rows = find_used_rows(model, data, pruned) if config.vocabulary == "used" else None
+        kept = no_kept_weights(config) if gradual else find_kept_weights(model, mask or MaskSet({}), config)
         self._compact: list[Compact] = [*kept.values(), *([self._rows] if self._rows else [])]
-        self.mask = MaskSet({name: part for name, part in (mask or {}).items() if name not in kept})
-        self.enforce = self.mask.enforcer(model) if self.mask else _nothing
+        self._set_mask(MaskSet({name: part for name, part in (mask or {}).items() if name not in kept}))
+        self._hooks: GradientMasks | None = None
         self._learned = self._find_learned()  # once, it takes time
         decayed = {weight for weight in self._learned if weight.ndim >= 2} | {part.small for part in self._compact}
         self.optimizer = torch.optim.AdamW(_parameter_groups(self._learned, decayed, config.weight_decay), fused=True)
@@ -103,6 +114,10 @@ class Training:
             self._watch(record)
         self.step = 0
         self.history = History(total_steps=len(self.batches))
+        if self._gradual:
+            self.history.counted_from = self._gradual.schedule.end
+            if self._gradual.due(0):
+                self._set_mask(self._gradual.redraw(0))
         self._since: list[float] = []  # the losses since the last evaluation
         self._unread: list[Tensor] = []  # the last of them, still on the device: a GPU waits when a number is read
         self._best: dict[str, Tensor] | None = None
@@ -121,13 +136,16 @@ class Training:
         with torch.random.fork_rng(gpus), ExitStack() as stack:
             for part in self._compact:
                 stack.enter_context(part)
-            stack.enter_context(self._masked_gradients())
+            stack.callback(self._unhook)
+            self._hook()
             stack.enter_context(self._record or nullcontext())
             self.model.train()
             for step in todo:
                 torch.manual_seed(_mixed(self.config.seed, step))
                 self._unread.append(self._train(self.batches[step - 1].tolist(), self.rate(step - 1)))
                 self.step = step
+                if self._gradual:
+                    self._redraw(self._gradual)
                 advance(1)
                 if step % self.config.evaluate_every == 0 or step == len(self.batches):
                     self._evaluate(evaluate)
@@ -148,6 +166,7 @@ class Training:
             copy.deepcopy(self.history),
             [*self._since],
             self._best,
+            self._gradual.state_dict() if self._gradual else None,
         )
 
     def restore(self, state: TrainingState) -> None:
@@ -157,6 +176,9 @@ class Training:
         self.model.load_state_dict(state.weights)
         for part in self._compact:
             part.read(state.decay)
+        if self._gradual and state.gradual:
+            self._gradual.load_state_dict(state.gradual)
+            self._set_mask(self._gradual.mask)
         self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
 
     def _train(self, rows: list[int], rate: float) -> Float[Tensor, ""]:
@@ -185,9 +207,32 @@ class Training:
         small = {part.whole: part.small for part in self._compact}
         return [small.get(weight, weight) for weight in self.model.parameters() if weight.requires_grad]
 
-    def _masked_gradients(self) -> AbstractContextManager[object]:
-        """Give removed weights gradients of zero, if the configuration says so."""
-        return GradientMasks(self.mask, self.model) if self.mask and self.config.mask_gradients else nullcontext()
+    def _set_mask(self, mask: MaskSet) -> None:
+        self.mask = mask
+        self.enforce = mask.enforcer(self.model) if mask else _nothing
+        self.enforce()
+
+    def _redraw(self, gradual: GradualTraining) -> None:
+        """Draw the mask that is due after this step, if one is."""
+        if gradual.due(self.step):
+            hooks = self._hooks if gradual.needs_gradients(self.step) else None
+            self._set_mask(gradual.redraw(self.step, hooks.dense if hooks else None, self.optimizer))
+            self._hook()
+        elif gradual.needs_gradients(self.step + 1):
+            self._hook()
+
+    def _hook(self) -> None:
+        """Mask gradients if the configuration says so, and collect those of all weights if the next mask needs them."""
+        self._unhook()
+        masking = bool(self.mask) and self.config.mask_gradients
+        collect = bool(self._gradual and self._gradual.needs_gradients(self.step + 1))
+        if masking or collect:
+            self._hooks = GradientMasks(self.mask, self.model, masking=masking, collect=collect)
+
+    def _unhook(self) -> None:
+        if self._hooks is not None:
+            self._hooks.remove()
+        self._hooks = None
 
     def _read_losses(self) -> None:
         if self._unread:
@@ -200,7 +245,8 @@ class Training:
         self.history.scores.append(evaluate(self.model))
         self.history.losses.append(sum(self._since) / len(self._since))
         self._since.clear()
-        if self.config.keep_best and self.history.best == len(self.history.scores) - 1:
+        counted = self.step >= self.history.counted_from
+        if self.config.keep_best and counted and self.history.best == len(self.history.scores) - 1:
             self._best = _copy(self.model.state_dict())
 
 
@@ -213,6 +259,7 @@ def train(
     mask: MaskSet | None = None,
     teacher: Teacher | None = None,
     record: Record | None = None,
+    gradual: GradualMasks | None = None,
     advance: Advance = ignore,
 ) -> History:
     """Run a whole `Training`; the arguments are those of `Training` and of its `run`.
@@ -220,7 +267,7 @@ def train(
     Returns:
         The history of the training; the model is trained in place.
     """
-    training = Training(model, data, config, mask=mask, teacher=teacher, record=record)
+    training = Training(model, data, config, mask=mask, teacher=teacher, record=record, gradual=gradual)
     training.run(evaluate, advance=advance)
     training.keep_best()
     return training.history

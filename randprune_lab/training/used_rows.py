@@ -6,7 +6,7 @@ half of all weights, and clipping and the optimizer's steps pass over them for n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -15,7 +15,6 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.wrappers import unwrapped
 from randprune_lab.training.compact import Compact
 from randprune_lab.training.data import Encoded
@@ -79,10 +78,10 @@ class UsedRows(Compact):
         return torch.where(used, F.embedding(place.clamp(max=len(self.small) - 1), self.small), decayed)
 
 
-def find_used_rows(model: nn.Module, data: Encoded, mask: MaskSet | None) -> UsedRows | None:
+def find_used_rows(model: nn.Module, data: Encoded, pruned: Collection[str] | None) -> UsedRows | None:
     """The rows of a model's word embeddings that a train set uses; None where all are trained.
 
-    That is so if the embeddings are tied to another layer, frozen, masked, in half precision, of a class of their own,
+    That is so if the embeddings are tied to another layer, frozen, pruned, in half precision, of a class of their own,
     or inside a wrapper, and if all rows are used.
     """
     if unwrapped(model) is not model:
@@ -93,7 +92,7 @@ def find_used_rows(model: nn.Module, data: Encoded, mask: MaskSet | None) -> Use
     except (AttributeError, NotImplementedError):
         return None
     names = [f"{name}.weight" for name, module in model.named_modules(remove_duplicate=False) if module is layer]
-    if len(names) != 1 or names[0] in (mask or ()) or not _is_plain(layer):
+    if len(names) != 1 or names[0] in (pruned or ()) or not _is_plain(layer):
         return None
     if sum(weight is layer.weight for _, weight in model.named_parameters(remove_duplicate=False)) > 1:
         return None

@@ -35,7 +35,7 @@ def test_examples_run_one_after_the_other(place, model, mask, rows, tmp_path, mo
         "batches": [{name: tensor[None] for name, tensor in row.items()} for row in rows[:3]],
         "optimizer": torch.optim.AdamW(model.parameters()),
     }
-    assert len(examples(text)) == {"docs/your-training.md": 5, "README.md": 1}[place]
+    assert len(examples(text)) == {"docs/your-training.md": 7, "README.md": 1}[place]
     for example in examples(text):
         exec(example, names)
     assert all(not model.get_parameter(name)[~kept].any() for name, kept in names["mask"].items())
