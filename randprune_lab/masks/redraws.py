@@ -116,7 +116,7 @@ class GradualTraining:
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs besides the weights, as plain data.
 
-        The removed weights are zero in a checkpoint; so only the weights that are zero and not removed are listed.
+        The removed weights are zero in a checkpoint, so that only the kept weights that are zero are listed.
         """
         weights = named_weights(self.model)
         zeros = {name: kept & (weights[name].detach() == 0).to(kept.device) for name, kept in self.mask.items()}
