@@ -18,6 +18,7 @@ from randprune_lab.search.config import DATA, EARLY, RunConfig, settings_of_grou
 from randprune_lab.search.strategies import TrainAll
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval, mean_interval, score_difference
+from randprune_lab.stats.tasks import over_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,10 +157,11 @@ def differences(table: pd.DataFrame, sparsity: float) -> dict[str, dict[str, Int
     level = single_rows(table[table.sparsity == sparsity])
     level = level[(level.method != IMP) & level.difference.notna()]
     methods: dict[str, dict[str, Interval]] = {}
-    for (method, task), rows in level.groupby(["method", "task"], sort=False):
-        methods.setdefault(str(method), {})[str(task)] = over_seeds(rows, "difference")
-    for tasks in methods.values():
-        tasks[ALL] = mean_interval([interval.estimate for interval in tasks.values()])
+    for method, of_method in level.groupby("method", sort=False):
+        tasks = {str(task): rows for task, rows in of_method.groupby("task", sort=False)}
+        found = {task: over_seeds(rows, "difference") for task, rows in tasks.items()}
+        found[ALL] = over_tasks({task: rows.difference.tolist() for task, rows in tasks.items()})
+        methods[str(method)] = found
     return methods
 
 
@@ -202,16 +204,15 @@ def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> d
 
     Returns:
         The difference on each task, with an interval over seeds, and the mean under "all tasks", with an interval over
-        tasks. The interval of a single value is infinite. Empty if no task and seed has both methods.
+        tasks that is never narrower than the seeds allow (`stats.tasks.over_tasks`). The interval of a single value is
+        infinite. Empty if no task and seed has both methods.
     """
     level = single_rows(table[table.sparsity == sparsity]).set_index(["task", "seed"])
     scores = {name: level[level.method == name].score for name in (first, second)}
     paired = (scores[first] - scores[second]).dropna()
-    tasks = paired.groupby(level="task", sort=False)
-    intervals = {str(task): mean_interval(values.tolist()) for task, values in tasks}
-    if intervals:
-        intervals[ALL] = mean_interval([interval.estimate for interval in intervals.values()])
-    return intervals
+    tasks = {str(task): values.tolist() for task, values in paired.groupby(level="task", sort=False)}
+    intervals = {task: mean_interval(values) for task, values in tasks.items()}
+    return intervals | ({ALL: over_tasks(tasks)} if tasks else {})
 
 
 def contrast_means(table: pd.DataFrame, contrasts: Contrasts, sparsity: float) -> dict[str, Interval]:

@@ -12,19 +12,21 @@ from randprune_lab.study.config import CONTROLS
 from randprune_lab.study.grid import Grid, Unit, planned_steps
 
 TIMES = "times.jsonl"
+WIDE = 16
+"""The largest number of methods that are columns."""
 SIGNS = {"done": "done", "recorded": "recorded", "waiting": "-"}
 
 
 def describe_status(grid: Grid) -> str:
     """A Markdown table of all units, and an estimate of the remaining time.
 
-    It has a row for each seed and task and a column for each method, or the other way round if there are more methods.
+    It has a row for each seed and task and a column for each method, or the other way round for many methods.
     """
     methods = (CONTROLS, *grid.config.methods)
     places = [(task, seed) for seed in grid.config.seeds for task in grid.config.tasks]
     lines = [("seed", "task", *methods)]
     lines += [(str(seed), task, *(_cell(grid, Unit(each, task, seed)) for each in methods)) for task, seed in places]
-    if len(methods) > len(places):
+    if len(methods) > WIDE:
         lines = [*zip(*lines, strict=True)]
     lines.insert(1, ("---",) * len(lines[0]))
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)

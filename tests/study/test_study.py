@@ -28,6 +28,7 @@ from randprune_lab.masks.scope import prunable
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.journal import JOURNAL
 from randprune_lab.stats.intervals import mean_interval
+from randprune_lab.stats.tasks import over_tasks
 from randprune_lab.study import (
     Grid,
     StudyConfig,
@@ -339,7 +340,7 @@ def test_contrasts_are_paired_by_task_and_seed_and_averaged_over_tasks(grid):
     intervals = contrast(table, "search", "wanda", 0.97)
     paired = {task: (level.search - level.wanda)[task].tolist() for task in TASKS}
     assert {task: intervals[task] for task in TASKS} == {task: mean_interval(values) for task, values in paired.items()}
-    assert intervals["all tasks"] == mean_interval([float(np.mean(values)) for values in paired.values()])
+    assert intervals["all tasks"] == over_tasks(paired)
     assert contrast(table, "search", "nobody", 0.97) == {}
 
 
