@@ -7,6 +7,7 @@ from randprune_lab.errors import RandpruneError
 
 if TYPE_CHECKING:
     from randprune_lab.analysis import RunRecord
+    from randprune_lab.criteria import Criterion, make_criterion, scores
     from randprune_lab.export import export_run
     from randprune_lab.interop import (
         GradualPruning,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in which the command must answer Ctrl-C
+    "Criterion": "randprune_lab.criteria",
     "GradualPruning": "randprune_lab.interop",
     "GumbelTopK": "randprune_lab.masks",
     "Magnitude": "randprune_lab.masks",
@@ -68,18 +70,21 @@ _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in wh
     "load_plugin": "randprune_lab.plugins",
     "load_sparse": "randprune_lab.interop",
     "load_splits": "randprune_lab.tasks",
+    "make_criterion": "randprune_lab.criteria",
     "make_permanent": "randprune_lab.interop",
     "make_rule": "randprune_lab.masks",
     "mask_from_zeros": "randprune_lab.interop",
     "run": "randprune_lab.search.run",
     "save_sparse": "randprune_lab.interop",
     "scope": "randprune_lab.masks.choice",
+    "scores": "randprune_lab.criteria",
     "spread_blocks": "randprune_lab.masks",
     "to_parametrize": "randprune_lab.interop",
     "to_torch_prune": "randprune_lab.interop",
 }
 
 __all__ = [
+    "Criterion",
     "GradualPruning",
     "GumbelTopK",
     "Magnitude",
@@ -104,12 +109,14 @@ __all__ = [
     "load_plugin",
     "load_sparse",
     "load_splits",
+    "make_criterion",
     "make_permanent",
     "make_rule",
     "mask_from_zeros",
     "run",
     "save_sparse",
     "scope",
+    "scores",
     "spread_blocks",
     "to_parametrize",
     "to_torch_prune",

@@ -579,8 +579,8 @@ def _add_plugin(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE.py",
-        help="Python file that defines mask rules (classes that derive from rp.Rule) or strategies of your own; it is "
-        "run, and recorded with its hash; repeatable",
+        help="Python file that defines mask rules (classes that derive from rp.Rule), criteria (from rp.Criterion) or "
+        "strategies of your own; it is run, and recorded with its hash; repeatable",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.criteria import describe_criterion
 from randprune_lab.masks.rules import describe_rule
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.units import COMPUTE, DATA, DENSE
@@ -25,6 +26,7 @@ def describe_run(record: RunRecord) -> str:
         *(f"warning    {warning}" for warning in record.warnings),
         f"model      {config.model}{layers}",
         *_scope(config),
+        f"criterion  {describe_criterion(config.importance.to_dict())}",
         f"protocol   {config.protocol}, seed {config.seed}",
         f"computed   {_compute(record)}",
         "scores     in points (hundredths of the metric), with 95 % intervals; differences are paired by example",

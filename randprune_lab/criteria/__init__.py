@@ -4,7 +4,7 @@
 gradients. Each criterion is a file: `magnitude`, `wanda`, `ria`, `taylor`, `fisher`, `movement`, `custom`.
 """
 
-from randprune_lab.criteria.criterion import CRITERIA, Criterion, make_criterion, recorded_criterion
+from randprune_lab.criteria.criterion import CRITERIA, Criterion, describe_criterion, make_criterion, recorded_criterion
 from randprune_lab.criteria.custom import Custom
 from randprune_lab.criteria.fisher import Fisher
 from randprune_lab.criteria.gradient import GradientCriterion, Record
@@ -30,6 +30,7 @@ __all__ = [
     "Ria",
     "Taylor",
     "Wanda",
+    "describe_criterion",
     "make_criterion",
     "model_loss",
     "recorded_criterion",

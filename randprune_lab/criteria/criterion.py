@@ -74,6 +74,17 @@ def make_criterion(name: str, **settings: Any) -> Criterion:
     return CRITERIA.make(name, settings)
 
 
+def describe_criterion(recorded: Mapping[str, Any]) -> str:
+    """What `Criterion.to_dict` recorded, in words.
+
+    >>> describe_criterion({"criterion": "fisher", "signed": False, "per": "example"})
+    'fisher, per example'
+    """
+    hidden = ("criterion", "signed")
+    settings = [f"{name.replace('_', ' ')} {value}" for name, value in recorded.items() if name not in hidden]
+    return ", ".join([str(recorded["criterion"]), *settings])
+
+
 def recorded_criterion(recorded: Mapping[str, Any]) -> Criterion:
     """The criterion whose `to_dict` a recipe recorded.
 

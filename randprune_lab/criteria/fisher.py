@@ -25,7 +25,8 @@ class Fisher(GradientCriterion):
     """
 
     per: Literal["batch", "example"] = setting(
-        "batch", "gradients that are squared: of each batch, or of each example (as many passes as examples)"
+        "batch",
+        "gradients that are squared: of each batch, or of each example (a forward and a backward pass for each)",
     )
     name: ClassVar[str] = "fisher"
     source: ClassVar[str] = "LeCun et al. 1989 (Optimal Brain Damage); Kurtic et al. 2022, arXiv 2203.07259"

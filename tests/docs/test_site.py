@@ -16,6 +16,7 @@ REFERENCE = ROOT / "docs" / "reference"
 DOCUMENTED = set(re.findall(r"automodule:: (\S+)", "".join(text(page) for page in REFERENCE.glob("*.md"))))
 PACKAGES = (
     "masks",
+    "criteria",
     "stats",
     "tasks",
     "models",
