@@ -50,9 +50,9 @@ class MaskSampler:
         rule: the distribution over masks, such as `Voting(sampling_ratio=1e-4)`.
         sparsity: fraction of the weights to remove, in [0, 1). Each group keeps exactly `N - round(sparsity * N)`. Or a
             dict of fractions by shell pattern of names; the first pattern that matches a tensor counts.
-        scores: the importance scores by which weights are ranked, such as `randprune_lab.scores` gives: tensors by the weights' names, of the same shapes,
-            finite and from 0. Without it, they are the magnitudes. A weight that is zero is never kept, whatever its
-            score; a non-zero weight whose score is zero comes last, and can be kept.
+        scores: the importance scores by which weights are ranked, such as `randprune_lab.scores` gives: tensors by the
+            weights' names, of the same shapes, finite and from 0. Without it, they are the magnitudes. A weight that is
+            zero is never kept, whatever its score; a non-zero weight whose score is zero comes last.
         signed: whether scores may be negative. Then a score is replaced by its rank in the group: the number of scores
             that are not larger.
         seed: all random numbers are a function of it, the candidate number and the tensor's name.
