@@ -494,7 +494,8 @@ class RunConfig:
             made = partial(LearnedAllocation, spread=self.allocation_spread)
         elif method.candidates > 1 and self.learn == "inclusion":
             made = LearnedInclusion
-        scores = None if self.criterion == "magnitude" else self._scorer(seed, train, recorded)
+        ignored = all(isinstance(rule, Uniform) for rule in method.rules)
+        scores = None if self.criterion == "magnitude" or ignored else self._scorer(seed, train, recorded)
         settings: dict[str, Any] = {"rate": self.learn_rate, "scores": scores, **self.scope}
         return made(method.rules, self.levels[level - 1], seed, self.allocation, size, **settings)
 
