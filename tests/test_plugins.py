@@ -13,6 +13,7 @@ from support.runs import write_config
 import randprune_lab as rp
 from randprune_lab.analysis import RunRecord
 from randprune_lab.cli import main
+from randprune_lab.criteria import CRITERIA
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.plugins import loaded_plugins, plugins_of
 from randprune_lab.search.folder import read_config
@@ -34,6 +35,24 @@ class Halfway(rp.Rule):
     def inclusion(self, histogram, k):
         step, flat = (rule.inclusion(histogram, k) for rule in (rp.Magnitude(), rp.Uniform()))
         return (1 - self.share) * step + self.share * flat
+"""
+
+
+CRITERION = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from randprune_lab.criteria import GradientCriterion
+
+
+@dataclass(frozen=True)
+class GradientSize(GradientCriterion):
+    '''|g| summed over batches.'''
+
+    name: ClassVar[str] = "{name}"
+
+    def term(self, weight, gradient):
+        return gradient.abs()
 """
 
 
@@ -72,6 +91,17 @@ def test_a_changed_plugin_replaces_what_it_defined(tmp_path):
     before = rp.load_plugin(path)
     path.write_text(path.read_text("utf-8").replace("share: float = 0.5", "share: float = 0.25"), "utf-8")
     assert rp.load_plugin(path).sha256 != before.sha256 and rp.make_rule("plug-changed").share == 0.25
+
+
+def test_a_criterion_of_a_plugin_is_used_and_recorded_by_a_run(tmp_path, options, monkeypatch):
+    monkeypatch.setattr(CRITERIA, "_classes", dict(CRITERIA))
+    path = write(tmp_path, "plug_criterion", CRITERION.format(name="gradient-size"))
+    arguments = [*options, "--criterion", "gradient-size", "--score-batches", "1", "--plugin", str(path)]
+    assert main(["run", "--out", str(tmp_path / "run"), *arguments]) == 0
+    plugins = json.loads((tmp_path / "run" / "config.json").read_text("utf-8"))["plugins"]
+    assert [plugin["file"] for plugin in plugins] == ["plug_criterion.py"]
+    recipe = RunRecord.load(tmp_path / "run").units["search-level-1"]["mask"]
+    assert recipe["criterion"] == {"criterion": "gradient-size", "signed": False}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import pickle
 import shutil
 from pathlib import Path
 
@@ -113,6 +114,22 @@ def test_the_number_of_batches_is_sixteen_or_what_is_asked_for_and_the_seed_choo
     assert [len(found[0, count]) for count in (None, 2, 1000)] == [16, 2, -(-len(search.train) // 8)]
     same = [torch.equal(found[0, 2][0]["labels"], found[seed, None][0]["labels"]) for seed in (0, 1)]
     assert same == [True, False] and "rows" not in found[0, 2][0]
+
+
+def test_a_proposal_that_was_sent_to_a_worker_draws_the_same_masks(config):
+    search = Search(dataclasses.replace(config, criterion="taylor", score_batches=2), progress=False)
+    summed = {name: torch.randn_like(weight) for name, weight in prunable(search.model).items()}
+    for asked, recorded in ((search.config, None), (dataclasses.replace(config, criterion="movement"), summed)):
+        here = asked.proposal(asked.methods()[0], 1, 5, search.train, recorded)
+        there = pickle.loads(pickle.dumps(here))
+        assert here.draw(search.model, 1) == there.draw(search.model, 1)
+        assert here.recipe(search.model, 1) == there.recipe(search.model, 1)
+
+
+def test_a_uniform_mask_needs_no_scores(config):
+    search = Search(dataclasses.replace(config, criterion="fisher"), progress=False)
+    used = [search.config.proposal(method, 1, 0, search.train).scores for method in search.config.methods()]
+    assert [scorer is None for scorer in used] == [False, False, True]
 
 
 def test_a_run_says_which_criterion_it_uses_and_another_choice(small, tmp_path, caplog):
