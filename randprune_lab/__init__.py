@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         to_torch_prune,
     )
     from randprune_lab.masks import (
+        Allocation,
         GumbelTopK,
         Magnitude,
         MaskSampler,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in which the command must answer Ctrl-C
+    "Allocation": "randprune_lab.masks",
     "Criterion": "randprune_lab.criteria",
     "GradualPruning": "randprune_lab.interop",
     "GumbelTopK": "randprune_lab.masks",
@@ -84,6 +86,7 @@ _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in wh
 }
 
 __all__ = [
+    "Allocation",
     "Criterion",
     "GradualPruning",
     "GumbelTopK",

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from randprune_lab.criteria import CRITERIA, Custom
 from randprune_lab.errors import FileError, RandpruneError
 from randprune_lab.files import given_path, refused_by_machine
+from randprune_lab.masks.allocations import ALLOCATIONS
 from randprune_lab.masks.rules import RULES
 from randprune_lab.plugins import load_plugin
 from randprune_lab.search.config import (
@@ -180,8 +181,10 @@ def _run_parser(commands: Any) -> argparse.ArgumentParser:
     _add_executor(sub)
     sub.formatter_class = argparse.RawDescriptionHelpFormatter
     strategies = STRATEGIES.describe("Strategies:", without=(Screened.name,))  # which --screen asks for
+    criteria = CRITERIA.describe("Criteria:", without=(Custom.name,))
+    allocations = ALLOCATIONS.describe("Allocations:", without=("counts",))  # which are given in Python
     described = {
-        MASKS: f"{RULES.describe('Mask rules:')}\n\n{CRITERIA.describe('Criteria:', without=(Custom.name,))}",
+        MASKS: "\n\n".join([RULES.describe("Mask rules:"), criteria, allocations]),
         EARLY: strategies,
         TRAINING: "All trainings use AdamW with linear warm-up and decay.",
         DISTILLATION: "A pruned model learns from the dense one: its loss is the weighted sum of these terms.",
@@ -579,7 +582,8 @@ def _add_plugin(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE.py",
-        help="Python file that defines mask rules (classes that derive from rp.Rule), criteria (from rp.Criterion) or "
+        help="Python file that defines mask rules (classes that derive from rp.Rule), criteria (rp.Criterion), "
+        "allocations (rp.Allocation) or "
         "strategies of your own; it is run, and recorded with its hash; repeatable",
     )
 

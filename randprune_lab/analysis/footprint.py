@@ -18,7 +18,7 @@ from torch import Tensor
 
 from randprune_lab.errors import FileError, check_count, check_range
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.scope import keep_count
+from randprune_lab.masks.sparsity import keep_count
 
 PACKED = "masks and kept values"
 

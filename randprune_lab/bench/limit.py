@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from randprune_lab.masks.curve import Histogram
 from randprune_lab.masks.reference import first, vote
 from randprune_lab.masks.rules import Voting
-from randprune_lab.masks.scope import keep_count
+from randprune_lab.masks.sparsity import keep_count
 
 SIZES = (64, 256, 1024, 4096, 16_384)
 SPARSITIES = (0.54, 0.9375, 0.99)

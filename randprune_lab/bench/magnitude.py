@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from randprune_lab.masks.scope import keep_count
+from randprune_lab.masks.sparsity import keep_count
 
 
 def by_topk(weight: Float[Tensor, "*shape"], sparsity: float, *, ordered: bool = True) -> Bool[Tensor, "*shape"]:

@@ -24,7 +24,7 @@ from randprune_lab.bench.magnitude import ALL_AT_ONCE, ONE_BY_ONE
 from randprune_lab.errors import unknown_name
 from randprune_lab.masks.rules import Magnitude, Voting
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.masks.scope import keep_count
+from randprune_lab.masks.sparsity import keep_count
 from randprune_lab.training.compute import device_name, find_device
 
 RULE = Voting(sampling_ratio=1e-4, power=5)

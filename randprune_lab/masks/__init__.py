@@ -5,11 +5,11 @@ Read the files in this order; each builds on those before it:
 1. `reference`: the published procedure, slow and simple. All faster code is tested against it.
 2. `curve`: from weights to scores, a histogram, and an inclusion curve.
 3. `rules`: each rule is one curve. `check` has the laws that a rule of your own must obey.
-4. `wrappers`, `layers`, `choice` and `scope`: what each parameter of a model is, which are pruned and why, and how many
-    weights each tensor keeps. `sparsity` has a sparsity for each pattern of names.
+4. `wrappers`, `layers`, `choice` and `scope`: what each parameter of a model is, which are pruned and why. `sparsity`
+    has a sparsity for each pattern of names. The room `allocations`: how many weights each tensor keeps.
 5. `importance`: scores that are given instead of magnitudes. `plan`: what all candidates of a group have in common.
 6. `counter_rng` and `pareto`: how one candidate is drawn, with exactly k weights kept; `small_groups`: those that the
-    reference procedure draws.
+    reference procedure draws; `rows`: many of them at once.
 7. `sampler`: `MaskSampler`, which brings these together.
 
 Around them: `mask_set`, `mask_table` and `mask_file` (masks in memory, in print and on disk), `gradients` (masks of
@@ -17,6 +17,7 @@ gradients), `recipe` (a mask's name), `structured` (blocks, and N:M sparsity). `
 `redraws` redraw masks during a training.
 """
 
+from randprune_lab.masks.allocations import ALLOCATIONS, Allocation, keep_counts, tensor_counts
 from randprune_lab.masks.check import check_rule
 from randprune_lab.masks.curve import Histogram, InclusionCurve
 from randprune_lab.masks.gradual import GradualMasks
@@ -25,11 +26,13 @@ from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.reference import published_mask
 from randprune_lab.masks.rules import RULES, GumbelTopK, Magnitude, Rule, Uniform, Voting, make_rule
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.masks.scope import keep_counts, prunable
+from randprune_lab.masks.scope import prunable
 from randprune_lab.masks.structured import block_scores, draw_n_of_m, spread_blocks
 
 __all__ = [
+    "ALLOCATIONS",
     "RULES",
+    "Allocation",
     "GradualMasks",
     "GumbelTopK",
     "Histogram",
@@ -49,4 +52,5 @@ __all__ = [
     "prunable",
     "published_mask",
     "spread_blocks",
+    "tensor_counts",
 ]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from randprune_lab.errors import ConfigError, MaskError, check_count, check_range
+from randprune_lab.masks.allocations import Counts, Given
 from randprune_lab.masks.regrow import Kind, Regrowth
 from randprune_lab.masks.sampler import MaskSampler, check_number
 from randprune_lab.masks.schedule import Schedule, Shape, in_steps, name_of, shape_function
-from randprune_lab.masks.scope import Allocation
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
 
 MakeSampler = Callable[[nn.Module, Any], MaskSampler]
@@ -75,7 +75,7 @@ class GradualMasks:
             in_steps(name, getattr(self, name), None if isinstance(getattr(self, name), int) else 1)
         if type(start) is type(end) and start >= end:
             raise ConfigError(f"start must be before end, got start {start:g} and end {end:g}; choose a later end")
-        if isinstance(getattr(sampler, "allocation", None), Mapping) and schedule != "constant":
+        if isinstance(getattr(sampler, "allocation", None), Counts) and schedule != "constant":
             raise ConfigError(
                 "a sampler with counts as allocation has one sparsity, and the schedule changes it; choose "
                 "schedule='constant', or give a function (model, sparsity) -> MaskSampler"
@@ -132,7 +132,7 @@ def replanned(
     sampler: MaskSampler,
     target: nn.Module,
     sparsity: Sparsity,
-    allocation: Allocation | Mapping[str, int] | None = None,
+    allocation: Given | None = None,
 ) -> MaskSampler:
     """A sampler with the same settings for other weights, another sparsity and perhaps another allocation."""
     return MaskSampler(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -60,6 +62,35 @@ def ranks(scores: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "..."]]:
     ranked[alive] = counts.cumsum(0)[place].to(ranked)
     parts = ranked.split([score.numel() for score in scores.values()])
     return {name: part.view(score.shape) for (name, score), part in zip(scores.items(), parts, strict=True)}
+
+
+@dataclass(frozen=True)
+class FromZero(Mapping[str, Tensor]):
+    """Scores from 0, which are made when they are read: magnitudes, or the ranks of signed scores among all.
+
+    Args:
+        weights: weights, or what `importance` returned.
+        signed: whether these are signed scores.
+    """
+
+    weights: Mapping[str, Tensor]
+    signed: bool
+
+    def __getitem__(self, name: str) -> Tensor:
+        found = self._ranked[name] if self.signed else self.weights[name].abs()
+        if broken := found.numel() - int(found.isfinite().sum()):
+            raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.weights)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @cached_property
+    def _ranked(self) -> dict[str, Tensor]:
+        return ranks(self.weights)
 
 
 def _fitting(name: str, weight: Tensor, score: Tensor) -> Tensor:

@@ -229,12 +229,7 @@ def _divide(group: Group, found: list[Int64[np.ndarray, " _"]], rule: Rule, buck
     longest = max(map(len, found))
     dense = [np.pad(counts, (0, longest - len(counts))) for counts in found]
     histogram = Histogram.from_counts(reduce(np.add, dense), bucketing)
-    if group.k > histogram.nonzero:
-        raise WeightError(
-            f"cannot keep {group.k:,} weights of {group.name!r}: only {histogram.nonzero:,} of {histogram.size:,} are "
-            f"not zero, and pruned weights stay pruned; ask for a sparsity of at least "
-            f"{math.ceil(1e6 * histogram.zeros / histogram.size) / 1e6}"
-        )
+    check_enough(group.name, group.k, histogram.nonzero, histogram.size)
     curve, buckets = rule.curve(histogram, group.k), histogram.buckets
     q = _grid(curve)
     low, even, high = np.searchsorted(q, [1, CERTAIN // 2 + 1, CERTAIN])
@@ -246,6 +241,15 @@ def _divide(group: Group, found: list[Int64[np.ndarray, " _"]], rule: Rule, buck
     sizes = [int(some[low:high].sum()) for some in counts.values()]
     missing, room = (group.k - int(histogram.counts[index:].sum()) for index in (even, high))
     return _Division(curve, counts, edges, flips, sizes, missing, room)
+
+
+def check_enough(name: str, k: int, nonzero: int, size: int) -> None:
+    """Raise `WeightError` if k weights cannot be kept, because more of them are zero."""
+    if k > nonzero:
+        raise WeightError(
+            f"cannot keep {k:,} weights of {name!r}: only {nonzero:,} of {size:,} are not zero, and pruned weights "
+            f"stay pruned; ask for a sparsity of at least {math.ceil(1e6 * (size - nonzero) / size) / 1e6}"
+        )
 
 
 def _grid(curve: InclusionCurve) -> Int32[np.ndarray, " b"]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from randprune_lab.errors import FileError, MaskError, check_count
 from randprune_lab.files import reading, strict_json, write_json
+from randprune_lab.masks.allocations import Counts, as_allocation
 from randprune_lab.masks.rules import RULES, Rule
-from randprune_lab.masks.scope import Allocation
 from randprune_lab.masks.sparsity import plain_sparsity
 from randprune_lab.typed import record_of, take_types, typed
 
@@ -38,7 +38,7 @@ class Recipe:
 
     rule: dict[str, Any]
     sparsity: float | dict[str, float]
-    allocation: Allocation | dict[str, int]
+    allocation: str | dict[str, Any]  # a name, counts by tensor, or {"row": one of these}
     seed: int
     candidate: int
     include: list[str] | None
@@ -53,6 +53,8 @@ class Recipe:
         for name in ("seed", "candidate", "reference_below"):
             check_count(name, getattr(self, name), low=0)
         take_types(self)
+        if isinstance(as_allocation(self.allocation), Counts):
+            typed(dict[str, int], self.allocation, "allocation", strict=True)
         typed(str, self.rule.get("rule"), "rule.rule", strict=True)
         if self.criterion is not None:
             typed(str, self.criterion.get("criterion"), "criterion.criterion", strict=True)

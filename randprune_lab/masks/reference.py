@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from randprune_lab.masks.counter_rng import uniform
@@ -37,7 +37,7 @@ def published_mask(
 
 def vote(
     scores: Float64[np.ndarray, "*groups n"],
-    k: int,
+    k: int | Int64[np.ndarray, "*groups"],
     votes: Votes,
     *,
     seed: int,
@@ -48,8 +48,8 @@ def vote(
 ) -> Bool[np.ndarray, "*groups n"]:
     """`published_mask` as a pure function of (seed, candidate, group), on scores instead of weights.
 
-    Keeps k of every row. A sample without replacement is an exponential race: weight i arrives after a time
-    exponential with rate `score_i ** power`, and the first k are drawn. Zero scores are never drawn.
+    Keeps k of every row; k may differ by row. A sample without replacement is an exponential race: weight i arrives
+    after a time exponential with rate `score_i ** power`, and the first k are drawn. Zero scores are never drawn.
 
     Args:
         start, size: if the rows are a part of more rows, the place of the first score, and the number of all scores.
@@ -69,8 +69,13 @@ def vote(
     return first(-(found + numbers(votes.rounds)), k)
 
 
-def first(keys: Float64[np.ndarray, "*groups n"], k: int) -> Bool[np.ndarray, "*groups n"]:
-    """A mask of the k smallest keys of every row; equal keys go by index."""
-    mask = np.zeros(keys.shape, dtype=bool)
-    np.put_along_axis(mask, np.argsort(keys, axis=-1, kind="stable")[..., :k], True, axis=-1)
+def first(
+    keys: Float64[np.ndarray, "*groups n"], k: int | Int64[np.ndarray, "*groups"]
+) -> Bool[np.ndarray, "*groups n"]:
+    """A mask of the k smallest keys of every row, where k may differ by row; equal keys go by index."""
+    mask, order = np.zeros(keys.shape, dtype=bool), np.argsort(keys, axis=-1, kind="stable")
+    if isinstance(k, np.ndarray):
+        np.put_along_axis(mask, order, np.arange(keys.shape[-1]) < k[..., None], axis=-1)
+    else:
+        np.put_along_axis(mask, order[..., :k], True, axis=-1)
     return mask

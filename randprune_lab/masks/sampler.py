@@ -17,19 +17,19 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, MaskError, check_count
+from randprune_lab.masks.allocations import Given, as_allocation, keep_counts
 from randprune_lab.masks.curve import InclusionCurve
-from randprune_lab.masks.importance import importance, ranks
+from randprune_lab.masks.importance import FromZero, importance, ranks
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.mask_table import removed_fraction
 from randprune_lab.masks.pareto import ParetoSampler
 from randprune_lab.masks.plan import Group, Plan, make_plans, together
 from randprune_lab.masks.recipe import Recipe
+from randprune_lab.masks.rows import Rows, all_rows
 from randprune_lab.masks.rules import Rule, Votes
-from randprune_lab.masks.scope import Allocation, keep_counts, kernels, with_values
+from randprune_lab.masks.scope import inputs_first, kernels, planned, with_values
 from randprune_lab.masks.small_groups import REFERENCE_BELOW, SmallGroup, small_groups, votes_for
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
-
-WITHOUT_FLOAT64 = ("mps",)  # devices; the masks of weights there are drawn on the CPU, and stay there
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class MaskSampler:
         signed: whether scores may be negative. Then a score is replaced by its rank in the group: the number of scores
             that are not larger.
         seed: all random numbers are a function of it, the candidate number and the tensor's name.
-        allocation: how many weights each tensor keeps: `"layerwise"` (each tensor has the sparsity), `"global"` (one
-            threshold for all), `"erk"`, or a dict of counts; see `keep_counts`.
+        allocation: how many weights each tensor keeps: `"layerwise"` (each tensor has the sparsity), `"row"` (each
+            output of it), `"global"` (one threshold for all), `"erk"` or `"owl"`; an `Allocation`, or counts by tensor.
         include, exclude, types: patterns of names and classes of layers that choose the weights, see `prunable`.
         reference_below: groups with fewer weights are drawn by the reference procedure.
 
@@ -83,7 +83,7 @@ class MaskSampler:
         scores: Mapping[str, Tensor] | None = None,
         signed: bool = False,
         seed: int = 0,
-        allocation: Allocation | Mapping[str, int] = "layerwise",
+        allocation: Given = "layerwise",
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
         types: Sequence[type[nn.Module] | str] | None = None,
@@ -91,25 +91,31 @@ class MaskSampler:
     ):
         check_rule_and_seed(rule, seed)
         check_count("reference_below", reference_below, low=0)
-        weights = {name: _here(part) for name, part in with_values(target, include, exclude, types).items()}
+        weights = {name: planned(part) for name, part in with_values(target, include, exclude, types).items()}
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        self._keep = keep_counts(self.shapes, sparsity, allocation, kernels(target))
-        self._scored = None if scores is None else {"criterion": "custom", "signed": bool(signed)}
+        self._signed = scores is not None and bool(signed)
+        self._scored = None if scores is None else {"criterion": "custom", "signed": self._signed}
         if scores is not None:
             weights = importance(weights, scores, signed)
-        self.rule, self.sparsity, self.seed, self.allocation = rule, plain_sparsity(sparsity), int(seed), allocation
+        self.rule, self.sparsity, self.seed = rule, plain_sparsity(sparsity), int(seed)
+        self.allocation = as_allocation(allocation)
+        turned, convolved, ranked = inputs_first(target), kernels(target), FromZero(weights, self._signed)
+        self._keep = keep_counts(self.shapes, self.sparsity, self.allocation, convolved, ranked)
         self.include = include if types is None else [*weights]  # a recipe has names, not classes
         self.exclude, self.reference_below = exclude, int(reference_below)
         self.curves: dict[str, InclusionCurve] = {}
-        """The inclusion curve of each group: a tensor's name, or `"global"`."""
+        """The inclusion curve of each group: a tensor's name, or `"global"`. Rows that are groups have none here."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}
         self._small_groups: dict[str, SmallGroup] = {}
         self._base = {
-            name: torch.empty(weight.numel(), dtype=torch.bool, device=weight.device)
+            name: torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
             for name, weight in weights.items()
         }
+        self._rows: dict[str, Rows] = {}
+        if self.allocation.compared == "row":
+            self._rows = all_rows(weights, self._keep, rule, self.reference_below, self._signed, turned, convolved)
         large: defaultdict[torch.device, list[Plan]] = defaultdict(list)
-        for batch in self._batches(weights):
+        for batch in self._batches(weights) if not self._rows else ():
             small: list[tuple[Group, Votes]] = []
             for group, plan in zip(batch, make_plans(batch, self.rule, self._base), strict=True):
                 self.curves[group.name], self._counts[group.name] = plan.curve, plan.counts
@@ -135,21 +141,22 @@ class MaskSampler:
     @property
     def undecided(self) -> int:
         """Number of weights that some candidates keep and others remove."""
-        return sum(int(curve.histogram.counts[curve.undecided].sum()) for curve in self.curves.values())
+        curves = sum(int(curve.histogram.counts[curve.undecided].sum()) for curve in self.curves.values())
+        return curves + sum(rows.undecided for rows in self._rows.values())
 
     def expected_hamming(self) -> Expected:
         """Expected Hamming distance between two candidates, in weights: a closed form, accurate for large groups."""
-        return self._expected(InclusionCurve.expected_hamming)
+        return self._expected(InclusionCurve.expected_hamming, Rows.expected_hamming)
 
     def expected_distance_to_magnitude(self) -> Expected:
         """Expected Hamming distance between a candidate and the magnitude mask, in weights: a closed form as well."""
-        return self._expected(InclusionCurve.expected_distance_to_magnitude)
+        return self._expected(InclusionCurve.expected_distance_to_magnitude, Rows.expected_distance_to_magnitude)
 
     def __repr__(self) -> str:
-        allocation = self.allocation if isinstance(self.allocation, str) else "counts"
         return (
             f"MaskSampler({self.rule}, {len(self.shapes)} tensors, {self.kept:,} of {self.size:,} kept, "
-            f"sparsity {removed_fraction(self.size, self.kept):.4%}, allocation {allocation}, seed {self.seed})"
+            f"sparsity {removed_fraction(self.size, self.kept):.4%}, allocation {self.allocation.name}, "
+            f"seed {self.seed})"
         )
 
     @torch.no_grad()
@@ -161,6 +168,8 @@ class MaskSampler:
             large.draw(candidate, flat)
         for name, small in self._small_groups.items():
             small.draw(name, self._keep[name], self.seed, candidate, flat)
+        for name, rows in self._rows.items():
+            rows.draw(name, self.seed, candidate, flat)
         return MaskSet({name: flat[name].view(shape) for name, shape in self.shapes.items()})
 
     def draw_many(self, n: int, *, start: int = 0) -> Iterator[MaskSet]:
@@ -179,7 +188,7 @@ class MaskSampler:
         return Recipe(
             rule=self.rule.to_dict(),
             sparsity=self.sparsity,
-            allocation=self._keep if isinstance(self.allocation, Mapping) else self.allocation,
+            allocation=self.allocation.recorded(self._keep),
             seed=self.seed,
             candidate=int(candidate),
             include=None if self.include is None else list(self.include),
@@ -238,26 +247,30 @@ class MaskSampler:
             digest.update(part.cpu().numpy().data)
         for small in self._small_groups.values():
             digest.update(small.scores.data)
+        for rows in self._rows.values():
+            digest.update(rows.content.data)
         return digest.hexdigest()
 
     def _batches(self, weights: dict[str, Tensor]) -> Iterator[list[Group]]:
         """The groups in lists to plan together: on the CPU of one group each."""
         batch: list[Group] = []
         for name, k in self._keep.items():
-            scored = weights if self.allocation == "global" else {name: weights[name]}
-            group = Group(name, k, ranks(scored) if self._scored and self._scored["signed"] else scored)
+            scored = weights if self.allocation.compared == "all" else {name: weights[name]}
+            group = Group(name, k, ranks(scored) if self._signed else scored)
             if batch and not together([*batch, group]):
                 yield batch
                 batch = []
             batch.append(group)
         yield batch
 
-    def _expected(self, distance: Callable[[InclusionCurve, Int64[np.ndarray, " b"]], float]) -> Expected:
+    def _expected(
+        self, distance: Callable[[InclusionCurve, Int64[np.ndarray, " b"]], float], of_rows: Callable[[Rows], float]
+    ) -> Expected:
         per_tensor = {
             tensor: distance(self.curves[name], counts)
             for name, parts in self._counts.items()
             for tensor, counts in parts.items()
-        }
+        } | {name: of_rows(rows) for name, rows in self._rows.items()}
         return Expected(sum(per_tensor.values()), per_tensor)
 
 
@@ -271,8 +284,3 @@ def check_rule_and_seed(rule: Rule, seed: int) -> None:
 def check_number(name: str, value: int) -> None:
     """Raise `ConfigError` unless it is the number of a candidate, or a seed."""
     check_count(name, value, low=0, high=2**63 - 1)
-
-
-def _here(weight: Tensor) -> Tensor:
-    """A weight where it can be planned."""
-    return weight.detach().cpu() if weight.device.type in WITHOUT_FLOAT64 else weight.detach()

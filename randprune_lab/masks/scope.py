@@ -1,24 +1,19 @@
-"""The prunable weights of a model, and the number of weights to keep in each group."""
+"""The prunable weights of a model."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from operator import index
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError, listed
 from randprune_lab.masks.choice import dense_reasons, matching
 from randprune_lab.masks.layers import LAYERS, Parameter, is_conv1d, parameters
-from randprune_lab.masks.sparsity import Sparsity, plain_sparsity, sparsities
 from randprune_lab.masks.wrappers import unwrapped
 
-Allocation = Literal["layerwise", "global", "erk"]
-ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
+WITHOUT_FLOAT64 = ("mps",)  # devices; the masks of weights there are drawn on the CPU, and stay there
 
 NO_VALUES = "is on the meta device, where it has no values: it was offloaded, or not loaded yet; load it first"
 """What errors say of a weight that cannot be read or changed."""
@@ -92,6 +87,11 @@ def with_values(
                 "(fully_shard), and enforce them on the split model"
             )
     return weights
+
+
+def planned(weight: Tensor) -> Tensor:
+    """A weight where its masks can be planned."""
+    return weight.detach().cpu() if weight.device.type in WITHOUT_FLOAT64 else weight.detach()
 
 
 def inputs_first(model: nn.Module | Mapping[str, Tensor]) -> set[str]:
@@ -170,95 +170,3 @@ def _nothing(
         f"nothing to prune in {owner}: no {what} is left; choose weights with include=[...], exclude=[...] and "
         f"types=[...], such as types=[torch.nn.Conv2d]; the layers have {listed(layers or every)}"
     )
-
-
-def keep_counts(
-    shapes: Mapping[str, Sequence[int]],
-    sparsity: Sparsity,
-    allocation: Allocation | Mapping[str, int],
-    kernels: Collection[str] = (),
-) -> dict[str, int]:
-    """The number of weights to keep in each group: `N - round(sparsity * N)`, where N is the size of the group.
-
-    Args:
-        shapes: the shapes of the tensors, by name.
-        sparsity: the fraction of the weights to remove. With `"layerwise"` also a dict of fractions by shell pattern of
-            names, such as `{"*.attention.*": 0.8, "*": 0.95}`; the first pattern that matches a name counts.
-        allocation: one of these:
-
-            - `"layerwise"`: each tensor is a group.
-            - `"global"`: all tensors are one group, named `"global"`, with one threshold.
-            - `"erk"`: each tensor is a group with a density proportional to `sum(shape) / prod(shape)`, so that small
-              tensors keep a larger fraction; the total is that of `"global"` (Erdős-Rényi kernel, Evci et al. 2020).
-              Three dimensions are a stack of matrices, such as experts, with the density of its matrices.
-            - a dict: the number of weights that each tensor keeps; the total must be that of `"global"`.
-        kernels: the names of weights of convolutions, which are no stacks of matrices.
-
-    Returns:
-        The numbers by the name of the group.
-
-    Raises:
-        ConfigError: if a sparsity is not in [0, 1), there is no such allocation, the counts do not match, or a dict of
-            sparsities comes with another allocation than `"layerwise"`.
-        ScopeError: if a pattern matches no tensor, or a tensor no pattern.
-    """
-    sparsity = plain_sparsity(sparsity)
-    sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
-    if allocation == "layerwise":
-        each = sparsities(sparsity, sizes)
-        return {name: keep_count(size, each[name]) for name, size in sizes.items()}
-    if isinstance(sparsity, dict):
-        raise ConfigError(
-            f"sparsity by pattern is for the allocation 'layerwise', got allocation {allocation!r:.60}; "
-            "give one number as sparsity, or leave out allocation"
-        )
-    total = keep_count(sum(sizes.values()), sparsity)
-    if allocation == "global":
-        return {"global": total}
-    if allocation == "erk":
-        factors = {name: _erk_factor(shape, name in kernels) if sizes[name] else 0.0 for name, shape in shapes.items()}
-        return _erk(factors, sizes, total)
-    if not isinstance(allocation, Mapping):
-        raise ConfigError(
-            f"allocation must be one of {', '.join(ALLOCATIONS)}, or a dict of counts, got {allocation!r}"
-        )
-    try:
-        counts = {name: index(count) for name, count in allocation.items()}
-    except TypeError:
-        counts = {}
-    fits = counts.keys() == sizes.keys() and all(0 <= counts[name] <= sizes[name] for name in sizes)
-    if not fits or sum(counts.values()) != total:
-        raise ConfigError(
-            f"allocation must have a count for each of {listed(sizes)}, from 0 to the tensor's size and {total:,} in "
-            f"total, got {listed(allocation.items())}"
-        )
-    return counts
-
-
-def keep_count(size: int, sparsity: float) -> int:
-    """The number of weights to keep of `size` weights; `torch.nn.utils.prune` removes the same number."""
-    return size - round(sparsity * size)
-
-
-def _erk_factor(shape: Sequence[int], kernel: bool) -> float:
-    """Density × size of a tensor, up to a factor that all share; a scalar counts as a vector of length 1."""
-    if len(shape) == 3 and not kernel:
-        return float(shape[0] * sum(shape[1:]))
-    return float(max(sum(shape), 1))
-
-
-def _erk(weight: Mapping[str, float], sizes: Mapping[str, int], total: int) -> dict[str, int]:
-    full: set[str] = set()
-    while True:
-        rest = [name for name in sizes if name not in full and sizes[name]]
-        room = total - sum(sizes[name] for name in full)
-        scale = room / sum(weight[name] for name in rest) if rest else 0.0
-        if not (over := {name for name in rest if scale * weight[name] > sizes[name]}):
-            break
-        full |= over
-    exact = {name: scale * weight[name] if name in rest else float(sizes[name]) for name in sizes}
-    counts = {name: int(value) for name, value in exact.items()}
-    by_remainder = sorted(rest, key=lambda name: counts[name] - exact[name])
-    for name in by_remainder[: total - sum(counts.values())]:
-        counts[name] += 1
-    return counts

@@ -45,8 +45,12 @@ def votes_for(rule: Rule, curve: InclusionCurve, below: int) -> Votes | None:
     votes = rule.votes(size, curve.k)
     if not isinstance(votes, Votes | None):
         raise RuleError(f"votes of {rule} must give Votes or None, got {votes!r}")
-    small = votes and size < below and votes.rounds * size <= REFERENCE_WORK
-    return votes if small else None
+    return votes if few(votes, size, below) else None
+
+
+def few(votes: Votes | None, size: int, below: int) -> bool:
+    """Whether the reference procedure can draw a group of this size."""
+    return votes is not None and size < below and votes.rounds * size <= REFERENCE_WORK
 
 
 def small_groups(groups: list[tuple[Group, Votes]]) -> dict[str, SmallGroup]:

@@ -48,6 +48,11 @@ def sparsities(sparsity: Sparsity, names: Iterable[str]) -> dict[str, float]:
     return {name: found[name] for name in names}
 
 
+def keep_count(size: int, sparsity: float) -> int:
+    """The number of weights to keep of `size` weights; `torch.nn.utils.prune` removes the same number."""
+    return size - round(sparsity * size)
+
+
 def _fraction(name: str, value: float) -> float:
     check_range(name, value, low=0, high=1, high_open=True)
     return float(value)

@@ -7,18 +7,15 @@ reference procedure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import count
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, ScopeError, WeightError, check_count, check_range
-from randprune_lab.masks.curve import Histogram, check_dtype
+from randprune_lab.masks.curve import check_dtype
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.plan import scores
-from randprune_lab.masks.reference import first, vote
+from randprune_lab.masks.rows import draw_rows, row_votes
 from randprune_lab.masks.rules import Rule, Votes
 from randprune_lab.masks.sampler import check_number, check_rule_and_seed
 from randprune_lab.masks.scope import inputs_first, with_values
@@ -26,7 +23,7 @@ from randprune_lab.masks.scope import inputs_first, with_values
 Block = tuple[int, int]
 
 CHUNK = 2**16
-"""Weights of N:M groups that are drawn at a time; smaller than a processor's cache."""
+"""Weights of N:M groups that are checked at a time; smaller than a processor's cache."""
 
 
 @torch.no_grad()
@@ -137,45 +134,36 @@ def draw_n_of_m(
     check_range("n", n, low=1, high=m)
     votes = _votes(rule, n, m)
 
-    def draw(part: Float[Tensor, "groups m"], name: str, start: int, size: int) -> Bool[np.ndarray, "groups m"]:
-        keys = scores(part.cpu()).numpy().reshape(part.shape)
-        if rule.deterministic:
-            return first(-keys, n)
-        return vote(keys, n, votes, seed=seed, candidate=candidate, group=name, start=start, size=size)
-
     turned, masks = inputs_first(target), {}
     for name, weight in with_values(target, include, exclude).items():
         check_dtype(name, weight)
         weight = weight.T if name in turned else weight
-        parts = _parts(name, weight, n, m)
-        starts = count(step=parts[0].numel())
-        kept = [draw(part, name, start, weight.numel()) for start, part in zip(starts, parts, strict=False)]
-        mask = torch.from_numpy(np.concatenate(kept)).to(weight.device).reshape(weight.shape)
+        kept = draw_rows(_groups(name, weight, n, m), n, votes, seed=seed, candidate=candidate, group=name)
+        mask = torch.from_numpy(kept).to(weight.device).reshape(weight.shape)
         masks[name] = mask.T.contiguous() if name in turned else mask
     return MaskSet(masks)
 
 
-def _votes(rule: Rule, n: int, m: int) -> Votes:
-    """How the reference procedure draws n of m weights."""
-    if votes := rule.votes(m, n):
-        return votes
-    inclusion = rule.inclusion(Histogram.from_scores(np.arange(1.0, m + 1)), n)
-    if not rule.deterministic and np.ptp(inclusion) > 1e-9:
+def _votes(rule: Rule, n: int, m: int) -> Votes | None:
+    """How the reference procedure draws n of m weights; None for the largest."""
+    votes = None if rule.deterministic else row_votes(rule, m, n)
+    if votes is None and not rule.deterministic and n < m:
         raise ConfigError(
             f"rule {rule.name!r} has an inclusion curve, which is for large groups, but no reference procedure that "
             f"draws {n} of {m} weights; define its `votes`, or take another rule"
         )
-    return Votes(rounds=1, power=0.0)  # the rule ignores the weights
+    return votes
 
 
-def _parts(name: str, weight: Float[Tensor, "..."], n: int, m: int) -> Sequence[Float[Tensor, "groups m"]]:
-    """The groups of a weight, some at a time; they are checked."""
+def _groups(name: str, weight: Float[Tensor, "..."], n: int, m: int) -> Float[Tensor, "groups m"]:
+    """The groups of a weight; they are checked, some at a time."""
     if weight.ndim == 0 or weight.shape[-1] % m:
         raise ScopeError(
             f"rows of {name!r}, of shape {tuple(weight.shape)}, cannot be divided into groups of {m} weights; "
             "choose another m, or leave the weight dense with exclude=[...]"
         )
-    parts = weight.reshape(-1, m).split(max(1, CHUNK // m))
+    groups = weight.reshape(-1, m)
+    parts = groups.split(max(1, CHUNK // m))
     if broken := weight.numel() - sum(int(part.isfinite().sum()) for part in parts):
         raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
     if short := sum(int((part.count_nonzero(dim=1) < n).sum()) for part in parts):
@@ -183,4 +171,4 @@ def _parts(name: str, weight: Float[Tensor, "..."], n: int, m: int) -> Sequence[
             f"cannot keep {n} of every {m} weights of {name!r}: {short:,} of {weight.numel() // m:,} groups have fewer "
             "non-zero weights, and zero weights are never kept; choose a smaller n, or start from dense weights"
         )
-    return parts
+    return groups

@@ -13,9 +13,9 @@ from torch import Tensor
 from randprune_lab.criteria import CRITERIA, Criterion, GradientCriterion, make_criterion
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
 from randprune_lab.files import given_path
+from randprune_lab.masks.allocations import ALLOCATIONS, Allocation
 from randprune_lab.masks.layers import LayerKind
 from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
-from randprune_lab.masks.scope import Allocation
 from randprune_lab.registry import settings_of, summary
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal
 from randprune_lab.search.scorer import WANDA_ROWS, Scorer, first_batches, random_batches
@@ -186,12 +186,14 @@ class RunConfig:
         MASKS, 5.0, "power of the voting rule: weights are sampled with probability proportional to score ** power"
     )
     temperature: float = _option(MASKS, 0.2, "temperature of the gumbel rule; larger is more random")
-    allocation: Allocation = _option(
+    allocation: str = _option(
         MASKS,
         "layerwise",
-        "how sparsity is divided among the matrices: layerwise (each the same), global (one "
-        "threshold for all), erk (small matrices keep more)",
+        "how sparsity is divided among the matrices: layerwise (each the same), row (each output the same), global "
+        "(one threshold for all), erk (small matrices keep more), owl (matrices with outliers keep more), around "
+        "(random around another one), or one of your own",
     )
+    allocation_settings: Mapping[str, Any] = _settings(MASKS, "settings of the allocation, such as m=7 or base=owl")
     candidates: int = _option(EARLY, 8, "number of masks that are evaluated early at each level")
     screen: int | None = _option(
         EARLY,
@@ -353,11 +355,6 @@ class RunConfig:
         _ = self.methods(), self.dense_training(), self.early_training(0), self.level_training(0)
 
     def _check_learning(self) -> None:
-        if self.learn == "allocation" and self.allocation != "layerwise":
-            raise ConfigError(
-                f"allocation must be 'layerwise' with learn='allocation', which chooses it, got {self.allocation!r}; "
-                "leave allocation out"
-            )
         check_count("generations", self.generations)
         check_count("noise_seeds", self.noise_seeds, low=0)
         if self.noise_seeds == 1:
@@ -393,7 +390,7 @@ class RunConfig:
                 raise ConfigError(
                     f"{name} {value!r} is for the tasks of mini-GLUE; leave it out, or choose such a task"
                 )
-        _ = self.custom_data, self.mini_glue, self.strategy()  # these check the other settings
+        _ = self.custom_data, self.mini_glue, self.strategy(), self.divided()  # these check the other settings
         if self.metric is not None:
             metric = EVALUATE_NAMES.get(self.metric, self.metric)
             if self.data is None:
@@ -497,7 +494,11 @@ class RunConfig:
         ignored = all(isinstance(rule, Uniform) for rule in method.rules)
         scores = None if self.criterion == "magnitude" or ignored else self._scorer(seed, train, recorded)
         settings: dict[str, Any] = {"rate": self.learn_rate, "scores": scores, **self.scope}
-        return made(method.rules, self.levels[level - 1], seed, self.allocation, size, **settings)
+        return made(method.rules, self.levels[level - 1], seed, self.divided(), size, **settings)
+
+    def divided(self) -> Allocation:
+        """The allocation, with its settings."""
+        return ALLOCATIONS.make(self.allocation, self.allocation_settings)
 
     def _scorer(self, seed: int, train: Encoded | None, recorded: Mapping[str, Tensor] | None) -> Scorer:
         """What computes the scores of a level; its batches come from the seed of the masks."""
@@ -540,8 +541,8 @@ class RunConfig:
 
     @property
     def classes(self) -> tuple[type[Any], ...]:
-        """The classes of the rule, the strategy and the criterion."""
-        return RULES[self.rule], STRATEGIES[self.early_strategy], CRITERIA[self.criterion]
+        """The classes of the rule, the strategy, the criterion and the allocation."""
+        return RULES[self.rule], STRATEGIES[self.early_strategy], CRITERIA[self.criterion], ALLOCATIONS[self.allocation]
 
     def dense_training(self) -> TrainingConfig:
         """The settings of the fine-tuning before any pruning."""

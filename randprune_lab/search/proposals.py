@@ -17,12 +17,15 @@ from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
 from randprune_lab.errors import RunError
+from randprune_lab.masks.allocations import Given, as_allocation
+from randprune_lab.masks.allocations.totals import log_odds_moved, normals, room_in, sizes_of
 from randprune_lab.masks.counter_rng import uniform
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.recipe import Recipe, checked, with_check
-from randprune_lab.masks.rules import Rule
+from randprune_lab.masks.rules import Magnitude, Rule
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.masks.scope import Allocation, keep_count, prunable
+from randprune_lab.masks.scope import prunable
+from randprune_lab.masks.sparsity import keep_count
 from randprune_lab.search.scorer import Scorer
 
 Elites = tuple[tuple[int, ...], ...]
@@ -45,7 +48,7 @@ class Proposal:
     rules: tuple[Rule, ...]
     sparsity: float
     seed: int
-    allocation: Allocation = "layerwise"
+    allocation: Given = "layerwise"
     size: int = 1
     elites: Elites = ()
     rate: float = 0.5
@@ -74,7 +77,7 @@ class Proposal:
             self._samplers[rule] = self._plan(model, rule, self.allocation)
         return self._samplers[rule]
 
-    def _plan(self, model: nn.Module, rule: Rule, allocation: Allocation | Mapping[str, int]) -> MaskSampler:
+    def _plan(self, model: nn.Module, rule: Rule, allocation: Given) -> MaskSampler:
         if self.scores is not None and self._scored is None:
             self._scored = self.scores(model)
         return MaskSampler(
@@ -109,8 +112,8 @@ class LearnedAllocation(Proposal):
     """Learns how many weights each tensor keeps, at a fixed total, with the cross-entropy method.
 
     If a tensor keeps a fraction p of its weights, the log-odds of p are normally distributed around those of the
-    elites. The mean of the first generation is an equal loss: each tensor loses the same fraction of its nonzero
-    weights.
+    elites. The mean of the first generation is the allocation; with "layerwise" it is an equal loss: each tensor loses
+    the same fraction of its nonzero weights.
 
     Args:
         spread: the standard deviation of the log-odds in the first generation.
@@ -119,12 +122,23 @@ class LearnedAllocation(Proposal):
     """
 
     spread: float = 0.5
+    _counts: dict[str, int] | None = field(default=None, init=False, repr=False)
 
     def _sampler(self, model: nn.Module, candidate: int) -> MaskSampler:
         weights = prunable(model, self.include, self.exclude, self.types)
-        offsets = self._offsets(candidate, len(weights))
-        counts = allocate(weights, self.sparsity, offsets)
-        return self._plan(model, self._rule(candidate), counts)
+        middle = self._middle(model)
+        counts = allocate(weights, self.sparsity, self._offsets(candidate, len(weights)), middle)
+        by_row = as_allocation(self.allocation).compared == "row"
+        return self._plan(model, self._rule(candidate), as_allocation({"row": counts} if by_row else counts))
+
+    def _middle(self, model: nn.Module) -> dict[str, int] | None:
+        """The counts of the allocation; None for an equal loss."""
+        if as_allocation(self.allocation) in (as_allocation("layerwise"), as_allocation("row")):
+            return None
+        if self._counts is None:
+            largest = self._plan(model, Magnitude(), self.allocation).draw(0)
+            self._counts = {name: int(part.sum()) for name, part in largest.items()}
+        return self._counts
 
     def _offsets(self, candidate: int, tensors: int) -> Float64[np.ndarray, " tensors"]:
         """The log-odds of keeping a weight of each tensor, minus their mean in the first generation."""
@@ -136,9 +150,7 @@ class LearnedAllocation(Proposal):
         return mean + spread * self._normals(candidate, tensors)
 
     def _normals(self, candidate: int, tensors: int) -> Float64[np.ndarray, " tensors"]:
-        from scipy.special import ndtri
-
-        return ndtri(uniform(self.seed, candidate, "", torch.arange(tensors), purpose="allocation").numpy())
+        return normals(self.seed, candidate, tensors)
 
 
 @dataclass(eq=False)
@@ -198,7 +210,10 @@ def redraw(
 
 
 def allocate(
-    weights: Mapping[str, Tensor], sparsity: float, offsets: Float64[np.ndarray, " tensors"]
+    weights: Mapping[str, Tensor],
+    sparsity: float,
+    offsets: Float64[np.ndarray, " tensors"],
+    middle: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
     """How many weights each tensor keeps, if the log-odds of an equal loss are moved by `offsets`.
 
@@ -208,29 +223,22 @@ def allocate(
         weights: the tensors by name.
         sparsity: the fraction of all weights that is removed.
         offsets: what is added to the log-odds of keeping a weight, for each tensor.
+        middle: the counts whose log-odds are moved, instead of those of an equal loss.
 
     Returns:
         The number of kept weights by tensor. Their sum is that of the allocation "global".
+
+    Raises:
+        WeightError: if fewer weights are non-zero than are to be kept.
     """
-    from scipy.optimize import brentq
-    from scipy.special import expit, logit
-
-    size = np.array([weight.numel() for weight in weights.values()])
-    left = np.array([int(torch.count_nonzero(weight)) for weight in weights.values()])
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    size, left = sizes_of(shapes), room_in(shapes, weights)
     total = keep_count(int(size.sum()), sparsity)
-    equal = np.clip(total * left / left.sum() / size, 1e-9, 1 - 1e-9)
-
-    def kept(shift: float) -> Float64[np.ndarray, " tensors"]:
-        return np.minimum(size * expit(logit(equal) + offsets + shift), left)
-
-    if total >= left.sum():
-        return dict(zip(weights, map(int, left), strict=True))
-    exact = kept(brentq(lambda shift: kept(shift).sum() - total, -100, 100, xtol=1e-12))
-    counts = np.floor(exact).astype(int)
-    order = np.argsort(counts - exact, kind="stable")
-    room = order[counts[order] < left[order]]
-    counts[room[: total - counts.sum()]] += 1
-    return dict(zip(weights, map(int, counts), strict=True))
+    if middle is None:
+        density = total * left / max(int(left.sum()), 1) / size
+    else:
+        density = np.array([middle[name] for name in weights]) / size
+    return dict(zip(weights, map(int, log_odds_moved(density, offsets, size, left, total)), strict=True))
 
 
 def blend(fresh: MaskSet, elite: Sequence[MaskSet], rate: float, seed: int, candidate: int) -> MaskSet:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 import randprune_lab as rp
 from randprune_lab.errors import MaskError, WeightError
-from randprune_lab.masks import sampler
+from randprune_lab.masks import scope
+from randprune_lab.masks.allocations import keep_counts
 from randprune_lab.masks.counter_rng import uniform
-from randprune_lab.masks.scope import keep_counts
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal, redraw
 
 RULES = [rp.Magnitude(), rp.Uniform(), rp.GumbelTopK(), rp.Voting(sampling_ratio=2e-3)]
@@ -193,7 +193,7 @@ def test_a_recipe_rebuilds_a_mask_on_either_device() -> None:
 
 def test_masks_for_a_device_without_64_bit_floats_are_drawn_on_the_cpu(monkeypatch) -> None:
     model, there = Model(), Model().to(DEVICE)
-    monkeypatch.setattr(sampler, "WITHOUT_FLOAT64", (DEVICE.type,))
+    monkeypatch.setattr(scope, "WITHOUT_FLOAT64", (DEVICE.type,))
     mask = rp.MaskSampler(there, rp.Voting(), 0.9).draw(0)
     assert all(part.device.type == "cpu" for part in mask.values())
     assert mask == rp.MaskSampler(model, rp.Voting(), 0.9).draw(0)

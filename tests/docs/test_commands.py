@@ -99,7 +99,7 @@ def _all(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
 
 @pytest.mark.parametrize(
     "call",
-    ["randprune runn", "randprune run --levles 0.5", "randprune run --allocation none", "randprune bench mask",
+    ["randprune runn", "randprune run --levles 0.5", "randprune run --protocol none", "randprune bench mask",
      "randprune run --candidates many", "randprune exercises grade a b"],
 )  # fmt: skip
 def test_wrong_calls_are_noticed(call):

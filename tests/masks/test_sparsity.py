@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from randprune_lab.errors import ConfigError, RandpruneError, ScopeError
+from randprune_lab.masks.allocations import keep_counts
 from randprune_lab.masks.rules import Magnitude, Rule, Uniform, Voting
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.masks.scope import keep_counts
 
 SIZES = {"0.attention.query": 5001, "0.attention.output": 333, "0.mlp.up": 10, "1.attention.query": 7, "head": 1}
 BY_PATTERN = {"0.attention.*": 0.8, "*.attention.*": 0.5, "head": 0.0, "*": 0.95}
@@ -68,5 +68,5 @@ def test_what_does_not_fit_is_named(sparsity: Any, error: type[RandpruneError], 
 
 @pytest.mark.parametrize("allocation", ["global", "erk", dict.fromkeys(SIZES, 1)])
 def test_a_sparsity_of_patterns_divides_the_weights_itself(allocation: Any) -> None:
-    with pytest.raises(ConfigError, match="sparsity by pattern is for the allocation 'layerwise', got allocation "):
+    with pytest.raises(ConfigError, match="sparsity by pattern is for the allocations 'layerwise' and 'row', got "):
         MaskSampler(weights(), Uniform(), BY_PATTERN, allocation=allocation)

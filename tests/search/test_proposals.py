@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import randprune_lab as rp
-from randprune_lab.errors import FileError, MaskError, RunError
-from randprune_lab.masks.scope import keep_count
+from randprune_lab.errors import FileError, MaskError, RunError, WeightError
+from randprune_lab.masks.sparsity import keep_count
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal, allocate, blend, redraw
 
 RULES = (rp.Voting(sampling_ratio=1e-2), rp.GumbelTopK())
@@ -119,8 +119,10 @@ def test_a_tensor_keeps_at_most_its_nonzero_weights_and_the_total_is_exact():
     offsets = np.array([9.0, 0.0, 0.0])
     kept = allocate(pruned, 0.9, offsets)
     assert kept[first] == 100 and sum(kept.values()) == keep_count(TOTAL, 0.9)
-    everything = allocate(pruned, 0.0, offsets)
-    assert everything == {name: int(weight.count_nonzero()) for name, weight in pruned.items()}
+    alive = {name: int(weight.count_nonzero()) for name, weight in pruned.items()}
+    assert allocate(pruned, 1 - sum(alive.values()) / TOTAL, offsets) == alive
+    with pytest.raises(WeightError, match="cannot keep 24,000 weights: only 19,300 are not zero"):
+        allocate(pruned, 0.0, offsets)
 
 
 def test_an_allocation_has_the_given_log_odds():
