@@ -583,8 +583,7 @@ def _add_plugin(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE.py",
         help="Python file that defines mask rules (classes that derive from rp.Rule), criteria (rp.Criterion), "
-        "allocations (rp.Allocation) or "
-        "strategies of your own; it is run, and recorded with its hash; repeatable",
+        "allocations (rp.Allocation) or strategies of your own; it is run, and recorded with its hash; repeatable",
     )
 
 

@@ -195,6 +195,12 @@ class RunConfig:
     )
     allocation_settings: Mapping[str, Any] = _settings(MASKS, "settings of the allocation, such as m=7 or base=owl")
     candidates: int = _option(EARLY, 8, "number of masks that are evaluated early at each level")
+    incumbent: bool = _option(
+        EARLY,
+        False,
+        "make the first candidate of each level the mask of the largest scores, so that the search can be worse than "
+        "that mask only by the noise of the selection",
+    )
     screen: int | None = _option(
         EARLY,
         None,
@@ -346,6 +352,8 @@ class RunConfig:
         ):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
+        if self.incumbent and self.candidates < 2:
+            raise ConfigError("incumbent needs at least 2 candidates, got 1; with one, use the baseline imp")
         check_range("early_rate", self.early_rate, low=0, low_open=True)
         check_count("seed", self.seed, low=0, high=2**62)
         check_name("a method", self.method)
@@ -491,9 +499,10 @@ class RunConfig:
             made = partial(LearnedAllocation, spread=self.allocation_spread)
         elif method.candidates > 1 and self.learn == "inclusion":
             made = LearnedInclusion
-        ignored = all(isinstance(rule, Uniform) for rule in method.rules)
+        incumbent = self.incumbent and method.candidates > 1
+        ignored = all(isinstance(rule, Uniform) for rule in method.rules) and not incumbent
         scores = None if self.criterion == "magnitude" or ignored else self._scorer(seed, train, recorded)
-        settings: dict[str, Any] = {"rate": self.learn_rate, "scores": scores, **self.scope}
+        settings: dict[str, Any] = {"rate": self.learn_rate, "scores": scores, "incumbent": incumbent, **self.scope}
         return made(method.rules, self.levels[level - 1], seed, self.divided(), size, **settings)
 
     def divided(self) -> Allocation:

@@ -43,6 +43,8 @@ class Proposal:
         elites: the best candidates of the generations so far.
         rate: the update rate of the learned distribution after a generation, from 0 (none) to 1 (all).
         scores: computes the importance scores of the weights. Without it, they are magnitudes.
+        incumbent: candidate 0 keeps the largest scores, with the allocation as it is: the mask that a search has to
+            beat. Other candidates do not change.
     """
 
     rules: tuple[Rule, ...]
@@ -56,6 +58,7 @@ class Proposal:
     exclude: Sequence[str] = ()
     types: Sequence[str] | None = None
     scores: Scorer | None = None
+    incumbent: bool = False
     _scored: Mapping[str, Tensor] | None = field(default=None, init=False, repr=False)
     _samplers: dict[Rule, MaskSampler] = field(default_factory=dict, init=False, repr=False)
 
@@ -94,7 +97,10 @@ class Proposal:
         )
 
     def _rule(self, candidate: int) -> Rule:
-        return self.rules[candidate % len(self.rules)]
+        return Magnitude() if self._is_incumbent(candidate) else self.rules[candidate % len(self.rules)]
+
+    def _is_incumbent(self, candidate: int) -> bool:
+        return self.incumbent and candidate == 0
 
     def _elites_before(self, candidate: int) -> Elites:
         """The elites that a candidate learns from."""
@@ -125,6 +131,8 @@ class LearnedAllocation(Proposal):
     _counts: dict[str, int] | None = field(default=None, init=False, repr=False)
 
     def _sampler(self, model: nn.Module, candidate: int) -> MaskSampler:
+        if self._is_incumbent(candidate):
+            return super()._sampler(model, candidate)
         weights = prunable(model, self.include, self.exclude, self.types)
         middle = self._middle(model)
         counts = allocate(weights, self.sparsity, self._offsets(candidate, len(weights)), middle)
@@ -150,7 +158,7 @@ class LearnedAllocation(Proposal):
         return mean + spread * self._normals(candidate, tensors)
 
     def _normals(self, candidate: int, tensors: int) -> Float64[np.ndarray, " tensors"]:
-        return normals(self.seed, candidate, tensors)
+        return np.zeros(tensors) if self._is_incumbent(candidate) else normals(self.seed, candidate, tensors)
 
 
 @dataclass(eq=False)

@@ -19,7 +19,8 @@ from randprune_lab.stats.variance import variance_split
 
 @pytest.fixture(scope="module", params=["allocation", "inclusion"])
 def learning(request, config, tmp_path_factory):
-    changed = dataclasses.replace(config, learn=request.param, generations=3, candidates=6, baselines=())
+    settings = {"learn": request.param, "incumbent": request.param == "inclusion"}
+    changed = dataclasses.replace(config, generations=3, candidates=6, baselines=(), **settings)
     return changed, rp.run(changed, tmp_path_factory.mktemp("learning") / "run", progress=False)
 
 
@@ -71,6 +72,23 @@ def test_later_generations_learn_from_the_better_half(learning):
         assert isinstance(masks[0]["allocation"], dict) and masks[0]["allocation"] != masks[2]["allocation"]
 
 
+def test_the_incumbent_is_the_mask_of_magnitude_pruning(learning, finished):
+    """The first level of both runs begins with the same dense weights."""
+    from safetensors.torch import load_file
+
+    config, path = learning
+    units = read_journal(path)
+    rules = [
+        unit["mask"]["rule"]["rule"] for name, unit in units.items() if "level-1/candidate-" in name and unit["steps"]
+    ]
+    assert rules == ["magnitude" if config.incumbent else "voting", *["voting"] * 5]
+    if config.incumbent:
+        model, _ = rp.load_model(config.model, num_labels=2)
+        model.load_state_dict(load_file(path / "checkpoints" / "dense.safetensors"))
+        recipe = next(unit["mask"] for name, unit in units.items() if "level-1/candidate-0/" in name)
+        assert redraw(model, recipe).sha256 == read_journal(finished)["imp-level-1"]["mask_sha256"]
+
+
 def test_an_interrupted_search_has_the_same_result(learning, tmp_path):
     config, path = learning
     lines = (path / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
@@ -120,7 +138,7 @@ def test_every_strategy_can_select_in_a_generation(strategy, config, tmp_path):
             {"generations": 2, "candidates": 4, "screen": 5},
             "screen must be a multiple of 2, the number of generations, got 5",
         ),
-        ({"learn": "allocation", "allocation": "erk"}, "got 'erk'; leave allocation out"),
+        ({"incumbent": True, "candidates": 1}, "incumbent needs at least 2 candidates, got 1"),
         ({"learn_rate": 1.5}, "learn_rate must be"),
         ({"generations": 0}, "generations"),
         ({"noise_seeds": 1}, "noise_seeds must be 0, or at least 2 .* got 1"),

@@ -93,6 +93,31 @@ def test_without_learning_the_masks_are_those_of_the_sampler():
     assert first == mask
 
 
+@pytest.mark.parametrize("kind", [Proposal, LearnedAllocation, LearnedInclusion])
+@pytest.mark.parametrize("allocation", ["layerwise", "global", "row"])
+def test_the_incumbent_is_the_deterministic_mask_and_changes_no_other_candidate(kind, allocation):
+    plain = kind(RULES, 0.9, seed=3, allocation=allocation, size=4)
+    proposal = dataclasses.replace(plain, incumbent=True)
+    assert proposal.draw(MODEL, 0) == rp.MaskSampler(MODEL, rp.Magnitude(), 0.9, allocation=allocation).draw(0)
+    assert redraw(MODEL, json.loads(json.dumps(proposal.recipe(MODEL, 0)))) == proposal.draw(MODEL, 0)
+    assert all(proposal.draw(MODEL, c) == plain.draw(MODEL, c) for c in (1, 2, 3))
+    learned = dataclasses.replace(proposal, elites=((0,),), rate=1.0)
+    if kind is LearnedAllocation and allocation == "global":  # all of the next generation have its counts
+        middle = counts(proposal.draw(MODEL, 0))
+        assert all(counts(learned.draw(MODEL, c)) == middle for c in (4, 5))
+
+
+@pytest.mark.parametrize("allocation", ["erk", "row", "global", "owl"])
+def test_allocations_are_learned_around_any(allocation):
+    """Without spread, all candidates have its counts; rows are still compared within themselves."""
+    middle = counts(rp.MaskSampler(MODEL, rp.Magnitude(), 0.9, allocation=allocation).draw(0))
+    mask = LearnedAllocation(RULES, 0.9, seed=3, allocation=allocation, spread=0.0, size=4).draw(MODEL, 1)
+    assert all(abs(counts(mask)[name] - middle[name]) <= 1 for name in middle)
+    if allocation == "row":
+        per_row = mask["blocks.0.weight"].sum(dim=1)
+        assert int(per_row.max() - per_row.min()) <= 1
+
+
 def test_without_spread_and_elites_all_tensors_lose_the_same_fraction():
     mask = LearnedAllocation(RULES, 0.9, seed=3, spread=0.0, size=4).draw(MODEL, 1)
     assert counts(mask) == counts(rp.MaskSampler(MODEL, RULES[1], 0.9, seed=3).draw(1))
