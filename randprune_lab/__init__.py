@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from randprune_lab.masks.choice import scope
     from randprune_lab.models import load_fast, load_model
     from randprune_lab.plugins import load_plugin
+    from randprune_lab.probe import evolve_allocation, sensitivity
     from randprune_lab.search import RunConfig
     from randprune_lab.search.run import run
     from randprune_lab.sparse import fast
@@ -63,6 +64,7 @@ _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in wh
     "block_scores": "randprune_lab.masks",
     "check_rule": "randprune_lab.masks",
     "draw_n_of_m": "randprune_lab.masks",
+    "evolve_allocation": "randprune_lab.probe",
     "export_run": "randprune_lab.export",
     "fast": "randprune_lab.sparse",
     "from_parametrize": "randprune_lab.interop",
@@ -80,6 +82,7 @@ _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in wh
     "save_sparse": "randprune_lab.interop",
     "scope": "randprune_lab.masks.choice",
     "scores": "randprune_lab.criteria",
+    "sensitivity": "randprune_lab.probe",
     "spread_blocks": "randprune_lab.masks",
     "to_parametrize": "randprune_lab.interop",
     "to_torch_prune": "randprune_lab.interop",
@@ -103,6 +106,7 @@ __all__ = [
     "block_scores",
     "check_rule",
     "draw_n_of_m",
+    "evolve_allocation",
     "export_run",
     "fast",
     "from_parametrize",
@@ -120,6 +124,7 @@ __all__ = [
     "save_sparse",
     "scope",
     "scores",
+    "sensitivity",
     "spread_blocks",
     "to_parametrize",
     "to_torch_prune",

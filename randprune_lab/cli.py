@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from randprune_lab.criteria import CRITERIA, Custom
-from randprune_lab.errors import FileError, RandpruneError
-from randprune_lab.files import given_path, refused_by_machine
+from randprune_lab.errors import ConfigError, FileError, RandpruneError
+from randprune_lab.files import atomic_path, given_path, refused_by_machine
 from randprune_lab.masks.allocations import ALLOCATIONS
 from randprune_lab.masks.rules import RULES
 from randprune_lab.plugins import load_plugin
 from randprune_lab.search.config import (
     CUSTOM_DATA,
+    DENSE_SETTINGS,
     DISTILLATION,
     EARLY,
     EXECUTORS,
@@ -145,7 +146,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('randprune-lab')}")
     commands = parser.add_subparsers(title="commands", dest="name", required=True, metavar="COMMAND")
-    for add in (_run_parser, _show_parser, _results_parser, _study_parser, _export_parser):
+    for add in (_run_parser, _scan_parser, _show_parser, _results_parser, _study_parser, _export_parser):
         _add_plugin(add(commands))
     for add in (_tasks_parser, _models_parser, _bench_parser, _report_parser, _exercises_parser):
         add(commands)
@@ -191,6 +192,38 @@ def _run_parser(commands: Any) -> argparse.ArgumentParser:
     }
     for group in GROUPS:
         _add_fields(sub.add_argument_group(group, described.get(group)), settings_of_group(group))
+    return sub
+
+
+def _scan_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(
+        commands,
+        "scan",
+        _scan,
+        "prune one matrix at a time, and write how much the validation loss of the dense model rises, as a table and a "
+        "figure",
+    )
+    sub.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.csv", help="table to write or complete; its figure is FILE.png"
+    )
+    sub.add_argument(
+        "--run", type=Path, metavar="RUN", help="folder of a run whose dense model is scanned, instead of training one"
+    )
+    sub.add_argument(
+        "--sparsities",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="sparsities to try (default: 0.5 0.7 0.8 0.9 0.95 0.99)",
+    )
+    sub.add_argument(
+        "--examples", type=int, default=256, metavar="N", help="number of validation examples (default: 256)"
+    )
+    sub.add_argument("--preset", choices=PRESETS, help="set of settings to start from, as of `randprune run`")
+    used = {*DENSE_SETTINGS, "include", "exclude", "types", "criterion", "criterion_settings", "score_batches"}
+    for group in GROUPS:
+        if names := [name for name in settings_of_group(group) if name in used]:
+            _add_fields(sub.add_argument_group(group), names)
     return sub
 
 
@@ -393,6 +426,27 @@ def _run(options: argparse.Namespace) -> int:
             executor=executor,
         )
     return _print_run(RunRecord.load(path), options.json)
+
+
+def _scan(options: argparse.Namespace) -> int:
+    from randprune_lab.search.scan import scan
+    from randprune_lab.viz import figures
+    from randprune_lab.viz.style import png
+
+    if options.out.suffix not in (".csv", ".png"):
+        raise ConfigError(f"--out must be a file that ends in .csv, got {options.out.name!r}")
+    given = _given(options)
+    if options.run is not None and (given or options.preset):
+        raise ConfigError("--run and settings of a run exclude each other; leave one of them out")
+    if options.preset:
+        given = PRESETS[options.preset] | given
+    chosen = {"sparsities": options.sparsities} if options.sparsities else {}
+    table_file, picture_file = (options.out.with_suffix(suffix) for suffix in (".csv", ".png"))
+    table = scan(options.run or RunConfig(**given), examples=options.examples, file=table_file, **chosen)
+    with atomic_path(picture_file) as temporary:
+        temporary.write_bytes(png(figures.sensitivity(table)))
+    print(f"{len(table)} rows: {table_file}\nfigure: {picture_file}")
+    return 0
 
 
 def _show(options: argparse.Namespace) -> int:

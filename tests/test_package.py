@@ -29,7 +29,7 @@ FLOORS = [
     {"files", "registry", "plugins", "stats", "typed"},
     {"sealed", "notebook_file", "masks", "tasks"},
     {"criteria"},
-    {"interop"},
+    {"interop", "probe"},
     {"sparse"},
     {"training"},
     {"models"},

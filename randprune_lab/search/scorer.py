@@ -50,7 +50,11 @@ def label_loss(model: nn.Module, batch: Batch) -> Tensor:
 
 def first_batches(train: Encoded) -> list[Batch]:
     """The first rows of the train set, longest first."""
-    rows = train.first(WANDA_ROWS)
+    return ordered_batches(train.first(WANDA_ROWS))
+
+
+def ordered_batches(rows: Encoded) -> list[Batch]:
+    """All rows, longest first."""
     return [_batch(rows, batch) for batch in scoring_batches(rows.lengths, WANDA_BATCH)]
 
 

@@ -15,6 +15,7 @@ from randprune_lab.masks.allocations.layerwise import Layerwise
 from randprune_lab.masks.allocations.one_threshold import Global
 from randprune_lab.masks.allocations.owl import Owl
 from randprune_lab.masks.allocations.row import Row
+from randprune_lab.masks.allocations.sensitive import Sensitive
 from randprune_lab.masks.allocations.totals import moved, total_of
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
 from randprune_lab.registry import is_builtin
@@ -81,6 +82,7 @@ __all__ = [
     "Layerwise",
     "Owl",
     "Row",
+    "Sensitive",
     "as_allocation",
     "keep_counts",
     "moved",

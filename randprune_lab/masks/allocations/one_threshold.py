@@ -33,7 +33,7 @@ class Global(Allocation):
         check_room(room, total)
         if total == 0:
             return dict.fromkeys(shapes, 0)
-        flat = torch.cat([scores[name].reshape(-1).cpu() for name in shapes])
+        flat = torch.cat([scores[name].detach().reshape(-1).cpu() for name in shapes])
         threshold = float((flat.float() if flat.itemsize < 4 else flat).kthvalue(len(flat) - total + 1).values)
         counts = {name: int((scores[name] > threshold).sum()) for name in shapes}
         left = total - sum(counts.values())

@@ -1,0 +1,107 @@
+"""The sensitivity of a dense model, as a run would train it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from randprune_lab.errors import ConfigError, RunError, check_count
+from randprune_lab.files import own_file, reading
+from randprune_lab.probe import sensitivity
+from randprune_lab.probe.sensitivity import SPARSITIES
+from randprune_lab.search.config import RunConfig
+from randprune_lab.search.folder import read_config
+from randprune_lab.search.journal import read_journal
+from randprune_lab.search.level import derived_seed
+from randprune_lab.search.run import Search
+from randprune_lab.search.scorer import label_loss, ordered_batches
+from randprune_lab.search.units import DENSE
+from randprune_lab.training.loop import train
+from randprune_lab.training.scoring import SplitScore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("randprune_lab")
+
+EXAMPLES = 256
+"""The number of validation examples that the loss is measured on by default."""
+
+
+def scan(
+    config: RunConfig | str | Path,
+    *,
+    sparsities: Sequence[float] = SPARSITIES,
+    examples: int = EXAMPLES,
+    file: str | Path | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Fine-tune the dense model of a run, and scan the sensitivity of its tensors on the validation set.
+
+    Args:
+        config: the settings of a run, of which those of data, dense model, criterion and weights to prune count; or the
+            folder of a run, whose dense model is read instead of trained.
+        sparsities: see `sensitivity`.
+        examples: the number of validation examples, the first ones.
+        file: a CSV file for the rows, see `sensitivity`.
+        progress: show progress bars.
+
+    Returns:
+        The table of `sensitivity`; the loss is that of the labels.
+
+    Raises:
+        ConfigError, DataError, FileError, RunError: if settings, data, model, file or run folder cannot be used.
+    """
+    check_count("examples", examples)
+    folder = None if isinstance(config, RunConfig) else Path(config)
+    settings = config if isinstance(config, RunConfig) else read_config(Path(config))
+    if settings.accumulated:
+        raise ConfigError(
+            f"criterion {settings.criterion!r} sums up scores during a training, which a scan has not; take another"
+        )
+    search = Search(settings, progress)
+    model, validation = search.model, search.validation
+    with search.compute.active():
+        if folder is not None:
+            model.load_state_dict(dense_weights(folder))
+        else:
+            log.info("dense: fine-tuning on %d examples", len(search.train))
+            history = train(
+                model, search.train, settings.dense_training(), evaluate=SplitScore(search.task, validation)
+            )
+            metric = search.task.primary_metric
+            log.info("dense: %s %.4f on the validation set", metric, history.scores[history.best])
+        scorer = settings.proposal(
+            settings.methods()[0], 1, derived_seed(settings.seed, "mask", 1), search.train
+        ).scores
+        return sensitivity(
+            model,
+            ordered_batches(validation.first(min(examples, len(validation)))),
+            sparsities,
+            scores=scorer and scorer(model),
+            signed=scorer is not None and scorer.criterion.signed,
+            **settings.scope,
+            loss=label_loss,
+            file=file,
+            progress=progress,
+        )
+
+
+def dense_weights(path: Path) -> dict[str, Tensor]:
+    """The dense model of the run in a folder.
+
+    Raises:
+        RunError: if the run has not trained it yet.
+        FileError: if its file is missing or damaged.
+    """
+    from safetensors.torch import load_file
+
+    if DENSE not in read_journal(path):
+        raise RunError(f"{path} has no dense model yet; finish that run first, with --resume")
+    file = own_file(path, f"checkpoints/{DENSE}.safetensors")
+    with reading("checkpoint", file):
+        return load_file(file)
