@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -467,6 +468,48 @@ def test_nothing_takes_an_empty_text(capsys):
             parser.parse_args([*command, ""])
         said = capsys.readouterr().err
         assert said.startswith("randprune: argument ") and said.count("\n") == 1, (command, said)
+
+
+# --- scan ---
+
+
+def test_a_scan_of_a_run_has_a_table_and_a_figure(randprune, finished, tmp_path):
+    command = ["scan", "--run", str(finished), "--sparsities", "0.9", "--examples", "20", "--out"]
+    code, out, _ = randprune(*command, str(tmp_path / "scan.csv"))
+    rows = (tmp_path / "scan.csv").read_text("utf-8").splitlines()
+    assert code == 0 and rows[0] == "weight,size,sparsity,loss,increase,dense_loss"
+    assert out.startswith(f"{len(rows) - 1} rows: ") and (tmp_path / "scan.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = randprune(*command[:4], "0.8", *command[5:], str(tmp_path / "scan.csv"))
+    assert code == 2 and "choose another file" in err
+
+
+def test_a_scan_trains_the_dense_model_of_a_run(randprune, options, finished, tmp_path):
+    """The same settings give the same dense model as the run has, and so the same losses."""
+    other = {"--levels", "--candidates", "--baselines", "--epochs", "--learning-rate"}
+    given = [word for pair in pairwise(options) if pair[0][:2] == "--" and pair[0] not in other for word in pair]
+    tables = []
+    for number, source in enumerate((given, ["--run", str(finished)])):
+        out = tmp_path / f"{number}.csv"
+        assert randprune("scan", *source, "--sparsities", "0.9", "--examples", "20", "--out", str(out))[0] == 0
+        tables.append(out.read_text("utf-8"))
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--out", "scan.txt"], "--out must be a file that ends in .csv, got 'scan.txt'"),
+        (["--sparsities", "1.5"], "sparsity must be in (0, 1], got 1.5"),
+        (["--examples", "0"], "examples must be a whole number at least 1, got 0"),
+        (["--seed", "1"], "--run and settings of a run exclude each other"),
+        (["--run", "nothing"], "nothing holds no run"),
+    ],
+    ids=["out", "sparsity", "examples", "run", "no run"],
+)
+def test_a_wrong_scan_is_answered_with_one_line_and_code_2(randprune, finished, change, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = randprune("scan", "--run", str(finished), "--out", "scan.csv", *change)
+    assert (code, out) == (2, "") and err.splitlines()[-1].startswith("randprune: ") and message in err
 
 
 # --- tasks and models ---

@@ -42,13 +42,13 @@ class OneShot:
     ):
         self.model = model
         self.weights = with_values(model, include, exclude, types)
-        given = self.weights if scores is None else importance(self.weights, scores, signed)
+        self._dense = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        given = self._dense if scores is None else importance(self._dense, scores, signed)
         self.scores = FromZero(given, signed=scores is not None and signed)
         self.shapes = {name: tuple(weight.shape) for name, weight in self.weights.items()}
         self.sizes = {name: weight.numel() for name, weight in self.weights.items()}
         self.room = {name: int(self.scores[name].count_nonzero()) for name in self.weights}
         self._kernels: Collection[str] = kernels(model)
-        self._dense = {name: weight.detach().clone() for name, weight in self.weights.items()}
         self._order = {
             name: torch.sort(self.scores[name].reshape(-1), descending=True, stable=True).indices
             for name in self.weights

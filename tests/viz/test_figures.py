@@ -85,6 +85,17 @@ DISTANCES = np.array([[0, 4, 6], [4, 0, 10], [6, 10, 0]])
 GRID = {(s, r): np.array([s, r, s * r]) for s in (0.5, 0.9) for r in (0.1, 0.2, 0.3)}
 NARROW = Interval(0.9, 0.89, 0.91)
 
+
+def scanned() -> pd.DataFrame:
+    rows = [
+        (f"layer.{depth}.{kind}.weight", 64, sparsity, 0.7 + depth * sparsity, depth * sparsity, 0.7)
+        for depth in range(2)
+        for kind in ("query", "output")
+        for sparsity in (0.5, 0.99)
+    ]
+    return pd.DataFrame(rows, columns=["weight", "size", "sparsity", "loss", "increase", "dense_loss"])
+
+
 FIGURES = {
     "kept_numbers": lambda record: figures.kept_numbers(WEIGHTS[:12, :12], {"large": WEIGHTS[:12, :12].abs() > 1}),
     "magnitude_pruning": lambda record: figures.magnitude_pruning(WEIGHTS, 0.75),
@@ -92,6 +103,7 @@ FIGURES = {
         {"per tensor": two_tensors(), "global": two_tensors()}
     ),
     "one_shot": lambda record: figures.one_shot([0.5], {"before": [NARROW], "after": [NARROW]}, NARROW, "accuracy"),
+    "sensitivity": lambda record: figures.sensitivity(scanned()),
     "overlap_map": lambda record: figures.overlap_map(
         np.eye(4) / 2 + 0.5, ["magnitude", "voting", "voting", "uniform"]
     ),
@@ -525,3 +537,13 @@ def test_the_title_of_the_times_is_their_ratio_at_the_largest_number_of_candidat
     slow = [{**row, "seconds": 50 * row["seconds"]} if row["method"] == "reference" else row for row in TIMES]
     title = figures.time_by_candidates(slow).axes[0].get_title()
     assert title == "100 candidates: 50 times faster than the published procedure"
+
+
+def test_a_scan_has_a_panel_for_each_kind_and_names_the_largest_rise():
+    figure = figures.sensitivity(scanned())
+    assert [axis.get_title() for axis in figure.axes] == ["query", "output"]
+    assert figure.get_suptitle() == "Largest rise of the loss: 0.99, 1 query at 99 %"
+    lines = [line for line in figure.axes[1].lines if line.get_marker() == "o"]
+    assert [[*line.get_ydata()] for line in lines] == [[0.0, 0.0], [0.5, 0.99]]
+    nothing = scanned().assign(increase=-0.1)
+    assert figures.sensitivity(nothing).get_suptitle() == "The loss rises for no tensor"

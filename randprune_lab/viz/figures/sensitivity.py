@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 COLUMNS = 3
 """The largest number of panels side by side."""
 
+SHOWN = 6
+"""The largest number of layers that the legend names one by one."""
+
 
 def sensitivity(table: pd.DataFrame) -> Figure:
     """The rise of the loss against the sparsity of one tensor, in a panel for each kind of tensor.
@@ -27,35 +30,43 @@ def sensitivity(table: pd.DataFrame) -> Figure:
     Args:
         table: what `randprune_lab.sensitivity` returned.
     """
+    numbers = [re.findall(r"\b\d+\b", name) for name in table["weight"]]
     table = table.assign(
         kind=[re.sub(r"\b\d+\b", "*", name) for name in table["weight"]],
-        depth=[int((re.findall(r"\b\d+\b", name) or ["0"])[0]) for name in table["weight"]],
-        percent=100 * table["sparsity"],
+        depth=[int(found[0]) if found else 0 for found in numbers],
+        place=table["sparsity"].rank(method="dense") - 1,
     )
-    kinds = [*dict.fromkeys(table["kind"])]
-    columns = min(COLUMNS, len(kinds))
-    rows = -(-len(kinds) // columns)
-    figure, axes = new_figure(
-        3.2 * columns, 0.8 + 2.3 * rows, nrows=rows, ncols=columns, sharex=True, sharey=True, squeeze=False
-    )
-    depths = sorted(set(table["depth"]))
+    titles = {kind: _title(name) for kind, name in zip(table["kind"], table["weight"], strict=True)}
+    columns = min(COLUMNS, len(titles))
+    rows, depths = -(-len(titles) // columns), sorted(set(table["depth"]))
+    shape = {"nrows": rows, "ncols": columns, "squeeze": False}
+    figure, axes = new_figure(3.2 * columns, 0.8 + 2.3 * rows, sharex=True, sharey=True, **shape)
     shades = dict(zip(depths, sns.color_palette("viridis_r", len(depths)), strict=True))
-    for axis, kind in zip(axes.flat, kinds, strict=False):
-        own = table[table["kind"] == kind]
-        sns.lineplot(
-            own, x="percent", y="increase", hue="depth", palette=shades, marker="o", ms=4, lw=1.3, legend=False, ax=axis
-        )
+    look = {"hue": "depth", "palette": shades, "marker": "o", "ms": 4, "lw": 1.3, "legend": False}
+    for axis, (kind, title) in zip(axes.flat, titles.items(), strict=False):
+        sns.lineplot(table[table["kind"] == kind], x="place", y="increase", ax=axis, **look)
         axis.axhline(0, color=COLOURS["dense"], lw=0.8, ls="--")
-        axis.set_title(short_name(kind).replace("*", "").strip() or kind, fontsize="medium", fontweight="normal")
+        axis.set_title(title, fontsize="medium", fontweight="normal")
+        axis.set_xticks(range(table["sparsity"].nunique()), [f"{100 * s:g}" for s in sorted(set(table["sparsity"]))])
         axis.set(xlabel="sparsity of one tensor (%)", ylabel="rise of the loss")
-    for axis in axes.flat[len(kinds) :]:
+    for axis in axes.flat[len(titles) :]:
         axis.remove()
-    worst = table.loc[table["increase"].idxmax()]
-    figure.suptitle(
-        f"{short_name(worst['weight'])} at {percent(worst['sparsity'])}: the loss rises by {worst['increase']:.2g}"
-    )
+    figure.suptitle(_largest(table))
     if len(depths) > 1:
-        shown = depths if len(depths) <= 6 else [depths[0], depths[len(depths) // 2], depths[-1]]
+        shown = depths if len(depths) <= SHOWN else [depths[0], depths[len(depths) // 2], depths[-1]]
         lines = [Line2D([], [], color=shades[depth], marker="o", ms=4) for depth in shown]
         figure.legend(lines, [f"layer {depth}" for depth in shown], loc="outside right center", frameon=False)
     return figure
+
+
+def _title(name: str) -> str:
+    """A tensor's short name without numbers."""
+    return " ".join(word for word in short_name(name).split() if not word.isdigit()) or name
+
+
+def _largest(table: pd.DataFrame) -> str:
+    worst = table.loc[table["increase"].idxmax()]
+    if worst["increase"] <= 0:
+        return "The loss rises for no tensor"
+    where = f"{short_name(worst['weight'])} at {percent(worst['sparsity'])}"
+    return f"Largest rise of the loss: {worst['increase']:.2g}, {where}"
