@@ -190,8 +190,8 @@ class RunConfig:
         MASKS,
         "layerwise",
         "how sparsity is divided among the matrices: layerwise (each the same), row (each output the same), global "
-        "(one threshold for all), erk (small matrices keep more), owl (matrices with outliers keep more), around "
-        "(random around another one), or one of your own",
+        "(one threshold for all), erk (small matrices keep more), owl (matrices with outliers keep more), sensitivity "
+        "(by a scan), around (random around another one), evolved (by forward passes), or one of your own",
     )
     allocation_settings: Mapping[str, Any] = _settings(MASKS, "settings of the allocation, such as m=7 or base=owl")
     candidates: int = _option(EARLY, 8, "number of masks that are evaluated early at each level")

@@ -81,20 +81,25 @@ class Proposal:
         return self._samplers[rule]
 
     def _plan(self, model: nn.Module, rule: Rule, allocation: Given) -> MaskSampler:
-        if self.scores is not None and self._scored is None:
-            self._scored = self.scores(model)
+        scores, signed = self.importance(model)
         return MaskSampler(
             model,
             rule,
             self.sparsity,
-            scores=self._scored,
-            signed=self.scores is not None and self.scores.criterion.signed,
+            scores=scores,
+            signed=signed,
             seed=self.seed,
             allocation=allocation,
             include=self.include,
             exclude=self.exclude,
             types=self.types,
         )
+
+    def importance(self, model: nn.Module) -> tuple[Mapping[str, Tensor] | None, bool]:
+        """The scores of the level's starting weights, which `model` must have, and whether they are signed."""
+        if self.scores is not None and self._scored is None:
+            self._scored = self.scores(model)
+        return self._scored, self.scores is not None and self.scores.criterion.signed
 
     def _rule(self, candidate: int) -> Rule:
         return Magnitude() if self._is_incumbent(candidate) else self.rules[candidate % len(self.rules)]

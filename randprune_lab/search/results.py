@@ -145,6 +145,15 @@ class Noise(TypedDict):
 
 
 @known_names
+class Allocated(TypedDict):
+    """An evolved allocation, and the divergence from the dense model after each generation."""
+
+    counts: dict[str, Count]
+    history: list[float]
+    evaluations: Count
+
+
+@known_names
 class Final(TypedDict):
     """The final model: its folder, and the name of the unit that trained it."""
 

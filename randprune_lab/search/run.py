@@ -18,6 +18,7 @@ from randprune_lab.masks.scope import prunable
 from randprune_lab.models.load import load_model, quiet
 from randprune_lab.progress import Progress, progress_bar
 from randprune_lab.search.config import Method, RunConfig
+from randprune_lab.search.evolved import with_allocation
 from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, check_usable, take_dense, weights_sha256
 from randprune_lab.search.generations import Generations
@@ -192,7 +193,7 @@ class Search:
                 self._scores(start) if self.config.accumulated else None,
             ),
         )
-        winner = 0
+        level, winner = with_allocation(level, self.folder), 0
         if method.candidates > 1:
             race = Generations(level, self.folder, self.executor, self.bar.advance)
             level, winner = race.run(method.candidates)

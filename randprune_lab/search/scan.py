@@ -75,15 +75,14 @@ def scan(
             )
             metric = search.task.primary_metric
             log.info("dense: %s %.4f on the validation set", metric, history.scores[history.best])
-        scorer = settings.proposal(
-            settings.methods()[0], 1, derived_seed(settings.seed, "mask", 1), search.train
-        ).scores
+        seed = derived_seed(settings.seed, "mask", 1)
+        scores, signed = settings.proposal(settings.methods()[0], 1, seed, search.train).importance(model)
         return sensitivity(
             model,
             ordered_batches(validation.first(min(examples, len(validation)))),
             sparsities,
-            scores=scorer and scorer(model),
-            signed=scorer is not None and scorer.criterion.signed,
+            scores=scores,
+            signed=signed,
             **settings.scope,
             loss=label_loss,
             file=file,

@@ -2,7 +2,7 @@
 
     data, compute, dense, model     the units that a run has once
     METHOD-level-N                  the training with the winner of a level
-    METHOD-level-N/...              the steps that led to it: candidates, generations, noise, the selection
+    METHOD-level-N/...              the steps that led to it: allocation, candidates, generations, noise, selection
     test/NAME                       the test scores of the model that was trained under NAME
 
 A file of a unit has the unit's name, with `-` for `/`.
@@ -52,6 +52,11 @@ def noise_unit(level: str, mask: int, number: int) -> str:
     return f"{level}/noise-{mask}-{number}"
 
 
+def allocation_unit(level: str) -> str:
+    """The name of the allocation that a level evolves; `level` is the level's unit."""
+    return f"{level}/allocation"
+
+
 def selection_unit(level: str) -> str:
     """The name of the choice among a level's candidates."""
     return f"{level}/selection"
@@ -75,6 +80,7 @@ _TYPES = {
     r"[\w-]+-level-\d+": results.Winner,
     r"[\w-]+-level-\d+/candidate-\d+/steps-\d+": results.Evaluated,
     r"[\w-]+-level-\d+/(generation-\d+|selection)": results.Selected,
+    r"[\w-]+-level-\d+/allocation": results.Allocated,
     r"[\w-]+-level-\d+/noise-\d+-\d+": results.Noise,
     r"test/[\w-]+": results.Scores,
     r"[\w-]+": results.Scores,  # what a study adds: its controls

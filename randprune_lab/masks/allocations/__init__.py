@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from randprune_lab.masks.allocations.around import Around
 from randprune_lab.masks.allocations.base import ALLOCATIONS, Allocation, Scores, Shapes, as_allocation
 from randprune_lab.masks.allocations.erk import Erk
+from randprune_lab.masks.allocations.evolved import Evolved
 from randprune_lab.masks.allocations.given import Counts, checked_counts
 from randprune_lab.masks.allocations.layerwise import Layerwise
 from randprune_lab.masks.allocations.one_threshold import Global
@@ -77,6 +78,7 @@ __all__ = [
     "Around",
     "Counts",
     "Erk",
+    "Evolved",
     "Given",
     "Global",
     "Layerwise",
