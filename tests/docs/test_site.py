@@ -20,6 +20,7 @@ PACKAGES = (
     "stats",
     "tasks",
     "models",
+    "probe",
     "training",
     "interop",
     "sparse",
