@@ -43,7 +43,7 @@ class GradientMasks:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             for gradient in self._sums.values():  # a hook sees the gradient of its own process
                 torch.distributed.all_reduce(gradient)
-        return self._sums
+        return {**self._sums}
 
     def renew(self) -> None:
         """Put the hooks on the weights that the model has now."""

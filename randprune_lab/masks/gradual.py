@@ -139,6 +139,8 @@ def replanned(
         target,
         sampler.rule,
         sparsity,
+        scores=sampler.scores,
+        signed=sampler.signed,
         seed=sampler.seed,
         allocation=sampler.allocation if allocation is None else allocation,
         include=sampler.include,

@@ -103,6 +103,7 @@ class MaskSampler:
         self._keep = keep_counts(self.shapes, self.sparsity, self.allocation, convolved, ranked)
         self.include = include if types is None else [*weights]  # a recipe has names, not classes
         self.exclude, self.reference_below = exclude, int(reference_below)
+        self.scores, self.signed = scores, bool(signed)
         self.curves: dict[str, InclusionCurve] = {}
         """The inclusion curve of each group: a tensor's name, or `"global"`. Rows that are groups have none here."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}

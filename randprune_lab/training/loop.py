@@ -23,6 +23,7 @@ from randprune_lab.training.config import TrainingConfig
 from randprune_lab.training.data import Encoded, training_batches
 from randprune_lab.training.distillation import Teacher, loss, use_eager_attention
 from randprune_lab.training.kept_weights import find_kept_weights, no_kept_weights
+from randprune_lab.training.optimizer import parameter_groups, rate_factor
 from randprune_lab.training.scoring import on_device
 from randprune_lab.training.used_rows import find_used_rows
 
@@ -94,7 +95,7 @@ class Training:
         self.data, self.config, self.teacher = data, config, teacher
         epochs = [training_batches(data.lengths, config.batch_size, config.seed, i) for i in range(config.epochs)]
         self.batches = [rows for epoch in epochs for rows in epoch]
-        self.rate = _schedule(config, len(self.batches))
+        self.rate = rate_factor(config, len(self.batches))
         if teacher is not None and config.distillation.needs_teacher_states:
             use_eager_attention(model, teacher.model)
         if mask:
@@ -108,7 +109,7 @@ class Training:
         self._hooks: GradientMasks | None = None
         self._learned = self._find_learned()  # once, it takes time
         decayed = {weight for weight in self._learned if weight.ndim >= 2} | {part.small for part in self._compact}
-        self.optimizer = torch.optim.AdamW(_parameter_groups(self._learned, decayed, config.weight_decay), fused=True)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self._learned, decayed, config.weight_decay), fused=True)
         self._record = record
         if record is not None:
             self._watch(record)
@@ -280,25 +281,6 @@ def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def _mixed(seed: int, step: int) -> int:
     """A seed for every step, so that a stopped training continues with the same dropout."""
     return (seed * 0x9E3779B97F4A7C15 + step) % 2**63
-
-
-def _parameter_groups(learned: list[Tensor], decayed: set[Tensor], weight_decay: float) -> list[dict[str, object]]:
-    """Two groups: matrices, with weight decay, and biases and norms, without."""
-    matrices = [weight for weight in learned if weight in decayed]
-    vectors = [weight for weight in learned if weight not in decayed]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-
-
-def _schedule(config: TrainingConfig, total: int) -> Callable[[int], float]:
-    """The factor of the learning rate at each step, counted from 0: linear warm-up to 1, then linear decay to 0."""
-    warmup = max(1, round(config.warmup * total))
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return max(0.0, (total - step) / max(1, total - warmup))
-
-    return factor
 
 
 def _nothing() -> None:
