@@ -179,7 +179,7 @@ class GradualPruning(MaskCallback):
         recorded = [record["attributes"] for record in records_of(state) if "settings" in record["attributes"]]
         own = [attributes for attributes in recorded if self._owns(attributes)]
         if state.global_step and recorded:
-            self.load_state_dict((own or recorded)[0])
+            self.load_state_dict({**(own or recorded)[0], "step": state.global_step})
         elif state.global_step >= training.schedule.start > 0:
             raise MaskError(
                 f"the checkpoint at step {state.global_step} was trained without this gradual pruning, which begins at "
@@ -189,15 +189,17 @@ class GradualPruning(MaskCallback):
             self._step = state.global_step
             training.check()
             self._redraw()
+        self._record(state, self.state_dict())
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         redraws = len(self.history)
         self.step(state.global_step + 1)
         if len(self.history) > redraws:  # the best checkpoint is one with the present mask
             state.best_metric, state.best_model_checkpoint, state.best_global_step = None, None, 0
+            self._record(state, self.state_dict())
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        """Record the masks where a checkpoint may follow."""
+        """Record the kept weights that are zero now, where a checkpoint may follow."""
         if control.should_save or control.should_evaluate:
             self._record(state, self.state_dict())
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from randprune_lab.errors import ConfigError, WeightError, check_range, unknown_name
@@ -94,10 +94,19 @@ def grown(mask: MaskSet, counts: Mapping[str, int], keys: Keys) -> MaskSet:
     for name, kept in mask.items():
         flat = kept.clone().reshape(-1)
         free = (~flat).nonzero().squeeze(1)
-        order = keys(name, free).argsort(descending=True, stable=True)
-        flat[free[order[: counts[name] - int(flat.sum())]]] = True
+        flat[free[_largest(keys(name, free), counts[name] - int(flat.sum()))]] = True
         found[name] = flat.reshape(kept.shape)
     return MaskSet(found)
+
+
+def _largest(keys: Float[Tensor, " free"], number: int) -> Bool[Tensor, " free"]:
+    """Where the largest keys are; without sorting all of them."""
+    if number == 0:
+        return torch.zeros_like(keys, dtype=torch.bool)
+    border = keys.kthvalue(len(keys) - number + 1).values
+    chosen = keys > border
+    chosen[(keys == border).nonzero().squeeze(1)[: number - int(chosen.sum())]] = True
+    return chosen
 
 
 @torch.no_grad()

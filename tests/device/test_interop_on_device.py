@@ -141,3 +141,27 @@ def test_masks_go_to_pytorchs_pruning_and_back(model, mask, attach, read) -> Non
     mask.apply_(model)
     assert same(model, there)
     assert mask_from_zeros(there).to("cpu") == mask_from_zeros(model)
+
+
+@pytest.mark.parametrize("regrow", [None, "set", "rigl"])
+def test_a_model_is_pruned_gradually_where_it_is(model, regrow):
+    """Redraws, regrowth and a checkpoint give the bits of the CPU."""
+    ends = []
+    for place in (torch.device("cpu"), DEVICE):
+        net = copy.deepcopy(model).to(place)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.9)
+        sampler = rp.MaskSampler(net, rp.Magnitude(), 0.9, seed=1)
+        settings = {"begin": 0.5, "regrow": regrow, "model": net, "optimizer": optimizer, "gradients": True}
+        pruning = rp.GradualPruning(sampler, 1, 5, 2, **settings)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            for step, row in enumerate(rows()[:6], start=1):
+                net(**{name: value[None].to(place) for name, value in row.items()}).loss.backward()
+                optimizer.step()
+                pruning.step(step)
+                optimizer.zero_grad()
+                pruning.load_state_dict(pruning.state_dict())
+        assert {kept.device for kept in pruning.mask.values()} == {place}
+        ends.append((net, pruning.history))
+    (here, history), (there, same_history) = ends
+    assert same(here, there) and history == same_history and len(history) == 3

@@ -212,6 +212,21 @@ def test_scores_before_the_first_mask_are_those_of_the_dense_model(model, rows, 
         training.evaluate()
 
 
+def test_a_checkpoint_that_another_callback_asks_for_can_be_resumed(model, rows, tmp_path, tiny_model):
+    """It is asked for after this callback saw the step."""
+
+    class Save(TrainerCallback):
+        def on_step_end(self, args, state, control, **others):
+            control.should_save = state.global_step == 5
+
+    callback = pruning(model, regrow="rigl")
+    trainer(model, callback, rows, tmp_path, Save()).train()
+    again = fresh(tiny_model)
+    resumed = pruning(again, regrow="rigl")
+    trainer(again, resumed, rows, tmp_path).train(resume_from_checkpoint=str(tmp_path / "checkpoint-5"))
+    assert equal(again, model) and resumed.history == callback.history
+
+
 # --- own loops ---
 
 
@@ -238,7 +253,9 @@ def test_an_own_loop_continues_from_its_state(regrow):
     assert [redraw.step for redraw in first[2].history] == [0, 3, 6, 9]
     for stop in (2, 3):
         parts = begun()
-        train(*parts, range(1, stop + 1))
+        train(*parts, range(1, stop))
+        parts = copy.deepcopy(parts)
+        train(*parts, range(stop, stop + 1))
         states = json.loads(json.dumps(parts[2].state_dict()))
         model, optimizer, callback = begun()
         model.load_state_dict(parts[0].state_dict())

@@ -124,6 +124,27 @@ def test_a_mask_and_its_recipe_are_those_of_a_sampler_of_the_weights_of_that_mom
     assert rp.MaskSampler.from_recipe(weights, recipe).draw(0) == loop.pruning.mask
 
 
+def test_scores_that_the_sampler_was_given_stay_and_a_function_can_compute_others():
+    generator = torch.Generator().manual_seed(0)
+    scores = {name: torch.randn(weight.shape, generator=generator) for name, weight in Loop().prunable().items()}
+    fixed = Loop(rp.MaskSampler(network(), rp.Magnitude(), 0.9, scores=scores, signed=True)).run(14)
+
+    def taylor(model, sparsity):
+        weights = {name: model.get_parameter(name) for name in SIZES}
+        batch = torch.randn(16, 24, generator=torch.Generator().manual_seed(9))
+        gradients = torch.autograd.grad(model(batch).square().sum(), [*weights.values()])
+        found = {name: (w * g).abs().detach() for (name, w), g in zip(weights.items(), gradients, strict=True)}
+        return rp.MaskSampler(model, rp.Magnitude(), sparsity, scores=found)
+
+    grown = Loop(taylor, final=0.9, regrow="rigl", begin=0.5).run(14)
+    for name, size in SIZES.items():
+        kept = fixed.pruning.mask[name]
+        assert torch.equal(
+            kept.flatten().nonzero().flatten(), scores[name].flatten().topk(kept.sum()).indices.sort()[0]
+        )
+        assert int(kept.sum()) == int(grown.pruning.mask[name].sum()) == size - round(0.9 * size)
+
+
 # --- regrowth ---
 
 
@@ -177,6 +198,14 @@ def test_set_brings_back_each_removed_weight_with_the_same_probability():
     assert one != other, "each redraw has random numbers of its own"
 
 
+def test_of_equal_gradients_the_first_come_back():
+    mask = rp.MaskSet({"w": torch.tensor([True, False, False, False, False, False])})
+    gradients = {"w": torch.tensor([9.0, 1.0, -2.0, 1.0, -1.0, 2.0])}
+    for number, expected in [(1, [0]), (2, [0, 2]), (3, [0, 2, 5]), (4, [0, 1, 2, 5]), (6, [0, 1, 2, 3, 4, 5])]:
+        new = grown(mask, {"w": number}, Regrowth("rigl").keys(gradients, 0, 0, 1))
+        assert new["w"].nonzero().flatten().tolist() == expected
+
+
 def test_the_fraction_falls_along_a_cosine():
     regrowth = Regrowth("rigl", 0.3)
     assert [regrowth.fraction_at(x) for x in (0, 1 / 3, 0.5, 1)] == pytest.approx([0.3, 0.225, 0.15, 0])
@@ -222,6 +251,16 @@ def test_gradients_are_collected_before_they_are_masked_over_all_backward_passes
         model(part).square().sum().backward()
     assert torch.allclose(hooks.dense["weight"], expected)
     assert torch.allclose(model.weight.grad, expected * kept)
+
+
+def test_gradients_are_summed_over_processes(monkeypatch):
+    """Hooks see the gradients of their own process, and masks must be the same in all; the other one is made up."""
+    model, kept = nn.Linear(3, 2), torch.tensor([[True, False, False]] * 2)
+    hooks = GradientMasks(rp.MaskSet({"weight": kept}), model, collect=True)
+    model(torch.ones(3)).sum().backward()
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor.add_(10.0))
+    assert torch.equal(hooks.dense["weight"], torch.full((2, 3), 11.0))
 
 
 # --- refusals ---
