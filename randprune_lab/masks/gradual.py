@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 from torch import nn
 
 from randprune_lab.errors import ConfigError, MaskError, check_count, check_range
 from randprune_lab.masks.allocations import Counts, Given
+from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.regrow import Kind, Regrowth
 from randprune_lab.masks.sampler import MaskSampler, check_number
 from randprune_lab.masks.schedule import Schedule, Shape, in_steps, name_of, shape_function
@@ -135,15 +138,13 @@ def replanned(
     allocation: Given | None = None,
 ) -> MaskSampler:
     """A sampler with the same settings for other weights, another sparsity and perhaps another allocation."""
-    return MaskSampler(
-        target,
-        sampler.rule,
-        sparsity,
-        scores=sampler.scores,
-        signed=sampler.signed,
-        seed=sampler.seed,
-        allocation=sampler.allocation if allocation is None else allocation,
-        include=sampler.include,
-        exclude=sampler.exclude,
-        reference_below=sampler.reference_below,
-    )
+    settings = plain_settings(sampler) | {"scores": sampler.scores, "signed": sampler.signed}
+    settings["allocation"] = sampler.allocation if allocation is None else allocation
+    return MaskSampler(target, sampler.rule, sparsity, **settings)
+
+
+def plain_settings(sampler: MaskSampler) -> dict[str, Any]:
+    """The settings of a sampler that its recipes have, all of them, so that none is lost at a redraw."""
+    recipe, known = sampler.recipe(0), signature(MaskSampler).parameters
+    options = [each.name for each in fields(Recipe) if each.name in known and each.name not in ("rule", "sparsity")]
+    return {name: getattr(recipe, name) for name in options}

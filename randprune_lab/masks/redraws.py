@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from randprune_lab.errors import ConfigError, MaskError
-from randprune_lab.masks.gradual import GradualMasks, replanned
+from randprune_lab.masks.gradual import GradualMasks, plain_settings, replanned
 from randprune_lab.masks.mask_file import decode_mask, encode_mask
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.recipe import Recipe
@@ -53,19 +53,22 @@ class GradualTraining:
         """The names of the weights to prune.
 
         Raises:
-            ConfigError: if weights are frozen, and regrow is "rigl".
+            ConfigError: if weights regrow that are frozen, or that are not chosen one by one within a tensor.
             MaskError: if the sampler is of another model, or of other tensors than the mask.
             WeightError: if fewer weights are non-zero than are to be kept at the end.
         """
         with _visible(self.model, self.mask):
-            names = frozenset(self.settings.sampler(self.model, self.settings.final).shapes)
+            sampler = self.settings.sampler(self.model, self.settings.final)
+        names = frozenset(sampler.shapes)
         if self.mask and self.mask.keys() != names:
             raise MaskError(
                 f"the mask has {len(self.mask)} tensors, and the sampler {len(names)} others; make the sampler for the "
                 "tensors of the mask"
             )
-        if self.settings.regrowth and self.settings.regrowth.kind == "rigl":
-            self._check_frozen(names)
+        if self.settings.regrowth:
+            _check_single(sampler)
+            if self.settings.regrowth.kind == "rigl":
+                self._check_frozen(names)
         return names
 
     def describe(self) -> dict[str, Any]:
@@ -176,6 +179,16 @@ class GradualTraining:
                 f"regrow='rigl' needs gradients, and {frozen[0]!r} is frozen; thaw it, leave it dense with "
                 "exclude=[...], or choose regrow='set'"
             )
+
+
+def _check_single(sampler: MaskSampler) -> None:
+    """Raise `ConfigError` unless any weight of a tensor may take the place of another."""
+    structure = plain_settings(sampler).get("structure")
+    if structure is not None or getattr(sampler.allocation, "compared", "tensor") == "row":
+        raise ConfigError(
+            "regrow brings back single weights, wherever they are in a tensor, and the sampler has "
+            f"{f'structure {structure!r}' if structure else 'an allocation by rows'}; leave regrow out"
+        )
 
 
 @contextmanager
