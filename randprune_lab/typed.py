@@ -1,4 +1,9 @@
-"""Values of the type that was declared: what comes from a file, a command or a notebook is checked in one place."""
+"""Values of the type that was declared: what comes from a file, a command or a notebook is checked in one place.
+
+There is one rule for texts that look like numbers. A person writes `1e-3`, which YAML takes for a text, or `"0.1"`: in
+YAML, Python and options such a text is the number. A program writes JSON, where a number is no text: in files of runs,
+studies and pools a text in place of a number is an error.
+"""
 
 from __future__ import annotations
 
@@ -73,9 +78,14 @@ def typed(kind: Any, value: Any, place: str = "", *, strict: bool = False) -> An
 
 
 @cache
-def partial_of(made: type[Any]) -> Any:
-    """The type of a mapping that a person gave, with some of the fields of a dataclass and nothing else."""
-    return _mapping(made, [each.name for each in fields(made)], strict=False)
+def partial_of(made: type[Any], *, strict: bool = False) -> Any:
+    """The type of a mapping with some of the fields of a dataclass and nothing else.
+
+    Args:
+        made: the dataclass.
+        strict: a program wrote the mapping, and not a person; see `typed`, which must get the same value.
+    """
+    return _mapping(made, [each.name for each in fields(made)], strict=strict, total=False)
 
 
 def record_of(made: Any, without: tuple[str, ...] = ()) -> Any:
@@ -83,12 +93,12 @@ def record_of(made: Any, without: tuple[str, ...] = ()) -> Any:
 
     Each call makes another type, so keep it.
     """
-    return _mapping(made, [each.name for each in fields(made) if each.name not in without], strict=True)
+    return _mapping(made, [each.name for each in fields(made) if each.name not in without], strict=True, total=True)
 
 
-def _mapping(made: type[Any], names: Sequence[str], *, strict: bool) -> Any:
+def _mapping(made: type[Any], names: Sequence[str], *, strict: bool, total: bool) -> Any:
     hints = get_type_hints(made, include_extras=True)
-    members: Any = TypedDict(made.__name__, {name: _taking(hints[name], strict) for name in names}, total=strict)  # type: ignore[misc]
+    members: Any = TypedDict(made.__name__, {name: _taking(hints[name], strict) for name in names}, total=total)  # type: ignore[misc]
     return with_config(ConfigDict(extra="forbid", arbitrary_types_allowed=True))(members)
 
 

@@ -21,7 +21,8 @@ from typing_extensions import TypedDict
 
 from randprune_lab.files import atomic_path, reading
 from randprune_lab.sealed import read_sealed, sha256, write_sealed
-from randprune_lab.typed import known_names, typed
+from randprune_lab.search.config import RunConfig
+from randprune_lab.typed import known_names, partial_of, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,15 +46,18 @@ _CELLS: dict[type, Any] = {
 """The type of a cell that is not empty, by the type of its column."""
 
 
+_Run = partial_of(RunConfig, strict=True)
+
+
 @known_names
 class Settings(TypedDict):
     """The content of `study.json`: what `StudyConfig.to_dict` gave, and the SHA-256 of each table."""
 
     tasks: list[str]
     seeds: list[int]
-    methods: dict[str, dict[str, Any]]
-    settings: dict[str, Any]
-    task_settings: dict[str, dict[str, Any]]
+    methods: dict[str, _Run]  # type: ignore[valid-type]
+    settings: _Run  # type: ignore[valid-type]
+    task_settings: dict[str, _Run]  # type: ignore[valid-type]
     baseline: str
     contrasts: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]]
     factors: NotRequired[dict[str, dict[str, dict[str, Any]]]]

@@ -85,7 +85,7 @@ def read_config(path: Path) -> RunConfig:
         del values["kind"]
         _check_plugins(path, typed(list[_Plugin], values.pop("plugins", None), "plugins", strict=True))
         values = AS_BEFORE | values
-        return RunConfig.from_dict(typed(partial_of(RunConfig), values))
+        return RunConfig.from_dict(typed(partial_of(RunConfig, strict=True), values, strict=True))
     except ValueError as error:
         raise FileError(f"{file} is damaged: {error}") from error
 

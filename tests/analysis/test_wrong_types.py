@@ -197,7 +197,14 @@ def test_predictions_of_another_type_or_shape_are_refused_or_read(copy, data):
         ("environment.json", {"python": 3}, "environment.*json is damaged or truncated .python must be a text, got 3"),
         ("environment.json", [], r"environment.*json is damaged or truncated .*must be a mapping, got \[\]"),
         ("config.json", {"seed": "x"}, "config.json is damaged: seed must be a whole number, got 'x'"),
-        ("config.json", {"sede": 1}, "config.json is damaged: unknown setting 'sede'; did you mean 'seed'"),
+        ("config.json", {"seed": "5"}, "config.json is damaged: seed must be a whole number, got '5'"),
+        (
+            "config.json",
+            {"learning_rate": "1e-3"},
+            "config.json is damaged: learning_rate must be a number, got '1e-3'",
+        ),
+        ("config.json", {"levels": [0.5, "0.9"]}, r"config.json is damaged: levels\.1 must be a number, got '0.9'"),
+        ("config.json", {"sede": 1}, "config.json is damaged: unknown name 'sede'; did you mean 'seed'"),
         ("config.json", {"plugins": [{"file": 5}]}, r"config.json is damaged: plugins\.0\.file must be a text, got 5"),
     ],
 )
@@ -265,6 +272,27 @@ def test_a_recorded_pool_or_task_with_another_value_is_refused_or_read(recorded,
             raise
     finally:
         file.write_bytes(before)
+
+
+@pytest.mark.parametrize("strict", [True, False], ids=["JSON of a program", "YAML of a person"])
+@pytest.mark.parametrize("place", ["settings", "methods.imp", "task_settings.stsb"])
+def test_a_number_as_a_text_is_a_number_of_a_person_and_an_error_of_a_program(place, strict, tmp_path):
+    content = json.loads((data_folder() / "recorded" / "small" / "study.json").read_bytes())
+    for name in ("format", "checksum"):
+        content.pop(name)
+    around = content
+    for name in place.split("."):
+        around = around.setdefault(name, {})
+    around["temperature"] = "1e-1"
+    if strict:
+        (tmp_path / "study.json").write_text(json.dumps({"format": STUDY, "checksum": checksum(content), **content}))
+        with pytest.raises(FileError, match=f"{place}.temperature must be a number, got '1e-1'"):
+            StudyConfig.load_json(tmp_path / "study.json")
+    else:
+        content.pop("tables")
+        (tmp_path / "study.yaml").write_text(json.dumps(content))
+        study = StudyConfig.load(tmp_path / "study.yaml")
+        assert study.run_config("imp", "stsb", 0).temperature == 0.1
 
 
 @settings(anything, max_examples=60)
