@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from randprune_lab.errors import MaskError
+from randprune_lab.errors import MaskError, WeightError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import NO_VALUES
 from randprune_lab.masks.wrappers import plain
@@ -53,7 +54,23 @@ def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: st
 
 def leftovers(mask: MaskSet, weights: Mapping[str, Tensor]) -> dict[str, int]:
     """The number of weights that `mask` removes but that are not zero, by name; names with none are left out."""
+    counts = {}
     with torch.no_grad():
-        whole = {name: getattr(weights[name], "full_tensor", lambda name=name: weights[name])() for name in mask}
-        counts = {name: int((whole[name].ne(0) & ~kept.to(whole[name].device)).sum()) for name, kept in mask.items()}
+        for name, kept in mask.items():
+            whole = getattr(weights[name], "full_tensor", lambda name=name: weights[name])()
+            counts[name] = int((not_zero(name, whole) & ~kept.to(whole.device)).sum())
     return {name: count for name, count in counts.items() if count}
+
+
+def not_zero(name: str, weight: Shaped[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+    """Where a weight is not zero; raises `WeightError` if PyTorch cannot tell, as for types of 4 bits."""
+    try:
+        return weight.detach().ne(0)
+    except RuntimeError as error:
+        if not isinstance(error, NotImplementedError) and weight.layout == torch.strided:
+            raise
+        kind = weight.dtype if weight.layout == torch.strided else weight.layout
+        raise WeightError(
+            f"weight {name!r} is {kind}, whose entries PyTorch cannot compare with zero; convert it first, such as to "
+            "torch.float16"
+        ) from error

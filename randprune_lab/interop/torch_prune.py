@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 from randprune_lab.errors import MaskError, ScopeError
-from randprune_lab.interop.names import matched
-from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.interop.names import matched, not_zero
+from randprune_lab.masks.mask_set import MaskSet, check_maskable
 from randprune_lab.masks.scope import with_values
 from randprune_lab.masks.wrappers import named_weights, plain, unwrapped
 
@@ -36,7 +36,8 @@ def to_torch_prune(model: nn.Module, mask: Mapping[str, Tensor]) -> None:
     """Put masks on `model` as `torch.nn.utils.prune` does: `weight` becomes `weight_orig` and `weight_mask`.
 
     Raises:
-        MaskError: if the masks do not fit, or two modules share a weight; the model is not changed.
+        MaskError: if the masks do not fit, a weight cannot be set to zero, or two modules share it; the model is not
+            changed.
     """
     for module, attribute, kept in _places(model, mask):
         prune.custom_from_mask(module, attribute, kept)
@@ -59,7 +60,8 @@ def to_parametrize(model: nn.Module, mask: Mapping[str, Tensor]) -> None:
     """Put masks on `model` as parametrizations (`torch.nn.utils.parametrize`), each a `MaskedWeight`.
 
     Raises:
-        MaskError: if the masks do not fit, or two modules share a weight; the model is not changed.
+        MaskError: if the masks do not fit, a weight cannot be set to zero, or two modules share it; the model is not
+            changed.
     """
     for module, attribute, kept in _places(model, mask):
         parametrize.register_parametrization(module, attribute, MaskedWeight(kept))
@@ -115,11 +117,12 @@ def mask_from_zeros(
 
     Raises:
         ScopeError: if a pattern matches nothing, or no prunable weight is zero.
-        WeightError: if weights have no values, as on the meta device, or are not tensors.
+        WeightError: if weights have no values, as on the meta device, have another type than PyTorch can compare with
+            zero, or are not tensors.
         MaskError: if a weight is wrapped: then `from_torch_prune` or `from_parametrize` reads its mask.
     """
     scope = with_values(model, include, exclude)
-    masks = MaskSet({name: weight.detach().ne(0) for name, weight in scope.items()})
+    masks = MaskSet({name: not_zero(name, weight) for name, weight in scope.items()})
     if masks.kept == masks.size:
         raise ScopeError(
             f"none of {masks.size:,} weights in {len(masks)} tensors, such as {next(iter(masks))!r}, is zero, so "
@@ -135,7 +138,7 @@ def _places(model: nn.Module, mask: Mapping[str, Tensor]) -> list[tuple[nn.Modul
     """Module, attribute and mask of each weight.
 
     Raises:
-        MaskError: if the masks do not fit, or two modules share a weight.
+        MaskError: if the masks do not fit, a weight cannot be set to zero, or two modules share it.
     """
     inner, weights = unwrapped(model), named_weights(model)
     fitting = matched(mask, weights, type(inner).__name__)
@@ -143,6 +146,7 @@ def _places(model: nn.Module, mask: Mapping[str, Tensor]) -> list[tuple[nn.Modul
     for name, weight in weights.items():
         uses.setdefault(id(weight), []).append(name)
     for name in fitting:
+        check_maskable(name, weights[name], type(inner).__name__)
         if len(tied := uses[id(weights[name])]) > 1:
             raise MaskError(
                 f"{' and '.join(map(repr, tied))} are one tied weight, and PyTorch would untie them and prune only "

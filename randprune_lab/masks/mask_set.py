@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +128,8 @@ class MaskSet(Mapping[str, Tensor]):
         """Set the removed weights of a model to zero, in place.
 
         Raises:
-            MaskError: if a name or a shape does not match, or a weight is on the meta device, where it has no values;
-                then nothing is changed.
+            MaskError: if a name or a shape does not match, or a weight has no values (on the meta device) or none that
+                can be set to zero, as those of 8 bits; then nothing is changed.
         """
         self.enforcer(model)()
 
@@ -139,8 +140,8 @@ class MaskSet(Mapping[str, Tensor]):
         pickled together with its model.
 
         Raises:
-            MaskError: if a name or a shape does not match, or a weight is on the meta device, where it has no values;
-                then nothing is changed.
+            MaskError: if a name or a shape does not match, or a weight has no values (on the meta device) or none that
+                can be set to zero, as those of 8 bits; then nothing is changed.
         """
         return Enforcer(self, model)
 
@@ -204,7 +205,8 @@ class Enforcer:
         masks._check_fit({name: weight.shape for name, weight in weights.items()}, self._owner)
         self._removed = {name: ~mask.to(weights[name].device) for name, mask in masks.items()}
         self._paths = {plain: name.split(".") for name, plain in plain_names(model).items() if plain in masks}
-        self._weights()
+        for name, (weight, _) in zip(self._removed, self._weights(), strict=True):
+            check_maskable(name, weight, self._owner)
 
     @torch.no_grad()
     def __call__(self) -> None:
@@ -242,6 +244,27 @@ class Enforcer:
         if hasattr(weight, "device_mesh") and not hasattr(removed, "device_mesh"):
             removed = self._removed[name] = _split_like(weight, removed)
         return weight, removed
+
+
+def check_maskable(name: str, weight: Tensor, owner: str) -> None:
+    """Raise `MaskError` unless the entries of a weight can be set to zero."""
+    if weight.layout != torch.strided:
+        raise MaskError(f"{name!r} of {owner} is stored as {weight.layout}; make it dense first, with to_dense()")
+    if not _settable(weight.dtype, weight.device):
+        raise MaskError(
+            f"{name!r} of {owner} is {weight.dtype}, whose entries PyTorch cannot set to zero; convert it first, such "
+            "as to torch.float16"
+        )
+
+
+@cache
+def _settable(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether PyTorch can set entries of a type to zero; it says so only by trying."""
+    try:
+        torch.empty(1, dtype=dtype, device=device).masked_fill_(torch.ones(1, dtype=torch.bool, device=device), 0)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _split_like(weight: Any, whole: Tensor) -> Tensor:
