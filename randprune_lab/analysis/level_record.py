@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -119,14 +120,16 @@ class LevelRecord:
         """The longest early evaluation of each candidate; empty if there was no choice.
 
         Each entry has the number of the candidate, its training steps, its task metric at each evaluation (`at`,
-        `metric`), the recipe of its mask, and the `score` that candidates are compared by; None before the choice.
+        `metric`), the recipe of its mask, and the `score` that candidates are compared by; None before the choice,
+        and if it is not finite, because the training diverged.
         """
         furthest: dict[int, dict[str, Any]] = {}
         for unit in candidate_units(self.units, self.name):
             before = furthest.get(unit["candidate"], unit)
             furthest[unit["candidate"]] = max(before, unit, key=lambda evaluation: evaluation["steps"])
         rounds = self.selection.get("rounds", [])
-        scores = dict(pair for round in rounds for pair in zip(round["candidates"], round["scores"], strict=True))
+        pairs = [pair for round in rounds for pair in zip(round["candidates"], round["scores"], strict=True)]
+        scores = {candidate: score for candidate, score in pairs if math.isfinite(score)}
         return [{**furthest[number], "score": scores.get(number)} for number in sorted(furthest)]
 
     @property

@@ -9,6 +9,7 @@ from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.criteria import describe_criterion
 from randprune_lab.masks.rules import describe_rule
 from randprune_lab.search.config import RunConfig
+from randprune_lab.search.strategies import NOT_FINITE
 from randprune_lab.search.units import COMPUTE, DATA, DENSE
 from randprune_lab.stats.known import known
 from randprune_lab.tasks.spec import suffixed
@@ -80,9 +81,12 @@ def _words(name: str) -> str:
 
 def _candidates(level: LevelRecord) -> list[str]:
     winner = level.selection.get("winner")
+    drops = [drop for round in level.selection.get("rounds", []) for drop in round["dropped"]]
+    diverged = {drop["candidate"] for drop in drops if drop["why"] == NOT_FINITE}
     lines = []
     for unit in level.candidates:
         score = "" if unit["score"] is None else f"early score {_early_score(level, unit['score'])}  "
+        score = "diverged  " if unit["candidate"] in diverged else score
         done = "" if unit["steps"] == unit["total_steps"] else f"after {unit['steps']} of {unit['total_steps']} steps  "
         chosen = "  <- winner" if unit["candidate"] == winner else ""
         lines.append(f"  candidate {unit['candidate']}  {score}{done}{describe_rule(unit['mask']['rule'])}{chosen}")

@@ -105,7 +105,8 @@ class Level:
             logits = predict(model, self.scoring)
             examples.append(log_likelihood(self.task, logits, self.scoring))
             advance(evaluation_steps(len(self.scoring), self.config.batch_size))
-            return score(self.task, logits, self.scoring)[self.task.primary_metric]
+            finite = np.nan_to_num(logits)  # a diverged candidate has a metric too; its log-likelihoods drop it
+            return score(self.task, finite, self.scoring)[self.task.primary_metric]
 
         if steps == 0:
             scores, at = [evaluate(self.model)], [0]

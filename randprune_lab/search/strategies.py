@@ -21,6 +21,9 @@ from randprune_lab.registry import Registry
 from randprune_lab.search.selection import Drop, Evaluate, Evaluation, Round, Score, Selection
 from randprune_lab.stats.paired_test import worse
 
+NOT_FINITE = "its answers are not finite"
+"""Why a candidate is dropped whose training diverged."""
+
 Dropping = Callable[[list[Evaluation]], list[Drop]]
 """Decides which candidates are dropped, from their evaluations sorted by score, best first."""
 
@@ -93,10 +96,13 @@ class Strategy(ABC):
             scores = {evaluation.candidate: evaluation.score(stage.score, stage.last) for evaluation in evaluations}
             finite = [e for e in evaluations if math.isfinite(scores[e.candidate]) and np.isfinite(e.examples).all()]
             if not finite:
-                raise RunError(f"no candidate has finite scores after {stage.steps} steps; lower the learning rate")
+                raise RunError(
+                    f"no candidate has finite scores after {stage.steps} steps, because all diverged; lower early_rate "
+                    "(--early-rate) or learning_rate (--learning-rate)"
+                )
             diverged = sorted(set(racing) - {evaluation.candidate for evaluation in finite})
             ranked = sorted(finite, key=lambda evaluation: (-scores[evaluation.candidate], evaluation.candidate))
-            dropped = [Drop(candidate, "its answers are not finite") for candidate in diverged] + stage.drop(ranked)
+            dropped = [Drop(candidate, NOT_FINITE) for candidate in diverged] + stage.drop(ranked)
             rounds.append(Round(stage.steps, tuple(racing), tuple(scores[c] for c in racing), tuple(dropped)))
             # The evaluation without training is not among the evaluations of the training, so it is counted apart.
             passes |= {(evaluation.candidate, stage.steps > 0): len(evaluation.at) for evaluation in evaluations}

@@ -30,7 +30,7 @@ def early_scores(record: RunRecord, level: int) -> Figure:
     units = found.candidates
     if not units:
         raise RunError(f"{record.path} has no early evaluations at level {level}; see `randprune show {record.path}`")
-    if any(unit["score"] is None for unit in units):
+    if not found.selection:
         raise RunError(f"{record.path} has not finished the early evaluations of level {level}; continue with --resume")
     return _early_scores(units, found.selection["winner"], found.sparsity, record.task.primary_metric)
 
@@ -52,7 +52,8 @@ def recorded_early_scores(runs: TaskRecord, method: str, sparsity: float) -> Fig
 
 def _early_scores(units: Sequence[Mapping[str, Any]], winner: int, sparsity: float, metric: str) -> Figure:
     furthest = max(unit["steps"] for unit in units)
-    finalists = [unit for unit in units if unit["steps"] == furthest]  # scores of earlier rounds are not comparable
+    # Scores of earlier rounds are not comparable, and a candidate that diverged has none.
+    finalists = [unit for unit in units if unit["steps"] == furthest and unit["score"] is not None]
     scale, name, unit_of_score = (
         (100, f"mean {metric}", "points") if _by_metric(units) else (1, "log-likelihood", "nats")
     )
@@ -65,7 +66,7 @@ def _early_scores(units: Sequence[Mapping[str, Any]], winner: int, sparsity: flo
             "zorder": 3 if chosen else 2,
         }
         axis.plot(unit["at"], 100 * np.array(unit["metric"]), marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
-        if unit["steps"] == furthest:
+        if unit in finalists:
             summary.plot(unit["candidate"], scale * unit["score"], "o", ms=9 if chosen else 6, **look)
     spread = f"{max(scores) - min(scores):.{1 if scale == 100 else 3}f} {unit_of_score}"
     compared = "early scores" if len(finalists) == len(units) else f"the last {len(finalists)} early scores"
@@ -79,7 +80,7 @@ def _early_scores(units: Sequence[Mapping[str, Any]], winner: int, sparsity: flo
 
 def _by_metric(units: Sequence[Mapping[str, Any]]) -> bool:
     """Whether scores are means of the metric's evaluations; if not, they are log-likelihoods."""
-    ends = [(min(unit["metric"]), unit["score"], max(unit["metric"])) for unit in units]
+    ends = [(min(unit["metric"]), unit["score"], max(unit["metric"])) for unit in units if unit["score"] is not None]
     return all(low - 1e-9 <= score <= high + 1e-9 for low, score, high in ends)
 
 
