@@ -43,7 +43,17 @@ from randprune_lab.search.config import (
 )
 from randprune_lab.search.strategies import STRATEGIES, Screened
 from randprune_lab.study.config import built_in_studies
-from randprune_lab.terminal import LogFormatter, OutputError, Terminated, printable, say, say_lost, stoppable, terminal
+from randprune_lab.terminal import (
+    LogFormatter,
+    OutputError,
+    Terminated,
+    brief,
+    printable,
+    say,
+    say_lost,
+    stoppable,
+    terminal,
+)
 
 SETTINGS = dataclasses.fields(RunConfig)
 
@@ -65,6 +75,8 @@ def _run_command(options: argparse.Namespace) -> int:
     _quiet_libraries()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogFormatter())
+    if not options.debug:
+        handler.addFilter(brief)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("randprune_lab").setLevel(logging.INFO)
     try:

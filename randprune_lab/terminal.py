@@ -76,6 +76,14 @@ class LogFormatter(logging.Formatter):
         return self._before + printable(super().format(record), lines=True)
 
 
+def brief(record: logging.LogRecord) -> bool:
+    """A filter for log messages: those of other libraries only from warnings on, and without tracebacks."""
+    if record.name.partition(".")[0] == __name__.partition(".")[0]:
+        return True
+    record.exc_info = record.exc_text = record.stack_info = None
+    return record.levelno >= logging.WARNING
+
+
 @contextmanager
 def terminal() -> Iterator[None]:
     """Inside the block, standard output shows `printable` text, with escapes for what its encoding lacks.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from randprune_lab.cli import main
-from randprune_lab.terminal import LogFormatter, OutputError, printable, terminal
+from randprune_lab.terminal import LogFormatter, OutputError, brief, printable, terminal
 
 needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
 
@@ -110,3 +110,23 @@ def test_lost_output_is_noticed_while_a_command_runs(monkeypatch):
     with pytest.raises(OutputError), terminal():
         print("early", flush=True)
         pytest.fail("went on")
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "shown"),
+    [
+        ("randprune_lab", logging.INFO, "message\nTraceback"),
+        ("randprune_lab.search", logging.INFO, "message\nTraceback"),
+        ("distributed.nanny", logging.INFO, None),
+        ("distributed.nanny", logging.WARNING, "message"),
+        ("asyncio", logging.ERROR, "message"),
+        ("randprune_labs", logging.INFO, None),
+    ],
+)
+def test_other_libraries_tell_only_warnings_and_no_tracebacks(name, level, shown):
+    try:
+        raise ValueError
+    except ValueError:
+        record = logging.LogRecord(name, level, "", 0, "message", (), sys.exc_info())
+    text = LogFormatter().format(record) if brief(record) else None
+    assert text == shown if shown in (None, "message") else text.startswith(shown)

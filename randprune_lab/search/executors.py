@@ -140,8 +140,10 @@ class OnDask(Executor):
                     self._counted[evaluation.candidate] = steps
                 yield evaluation
         except _lost() as error:
+            remedy = "start it again, then" if self._cluster is None else "with fewer --workers,"
             raise RunError(
-                f"the Dask cluster was lost ({error!r}); start it again, then run again with --resume"
+                f"the Dask cluster was lost ({type(error).__name__}), perhaps because memory ran out; nothing that was "
+                f"finished is lost: {remedy} go on with --resume"
             ) from error
 
     def _submit(self, job: Job, state: Future | None) -> Future:
