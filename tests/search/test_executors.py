@@ -157,7 +157,10 @@ def test_a_lost_scheduler_is_a_clear_error_and_the_run_can_be_resumed_without_it
         executor = OnDask(address)
         executor.client.wait_for_workers(1)
         journal, killed = tmp_path / "run" / "journal.jsonl", False
-        with pytest.raises(RunError, match=r"the Dask cluster was lost .* start it again, then go on with --resume"), executor:
+        with (
+            pytest.raises(RunError, match=r"the Dask cluster was lost .* start it again, then go on with --resume"),
+            executor,
+        ):
 
             def kill_after_the_first_candidate(level, jobs, advance):
                 nonlocal killed
