@@ -16,11 +16,12 @@ from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.sealed import write_sealed
+from randprune_lab.search.base_level import Weights
 from randprune_lab.search.config import PRESETS, RunConfig
 from randprune_lab.search.executors import InProcess
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.generations import Generations
-from randprune_lab.search.level import Level, Weights, derived_seed
+from randprune_lab.search.level import Level, derived_seed
 from randprune_lab.search.run import Search
 from randprune_lab.search.units import level_unit, selection_unit
 from randprune_lab.tasks import load_splits

@@ -12,8 +12,8 @@ from randprune_lab.errors import ConfigError, RunError
 from randprune_lab.machine import cores
 from randprune_lab.plugins import loaded_plugins
 from randprune_lab.progress import Advance, ignore
+from randprune_lab.search.base_level import BaseLevel
 from randprune_lab.search.config import EXECUTORS
-from randprune_lab.search.level import CandidateState, Level, evaluation_steps
 from randprune_lab.search.main_guard import check_main_guard
 from randprune_lab.search.selection import Evaluation
 
@@ -31,7 +31,7 @@ class Job(NamedTuple):
 class Executor(AbstractContextManager["Executor"]):
     """Evaluates candidates of a level. The states that it remembers only save work: it may forget them at any time."""
 
-    def evaluate(self, level: Level, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
+    def evaluate(self, level: BaseLevel, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
         """Evaluate candidates, and yield each result when it is ready, in any order.
 
         Args:
@@ -49,13 +49,13 @@ class InProcess(Executor):
     """Evaluates one candidate after the other, in this process."""
 
     def __init__(self) -> None:
-        self._level: Level | None = None
-        self._states: dict[int, CandidateState] = {}
+        self._level: BaseLevel | None = None
+        self._states: dict[int, Any] = {}
 
     def __exit__(self, *error: object) -> None:
         self._level, self._states = None, {}
 
-    def evaluate(self, level: Level, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
+    def evaluate(self, level: BaseLevel, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
         before = self._states if level is self._level else {}
         self._level, self._states = level, {}
         for candidate, steps in jobs:
@@ -108,7 +108,7 @@ class OnDask(Executor):
             ) from error
         for plugin in loaded_plugins():
             self.client.upload_file(str(plugin.path))  # also to workers that join later
-        self._level: Level | None = None
+        self._level: BaseLevel | None = None
         self._sent: Future | None = None
         self._states: dict[int, Future] = {}
         self._counted: dict[int, int] = {}  # the steps of these trainings that `advance` was told of
@@ -120,7 +120,7 @@ class OnDask(Executor):
         if self._cluster is not None:
             self._cluster.close()
 
-    def evaluate(self, level: Level, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
+    def evaluate(self, level: BaseLevel, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
         from dask.distributed import as_completed
 
         try:
@@ -129,7 +129,7 @@ class OnDask(Executor):
                 self._sent = self.client.scatter(level, broadcast=True, hash=False)
             before, self._states = self._states, {}
             counted, self._counted = self._counted, {}
-            each = evaluation_steps(len(level.scoring), level.config.batch_size)
+            each = level.evaluation_cost
             futures = [self._submit(job, before.get(job.candidate)) for job in jobs]
             for future in as_completed(futures, loop=self.client.loop):
                 evaluation = future.result()
@@ -178,23 +178,21 @@ def make_executor(name: str, *, address: str | None = None, workers: int | None 
 # --- the functions that workers run ---
 
 
-def _advance(
-    level: Level, candidate: int, state: CandidateState | None, steps: int
-) -> tuple[Evaluation, CandidateState]:
+def _advance(level: BaseLevel, candidate: int, state: Any, steps: int) -> tuple[Evaluation, Any]:
     with level.compute.active():
         return level.advance(candidate, state, steps)
 
 
-def _finish(level: Level, candidate: int, state: CandidateState | None, steps: int) -> Evaluation:
+def _finish(level: BaseLevel, candidate: int, state: Any, steps: int) -> Evaluation:
     """Return no state, because the candidate is not trained further."""
     return _advance(level, candidate, state, steps)[0]
 
 
-def _first(pair: tuple[Evaluation, CandidateState]) -> Evaluation:
+def _first(pair: tuple[Evaluation, Any]) -> Evaluation:
     return pair[0]
 
 
-def _second(pair: tuple[Evaluation, CandidateState]) -> CandidateState:
+def _second(pair: tuple[Evaluation, Any]) -> Any:
     return pair[1]
 
 

@@ -359,23 +359,28 @@ def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     return arrays["logits"], arrays["labels"]
 
 
-def load_evaluations(path: Path, name: str) -> dict[str, np.ndarray]:
-    """The arrays of the early evaluation that a run recorded under `name`.
+def load_evaluations(path: Path, name: str, *, labelled: bool = True) -> dict[str, np.ndarray]:
+    """The arrays of the early evaluation that was recorded under `name`.
+
+    Args:
+        labelled: whether logits and labels were recorded too, as in a run.
 
     Returns:
-        `logits` (n, labels), `labels` (n) and `examples` (evaluations, n).
+        `logits` (n, labels), `labels` (n) and `examples` (evaluations, n); without labels, only the last one, where n
+        is 0 if examples have no scores of their own.
 
     Raises:
         FileError: if they are missing or damaged, or not of the same examples, at least one.
     """
-    return _load(path, name, _EVALUATED)
+    return _load(path, name, _EVALUATED if labelled else _SCORED)
 
 
 _PREDICTED = {
     "logits": Float32[np.ndarray, "n labels"],
     "labels": Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"],
 }
-_EVALUATED = {**_PREDICTED, "examples": Float64[np.ndarray, "evaluations n"]}
+_SCORED = {"examples": Float64[np.ndarray, "evaluations n"]}
+_EVALUATED = {**_PREDICTED, **_SCORED}
 
 
 def _load(path: Path, name: str, types: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -383,7 +388,7 @@ def _load(path: Path, name: str, types: Mapping[str, Any]) -> dict[str, np.ndarr
     arrays, _ = read_arrays(file, PREDICTIONS, FORMAT, "start the run again in another folder")
     with reading(PREDICTIONS.removeprefix("randprune "), file):
         check_arrays(arrays, types)
-        if not len(arrays["labels"]):
+        if "labels" in types and not len(arrays["labels"]):
             raise ValueError("it has no examples")
     return arrays
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from randprune_lab.progress import Advance, ignore
+from randprune_lab.search.base_level import BaseLevel
 from randprune_lab.search.executors import Executor, Job
 from randprune_lab.search.folder import RunFolder
-from randprune_lab.search.level import Level
 from randprune_lab.search.pool import Pool
 from randprune_lab.search.strategies import Strategy, TrainAll
 from randprune_lab.search.units import generation_unit, noise_unit, selection_unit
@@ -20,17 +20,19 @@ NOISE_MASKS = 6
 
 log = logging.getLogger("randprune_lab")
 
+AnyLevel = TypeVar("AnyLevel", bound=BaseLevel)
+
 
 @dataclass
-class Generations:
+class Generations(Generic[AnyLevel]):
     """The race of a level. Finished evaluations and generations are read from the run folder, not done again."""
 
-    level: Level
+    level: AnyLevel
     folder: RunFolder
     executor: Executor
     advance: Advance = ignore
 
-    def run(self, candidates: int) -> tuple[Level, int]:
+    def run(self, candidates: int) -> tuple[AnyLevel, int]:
         """Let the strategy choose among the candidates.
 
         Args:
@@ -39,7 +41,7 @@ class Generations:
         Returns:
             The level, with the elites of all generations, and the number of the winner.
         """
-        generations, unit = self.level.config.generations, selection_unit(self.level.name)
+        generations, unit = self.level.choice.generations, selection_unit(self.level.name)
         if generations == 1:
             selection = self.folder.unit(unit, lambda: self._race(range(candidates)))
         else:
@@ -52,20 +54,20 @@ class Generations:
             candidates,
             selection["steps"],
         )
-        if self.level.config.noise_seeds:
+        if self.level.choice.noise_seeds:
             self._noise(min(NOISE_MASKS, candidates))
         return self.level, int(selection["winner"])
 
     def _noise(self, masks: int) -> None:
         """Train the first masks again, each with separate seeds: shared seeds would not show as noise."""
-        per_mask, last = self.level.config.noise_seeds, self.level.config.early_last
+        per_mask, last = self.level.choice.noise_seeds, self.level.choice.last
         for mask in range(masks):
             for number in range(per_mask):
                 seed = 1 + mask * per_mask + number
-                level = replace(self.level, training_seed=seed)
+                level = self.level.changed(training_seed=seed)
                 self.folder.unit(noise_unit(self.level.name, mask, number), partial(self._again, level, mask, last))
 
-    def _again(self, level: Level, mask: int, last: int) -> dict[str, Any]:
+    def _again(self, level: AnyLevel, mask: int, last: int) -> dict[str, Any]:
         (evaluation,) = self.executor.evaluate(level, [Job(mask, level.total_steps)], self.advance)
         score = evaluation.score("log-loss", last)
         log.info("%s: mask %d scores %.4f with training seed %d", level.name, mask, score, level.training_seed)
@@ -79,11 +81,11 @@ class Generations:
         elite = tuple(race["ranking"][: max(1, len(trained) // 2)])
         log.info("%s: the elite of generation %d: candidates %s", self.level.name, number, ", ".join(map(str, elite)))
         proposal = replace(self.level.proposal, elites=(*self.level.proposal.elites, elite))
-        self.level = replace(self.level, proposal=proposal)
+        self.level = self.level.changed(proposal=proposal)
         return race
 
     def _race(self, members: range) -> dict[str, Any]:
-        return self._select(self.level.config.strategy(), list(members))
+        return self._select(self.level.choice.strategy, list(members))
 
     def _final(self, races: list[dict[str, Any]]) -> dict[str, Any]:
         """Choose among the candidates that were trained to the end and the winners of the generations."""
@@ -95,8 +97,8 @@ class Generations:
             if race["rounds"][-1]["steps"] == total
         }
         winners = {race["winner"] for race in races}
-        config = self.level.config
-        final = self._select(TrainAll(score=config.early_score, last=config.early_last), sorted(ended | winners))
+        choice = self.level.choice
+        final = self._select(TrainAll(score=choice.score, last=choice.last), sorted(ended | winners))
         return final | {
             "steps": sum(race["steps"] for race in races) + total * len(winners - ended),
             "evaluations": sum(race["evaluations"] for race in races) + final["evaluations"],
@@ -105,5 +107,5 @@ class Generations:
 
     def _select(self, strategy: Strategy, members: list[int]) -> dict[str, Any]:
         pool = Pool(self.level, self.folder, self.executor, self.advance)
-        every = self.level.config.evaluate_every
+        every = self.level.choice.every
         return strategy.select(members, self.level.total_steps, pool.evaluate, every=every).to_dict()

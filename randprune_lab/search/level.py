@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from torch import Tensor, nn
+from torch import nn
 
-from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.progress import Advance, ignore
+from randprune_lab.search.base_level import BaseLevel, Choice, Weights
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.proposals import Proposal
 from randprune_lab.search.selection import Evaluation
@@ -23,8 +22,6 @@ from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import Training, TrainingState
 from randprune_lab.training.scoring import log_likelihood, predict, score
 
-Weights = dict[str, Tensor]
-
 
 @dataclass(frozen=True)
 class CandidateState:
@@ -35,12 +32,8 @@ class CandidateState:
 
 
 @dataclass(eq=False)
-class Level:
-    """One method at one level, with everything that is needed to draw, train and judge its candidates.
-
-    Only the weights of `model` change, and every use begins by setting them. So a level can be sent to a worker once,
-    and its candidates can be evaluated there in any order.
-    """
+class Level(BaseLevel):
+    """One method at one level of a run, with everything that is needed to draw, train and judge its candidates."""
 
     name: str
     number: int  # from 1
@@ -67,31 +60,30 @@ class Level:
         training = self.config.early_training(derived_seed(self.config.seed, "early", self.number, *other))
         return replace(training, compute=self.compute.layers)
 
-    def start_with(self, candidate: int) -> MaskSet:
-        """Set the model to the level's starting weights, and draw the mask of a candidate from them."""
-        self.model.load_state_dict(self.start)
-        return self.proposal.draw(self.model, candidate)
+    @property
+    def choice(self) -> Choice:
+        config = self.config
+        return Choice(
+            config.strategy(),
+            config.evaluate_every,
+            config.early_score,
+            config.early_last,
+            config.generations,
+            config.noise_seeds,
+        )
 
-    def recipe(self, candidate: int) -> dict[str, Any]:
-        """The recipe of a candidate's mask: with the level's starting weights it determines the mask."""
-        self.model.load_state_dict(self.start)
-        return self.proposal.recipe(self.model, candidate)
+    @property
+    def evaluation_cost(self) -> int:
+        return evaluation_steps(len(self.scoring), self.config.batch_size)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.scoring.labels
 
     def advance(
         self, candidate: int, state: CandidateState | None, steps: int, advance: Advance = ignore
     ) -> tuple[Evaluation, CandidateState]:
-        """Train a candidate until it has had `steps` training steps, and evaluate it on the way.
-
-        The result does not depend on where it is computed, nor on the number of stops in between. With `steps` 0 the
-        mask is evaluated without training.
-
-        Args:
-            state: the state to continue from; without it, the candidate starts from the level's starting weights.
-            advance: is told of the training steps, and of each evaluation as the steps that it counts as.
-
-        Returns:
-            The evaluation, and the state to continue from.
-        """
+        """See `BaseLevel.advance`; the result does not depend on the number of stops in between either."""
         mask = self.start_with(candidate)
         training = Training(self.model, self.train, self.training, mask=mask, teacher=self.teacher)
         examples: list[Float64[np.ndarray, " n"]] = []
@@ -104,7 +96,7 @@ class Level:
             nonlocal logits
             logits = predict(model, self.scoring)
             examples.append(log_likelihood(self.task, logits, self.scoring))
-            advance(evaluation_steps(len(self.scoring), self.config.batch_size))
+            advance(self.evaluation_cost)
             finite = np.nan_to_num(logits)  # a diverged candidate has a metric too; its log-likelihoods drop it
             return score(self.task, finite, self.scoring)[self.task.primary_metric]
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from randprune_lab.errors import FileError
 from randprune_lab.progress import Advance, ignore
+from randprune_lab.search.base_level import BaseLevel
 from randprune_lab.search.executors import Executor, Job
 from randprune_lab.search.folder import RunFolder, load_evaluations, predictions_path
-from randprune_lab.search.level import Level
 from randprune_lab.search.selection import Evaluation
 from randprune_lab.search.units import candidate_unit, file_name
 
@@ -24,7 +24,7 @@ log = logging.getLogger("randprune_lab")
 class Pool:
     """Evaluates candidates for a strategy. Evaluations that are in the run folder are read, not computed again."""
 
-    level: Level
+    level: BaseLevel
     folder: RunFolder
     executor: Executor
     advance: Advance = ignore
@@ -60,8 +60,10 @@ class Pool:
 
     def _write(self, evaluation: Evaluation) -> None:
         name = self._unit(Job(evaluation.candidate, evaluation.steps))
-        assert evaluation.logits is not None, "evaluations of a level have logits"
-        arrays = {"examples": evaluation.examples, "logits": evaluation.logits, "labels": self.level.scoring.labels}
+        arrays = {"examples": evaluation.examples}
+        if (labels := self.level.labels) is not None:
+            assert evaluation.logits is not None, "evaluations with labels have logits"
+            arrays |= {"logits": evaluation.logits, "labels": labels}
         self.folder.save_arrays(file_name(name), arrays)
         level, metric = self.level.name, evaluation.metric[-1]
         log.info("%s: candidate %d scores %.4f after %d steps", level, evaluation.candidate, metric, evaluation.steps)
@@ -79,9 +81,11 @@ class Pool:
 
     def _read(self, job: Job) -> Evaluation:
         name = self._unit(job)
-        unit, arrays = self.folder.units[name], load_evaluations(self.folder.path, file_name(name))
-        labels = self.level.scoring.labels
-        if not np.array_equal(arrays["labels"], labels) or arrays["examples"].shape != (len(unit["at"]), len(labels)):
+        labels = self.level.labels
+        unit = self.folder.units[name]
+        arrays = load_evaluations(self.folder.path, file_name(name), labelled=labels is not None)
+        same = labels is None or np.array_equal(arrays["labels"], labels)
+        if not same or len(arrays["examples"]) != len(unit["at"]):
             file = predictions_path(self.folder.path, file_name(name))
             raise FileError(f"predictions file {file} is damaged: it is not of the evaluations in the journal")
         return Evaluation(
@@ -90,5 +94,5 @@ class Pool:
             at=tuple(unit["at"]),
             metric=tuple(unit["metric"]),
             examples=arrays["examples"],
-            logits=arrays["logits"],
+            logits=arrays.get("logits"),
         )
