@@ -14,15 +14,16 @@ from torch import nn
 from randprune_lab.criteria import Record
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.files import given_path
+from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import prunable
 from randprune_lab.models.load import load_model, quiet
-from randprune_lab.progress import Progress, progress_bar
+from randprune_lab.progress import progress_bar
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.evolved import with_allocation
 from randprune_lab.search.executors import Executor, InProcess
-from randprune_lab.search.folder import RunFolder, check_usable, take_dense, weights_sha256
-from randprune_lab.search.generations import Generations
-from randprune_lab.search.level import Level, Weights, derived_seed, evaluation_steps
+from randprune_lab.search.folder import RunFolder, check_usable, take_dense
+from randprune_lab.search.level import Level, derived_seed, evaluation_steps
+from randprune_lab.search.levels import LevelSearch, Trained
 from randprune_lab.search.plan import Plan
 from randprune_lab.search.units import COMPUTE, DATA, DENSE, MODEL, file_name, level_unit, score_unit
 from randprune_lab.search.winner import MODEL_FOLDER, winning_mask, winning_model
@@ -33,7 +34,7 @@ from randprune_lab.tasks.splits import label_warnings
 from randprune_lab.training.compute import Compute
 from randprune_lab.training.data import Encoded, check_fits, encode
 from randprune_lab.training.distillation import Teacher, check_states
-from randprune_lab.training.loop import Evaluate, History, train
+from randprune_lab.training.loop import Evaluate, train
 from randprune_lab.training.scoring import SplitScore, answers, predict, score
 
 log = logging.getLogger("randprune_lab")
@@ -85,7 +86,7 @@ def run(
     return folder.path
 
 
-class Search:
+class Search(LevelSearch[Level]):
     """A running search: the data, the run folder, and one model, which gets other weights for each step.
 
     Args:
@@ -97,8 +98,7 @@ class Search:
         ConfigError, DataError, FileError: if the task, the data or the model cannot be found or used.
     """
 
-    folder: RunFolder
-    bar: Progress
+    first = DENSE
 
     def __init__(self, config: RunConfig, progress: bool, executor: Executor | None = None):
         self.config, self.progress, self.executor = config, progress, executor or InProcess()
@@ -125,12 +125,12 @@ class Search:
         self._check_compute()
         self._forget_damaged()
         log.info("criterion: %s", self.config.described_criterion())
+        self.plan = Plan(self.config, len(self.train), len(self.validation), sum(map(len, self.tests.values())))
         left = self.plan.left(folder.units)
         all_steps = sum(self.plan.units.values())
         with self.compute.active(), progress_bar(all_steps, all_steps - left, shown=self.progress) as self.bar:
-            for name in [DENSE, *self._levels]:
-                self._make(name)
-            for name in [DENSE, *self._levels]:
+            self.make_all()
+            for name in [DENSE, *self.levels]:
                 self.folder.unit(score_unit(name), partial(self._test, name))
                 self.bar.left(self.plan.left(folder.units))
             self.folder.unit(MODEL, self._save_model)
@@ -154,7 +154,7 @@ class Search:
 
     # --- units of work ---
 
-    def _dense(self) -> dict[str, Any]:
+    def begin(self) -> dict[str, Any]:
         log.info("dense: fine-tuning on %d examples", len(self.train))
         self.model.load_state_dict(self._initial)
         history = train(
@@ -169,11 +169,9 @@ class Search:
         said = answers(self.task, predict(self.model, self.validation))
         if warning := constant_answer(self.task, said, self.validation.labels, "validation"):
             log.warning(warning)
-        return self._save_trained(DENSE, history, record)
+        return self.save_trained(DENSE, history, record.scores if record else None)
 
-    def _level(self, name: str) -> dict[str, Any]:
-        """Find the mask of a level, and train with it."""
-        method, number, start = self._levels[name]
+    def level(self, name: str, method: Method, number: int, start: str) -> Level:
         level = Level(
             name,
             number,
@@ -181,7 +179,7 @@ class Search:
             self.compute,
             self.task,
             self.model,
-            self._weights(start),
+            self.weights(start),
             self.train,
             self._scoring(number),
             self.teacher,
@@ -190,52 +188,41 @@ class Search:
                 number,
                 derived_seed(self.config.seed, "mask", number),
                 self.train,
-                self._scores(start) if self.config.accumulated else None,
+                self.scores(start) if self.config.accumulated else None,
             ),
         )
-        level, winner = with_allocation(level, self.folder), 0
-        if method.candidates > 1:
-            race = Generations(level, self.folder, self.executor, self.bar.advance)
-            level, winner = race.run(method.candidates)
-            self.bar.left(self.plan.left(self.folder.units))
-        return self._train_winner(level, winner)
+        return with_allocation(level, self.folder)
 
-    def _train_winner(self, level: Level, winner: int) -> dict[str, Any]:
-        recipe, mask = level.recipe(winner), level.start_with(winner)
+    def train_winner(self, level: Level, winner: int, mask: MaskSet) -> Trained:
+        config = self.config.level_training(derived_seed(self.config.seed, "level", level.number))
+        record = self._record() if level.number < len(self.config.levels) else None
         history = train(
             self.model,
             self.train,
-            replace(
-                self.config.level_training(derived_seed(self.config.seed, "level", level.number)),
-                compute=self.compute.layers,
-            ),
+            replace(config, compute=self.compute.layers),
             evaluate=self._counted(SplitScore(self.task, level.scoring), level.scoring),
             mask=mask,
             teacher=self.teacher,
-            record=(record := self._record() if level.number < len(self.config.levels) else None),
+            record=record,
             advance=self.bar.advance,
         )
-        mask.save(self.folder.mask_path(level.name))
-        log.info("%s: scores %.4f after training with mask %d", level.name, history.scores[history.best], winner)
-        return {
-            **self._save_trained(level.name, history, record),
-            "winner": winner,
-            "sparsity": mask.sparsity,
-            "mask": recipe,
-            "mask_sha256": mask.sha256,
-        }
+        return history, record.scores if record else None
+
+    def remedy(self, name: str) -> str:
+        setting = "dense_learning_rate" if name == DENSE else "learning_rate"
+        return f"lower {setting} (--{setting.replace('_', '-')}) from {getattr(self.config, setting):g}"
 
     def _save_model(self) -> dict[str, Any]:
         """Write the model of the last winner with `save_pretrained`."""
         name = level_unit(self.config.method, len(self.config.levels))
-        self.model.load_state_dict(self._weights(name))
+        self.model.load_state_dict(self.weights(name))
         with quiet():
             self.folder.save_model(self.model, self.tokenizer)
         return {"path": MODEL_FOLDER, "weights": name}
 
     def _test(self, name: str) -> dict[str, Any]:
         """Score trained weights on all test sets. Metrics of further test sets end in the name of the set."""
-        self.model.load_state_dict(self._weights(name))
+        self.model.load_state_dict(self.weights(name))
         metrics: dict[str, float] = {}
         for test_set, rows in self.tests.items():
             logits = predict(self.model, rows)
@@ -251,6 +238,14 @@ class Search:
         return metrics
 
     # --- parts ---
+
+    @property
+    def methods(self) -> list[Method]:
+        return self.config.methods()
+
+    @property
+    def sparsities(self) -> tuple[float, ...]:
+        return self.config.levels
 
     @property
     def used(self) -> dict[str, Encoded]:
@@ -272,25 +267,6 @@ class Search:
         model, tokenizer = load_model(config.model, task=self.task, layers=config.layers, seed=config.seed)
         return model.to(self.compute.device), tokenizer
 
-    def _weights(self, name: str) -> Weights:
-        """Trained weights from the folder. If the checkpoint is damaged, it is made again with the same bits."""
-        return self._read(name, self.folder.load_weights)
-
-    def _scores(self, name: str) -> Weights:
-        """The scores that the training of these weights summed up; they too are made again, as for a dense model that
-        another run has trained.
-        """
-        return self._read(name, self.folder.load_scores)
-
-    def _read(self, name: str, load: Callable[[str], Weights]) -> Weights:
-        try:
-            return load(name)
-        except FileError as error:
-            log.warning("%s; it is made again", error)
-            self.folder.forget(name)
-            self._make(name)
-            return load(name)
-
     def _record(self) -> Record | None:
         """Sums up the scores of a training, for a criterion that is accumulated."""
         criterion = self.config.accumulated
@@ -300,30 +276,13 @@ class Search:
     def teacher(self) -> Teacher:
         """The trained dense model."""
         model = self.fresh_model()
-        model.load_state_dict(self._weights(DENSE))
+        model.load_state_dict(self.weights(DENSE))
         return Teacher(model, self.train)
 
     def _scoring(self, level: int) -> Encoded:
         """The rows that decide at a level: the validation set; at the last level of select-on-test, the test set."""
         on_test = self.config.protocol == "select-on-test" and level == len(self.config.levels)
         return self.tests[""] if on_test else self.validation
-
-    @cached_property
-    def _levels(self) -> dict[str, tuple[Method, int, str]]:
-        """The units after the dense model, in order: the method, the level, and the unit that each starts from."""
-        levels: dict[str, tuple[Method, int, str]] = {}
-        for method in self.config.methods():
-            start = DENSE
-            for number in range(1, len(self.config.levels) + 1):
-                name = level_unit(method.name, number)
-                levels[name] = method, number, start
-                start = name
-        return levels
-
-    def _make(self, name: str) -> None:
-        """Train the weights of a unit, unless the folder has them."""
-        self.folder.unit(name, self._dense if name == DENSE else partial(self._level, name))
-        self.bar.left(self.plan.left(self.folder.units))
 
     def _forget_damaged(self) -> None:
         """Forget a damaged mask or model of a finished run's winner, so that it is made again for export."""
@@ -340,27 +299,6 @@ class Search:
             except FileError as error:
                 log.warning("%s; it is made again", error)
                 self.folder.forget(name)
-
-    def _save_trained(self, name: str, history: History, record: Record | None) -> dict[str, Any]:
-        weights = self.model.state_dict()
-        if not all(bool(weight.isfinite().all()) for weight in weights.values()):
-            setting = "dense_learning_rate" if name == DENSE else "learning_rate"
-            raise RunError(
-                f"the training of {name} diverged: its weights are not finite; lower {setting} "
-                f"(--{setting.replace('_', '-')}) from {getattr(self.config, setting):g}"
-            )
-        self.folder.save_weights(name, weights)
-        if record is not None:
-            self.folder.save_scores(name, record.scores)
-        return {
-            "score": history.scores[history.best],
-            "scores": history.scores,
-            "steps": history.steps,
-            "losses": history.losses,
-            "total_steps": history.total_steps,
-            "weights_sha256": weights_sha256(weights),
-            **({"scores_sha256": weights_sha256(record.scores)} if record else {}),
-        }
 
     def _check_data(self) -> None:
         """Record the data, or raise `RunError` if the recorded data was different."""
@@ -402,11 +340,6 @@ class Search:
         if recorded.threads != self.compute.threads:
             log.info("threads: %d, as when the run was begun", recorded.threads)
         self.compute = recorded
-
-    @cached_property
-    def plan(self) -> Plan:
-        """The work of the run."""
-        return Plan(self.config, len(self.train), len(self.validation), sum(map(len, self.tests.values())))
 
     def _counted(self, evaluate: Evaluate, rows: Encoded) -> Evaluate:
         """The same evaluation on these rows, which the bar counts."""
