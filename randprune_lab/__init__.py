@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from randprune_lab.models import load_fast, load_model
     from randprune_lab.plugins import load_plugin
     from randprune_lab.probe import evolve_allocation, sensitivity
-    from randprune_lab.search import RunConfig
+    from randprune_lab.search import MaskSearch, RunConfig
     from randprune_lab.search.run import run
     from randprune_lab.sparse import fast
     from randprune_lab.tasks import load_splits
@@ -55,6 +55,7 @@ _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in wh
     "Magnitude": "randprune_lab.masks",
     "MaskCallback": "randprune_lab.interop",
     "MaskSampler": "randprune_lab.masks",
+    "MaskSearch": "randprune_lab.search",
     "MaskSet": "randprune_lab.masks",
     "Rule": "randprune_lab.masks",
     "RunConfig": "randprune_lab.search",
@@ -96,6 +97,7 @@ __all__ = [
     "Magnitude",
     "MaskCallback",
     "MaskSampler",
+    "MaskSearch",
     "MaskSet",
     "RandpruneError",
     "Rule",

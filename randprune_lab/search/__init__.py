@@ -4,6 +4,7 @@ from randprune_lab.search.config import EXECUTORS, PRESETS, RunConfig
 from randprune_lab.search.executors import Executor, InProcess, OnDask, make_executor
 from randprune_lab.search.folder import read_config
 from randprune_lab.search.journal import read_journal
+from randprune_lab.search.mask_search import MaskSearch, TrainingJob
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal, redraw
 from randprune_lab.search.run import Search
 from randprune_lab.search.selection import Evaluation, Selection
@@ -26,6 +27,7 @@ __all__ = [
     "InProcess",
     "LearnedAllocation",
     "LearnedInclusion",
+    "MaskSearch",
     "OnDask",
     "PairedRace",
     "Proposal",
@@ -36,6 +38,7 @@ __all__ = [
     "Strategy",
     "SuccessiveHalving",
     "TrainAll",
+    "TrainingJob",
     "make_executor",
     "make_strategy",
     "read_config",

@@ -28,7 +28,8 @@ class Choice:
         every: candidates stop at multiples of this number of steps; see `Strategy.select`.
         score, last: the score of the final comparison among generations, as in `ScoredStrategy`.
         generations: the number of groups that the candidates come in.
-        noise_seeds: the number of other seeds that the first masks are trained with, to measure the noise.
+        noise_seeds: the number of other seeds that the first masks are trained with, to measure the noise; for levels
+            that have a field `training_seed`.
     """
 
     strategy: Strategy
@@ -52,7 +53,6 @@ class BaseLevel(ABC):
     model: nn.Module
     start: Weights
     proposal: Proposal
-    training_seed: int  # 0 for the comparison of candidates; other seeds only measure the noise
 
     @property
     @abstractmethod

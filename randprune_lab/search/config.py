@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import partial
 from itertools import cycle, islice
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -104,6 +104,9 @@ class RunConfig:
     Raises:
         ConfigError: if a setting is out of range, or contradicts another one.
     """
+
+    kind: ClassVar[str] = "randprune run"
+    """The marker of a run folder, in its `config.json`."""
 
     task: str = _option(
         DATA, "rotten_tomatoes", "task to train on; `randprune tasks` lists them. With custom data, their name"
@@ -318,12 +321,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         take_types(self)
-        if not self.levels:
-            raise ConfigError("levels must have at least one sparsity, got none")
-        for level in self.levels:
-            check_range("sparsity", level, low=0, high=1, high_open=True)
-        if list(self.levels) != sorted(set(self.levels)):
-            raise ConfigError(f"levels must be increasing, got {' '.join(f'{level:g}' for level in self.levels)}")
+        check_levels(self.levels)
         for name in ("include", "exclude"):
             if "" in getattr(self, name):
                 raise ConfigError(f"{name} must have patterns such as '*.query.weight', got an empty one")
@@ -611,6 +609,16 @@ def settings_of_group(group: str) -> list[str]:
 def default_of(setting: Any) -> Any:
     """The default of a field of `RunConfig`."""
     return setting.default if setting.default_factory is MISSING else setting.default_factory()
+
+
+def check_levels(levels: tuple[float, ...]) -> None:
+    """Raise `ConfigError` unless levels are increasing sparsities, at least one."""
+    if not levels:
+        raise ConfigError("levels must have at least one sparsity, got none")
+    for level in levels:
+        check_range("sparsity", level, low=0, high=1, high_open=True)
+    if list(levels) != sorted(set(levels)):
+        raise ConfigError(f"levels must be increasing, got {' '.join(f'{level:g}' for level in levels)}")
 
 
 def check_name(kind: str, name: str) -> None:

@@ -44,6 +44,9 @@ class Executor(AbstractContextManager["Executor"]):
         """
         raise NotImplementedError
 
+    def __exit__(self, *error: object) -> None:
+        """Forget all states."""
+
 
 class InProcess(Executor):
     """Evaluates one candidate after the other, in this process."""

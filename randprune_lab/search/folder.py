@@ -17,12 +17,12 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -42,8 +42,9 @@ from randprune_lab.typed import partial_of, typed
 log = logging.getLogger("randprune_lab")
 
 CONFIG, ENVIRONMENT = "config.json", "environment.json"
-KIND = "randprune run"
-"""The marker of a run folder, in its `config.json`."""
+KIND = RunConfig.kind
+KINDS = {KIND: "a run", "randprune mask search": "a search with training functions of your own (rp.MaskSearch)"}
+"""The markers of folders in their `config.json`, and what such a folder has."""
 FORMAT = 3
 """The format number of a run folder."""
 AS_BEFORE = {"mask_gradients": False, "vocabulary": "whole", "compute": "dense"}
@@ -71,6 +72,21 @@ class Environment(TypedDict):
     packages: dict[str, str]
 
 
+class Settings(Protocol):
+    """The settings that a folder records."""
+
+    @property
+    def kind(self) -> str:
+        """The marker of such a folder."""
+
+    @property
+    def classes(self) -> tuple[type[Any], ...]:
+        """The classes that plugins may have defined."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain JSON."""
+
+
 def read_config(path: Path) -> RunConfig:
     """The configuration of the run in a folder.
 
@@ -78,19 +94,37 @@ def read_config(path: Path) -> RunConfig:
         RunError: if the folder holds no run, or the run used a plugin that is not loaded.
         FileError: if the configuration is damaged, or of another format.
     """
-    file, remedy = path / CONFIG, "start the run again in another folder, or use the version that wrote it"
-    sealed = _sealed_config(path)
-    try:
-        values = unsealed(file, sealed, FORMAT, remedy)
-        del values["kind"]
-        _check_plugins(path, typed(list[_Plugin], values.pop("plugins", None), "plugins", strict=True))
-        values = AS_BEFORE | values
+    with _reading_config(path):
+        values = AS_BEFORE | _read_settings(path, KIND)
         return RunConfig.from_dict(typed(partial_of(RunConfig, strict=True), values, strict=True))
+
+
+def _recorded(path: Path, config: Settings) -> dict[str, Any]:
+    """The settings in a folder of the kind of these settings."""
+    if config.kind == KIND:
+        return read_config(path).to_dict()
+    with _reading_config(path):
+        return _read_settings(path, config.kind)
+
+
+@contextmanager
+def _reading_config(path: Path) -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
-        raise FileError(f"{file} is damaged: {error}") from error
+        raise FileError(f"{path / CONFIG} is damaged: {error}") from error
 
 
-def _sealed_config(path: Path) -> dict[str, Any]:
+def _read_settings(path: Path, kind: str) -> dict[str, Any]:
+    """The settings in a folder of a kind, as they were written."""
+    remedy = "start the run again in another folder, or use the version that wrote it"
+    values = unsealed(path / CONFIG, _sealed_config(path, kind), FORMAT, remedy)
+    del values["kind"]
+    _check_plugins(path, typed(list[_Plugin], values.pop("plugins", None), "plugins", strict=True))
+    return values
+
+
+def _sealed_config(path: Path, kind: str) -> dict[str, Any]:
     """The content of a run's `config.json`; the marker in it tells it from those of models and other programs."""
     file = own_file(path, CONFIG)
     try:
@@ -102,12 +136,15 @@ def _sealed_config(path: Path) -> dict[str, Any]:
         raise FileError(f"cannot read {file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise FileError(f"{file} is damaged: {error}; choose another folder") from error
-    if not isinstance(values, dict) or values.get("kind") != KIND:
+    found = values.get("kind") if isinstance(values, dict) else None
+    if isinstance(found, str) and found != kind and found in KINDS:
+        raise RunError(f"{path} has {KINDS[found]}, not {KINDS[kind]}; choose another folder")
+    if found != kind:
         raise RunError(f"{path} is not a run folder: its {CONFIG} is not that of a run; choose another folder")
     return values
 
 
-def check_usable(path: Path, *, resume: bool, overwrite: bool) -> bool:
+def check_usable(path: Path, *, resume: bool, overwrite: bool, kind: str = KIND) -> bool:
     """Whether a run folder already exists.
 
     Raises:
@@ -124,7 +161,7 @@ def check_usable(path: Path, *, resume: bool, overwrite: bool) -> bool:
     if used and not (path / CONFIG).is_file():
         raise RunError(f"{path} is not a run folder: it has no {CONFIG}; choose another folder")
     if used:
-        _sealed_config(path)
+        _sealed_config(path, kind)
     return used
 
 
@@ -141,7 +178,7 @@ class RunFolder:
         self._journal = journal
 
     @classmethod
-    def open(cls, path: str | Path, config: RunConfig, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
+    def open(cls, path: str | Path, config: Settings, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
         """Create a run folder, or open one to continue its run.
 
         Raises:
@@ -153,7 +190,7 @@ class RunFolder:
         path = Path(path)
         if ".." in path.parts:
             path = path.resolve()  # mkdir would make a missing folder before it
-        used = check_usable(path, resume=resume, overwrite=overwrite)
+        used = check_usable(path, resume=resume, overwrite=overwrite, kind=config.kind)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -164,7 +201,7 @@ class RunFolder:
                 journal.clear()
                 _empty(path)
             elif used:
-                _check_same(read_config(path), config, path)
+                _check_same(_recorded(path, config), config.to_dict(), path)
             folder = cls(path, journal)
             folder._begin(config)
         except BaseException:
@@ -172,7 +209,7 @@ class RunFolder:
             raise
         return folder
 
-    def _begin(self, config: RunConfig) -> None:
+    def _begin(self, config: Settings) -> None:
         if not self.units and any(map(_entries, (self.path / name for name in FOLDERS))):
             raise RunError(
                 f"cannot resume {self.path}: {JOURNAL} is lost or empty, but results of its run are there; put the "
@@ -181,7 +218,7 @@ class RunFolder:
         for name in (".", *FOLDERS):
             _remove_temporary(self.path / name)
         plugins = [plugin.to_dict() for plugin in plugins_of(*config.classes)]
-        write_sealed(self.file(CONFIG), FORMAT, {"kind": KIND, "plugins": plugins, **config.to_dict()})
+        write_sealed(self.file(CONFIG), FORMAT, {"kind": config.kind, "plugins": plugins, **config.to_dict()})
         begun, here = read_environment(self.path), environment()
         if begun is None:
             write_json(self.file(ENVIRONMENT), here)
@@ -446,12 +483,11 @@ def _check_plugins(path: Path, recorded: list[_Plugin]) -> None:
             )
 
 
-def _check_same(recorded: RunConfig, asked: RunConfig, path: Path) -> None:
-    old, new = recorded.to_dict(), asked.to_dict()
-    for name in old:
-        if old[name] != new[name]:
+def _check_same(old: dict[str, Any], new: dict[str, Any], path: Path) -> None:
+    for name in new:
+        if old.get(name) != new[name]:
             raise RunError(
-                f"cannot resume {path}: {name} was {old[name]!r} and is now {new[name]!r}; "
+                f"cannot resume {path}: {name} was {old.get(name)!r} and is now {new[name]!r}; "
                 f"resume with the old value, or choose another folder"
             )
 

@@ -60,18 +60,18 @@ class Generations(Generic[AnyLevel]):
 
     def _noise(self, masks: int) -> None:
         """Train the first masks again, each with separate seeds: shared seeds would not show as noise."""
-        per_mask, last = self.level.choice.noise_seeds, self.level.choice.last
+        per_mask = self.level.choice.noise_seeds
         for mask in range(masks):
             for number in range(per_mask):
                 seed = 1 + mask * per_mask + number
                 level = self.level.changed(training_seed=seed)
-                self.folder.unit(noise_unit(self.level.name, mask, number), partial(self._again, level, mask, last))
+                self.folder.unit(noise_unit(self.level.name, mask, number), partial(self._again, level, mask, seed))
 
-    def _again(self, level: AnyLevel, mask: int, last: int) -> dict[str, Any]:
+    def _again(self, level: AnyLevel, mask: int, seed: int) -> dict[str, Any]:
         (evaluation,) = self.executor.evaluate(level, [Job(mask, level.total_steps)], self.advance)
-        score = evaluation.score("log-loss", last)
-        log.info("%s: mask %d scores %.4f with training seed %d", level.name, mask, score, level.training_seed)
-        return {"mask": mask, "seed": level.training_seed, "score": score, "steps": level.total_steps}
+        score = evaluation.score("log-loss", level.choice.last)
+        log.info("%s: mask %d scores %.4f with training seed %d", level.name, mask, score, seed)
+        return {"mask": mask, "seed": seed, "score": score, "steps": level.total_steps}
 
     def _generation(self, number: int, size: int) -> dict[str, Any]:
         """Race one generation. The better half of the candidates that were trained become its elite."""

@@ -18,7 +18,7 @@ from randprune_lab.search.config import Method
 from randprune_lab.search.executors import Executor
 from randprune_lab.search.folder import RunFolder, weights_sha256
 from randprune_lab.search.generations import AnyLevel, Generations
-from randprune_lab.search.plan import Plan
+from randprune_lab.search.plan import BasePlan
 from randprune_lab.search.units import level_unit
 from randprune_lab.training.loop import History
 
@@ -41,7 +41,7 @@ class LevelSearch(ABC, Generic[AnyLevel]):
     bar: Progress
     executor: Executor
     model: nn.Module
-    plan: Plan
+    plan: BasePlan
 
     @property
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,8 +22,36 @@ from randprune_lab.search.units import (
 )
 
 
+class BasePlan(ABC):
+    """The work of a search, in training steps."""
+
+    @property
+    @abstractmethod
+    def units(self) -> dict[str, int]:
+        """The steps of each unit, by its name. Those of a selection are the most that it may need."""
+
+    @abstractmethod
+    def training(self, steps: int) -> int:
+        """The steps of a training of a candidate, with its evaluations."""
+
+    def left(self, done: Mapping[str, dict[str, Any]]) -> int:
+        """The number of steps that are left.
+
+        Args:
+            done: the results of the finished units, by name. The evaluated candidates of a selection count too.
+        """
+        left = {name: steps for name, steps in self.units.items() if name not in done}
+        selections = {selection_unit(name): name for name in self.units}
+        for selection in left.keys() & selections.keys():
+            reached: dict[int, int] = {}
+            for unit in candidate_units(done, selections[selection]):
+                reached[unit["candidate"]] = max(unit["steps"], reached.get(unit["candidate"], 0))
+            left[selection] = max(0, left[selection] - sum(map(self.training, reached.values())))
+        return sum(left.values())
+
+
 @dataclass(frozen=True)
-class Plan:
+class Plan(BasePlan):
     """The work of a run, in training steps. An evaluation counts as the training steps that take about as long.
 
     Args:
@@ -38,7 +67,6 @@ class Plan:
 
     @cached_property
     def units(self) -> dict[str, int]:
-        """The steps of each unit, by its name. Those of a selection are the most that it may need."""
         config, methods = self.config, self.config.methods()
         units = {DENSE: self._training(config.dense_epochs)}
         for method in methods:
@@ -53,30 +81,15 @@ class Plan:
         trained = [DENSE, *level_units([method.name for method in methods], len(config.levels))]
         return units | {score_unit(name): evaluation_steps(self.test, config.batch_size) for name in trained}
 
-    def left(self, done: Mapping[str, dict[str, Any]]) -> int:
-        """The number of steps that are left.
-
-        Args:
-            done: the results of the finished units, by name. The evaluated candidates of a selection count too.
-        """
-        left = {name: steps for name, steps in self.units.items() if name not in done}
-        selections = {selection_unit(name): name for name in self.units}
-        for selection in left.keys() & selections.keys():
-            reached: dict[int, int] = {}
-            for unit in candidate_units(done, selections[selection]):
-                reached[unit["candidate"]] = max(unit["steps"], reached.get(unit["candidate"], 0))
-            left[selection] = max(0, left[selection] - sum(map(self._steps, reached.values())))
-        return sum(left.values())
-
-    def _training(self, epochs: int) -> int:
-        return self._steps(epochs * -(-self.train // self.config.batch_size))
-
-    def _steps(self, steps: int) -> int:
+    def training(self, steps: int) -> int:
         """The steps of a training, with its evaluations; without training there is one."""
         evaluations = max(1, -(-steps // self.config.evaluate_every))
         return steps + evaluations * evaluation_steps(self.validation, self.config.batch_size)
 
+    def _training(self, epochs: int) -> int:
+        return self.training(epochs * -(-self.train // self.config.batch_size))
+
     def _selection(self, method: Method) -> int:
         fraction, screened = self.config.strategy().steps_fraction, self.config.screen or 0
         race = int(self.config.candidates * fraction * self._training(self.config.early_epochs))
-        return race + screened * self._steps(0)
+        return race + screened * self.training(0)

@@ -87,6 +87,21 @@ class _Trained(TypedDict):
 
 
 @known_names
+class Start(TypedDict):
+    """The weights that a search with custom training starts from, and what they were evaluated to."""
+
+    weights_sha256: str
+    score: NotRequired[Metric]
+
+
+@known_names
+class Examples(TypedDict):
+    """The number of examples whose scores an evaluation by a custom function returns; 0 if it returns one score."""
+
+    number: Count
+
+
+@known_names
 class _TrainedWinner(_Trained):
     winner: Count
     sparsity: float

@@ -1,6 +1,7 @@
 """Names of a run's units. Only this module builds and parses them.
 
     data, compute, dense, model     the units that a run has once
+    start, examples                 those of a search with custom training
     METHOD-level-N                  the training with the winner of a level
     METHOD-level-N/...              the steps that led to it: allocation, candidates, generations, noise, selection
     test/NAME                       the test scores of the model that was trained under NAME
@@ -18,6 +19,7 @@ from randprune_lab.search import results
 from randprune_lab.tasks.spec import suffixed
 
 DATA, COMPUTE, DENSE, MODEL = "data", "compute", "dense", "model"
+START, EXAMPLES = "start", "examples"
 
 Units = dict[str, dict[str, Any]]
 """The results of finished units by name, in the order in which they finished."""
@@ -76,6 +78,8 @@ _TYPES = {
     DATA: results.Data,
     COMPUTE: results.Ran,
     DENSE: results.Dense,
+    START: results.Start,
+    EXAMPLES: results.Examples,
     MODEL: results.Final,
     r"[\w-]+-level-\d+": results.Winner,
     r"[\w-]+-level-\d+/candidate-\d+/steps-\d+": results.Evaluated,

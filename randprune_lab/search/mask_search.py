@@ -1,0 +1,280 @@
+"""`MaskSearch`: the search around a training loop of your own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.files import given_path
+from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.rules import Rule
+from randprune_lab.masks.scope import prunable
+from randprune_lab.masks.wrappers import plain
+from randprune_lab.progress import progress_bar
+from randprune_lab.search.base_level import Weights
+from randprune_lab.search.custom_config import CustomConfig, as_levels, as_rules, as_strategy
+from randprune_lab.search.custom_search import ByOthers, CustomSearch, InFolder, Scores, Todo, Waiting
+from randprune_lab.search.custom_training import Judge, Judged, Train, check_functions, check_obeyed
+from randprune_lab.search.executors import Executor
+from randprune_lab.search.folder import RunFolder
+from randprune_lab.search.strategies import Strategy
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingJob:
+    """A training that `MaskSearch.ask` asks for.
+
+    Args:
+        level: the level, from 1.
+        sparsity: its sparsity.
+        candidate: the number of the candidate.
+        mask: its mask.
+        weights: what the training starts from, for `model.load_state_dict`; removed weights are zero.
+        start, stop: the training steps so far, and those after which it is evaluated. If both are 0, the mask is
+            evaluated without training.
+        total: the steps of the whole training.
+        winner: whether it is the training with the winner of the level, not an early evaluation.
+        seed: the seed of the training, the same for all candidates of a level.
+        state: what was told when the training stopped; None at its start.
+    """
+
+    level: int
+    sparsity: float
+    candidate: int
+    mask: MaskSet
+    weights: Weights
+    start: int
+    stop: int
+    total: int
+    winner: bool
+    seed: int
+    state: Any
+
+
+class MaskSearch(AbstractContextManager["MaskSearch"]):
+    """Searches for masks of any model, with your own training and evaluation.
+
+    At each level, candidates are drawn from the weights of the level before, trained for `early_steps` and compared;
+    the winner is trained for `steps`. `run` does all of it, `ask` and `tell` one training at a time. The folder has
+    all results: made again with the same arguments, a search that was stopped continues.
+
+    Args:
+        model: any module. It gets the weights of each step, and at the end those of the last winner.
+        train: `train(model, mask, start, stop, total, seed, state)` trains the model, in training mode, from step
+            `start` to `stop` of `total`, and enforces the mask after every step. It returns what it needs to go on:
+            tensors, numbers and texts in dicts, lists and tuples, as an optimizer's `state_dict()`. It is given back as
+            `state`, which is None at the start. If it returns None, a candidate that goes on is trained again from
+            the level's start. PyTorch's random numbers have a seed that depends on `seed` and `start`.
+        evaluate: `evaluate(model)`, called in evaluation mode without gradients, returns a score, or an array of the
+            scores of examples, or a pair of both; higher is better. The strategy "race" needs scores of examples.
+        levels: the sparsity of each level, in increasing order.
+        folder: where results are kept.
+        steps: the training steps of a winner.
+        early_steps: the training steps of an early evaluation; by default, a quarter of `steps`.
+        evaluate_every: the number of training steps between two evaluations; without it, there is one wherever a
+            training stops.
+        candidates: the number of masks at each level.
+        rule: a rule, or a list of rules that the candidates use cyclically.
+        criterion: "magnitude", or a function that computes the importance scores of a model's weights, by name.
+        allocation, include, exclude, types: see `MaskSampler`.
+        strategy: how candidates are compared: a name, or a strategy such as `SuccessiveHalving(budget=0.5)`.
+        seed: the seed of masks and trainings.
+        keep_best: whether a winner ends with the weights of its best evaluation, instead of the last ones.
+
+    Raises:
+        ConfigError: if a setting is out of range or of a wrong kind.
+        ScopeError: if there is nothing to prune.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        train: Train | None = None,
+        evaluate: Judge | None = None,
+        levels: Sequence[float],
+        folder: str | Path,
+        steps: int,
+        early_steps: int | None = None,
+        evaluate_every: int | None = None,
+        candidates: int = 8,
+        rule: str | Rule | Sequence[Rule] = "voting",
+        criterion: str | Scores = "magnitude",
+        allocation: Any = "layerwise",
+        strategy: str | Strategy = "full",
+        seed: int = 0,
+        keep_best: bool = True,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        types: Sequence[str] | None = None,
+    ):
+        if not isinstance(model, nn.Module):
+            raise ConfigError(f"model must be a torch.nn.Module, got {model!r}")
+        check_functions(train=train, evaluate=evaluate)
+        if isinstance(criterion, str) and criterion != "magnitude":
+            raise ConfigError(f"criterion must be 'magnitude' or a function of the model, got {criterion!r}")
+        config = CustomConfig(
+            as_levels(levels),
+            candidates,
+            as_rules(rule),
+            criterion if isinstance(criterion, str) else getattr(criterion, "__qualname__", type(criterion).__name__),
+            allocation,
+            as_strategy(strategy),
+            seed,
+            steps,
+            max(1, steps // 4) if early_steps is None else early_steps,
+            evaluate_every,
+            keep_best,
+            None if include is None else tuple(include),
+            tuple(exclude),
+            None if types is None else tuple(types),
+        )
+        prunable(model, **config.scope)  # finds what does not fit before the work begins
+        self.model, self.path = model, given_path(folder)
+        scores = None if isinstance(criterion, str) else criterion
+        self._search = CustomSearch(model, config, scores, train, evaluate)
+        self._folder: RunFolder | None = None
+        self._todo: list[Todo] = []
+        self._asked: dict[int, tuple[TrainingJob, Todo]] = {}
+
+    def run(self, *, executor: Executor | None = None, progress: bool = True) -> MaskSet:
+        """Do the whole search, or what is left of it.
+
+        Args:
+            executor: evaluates the candidates, by default in this process, where the states of stopped trainings are
+                kept in the folder.
+            progress: show a progress bar.
+
+        Returns:
+            The mask of the last winner. The model has its weights.
+
+        Raises:
+            ConfigError: if there is no function for the training or the evaluation.
+            RunError: if the folder has something else, or a training went wrong.
+        """
+        for name, function in zip(("train", "evaluate"), self._search.functions, strict=True):
+            if function is None:
+                raise ConfigError(f"run() needs {name}; give it to MaskSearch, or use ask() and tell()")
+        with self:
+            folder = self._open()
+            self._search.folder = folder
+            plan = self._search.plan
+            total, left = sum(plan.units.values()), plan.left(folder.units)
+            with progress_bar(total, total - left, shown=progress) as bar:
+                self._search.go_on(folder, executor or InFolder(self._search.courses), bar)
+        return self.mask
+
+    def ask(self) -> TrainingJob | None:
+        """The next training to do. Several can be asked for before the first one is told.
+
+        Returns:
+            The training; None if the search is finished. Then the model has the weights of the last winner.
+
+        Raises:
+            RunError: if the search can only go on when trainings that were asked for are told.
+        """
+        if not self._todo and not self._asked:
+            self._find_todo()
+            if not self._todo:
+                self.close()
+                return None
+        if not self._todo:
+            raise RunError(f"{len(self._asked)} trainings of this round were asked for; tell their scores first")
+        todo = self._todo.pop(0)
+        job = _job(todo)
+        self._asked[id(job)] = job, todo
+        return job
+
+    def tell(self, job: TrainingJob, scores: Any, state: Any = None, *, model: nn.Module | None = None) -> None:
+        """Tell the result of a training that was asked for.
+
+        Args:
+            job: the training.
+            scores: what `evaluate` would return: a score, scores of examples, or a pair of both.
+            state: what the training needs to go on; without it, it begins again if it goes on.
+            model: the trained model, by default that of the search.
+
+        Raises:
+            RunError: if the training was not asked for, or a score cannot be used.
+            MaskError: if the model does not obey the mask.
+        """
+        if id(job) not in self._asked:
+            raise RunError("this training was not asked for, or is told already; tell what ask() returned, once")
+        todo = self._asked[id(job)][1]
+        trained = self.model if model is None else model
+        where = f"for candidate {job.candidate} of level {job.level} after {job.stop} steps"
+        judged = Judged.of(scores, where)
+        judged.check_same_examples(self._search.examples, where)
+        check_obeyed(job.mask, trained, where.removeprefix("for "))
+        course = todo.training.went_on(todo.course, job.stop, judged, trained, state)
+        self._search.courses.save(todo.level.name, todo.key, course)
+        self._search.note_examples(judged)
+        del self._asked[id(job)]
+
+    @property
+    def mask(self) -> MaskSet:
+        """The mask of the last level.
+
+        Raises:
+            FileError: if the search is not finished.
+        """
+        return MaskSet.load(self.path / "masks" / f"{self._search.last}.safetensors")
+
+    def close(self) -> None:
+        """Let other processes work in the folder."""
+        if self._folder is not None:
+            self._folder.__exit__()
+        self._folder = None
+        self._todo, self._asked = [], {}
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _open(self) -> RunFolder:
+        if self._folder is None:
+            self._folder = RunFolder.open(self.path, self._search.config, resume=True)
+        return self._folder
+
+    def _find_todo(self) -> None:
+        """Go on as far as possible without training, and note what must be trained."""
+        search, folder = self._search, self._open()
+        search.folder = folder
+        try:
+            with progress_bar(1, shown=False) as bar:
+                search.go_on(folder, ByOthers(search.courses), bar)
+        except Waiting as waiting:
+            self._todo = [*waiting.todo]
+
+
+def _job(todo: Todo) -> TrainingJob:
+    """The next part of a training, up to its next evaluation."""
+    course, training, level = todo.course, todo.training, todo.level
+    training.note(course)
+    start, weights = course.start, course.weights if course.state is not None else level.start
+    return TrainingJob(
+        level.number,
+        level.proposal.sparsity,
+        todo.candidate,
+        todo.mask,
+        _masked(weights, todo.mask),
+        start,
+        course.next_stop(todo.steps, training.every),
+        training.total,
+        todo.winner,
+        training.seed,
+        course.next_state(),
+    )
+
+
+def _masked(weights: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> Weights:
+    """A copy of weights in which those that the mask removes are zero."""
+    return {
+        name: weight.masked_fill(~mask[plain(name)].to(weight.device), 0) if plain(name) in mask else weight.clone()
+        for name, weight in weights.items()
+    }
