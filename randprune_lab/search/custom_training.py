@@ -57,7 +57,7 @@ class Judged:
         """
         score, examples = value if isinstance(value, tuple) and len(value) == 2 else (None, value)
         try:
-            examples = np.asarray(_numpy(examples), dtype=np.float64)
+            examples = np.asarray(_numbers(examples), dtype=np.float64)
             score = None if score is None else float(score)
         except (TypeError, ValueError) as error:
             raise RunError(f"evaluate returned {value!r} {where}; return a number, or an array of scores") from error
@@ -297,7 +297,9 @@ def _counted(examples: int) -> str:
     return f"scores of {examples} examples" if examples else "one score"
 
 
-def _numpy(value: Any) -> Any:
+def _numbers(value: Any) -> Any:
+    if value is None:
+        raise TypeError("NumPy would take None for NaN")
     return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from randprune_lab.errors import ConfigError
+
 Score = Literal["metric", "log-loss"]
 
 
@@ -45,7 +47,16 @@ class Evaluation:
         return float(np.mean(self.metric[-last:]) if score == "metric" else self.by_example(last).mean())
 
     def by_example(self, last: int) -> Float64[np.ndarray, " n"]:
-        """The mean log-likelihood of each validation example over the last evaluations."""
+        """The mean log-likelihood of each validation example over the last evaluations.
+
+        Raises:
+            ConfigError: if the examples have no scores of their own.
+        """
+        if not self.examples.shape[1]:
+            raise ConfigError(
+                "this strategy compares scores of examples, but an evaluation returned one score; return an array with "
+                'the score of each example, or choose a strategy with score="metric", such as "halving"'
+            )
         return self.examples[-last:].mean(axis=0)
 
 
