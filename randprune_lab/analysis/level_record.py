@@ -12,21 +12,20 @@ import numpy as np
 from jaxtyping import Float64
 
 from randprune_lab.analysis.answers import read_answers
-from randprune_lab.errors import FileError, RunError
+from randprune_lab.errors import RunError
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.search.certainty import assess_finals, final_round, finals
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import load_evaluations, mask_path, predictions_path
+from randprune_lab.search.folder import mask_path
 from randprune_lab.search.results import RecordedRecipe
 from randprune_lab.search.units import (
     Units,
-    candidate_unit,
     candidate_units,
-    file_name,
     level_unit,
     noise_units,
     selection_unit,
 )
-from randprune_lab.stats.confidence import Confidence, assess_choice
+from randprune_lab.stats.confidence import Confidence
 from randprune_lab.stats.intervals import Interval, score_interval
 from randprune_lab.stats.known import known
 from randprune_lab.stats.variance import VarianceSplit, variance_split
@@ -135,12 +134,7 @@ class LevelRecord:
     @property
     def finalists(self) -> list[int]:
         """The candidates of the last round that had more than one; empty if there was no choice."""
-        return self._final_round.get("candidates", [])
-
-    @property
-    def _final_round(self) -> dict[str, Any]:
-        rounds = [round for round in self.selection.get("rounds", []) if len(round["candidates"]) > 1]
-        return rounds[-1] if rounds else {}
+        return final_round(self.selection).get("candidates", [])
 
     @cached_property
     def confidence(self) -> Confidence | None:
@@ -158,23 +152,12 @@ class LevelRecord:
             return None
         levels = (replace(self, number=number) for number in range(1, len(self.config.levels) + 1))
         others = [level._finals for level in levels if level.number != self.number and level.finalists]
-        return assess_choice(
-            self._finals,
-            others=[pool for pool in others if pool.shape[1] > 1 and np.isfinite(pool).all()],
-            winner=self.finalists.index(self.selection["winner"]),
-        )
+        return assess_finals(self.selection, self._finals, others)
 
     @cached_property
     def _finals(self) -> Float64[np.ndarray, "finalists n"]:
         """The mean log-likelihood of each validation example under each finalist."""
-        steps = self._final_round["steps"]
-        names = [file_name(candidate_unit(self.name, candidate, steps)) for candidate in self.finalists]
-        found = [load_evaluations(self.path, name) for name in names]
-        for name, arrays in zip(names, found, strict=True):
-            if not np.array_equal(arrays["labels"], found[0]["labels"]):
-                first, other = (predictions_path(self.path, each) for each in (names[0], name))
-                raise FileError(f"{other} has other labels than {first}; start the run again")
-        return np.stack([arrays["examples"][-self.config.early_last :].mean(axis=0) for arrays in found])
+        return finals(self.path, self.name, self.selection, self.config.early_last)
 
     @cached_property
     def noise(self) -> VarianceSplit | None:

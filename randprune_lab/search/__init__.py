@@ -1,10 +1,11 @@
 """The search: candidates, early evaluation, selection, level by level, recorded in a run folder."""
 
 from randprune_lab.search.config import EXECUTORS, PRESETS, RunConfig
+from randprune_lab.search.custom_result import LevelResult
 from randprune_lab.search.executors import Executor, InProcess, OnDask, make_executor
 from randprune_lab.search.folder import read_config
 from randprune_lab.search.journal import read_journal
-from randprune_lab.search.mask_search import MaskSearch, TrainingJob
+from randprune_lab.search.mask_search import MaskSearch
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal, redraw
 from randprune_lab.search.run import Search
 from randprune_lab.search.selection import Evaluation, Selection
@@ -17,6 +18,7 @@ from randprune_lab.search.strategies import (
     TrainAll,
     make_strategy,
 )
+from randprune_lab.search.training_job import TrainingJob
 
 __all__ = [
     "EXECUTORS",
@@ -27,6 +29,7 @@ __all__ = [
     "InProcess",
     "LearnedAllocation",
     "LearnedInclusion",
+    "LevelResult",
     "MaskSearch",
     "OnDask",
     "PairedRace",

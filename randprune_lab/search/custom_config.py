@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from randprune_lab.criteria import Criterion, Custom, make_criterion
 from randprune_lab.errors import ConfigError, check_count
 from randprune_lab.masks.rules import Rule, make_rule
 from randprune_lab.search.base_level import Choice
@@ -28,7 +29,7 @@ class CustomConfig:
     levels: tuple[float, ...]
     candidates: int
     rules: tuple[Rule, ...]
-    criterion: str
+    criterion: Criterion
     allocation: Any
     strategy: Strategy
     seed: int
@@ -38,7 +39,7 @@ class CustomConfig:
     keep_best: bool
     include: tuple[str, ...] | None
     exclude: tuple[str, ...]
-    types: tuple[str, ...] | None
+    types: tuple[Any, ...] | None
 
     def __post_init__(self) -> None:
         check_levels(self.levels)
@@ -63,8 +64,8 @@ class CustomConfig:
 
     @property
     def classes(self) -> tuple[type[Any], ...]:
-        """The classes of the rules and the strategy."""
-        return (*map(type, self.rules), type(self.strategy))
+        """The classes of the rules, the strategy and the criterion."""
+        return (*map(type, self.rules), type(self.strategy), type(self.criterion))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON."""
@@ -96,6 +97,17 @@ def as_rules(rule: str | Rule | Sequence[Rule]) -> tuple[Rule, ...]:
     return made
 
 
+def as_criterion(criterion: Any) -> Criterion:
+    """The criterion, which may be given by its name, or as scores or a function as `Custom` takes them.
+
+    Raises:
+        ConfigError: if it is something else.
+    """
+    if isinstance(criterion, str):
+        return make_criterion(criterion)
+    return criterion if isinstance(criterion, Criterion) else Custom(criterion)
+
+
 def as_strategy(strategy: str | Strategy) -> Strategy:
     """The strategy, which may be given by its name.
 
@@ -111,6 +123,8 @@ def as_strategy(strategy: str | Strategy) -> Strategy:
 def _plain(value: Any) -> Any:
     if hasattr(value, "to_dict"):
         return value.to_dict()
+    if isinstance(value, type):
+        return value.__qualname__
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
     return [_plain(part) for part in value] if isinstance(value, list | tuple) else value

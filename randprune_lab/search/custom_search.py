@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.progress import Advance, ignore
-from randprune_lab.search.base_level import BaseLevel, Weights
+from randprune_lab.search.base_level import BaseLevel
 from randprune_lab.search.config import Method
 from randprune_lab.search.custom_config import CustomConfig
 from randprune_lab.search.custom_level import CustomLevel
-from randprune_lab.search.custom_training import Course, CustomTraining, Judge, Judged, Train
+from randprune_lab.search.custom_training import Course, CustomTraining, Judge, Train
 from randprune_lab.search.executors import Executor, Job
 from randprune_lab.search.folder import RunFolder, weights_sha256
+from randprune_lab.search.judged import Judged
 from randprune_lab.search.level import derived_seed
-from randprune_lab.search.levels import LevelSearch
+from randprune_lab.search.levels import LevelSearch, Trained
 from randprune_lab.search.plan import BasePlan
 from randprune_lab.search.proposals import Proposal
+from randprune_lab.search.scorer import Scorer
 from randprune_lab.search.selection import Evaluation
 from randprune_lab.search.units import EXAMPLES, START, level_units, selection_unit
 from randprune_lab.training.compute import Compute
 from randprune_lab.training.loop import History
-
-Scores = Callable[[nn.Module], Mapping[str, Tensor]]
-"""Computes the importance scores of a model's weights."""
 
 WINNER = "winner"
 """The name of the last training of a level in the names of its files."""
@@ -132,16 +131,16 @@ class CustomSearch(LevelSearch[CustomLevel]):
     Args:
         model: the model with the weights that the search starts from.
         config: the settings.
-        scores: computes importance scores; without it, they are magnitudes.
+        scorer: computes importance scores; None for magnitudes.
         train, evaluate: the functions; None if others train.
     """
 
     first = START
 
     def __init__(
-        self, model: nn.Module, config: CustomConfig, scores: Scores | None, train: Train | None, evaluate: Judge | None
+        self, model: nn.Module, config: CustomConfig, scorer: Scorer | None, train: Train | None, evaluate: Judge | None
     ):
-        self.model, self.config, self.scores = model, config, scores
+        self.model, self.config, self.scorer = model, config, scorer
         self.functions: tuple[Any, Any] = train, evaluate
         self.initial = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self.plan = CustomPlan(config)
@@ -174,12 +173,7 @@ class CustomSearch(LevelSearch[CustomLevel]):
                 f"those of {folder.checkpoint(START)}, or choose another folder"
             )
         self.make_all()
-        self.model.load_state_dict(self.weights(self.last))
-
-    @property
-    def last(self) -> str:
-        """The unit of the last level."""
-        return [*self.levels][-1]
+        self.model.load_state_dict(self.weights([*self.levels][-1]))
 
     def begin(self) -> dict[str, Any]:
         self.model.load_state_dict(self.initial)
@@ -205,7 +199,7 @@ class CustomSearch(LevelSearch[CustomLevel]):
         """Record the number of examples, if it is not known yet."""
         self.folder.unit(EXAMPLES, lambda: {"number": len(judged.examples)})
 
-    def level(self, name: str, method: Method, number: int, start: Weights) -> CustomLevel:
+    def level(self, name: str, method: Method, number: int, start: str) -> CustomLevel:
         config = self.config
         proposal = Proposal(
             method.rules,
@@ -213,13 +207,13 @@ class CustomSearch(LevelSearch[CustomLevel]):
             derived_seed(config.seed, "mask", number),
             config.allocation,
             method.candidates,
-            scores=self.scores,
+            scores=self.scorer,
             **config.scope,
         )
         early = self._training(config.early_steps, config.seed)
-        return CustomLevel(name, number, self._compute, self.model, start, proposal, early, config.choice)
+        return CustomLevel(name, number, self._compute, self.model, self.weights(start), proposal, early, config.choice)
 
-    def train_winner(self, level: CustomLevel, winner: int, mask: MaskSet) -> History:
+    def train_winner(self, level: CustomLevel, winner: int, mask: MaskSet) -> Trained:
         config = self.config
         training = self._training(config.steps, derived_seed(config.seed, "level", level.number))
         training = replace(training, keep_best=config.keep_best)
@@ -233,7 +227,7 @@ class CustomSearch(LevelSearch[CustomLevel]):
             course = training.advance(self.model, mask, course, config.steps, where, self.bar.advance, keep)
         self.model.load_state_dict(course.best or course.weights)
         losses = [float("nan")] * len(course.at)  # they are the user's
-        return History([*course.at], [*course.scores], losses, config.steps)
+        return History([*course.at], [*course.scores], losses, config.steps), None
 
     def remedy(self, name: str) -> str:
         return "start from finite weights" if name == START else "lower the learning rate of your training"

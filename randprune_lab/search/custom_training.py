@@ -14,12 +14,13 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from randprune_lab.errors import ConfigError, MaskError, RunError
+from randprune_lab.errors import ConfigError, MaskError
 from randprune_lab.interop.names import leftovers
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.wrappers import named_weights
 from randprune_lab.progress import Advance
 from randprune_lab.search.base_level import Weights
+from randprune_lab.search.judged import Judged
 from randprune_lab.search.states import Packed, pack, read_state, unpack, write_state
 
 Train = Callable[[nn.Module, MaskSet, int, int, int, int, Any], Any]
@@ -34,54 +35,6 @@ NO_STATE = (
 )
 
 log = logging.getLogger("randprune_lab")
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What an evaluation returned.
-
-    Args:
-        score: the score; the mean of those of the examples if only they were returned.
-        examples: the scores of the examples; empty if only a score was returned.
-    """
-
-    score: float
-    examples: Float64[np.ndarray, " n"]
-
-    @classmethod
-    def of(cls, value: Any, where: str) -> Judged:
-        """What a user's function returned: a score, scores of examples, or a pair of both.
-
-        Raises:
-            RunError: if it is something else, or not finite.
-        """
-        score, examples = value if isinstance(value, tuple) and len(value) == 2 else (None, value)
-        try:
-            examples = np.asarray(_numbers(examples), dtype=np.float64)
-            score = None if score is None else float(score)
-        except (TypeError, ValueError) as error:
-            raise RunError(f"evaluate returned {value!r} {where}; return a number, or an array of scores") from error
-        if score is None and examples.ndim == 0:
-            score, examples = float(examples), np.zeros(0)
-        if examples.ndim != 1 or (score is None and not len(examples)):
-            raise RunError(
-                f"evaluate returned an array of shape {examples.shape} {where}; return one score for each example"
-            )
-        score = float(examples.mean()) if score is None else score
-        if not (np.isfinite(score) and np.isfinite(examples).all()):
-            raise RunError(
-                f"evaluate returned a score that is not finite {where}; lower the learning rate, or return a finite "
-                "low score instead"
-            )
-        return cls(score, examples)
-
-    def check_same_examples(self, number: int | None, where: str) -> None:
-        """Raise `RunError` unless there are as many examples as before; None: there was no evaluation before."""
-        if number is not None and len(self.examples) != number:
-            raise RunError(
-                f"evaluate returned {_counted(len(self.examples))} {where}, but {_counted(number)} before; score the "
-                "same examples every time"
-            )
 
 
 @dataclass(frozen=True)
@@ -286,21 +239,21 @@ def check_obeyed(mask: MaskSet, model: nn.Module, where: str) -> None:
         )
 
 
+def check_weights(model: nn.Module) -> None:
+    """Raise `ConfigError` unless everything in the state of a model is a tensor, which can be stored."""
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise ConfigError(
+                f"model has the extra state {name!r}, a {type(value).__name__}, which cannot be stored; "
+                "give a module whose state_dict() has tensors only"
+            )
+
+
 def check_functions(**functions: Any) -> None:
     """Raise `ConfigError` unless all of them can be called, or are None."""
     for name, function in functions.items():
         if function is not None and not callable(function):
             raise ConfigError(f"{name} must be a function, got {function!r}")
-
-
-def _counted(examples: int) -> str:
-    return f"scores of {examples} examples" if examples else "one score"
-
-
-def _numbers(value: Any) -> Any:
-    if value is None:
-        raise TypeError("NumPy would take None for NaN")
-    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 
 def _copy(weights: Weights) -> Weights:

@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from randprune_lab.criteria import Batch, Criterion, Loss, MagnitudeScore, model_loss
+from randprune_lab.criteria.custom import Function
 from randprune_lab.errors import ConfigError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.scope import prunable
-from randprune_lab.masks.wrappers import plain
 from randprune_lab.progress import progress_bar
-from randprune_lab.search.base_level import Weights
-from randprune_lab.search.custom_config import CustomConfig, as_levels, as_rules, as_strategy
-from randprune_lab.search.custom_search import ByOthers, CustomSearch, InFolder, Scores, Todo, Waiting
-from randprune_lab.search.custom_training import Judge, Judged, Train, check_functions, check_obeyed
+from randprune_lab.search.custom_config import CustomConfig, as_criterion, as_levels, as_rules, as_strategy
+from randprune_lab.search.custom_result import LevelResult, read_results
+from randprune_lab.search.custom_search import ByOthers, CustomSearch, InFolder, Todo, Waiting
+from randprune_lab.search.custom_training import Judge, Train, check_functions, check_obeyed, check_weights
 from randprune_lab.search.executors import Executor
 from randprune_lab.search.folder import RunFolder
+from randprune_lab.search.judged import Judged
+from randprune_lab.search.scorer import Scorer
 from randprune_lab.search.strategies import Strategy
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingJob:
-    """A training that `MaskSearch.ask` asks for.
-
-    Args:
-        level: the level, from 1.
-        sparsity: its sparsity.
-        candidate: the number of the candidate.
-        mask: its mask.
-        weights: what the training starts from, for `model.load_state_dict`; removed weights are zero.
-        start, stop: the training steps so far, and those after which it is evaluated. If both are 0, the mask is
-            evaluated without training.
-        total: the steps of the whole training.
-        winner: whether it is the training with the winner of the level, not an early evaluation.
-        seed: the seed of the training, the same for all candidates of a level.
-        state: what was told when the training stopped; None at its start.
-    """
-
-    level: int
-    sparsity: float
-    candidate: int
-    mask: MaskSet
-    weights: Weights
-    start: int
-    stop: int
-    total: int
-    winner: bool
-    seed: int
-    state: Any
+from randprune_lab.search.training_job import TrainingJob
 
 
 class MaskSearch(AbstractContextManager["MaskSearch"]):
@@ -69,8 +41,9 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
         train: `train(model, mask, start, stop, total, seed, state)` trains the model, in training mode, from step
             `start` to `stop` of `total`, and enforces the mask after every step. It returns what it needs to go on:
             tensors, numbers and texts in dicts, lists and tuples, as an optimizer's `state_dict()`. It is given back as
-            `state`, which is None at the start. If it returns None, a candidate that goes on is trained again from
-            the level's start. PyTorch's random numbers have a seed that depends on `seed` and `start`.
+            `state`, maybe with its tensors on the CPU; at the start it is None. If nothing is returned, a candidate
+            that goes on is trained again from the level's start. PyTorch's random numbers have a seed that depends on
+            `seed` and `start`.
         evaluate: `evaluate(model)`, called in evaluation mode without gradients, returns a score, or an array of the
             scores of examples, or a pair of both; higher is better. The strategy "race" needs scores of examples.
         levels: the sparsity of each level, in increasing order.
@@ -81,7 +54,10 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
             training stops.
         candidates: the number of masks at each level.
         rule: a rule, or a list of rules that the candidates use cyclically.
-        criterion: "magnitude", or a function that computes the importance scores of a model's weights, by name.
+        criterion: the importance score: a name such as "fisher", a `Criterion`, or what `Custom` takes, such as a
+            function of model and batches that returns scores by weight.
+        batches: what a criterion runs the model on, as for `criteria.scores`.
+        loss: the loss of such a batch; by default what the model itself returns as `.loss`.
         allocation, include, exclude, types: see `MaskSampler`.
         strategy: how candidates are compared: a name, or a strategy such as `SuccessiveHalving(budget=0.5)`.
         seed: the seed of masks and trainings.
@@ -105,25 +81,26 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
         evaluate_every: int | None = None,
         candidates: int = 8,
         rule: str | Rule | Sequence[Rule] = "voting",
-        criterion: str | Scores = "magnitude",
+        criterion: str | Criterion | Mapping[str, Tensor] | Function = "magnitude",
+        batches: Iterable[Batch] = (),
+        loss: Loss = model_loss,
         allocation: Any = "layerwise",
         strategy: str | Strategy = "full",
         seed: int = 0,
         keep_best: bool = True,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
-        types: Sequence[str] | None = None,
+        types: Sequence[type[nn.Module] | str] | None = None,
     ):
         if not isinstance(model, nn.Module):
             raise ConfigError(f"model must be a torch.nn.Module, got {model!r}")
+        check_weights(model)
         check_functions(train=train, evaluate=evaluate)
-        if isinstance(criterion, str) and criterion != "magnitude":
-            raise ConfigError(f"criterion must be 'magnitude' or a function of the model, got {criterion!r}")
         config = CustomConfig(
             as_levels(levels),
             candidates,
             as_rules(rule),
-            criterion if isinstance(criterion, str) else getattr(criterion, "__qualname__", type(criterion).__name__),
+            as_criterion(criterion),
             allocation,
             as_strategy(strategy),
             seed,
@@ -137,8 +114,9 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
         )
         prunable(model, **config.scope)  # finds what does not fit before the work begins
         self.model, self.path = model, given_path(folder)
-        scores = None if isinstance(criterion, str) else criterion
-        self._search = CustomSearch(model, config, scores, train, evaluate)
+        by_size = config.criterion.name == MagnitudeScore.name
+        scorer = None if by_size else Scorer(config.criterion, [*batches], config.scope, loss=loss)
+        self._search = CustomSearch(model, config, scorer, train, evaluate)
         self._folder: RunFolder | None = None
         self._todo: list[Todo] = []
         self._asked: dict[int, tuple[TrainingJob, Todo]] = {}
@@ -187,7 +165,7 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
         if not self._todo:
             raise RunError(f"{len(self._asked)} trainings of this round were asked for; tell their scores first")
         todo = self._todo.pop(0)
-        job = _job(todo)
+        job = TrainingJob.of(todo)
         self._asked[id(job)] = job, todo
         return job
 
@@ -217,14 +195,29 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
         self._search.note_examples(judged)
         del self._asked[id(job)]
 
-    @property
-    def mask(self) -> MaskSet:
-        """The mask of the last level.
+    def result(self) -> list[LevelResult]:
+        """What was found at the levels that are done.
 
         Raises:
-            FileError: if the search is not finished.
+            FileError: if a file of the folder is damaged.
         """
-        return MaskSet.load(self.path / "masks" / f"{self._search.last}.safetensors")
+        return read_results(self.path, self._search.config)
+
+    @property
+    def best(self) -> LevelResult:
+        """What was found at the last level that is done.
+
+        Raises:
+            RunError: if no level is done yet.
+        """
+        if not (found := self.result()):
+            raise RunError(f"{self.path} has no finished level yet; go on with run(), or with ask() and tell()")
+        return found[-1]
+
+    @property
+    def mask(self) -> MaskSet:
+        """The mask of the last level that is done; see `best`."""
+        return self.best.mask
 
     def close(self) -> None:
         """Let other processes work in the folder."""
@@ -250,31 +243,3 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
                 search.go_on(folder, ByOthers(search.courses), bar)
         except Waiting as waiting:
             self._todo = [*waiting.todo]
-
-
-def _job(todo: Todo) -> TrainingJob:
-    """The next part of a training, up to its next evaluation."""
-    course, training, level = todo.course, todo.training, todo.level
-    training.note(course)
-    start, weights = course.start, course.weights if course.state is not None else level.start
-    return TrainingJob(
-        level.number,
-        level.proposal.sparsity,
-        todo.candidate,
-        todo.mask,
-        _masked(weights, todo.mask),
-        start,
-        course.next_stop(todo.steps, training.every),
-        training.total,
-        todo.winner,
-        training.seed,
-        course.next_state(),
-    )
-
-
-def _masked(weights: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> Weights:
-    """A copy of weights in which those that the mask removes are zero."""
-    return {
-        name: weight.masked_fill(~mask[plain(name)].to(weight.device), 0) if plain(name) in mask else weight.clone()
-        for name, weight in weights.items()
-    }

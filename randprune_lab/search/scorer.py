@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from randprune_lab.criteria import Batch, Criterion
+from randprune_lab.criteria import Batch, Criterion, Loss
 from randprune_lab.masks.scope import with_values
 from randprune_lab.training.config import Distillation
 from randprune_lab.training.data import Encoded, scoring_batches, training_batches
@@ -30,17 +30,19 @@ class Scorer:
         batches: batches of the train set.
         scope: `include`, `exclude` and `types`, as `prunable` takes them.
         recorded: the scores that the training of the level before summed up, for a criterion that is accumulated.
+        loss: the loss of a batch; without it, that of the labels for a model of transformers.
     """
 
     criterion: Criterion
     batches: Sequence[Batch] = ()
     scope: Mapping[str, Any] = field(default_factory=dict)
     recorded: Mapping[str, Tensor] | None = None
+    loss: Loss | None = None
 
     def __call__(self, model: nn.Module) -> Mapping[str, Tensor]:
         if self.recorded is not None:
             return self.recorded
-        return self.criterion.scores(model, with_values(model, **self.scope), self.batches, label_loss)
+        return self.criterion.scores(model, with_values(model, **self.scope), self.batches, self.loss or label_loss)
 
 
 def label_loss(model: nn.Module, batch: Batch) -> Tensor:

@@ -23,6 +23,7 @@ def test_examples_run_one_after_the_other(place, model, mask, rows, tmp_path, mo
     text = (ROOT / place).read_text("utf-8")
     if place == "README.md":
         text = text.partition("## In your own training")[2].partition("## Where to read on")[0]
+    text = text.partition("## A search around your own training")[0]  # see tests/search
     monkeypatch.chdir(tmp_path)
     settings = {"max_steps": 2, "save_strategy": "no", "report_to": "none", "disable_tqdm": True, "use_cpu": True}
     names = {

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import randprune_lab as rp
+from randprune_lab.criteria import scores as scores_of
 from randprune_lab.errors import ConfigError, MaskError, RandpruneError, RunError, ScopeError
 from randprune_lab.search import OnDask, PairedRace, Screened, SuccessiveHalving, TrainAll
 from randprune_lab.search.journal import read_journal
@@ -177,10 +178,29 @@ def test_a_search_that_was_stopped_continues_to_the_same_record(whole, tmp_path,
         done.append(args[2:4])
         return fit(*args)
 
+    with torch.random.fork_rng():
+        torch.manual_seed(calls)  # other random numbers than those of the whole search change nothing
+        with pytest.raises(Stop):
+            search(tmp_path / "cut", train=train).run(progress=False)
+        search(tmp_path / "cut").run(progress=False)
+        assert torch.initial_seed() == calls
+    assert record(tmp_path / "cut") == record(whole)
+
+
+def test_the_training_of_a_winner_goes_on_where_it_stopped(whole, tmp_path):
+    calls = []
+
+    def train(*args):
+        calls.append(args[2:5])
+        if calls[-1] == (12, 16, 24) and calls.count(calls[-1]) == 1:
+            raise Stop
+        return fit(*args)
+
     with pytest.raises(Stop):
         search(tmp_path / "cut", train=train).run(progress=False)
-    search(tmp_path / "cut").run(progress=False)
-    assert record(tmp_path / "cut") == record(whole)
+    done = len(calls)
+    search(tmp_path / "cut", train=train).run(progress=False)
+    assert calls[done] == (12, 16, 24) and record(tmp_path / "cut") == record(whole)
 
 
 def test_a_finished_search_trains_nothing_and_gives_the_winners_weights(whole):
@@ -263,7 +283,22 @@ def test_a_single_score_is_enough_without_a_race(tmp_path):
     mask = there.run(progress=False)
     units = read_journal(tmp_path / "search")
     assert mask.sparsity == pytest.approx(0.8, abs=1e-3) and units["examples"] == {"number": 0}
-    assert math.isfinite(units["search-level-2"]["score"])
+    assert math.isfinite(units["search-level-2"]["score"]) and there.best.confidence is None
+
+
+def test_the_result_has_every_level_and_the_certainty_of_its_choice(whole, tmp_path):
+    there = search(whole)
+    first, last = there.result()
+    assert [first.level, last.level] == [1, 2] and there.best.level == 2 and there.mask == last.mask
+    units = read_journal(whole)
+    for found in (first, last):
+        name = f"search-level-{found.level}"
+        assert found.winner == units[name]["winner"] and found.mask.sha256 == units[name]["mask_sha256"]
+        assert found.steps == units[f"{name}/selection"]["steps"] and found.scores.keys() == {0, 1, 2, 3}
+        assert found.confidence.chance_of_best.sum() == pytest.approx(1)
+        assert found.scores[found.winner] == pytest.approx(found.confidence.scores[found.confidence.winner])
+    with pytest.raises(RunError, match="has no finished level yet"):
+        _ = search(tmp_path / "new").best
 
 
 # --- what is refused ---
@@ -306,7 +341,8 @@ def raise_dead(model, mask, *rest):
         ({"strategy": "hlving"}, ConfigError, "did you mean 'halving'"),
         ({"strategy": 3}, ConfigError, "strategy must be a name such as 'halving', or a strategy, got 3"),
         ({"strategy": Screened(keep=9)}, ConfigError, "keep must be at most 4"),
-        ({"criterion": "beauty"}, ConfigError, "criterion"),
+        ({"criterion": "beauty"}, ConfigError, "unknown criterion 'beauty'"),
+        ({"criterion": "fisher"}, ConfigError, "batches"),
         ({"include": ["*.query"]}, ScopeError, "matches no parameter"),
     ],
     ids=lambda value: None if isinstance(value, type) else str(sorted(value)) if isinstance(value, dict) else "",
@@ -319,6 +355,49 @@ def test_what_cannot_be_used_is_refused_in_words(tmp_path, changes, error, messa
 def test_a_model_must_be_a_module(tmp_path):
     with pytest.raises(ConfigError, match=r"model must be a torch.nn.Module, got 'minilm'"):
         rp.MaskSearch("minilm", folder=tmp_path / "search", **SETTINGS)
+
+
+class Extra(nn.Linear):
+    """A layer whose state is no tensor."""
+
+    def get_extra_state(self):
+        return {"calls": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_a_model_whose_state_is_no_tensor_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="model has the extra state '_extra_state', a dict, which cannot be stored"):
+        rp.MaskSearch(Extra(2, 2), folder=tmp_path / "search", **SETTINGS)
+
+
+def test_one_candidate_of_the_magnitude_rule_is_iterative_magnitude_pruning(tmp_path):
+    there = search(tmp_path / "search", rule=rp.Magnitude(), candidates=1)
+    there.run(progress=False)
+    first, last = (found.mask for found in there.result())
+    assert not any((last[name] & ~first[name]).any() for name in last)
+    assert [*read_journal(tmp_path / "search")] == ["examples", "start", "search-level-1", "search-level-2"]
+
+
+def test_candidates_are_drawn_by_the_scores_of_a_criterion(tmp_path):
+    batches = [{"rows": torch.arange(start, start + 32)} for start in (0, 32, 64)]
+
+    def loss(model, batch):
+        return nn.functional.cross_entropy(model(INPUTS[batch["rows"]]), LABELS[batch["rows"]])
+
+    def large_outputs_first(model, batches):
+        return {name: weight.detach().abs() + torch.arange(24)[:, None] for name, weight in model.named_parameters()}
+
+    one = {"rule": rp.Magnitude(), "candidates": 1}
+    there = search(tmp_path / "fisher", criterion="fisher", batches=batches, loss=loss, **one)
+    there.run(progress=False)
+    scores = scores_of(make(), "fisher", batches, loss)
+    expected = rp.MaskSampler(make(), rp.Magnitude(), 0.5, scores=scores).draw(0)
+    assert there.result()[0].mask == expected != rp.MaskSampler(make(), rp.Magnitude(), 0.5).draw(0)
+    assert read_journal(tmp_path / "fisher")["search-level-1"]["mask"]["criterion"]["criterion"] == "fisher"
+    with pytest.raises(RunError, match=r"criterion was .*fisher.* and is now .*custom"):
+        search(tmp_path / "fisher", criterion=large_outputs_first, **one).run(progress=False)
 
 
 @pytest.mark.parametrize(
