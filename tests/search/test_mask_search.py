@@ -131,7 +131,10 @@ def run_as_functions(config: rp.RunConfig, dense: Path):
     ("settings", "strategy"),
     [
         ({"early_strategy": "halving", "early_budget": 0.5}, SuccessiveHalving(budget=0.5)),
-        ({"early_strategy": "race", "race_error_rate": 0.4}, PairedRace(error_rate=0.4, score="metric")),
+        (
+            {"early_strategy": "race", "race_error_rate": 0.4, "levels": (0.9,)},
+            PairedRace(error_rate=0.4, score="metric"),
+        ),
     ],
     ids=["halving", "race"],
 )
@@ -246,15 +249,16 @@ def told(folder: Path, model: nn.Module, **changes) -> int:
     ids=["halving", "race", "screened"],
 )
 def test_ask_and_tell_give_the_record_of_run(tmp_path, strategy):
-    search(tmp_path / "run", strategy=strategy).run(progress=False)
-    told(tmp_path / "told", make(), strategy=strategy)
+    changes = {"strategy": strategy, "levels": (0.6,)}
+    search(tmp_path / "run", **changes).run(progress=False)
+    told(tmp_path / "told", make(), **changes)
     ours, theirs = record(tmp_path / "told"), record(tmp_path / "run")
     assert ours.keys() == theirs.keys()
     assert {name for name in ours if ours[name] != theirs[name]} == {"start"}, "it is not evaluated"
 
 
 def test_a_cluster_gives_the_same_record(whole, tmp_path):
-    with OnDask(workers=2) as executor:
+    with OnDask(workers=1) as executor:
         search(tmp_path / "there").run(executor=executor, progress=False)
     assert record(tmp_path / "there") == record(whole)
 
