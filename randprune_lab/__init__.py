@@ -30,11 +30,8 @@ if TYPE_CHECKING:
         Rule,
         Uniform,
         Voting,
-        block_scores,
         check_rule,
-        draw_n_of_m,
         make_rule,
-        spread_blocks,
     )
     from randprune_lab.masks.choice import scope
     from randprune_lab.models import load_fast, load_model
@@ -62,9 +59,7 @@ _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in wh
     "RunRecord": "randprune_lab.analysis",
     "Uniform": "randprune_lab.masks",
     "Voting": "randprune_lab.masks",
-    "block_scores": "randprune_lab.masks",
     "check_rule": "randprune_lab.masks",
-    "draw_n_of_m": "randprune_lab.masks",
     "evolve_allocation": "randprune_lab.probe",
     "export_run": "randprune_lab.export",
     "fast": "randprune_lab.sparse",
@@ -84,7 +79,6 @@ _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in wh
     "scope": "randprune_lab.masks.choice",
     "scores": "randprune_lab.criteria",
     "sensitivity": "randprune_lab.probe",
-    "spread_blocks": "randprune_lab.masks",
     "to_parametrize": "randprune_lab.interop",
     "to_torch_prune": "randprune_lab.interop",
 }
@@ -105,9 +99,7 @@ __all__ = [
     "RunRecord",
     "Uniform",
     "Voting",
-    "block_scores",
     "check_rule",
-    "draw_n_of_m",
     "evolve_allocation",
     "export_run",
     "fast",
@@ -127,7 +119,6 @@ __all__ = [
     "scope",
     "scores",
     "sensitivity",
-    "spread_blocks",
     "to_parametrize",
     "to_torch_prune",
 ]

@@ -416,6 +416,7 @@ def test_a_setting_that_is_not_given_leaves_no_trace():
         ("--train-size", ["500"], "train_size", 500),
         ("--learning-rate", ["1e-3"], "learning_rate", 1e-3),
         ("--allocation", ["erk"], "allocation", "erk"),
+        ("--structure", ["2:4"], "structure", "2:4"),
         ("--rule-settings", ["a=3", "b=1e-3,x"], "rule_settings", {"a": 3, "b": (1e-3, "x")}),
         ("--protocol", ["select-on-test"], "protocol", "select-on-test"),
         ("--data", ["d.csv"], "data", "d.csv"),

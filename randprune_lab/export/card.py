@@ -114,6 +114,7 @@ def _method(record: RunRecord, mask: MaskSet) -> str:
         _row("sparsity", kept),
         _row("levels", " → ".join(f"{level:g}" for level in config.levels)),
         *_scope(config),
+        *([_row("structure", config.structure)] if config.structure else []),
         _row("mask rule", f"{describe_rule(unit['mask']['rule'])}, allocation {config.allocation}"),
         _row("importance score", describe_criterion(config.importance.to_dict())),
         _row("candidates per level", f"{config.candidates}, early evaluation: {config.early_strategy}"),

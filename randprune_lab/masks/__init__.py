@@ -10,11 +10,12 @@ Read the files in this order; each builds on those before it:
 5. `importance`: scores that are given instead of magnitudes. `plan`: what all candidates of a group have in common.
 6. `counter_rng` and `pareto`: how one candidate is drawn, with exactly k weights kept; `small_groups`: those that the
     reference procedure draws; `rows`: many of them at once.
-7. `sampler`: `MaskSampler`, which brings these together.
+7. `layout`: what a sampler draws. `structures` names what it can be besides single weights: `blocks`, `coupled` units
+    (`heads` and `neurons`), and `n_of_m`. `group_law`: expected distances in small groups.
+8. `sampler`: `MaskSampler`, which brings these together.
 
 Around them: `mask_set`, `mask_table` and `mask_file` (masks in memory, in print and on disk), `gradients` (masks of
-gradients), `recipe` (a mask's name), `structured` (blocks, and N:M sparsity). `schedule`, `regrow`, `gradual` and
-`redraws` redraw masks during a training.
+gradients), `recipe` (a mask's name). `schedule`, `regrow`, `gradual` and `redraws` redraw masks during a training.
 """
 
 from randprune_lab.masks.allocations import ALLOCATIONS, Allocation, keep_counts, tensor_counts
@@ -27,7 +28,6 @@ from randprune_lab.masks.reference import published_mask
 from randprune_lab.masks.rules import RULES, GumbelTopK, Magnitude, Rule, Uniform, Voting, make_rule
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import prunable
-from randprune_lab.masks.structured import block_scores, draw_n_of_m, spread_blocks
 
 __all__ = [
     "ALLOCATIONS",
@@ -44,13 +44,10 @@ __all__ = [
     "Rule",
     "Uniform",
     "Voting",
-    "block_scores",
     "check_rule",
-    "draw_n_of_m",
     "keep_counts",
     "make_rule",
     "prunable",
     "published_mask",
-    "spread_blocks",
     "tensor_counts",
 ]

@@ -17,6 +17,13 @@ import struct
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from randprune_lab.errors import check_count
+
+
+def check_number(name: str, value: int) -> None:
+    """Raise `ConfigError` unless it is the number of a candidate, or a seed."""
+    check_count(name, value, low=0, high=2**63 - 1)
+
 
 def stream_key(seed: int, name: str | int, purpose: str) -> int:
     """The key of a stream of random numbers, a signed 64-bit integer.

@@ -11,9 +11,12 @@ from torch import nn
 
 from randprune_lab.errors import ConfigError, MaskError, check_count, check_range
 from randprune_lab.masks.allocations import Counts, Given
+from randprune_lab.masks.counter_rng import check_number
+from randprune_lab.masks.layout import Weights
+from randprune_lab.masks.n_of_m import NofM
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.regrow import Kind, Regrowth
-from randprune_lab.masks.sampler import MaskSampler, check_number
+from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.schedule import Schedule, Shape, in_steps, name_of, shape_function
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
 
@@ -78,10 +81,26 @@ class GradualMasks:
             in_steps(name, getattr(self, name), None if isinstance(getattr(self, name), int) else 1)
         if type(start) is type(end) and start >= end:
             raise ConfigError(f"start must be before end, got start {start:g} and end {end:g}; choose a later end")
-        if isinstance(getattr(sampler, "allocation", None), Counts) and schedule != "constant":
+        self._check_sampler(sampler)
+
+    def _check_sampler(self, sampler: MaskSampler | MakeSampler) -> None:
+        """Raise `ConfigError` if the sampler's masks cannot follow the schedule, or regrow."""
+        if not isinstance(sampler, MaskSampler):
+            return
+        if self.shape != "constant" and isinstance(sampler.allocation, Counts):
             raise ConfigError(
                 "a sampler with counts as allocation has one sparsity, and the schedule changes it; choose "
                 "schedule='constant', or give a function (model, sparsity) -> MaskSampler"
+            )
+        if self.shape != "constant" and isinstance(sampler.structure, NofM):
+            raise ConfigError(
+                f"structure {str(sampler.structure)!r} has one sparsity, and the schedule changes it; choose "
+                "schedule='constant'"
+            )
+        if self.regrowth is not None and not isinstance(sampler.structure, Weights):
+            raise ConfigError(
+                f"regrow {self.regrowth.kind!r} brings single weights back, which breaks structure "
+                f"{str(sampler.structure)!r}; leave out regrow"
             )
 
     def planned(self, total: int | None) -> Schedule:

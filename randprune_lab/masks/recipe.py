@@ -22,7 +22,7 @@ FORMAT = 3
 CHECK = "check"
 """The name of the field that detects a change of the others."""
 
-OPTIONAL = ("criterion", "regrowth")
+OPTIONAL = ("criterion", "structure", "regrowth")
 """The fields that are written only if they are not None."""
 
 
@@ -46,6 +46,7 @@ class Recipe:
     reference_below: int
     fingerprint: str
     criterion: dict[str, Any] | None = None  # what the scores are, as `Criterion.to_dict` gives it; None: magnitudes
+    structure: str | None = None  # its name; None: single weights
     regrowth: dict[str, Any] | None = None  # the kind and the step of the regrowth that the mask comes from
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ def draw_rows(
         group: the name of the stream of random numbers.
     """
     drawn = []
-    for rows in _chunks(weights):
+    for rows in chunks(weights):
         keys = scores(weights[rows].cpu()).numpy().reshape(-1, weights.shape[1])
         own = k if isinstance(k, int) else k[rows]
         place = {"start": rows.start * weights.shape[1], "size": weights.numel()}
@@ -92,6 +92,7 @@ class Rows:
     rule: Rule
     votes: Votes | None  # None: the largest are kept, or rows are drawn from their inclusion curves
     inputs_first: bool
+    outputs: int  # of the tensor
 
     def draw(self, name: str, seed: int, candidate: int, flat: Mapping[str, Tensor]) -> None:
         """Fill the flat mask of the tensor called `name` with that of a candidate."""
@@ -105,7 +106,7 @@ class Rows:
                 odds = (1 - self.inclusion) / self.inclusion
             kept = first((u / (1 - u)).reshape(odds.shape) * odds, self.k)
         mask = torch.from_numpy(kept)
-        flat[name].copy_((mask.T if self.inputs_first else mask).reshape(-1), non_blocking=True)
+        flat[name].copy_((mask.view(self.outputs, -1).T if self.inputs_first else mask).reshape(-1), non_blocking=True)
 
     @property
     def content(self) -> Shaped[np.ndarray, "rows bytes"]:
@@ -169,14 +170,14 @@ def all_rows(
     for name, weight in weights.items():
         check_dtype(name, weight)
         rows = _as_rows(weight.T if name in inputs_first else weight, name in kernels).cpu()
-        rows = _ranks(rows) if signed else rows.clone(memory_format=torch.contiguous_format)
+        rows = row_ranks(rows) if signed else rows.clone(memory_format=torch.contiguous_format)
         if broken := rows.numel() - int(rows.isfinite().sum()):
             raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
         nonzero, (count, n) = rows.count_nonzero(dim=1).numpy(), rows.shape
         check_enough(name, keep[name], int(nonzero.sum()), rows.numel())
         votes = row_votes(rule, n, round(keep[name] / max(count, 1)))
         votes = votes if few(votes, n, reference_below) else None
-        found[name] = Rows(rows, row_counts(nonzero, keep[name]), rule, votes, name in inputs_first)
+        found[name] = Rows(rows, row_counts(nonzero, keep[name]), rule, votes, name in inputs_first, count)
     return found
 
 
@@ -185,13 +186,13 @@ def _as_rows(weight: Float[Tensor, "..."], kernel: bool) -> Float[Tensor, "rows 
     return weight.reshape(count, weight.numel() // max(count, 1))
 
 
-def _ranks(scores: Float[Tensor, "rows n"]) -> Float[Tensor, "rows n"]:
+def row_ranks(scores: Float[Tensor, "rows n"]) -> Float[Tensor, "rows n"]:
     """Signed scores as ranks from 1 in their row: the number of scores that are not larger. Of -inf it is 0."""
     scores = scores.contiguous()
     ranked = torch.searchsorted(scores.sort(dim=1).values, scores, right=True)
     return (ranked - (scores == -torch.inf).sum(dim=1, keepdim=True)).to(torch.float32)
 
 
-def _chunks(weights: Float[Tensor, "rows n"]) -> list[slice]:
+def chunks(weights: Float[Tensor, "rows n"]) -> list[slice]:
     step = max(1, CHUNK // max(weights.shape[1], 1))
     return [slice(start, start + step) for start in range(0, max(len(weights), 1), step)]

@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -18,26 +17,22 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, MaskError, check_count
 from randprune_lab.masks.allocations import Given, as_allocation, keep_counts
+from randprune_lab.masks.counter_rng import check_number
 from randprune_lab.masks.curve import InclusionCurve
-from randprune_lab.masks.importance import FromZero, importance, ranks
+from randprune_lab.masks.group_law import Expected
+from randprune_lab.masks.importance import FromZero, ranks
+from randprune_lab.masks.layout import Weights
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.mask_table import removed_fraction
 from randprune_lab.masks.pareto import ParetoSampler
 from randprune_lab.masks.plan import Group, Plan, make_plans, together
 from randprune_lab.masks.recipe import Recipe
-from randprune_lab.masks.rows import Rows, all_rows
+from randprune_lab.masks.rows import all_rows
 from randprune_lab.masks.rules import Rule, Votes
 from randprune_lab.masks.scope import inputs_first, kernels, planned, with_values
 from randprune_lab.masks.small_groups import REFERENCE_BELOW, SmallGroup, small_groups, votes_for
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A number of weights, expected over the draws: for the whole model and for each tensor."""
-
-    overall: float
-    per_tensor: dict[str, float]
+from randprune_lab.masks.structures import Named, find_structure
 
 
 class MaskSampler:
@@ -55,6 +50,9 @@ class MaskSampler:
             zero is never kept, whatever its score; a non-zero weight whose score is zero comes last.
         signed: whether scores may be negative. Then a score is replaced by its rank in the group: the number of scores
             that are not larger.
+        structure: what is kept or removed together: `"2:4"` (2 of every 4 inputs; also other numbers), a block of
+            (outputs, inputs) such as `(32, 1)`, `"heads"` or `"neurons"` of a model. Then sparsity, and counts of an
+            allocation, are of such units; N:M implies its sparsity, which can be None.
         seed: all random numbers are a function of it, the candidate number and the tensor's name.
         allocation: how many weights each tensor keeps: `"layerwise"` (each tensor has the sparsity), `"row"` (each
             output of it), `"global"` (one threshold for all), `"erk"` or `"owl"`; an `Allocation`, or counts by tensor.
@@ -78,10 +76,11 @@ class MaskSampler:
         self,
         target: nn.Module | Mapping[str, Tensor],
         rule: Rule,
-        sparsity: Sparsity,
+        sparsity: Sparsity | None,
         *,
         scores: Mapping[str, Tensor] | None = None,
         signed: bool = False,
+        structure: Named = None,
         seed: int = 0,
         allocation: Given = "layerwise",
         include: Sequence[str] | None = None,
@@ -89,32 +88,34 @@ class MaskSampler:
         types: Sequence[type[nn.Module] | str] | None = None,
         reference_below: int = REFERENCE_BELOW,
     ):
-        check_rule_and_seed(rule, seed)
+        if not isinstance(rule, Rule):
+            raise ConfigError(f"rule must be a rule such as Voting(), got {rule!r}; make_rule makes one from its name")
+        check_number("seed", seed)
         check_count("reference_below", reference_below, low=0)
         weights = {name: planned(part) for name, part in with_values(target, include, exclude, types).items()}
-        self.shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+        self.structure, self.allocation = find_structure(structure), as_allocation(allocation)
+        self.sparsity = plain_sparsity(self.structure.sparsity(sparsity, self.allocation))
+        self._layout = self.structure.layout(target, weights)
+        self._layout.check(self.allocation)
+        self.shapes = {name: tuple(weights[name].shape) for name in self._layout.weights}
+        self.include = include if types is None else [*weights]  # a recipe has names, not classes
         self._signed = scores is not None and bool(signed)
         self._scored = None if scores is None else {"criterion": "custom", "signed": self._signed}
-        if scores is not None:
-            weights = importance(weights, scores, signed)
-        self.rule, self.sparsity, self.seed = rule, plain_sparsity(sparsity), int(seed)
-        self.allocation = as_allocation(allocation)
+        weights = self._layout.ranked(weights, scores, signed)  # from here on, units take the place of weights
+        self._units = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         turned, convolved, ranked = inputs_first(target), kernels(target), FromZero(weights, self._signed)
-        self._keep = keep_counts(self.shapes, self.sparsity, self.allocation, convolved, ranked)
-        self.include = include if types is None else [*weights]  # a recipe has names, not classes
-        self.exclude, self.reference_below = exclude, int(reference_below)
+        self._keep = keep_counts(self._units, self.sparsity, self.allocation, convolved, ranked)
+        self.rule, self.seed, self.exclude, self.reference_below = rule, int(seed), exclude, int(reference_below)
         self.scores, self.signed = scores, bool(signed)
         self.curves: dict[str, InclusionCurve] = {}
         """The inclusion curve of each group: a tensor's name, or `"global"`. Rows that are groups have none here."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}
         self._small_groups: dict[str, SmallGroup] = {}
-        self._base = {
-            name: torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
-            for name, weight in weights.items()
-        }
-        self._rows: dict[str, Rows] = {}
+        self._rows = self._layout.rows(weights, rule, self._signed)
         if self.allocation.compared == "row":
             self._rows = all_rows(weights, self._keep, rule, self.reference_below, self._signed, turned, convolved)
+        made = partial(torch.zeros if self._rows else torch.empty, dtype=torch.bool)
+        self._base = {name: made(weight.numel(), device=weight.device) for name, weight in weights.items()}
         large: defaultdict[torch.device, list[Plan]] = defaultdict(list)
         for batch in self._batches(weights) if not self._rows else ():
             small: list[tuple[Group, Votes]] = []
@@ -137,27 +138,29 @@ class MaskSampler:
     @property
     def kept(self) -> int:
         """Number of weights that every candidate keeps."""
-        return sum(self._keep.values())
+        units = {group: sum(sizes.values()) for group, sizes in self._layout.sizes.items()}
+        return sum(k * units.get(group, max(units.values())) for group, k in self._keep.items())
 
     @property
     def undecided(self) -> int:
         """Number of weights that some candidates keep and others remove."""
-        curves = sum(int(curve.histogram.counts[curve.undecided].sum()) for curve in self.curves.values())
-        return curves + sum(rows.undecided for rows in self._rows.values())
+        units = self._by_tensor(lambda curve, counts: counts[curve.undecided].sum())
+        units |= {name: rows.undecided for name, rows in self._rows.items()}
+        return int(Expected.of(self._layout.in_weights(units)).overall)
 
     def expected_hamming(self) -> Expected:
         """Expected Hamming distance between two candidates, in weights: a closed form, accurate for large groups."""
-        return self._expected(InclusionCurve.expected_hamming, Rows.expected_hamming)
+        return self._expected("expected_hamming")
 
     def expected_distance_to_magnitude(self) -> Expected:
         """Expected Hamming distance between a candidate and the magnitude mask, in weights: a closed form as well."""
-        return self._expected(InclusionCurve.expected_distance_to_magnitude, Rows.expected_distance_to_magnitude)
+        return self._expected("expected_distance_to_magnitude")
 
     def __repr__(self) -> str:
+        about = "" if isinstance(self.structure, Weights) else f"structure {self.structure}, "
         return (
-            f"MaskSampler({self.rule}, {len(self.shapes)} tensors, {self.kept:,} of {self.size:,} kept, "
-            f"sparsity {removed_fraction(self.size, self.kept):.4%}, allocation {self.allocation.name}, "
-            f"seed {self.seed})"
+            f"MaskSampler({self.rule}, {len(self.shapes)} tensors, {self.kept:,} of {self.size:,} kept, sparsity "
+            f"{removed_fraction(self.size, self.kept):.4%}, {about}allocation {self.allocation.name}, seed {self.seed})"
         )
 
     @torch.no_grad()
@@ -168,10 +171,10 @@ class MaskSampler:
         for large in self._pareto_samplers:
             large.draw(candidate, flat)
         for name, small in self._small_groups.items():
-            small.draw(name, self._keep[name], self.seed, candidate, flat)
+            small.draw(name, self.seed, candidate, flat)
         for name, rows in self._rows.items():
             rows.draw(name, self.seed, candidate, flat)
-        return MaskSet({name: flat[name].view(shape) for name, shape in self.shapes.items()})
+        return MaskSet(self._layout.spread({name: flat[name].view(shape) for name, shape in self._units.items()}))
 
     def draw_many(self, n: int, *, start: int = 0) -> Iterator[MaskSet]:
         """Draw the n candidates from `start` on, each when the iterator comes to it.
@@ -197,6 +200,7 @@ class MaskSampler:
             reference_below=self.reference_below,
             fingerprint=self.fingerprint,
             criterion=self._scored,
+            structure=None if isinstance(self.structure, Weights) else str(self.structure),
         )
 
     @classmethod
@@ -223,9 +227,8 @@ class MaskSampler:
                 f"the recipe was made with scores of criterion {recipe.criterion['criterion']!r}; give them too: "
                 "from_recipe(target, recipe, scores)"
             )
-        settings = {
-            name: getattr(recipe, name) for name in ("seed", "allocation", "include", "exclude", "reference_below")
-        }
+        names = ("structure", "seed", "allocation", "include", "exclude", "reference_below")
+        settings = {name: getattr(recipe, name) for name in names}
         sampler = cls(target, recipe.make_rule(), recipe.sparsity, scores=scores, signed=recipe.signed, **settings)
         if sampler.fingerprint != recipe.fingerprint:
             raise MaskError(
@@ -238,18 +241,16 @@ class MaskSampler:
     def fingerprint(self) -> str:
         """Hash of everything that the weights contribute to a draw: equal fingerprints mean equal masks."""
         digest = hashlib.blake2b(digest_size=16)
-        for name, shape in self.shapes.items():
+        for name, shape in self._units.items():
             digest.update(f"{name} {shape}\n".encode())
         base = [*self._base.values()]
         if (device := base[0].device).type != "cpu":
             base = [torch.cat([part.to(device) for part in base])]  # so that a GPU is read once
         undecided = [part for large in self._pareto_samplers for part in (large.position, large.flip)]
-        for part in (*base, *undecided):
-            digest.update(part.cpu().numpy().data)
-        for small in self._small_groups.values():
-            digest.update(small.scores.data)
-        for rows in self._rows.values():
-            digest.update(rows.content.data)
+        found = [part.cpu().numpy() for part in (*base, *undecided)]
+        found += [small.scores for small in self._small_groups.values()] + [r.content for r in self._rows.values()]
+        for array in found:
+            digest.update(array.data)
         return digest.hexdigest()
 
     def _batches(self, weights: dict[str, Tensor]) -> Iterator[list[Group]]:
@@ -264,24 +265,16 @@ class MaskSampler:
             batch.append(group)
         yield batch
 
-    def _expected(
-        self, distance: Callable[[InclusionCurve, Int64[np.ndarray, " b"]], float], of_rows: Callable[[Rows], float]
-    ) -> Expected:
-        per_tensor = {
-            tensor: distance(self.curves[name], counts)
-            for name, parts in self._counts.items()
+    def _by_tensor(self, of: Callable[[InclusionCurve, Int64[np.ndarray, " b"]], float]) -> dict[str, float]:
+        return {
+            tensor: float(of(self.curves[group], counts))
+            for group, parts in self._counts.items()
             for tensor, counts in parts.items()
-        } | {name: of_rows(rows) for name, rows in self._rows.items()}
-        return Expected(sum(per_tensor.values()), per_tensor)
+        }
 
-
-def check_rule_and_seed(rule: Rule, seed: int) -> None:
-    """Raise `ConfigError` unless masks can be drawn with these."""
-    if not isinstance(rule, Rule):
-        raise ConfigError(f"rule must be a rule such as Voting(), got {rule!r}; make_rule makes one from its name")
-    check_number("seed", seed)
-
-
-def check_number(name: str, value: int) -> None:
-    """Raise `ConfigError` unless it is the number of a candidate, or a seed."""
-    check_count(name, value, low=0, high=2**63 - 1)
+    def _expected(self, distance: str) -> Expected:
+        units = self._by_tensor(getattr(InclusionCurve, distance))
+        units |= {name: getattr(rows, distance)() for name, rows in self._rows.items()}
+        for group in () if isinstance(self.structure, Weights) else self._small_groups.values():
+            units |= getattr(group, distance)()
+        return Expected.of(self._layout.in_weights(units))

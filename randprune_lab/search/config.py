@@ -15,7 +15,9 @@ from randprune_lab.errors import ConfigError, check_count, check_range, unknown_
 from randprune_lab.files import given_path
 from randprune_lab.masks.allocations import ALLOCATIONS, Allocation
 from randprune_lab.masks.layers import LayerKind
+from randprune_lab.masks.n_of_m import NofM
 from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
+from randprune_lab.masks.structures import find_structure
 from randprune_lab.registry import settings_of, summary
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal
 from randprune_lab.search.scorer import WANDA_ROWS, Scorer, first_batches, random_batches
@@ -197,6 +199,13 @@ class RunConfig:
         "(by a scan), around (random around another one), evolved (by forward passes), or one of your own",
     )
     allocation_settings: Mapping[str, Any] = _settings(MASKS, "settings of the allocation, such as m=7 or base=owl")
+    structure: str | None = _option(
+        MASKS,
+        None,
+        "what is kept or removed together: 2:4 (2 of every 4 inputs; also other numbers), 32x1 (blocks of outputs x "
+        "inputs), heads or neurons (sparsity is the fraction of them that is removed; other weights stay dense); "
+        "without it, single weights",
+    )
     candidates: int = _option(EARLY, 8, "number of masks that are evaluated early at each level")
     incumbent: bool = _option(
         EARLY,
@@ -337,6 +346,7 @@ class RunConfig:
         if not self.sampling_ratios:
             raise ConfigError("sampling_ratios must have at least one ratio, got none")
         self._check_learning()
+        self._check_structure()
         for name in (
             "candidates",
             "early_last",
@@ -374,6 +384,27 @@ class RunConfig:
                 raise ConfigError(
                     f"{name} must be a multiple of {self.generations}, the number of generations, got {size}"
                 )
+
+    def _check_structure(self) -> None:
+        """Refuse a structure with levels, an allocation or a way to learn that it cannot have."""
+        structure = find_structure(self.structure)
+        if isinstance(structure, NofM) and (len(self.levels) > 1 or abs(self.levels[0] - structure.removed) > 1e-6):
+            raise ConfigError(
+                f"levels must be {structure.removed:.7g} alone with structure {self.structure!r} (--levels "
+                f"{structure.removed:.7g}), got {' '.join(f'{level:g}' for level in self.levels)}"
+            )
+        for level in self.levels:
+            structure.sparsity(level, self.divided())
+        if self.structure is not None and self.learn == "inclusion":
+            raise ConfigError(
+                f"learn 'inclusion' moves the probabilities of single weights, which breaks structure "
+                f"{self.structure!r}; choose learn nothing or allocation"
+            )
+        if isinstance(structure, NofM) and self.learn == "allocation":
+            raise ConfigError(
+                f"learn 'allocation' needs tensors that can keep different fractions, and structure "
+                f"{self.structure!r} keeps the same in all; choose learn nothing"
+            )
 
     def _check_data(self) -> None:
         """Refuse settings of a task together with custom data, and settings of custom data without it."""
@@ -501,6 +532,7 @@ class RunConfig:
         ignored = all(isinstance(rule, Uniform) for rule in method.rules) and not incumbent
         scores = None if self.criterion == "magnitude" or ignored else self._scorer(seed, train, recorded)
         settings: dict[str, Any] = {"rate": self.learn_rate, "scores": scores, "incumbent": incumbent, **self.scope}
+        settings |= {"structure": self.structure}
         return made(method.rules, self.levels[level - 1], seed, self.divided(), size, **settings)
 
     def divided(self) -> Allocation:

@@ -20,12 +20,14 @@ from randprune_lab.errors import RunError
 from randprune_lab.masks.allocations import Given, as_allocation
 from randprune_lab.masks.allocations.totals import log_odds_moved, normals, room_in, sizes_of
 from randprune_lab.masks.counter_rng import uniform
+from randprune_lab.masks.layout import Layout
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.recipe import Recipe, checked, with_check
 from randprune_lab.masks.rules import Magnitude, Rule
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import prunable
 from randprune_lab.masks.sparsity import keep_count
+from randprune_lab.masks.structures import find_structure
 from randprune_lab.search.scorer import Scorer
 
 Elites = tuple[tuple[int, ...], ...]
@@ -38,7 +40,7 @@ class Proposal:
 
     Args:
         rules: the mask rules; candidate c is drawn by `rules[c % len(rules)]`.
-        sparsity, seed, allocation, include, exclude, types: see `MaskSampler`.
+        sparsity, seed, allocation, include, exclude, types, structure: see `MaskSampler`.
         size: the number of candidates in a generation.
         elites: the best candidates of the generations so far.
         rate: the update rate of the learned distribution after a generation, from 0 (none) to 1 (all).
@@ -57,6 +59,7 @@ class Proposal:
     include: Sequence[str] | None = None
     exclude: Sequence[str] = ()
     types: Sequence[str] | None = None
+    structure: str | None = None
     scores: Scorer | None = None
     incumbent: bool = False
     _scored: Mapping[str, Tensor] | None = field(default=None, init=False, repr=False)
@@ -88,6 +91,7 @@ class Proposal:
             self.sparsity,
             scores=scores,
             signed=signed,
+            structure=self.structure,
             seed=self.seed,
             allocation=allocation,
             include=self.include,
@@ -139,18 +143,20 @@ class LearnedAllocation(Proposal):
         if self._is_incumbent(candidate):
             return super()._sampler(model, candidate)
         weights = prunable(model, self.include, self.exclude, self.types)
-        middle = self._middle(model)
-        counts = allocate(weights, self.sparsity, self._offsets(candidate, len(weights)), middle)
+        layout = find_structure(self.structure).layout(model, weights)
+        units = layout.ranked(weights, None, signed=False)
+        middle = self._middle(model, layout)
+        counts = allocate(units, self.sparsity, self._offsets(candidate, len(units)), middle)
         by_row = as_allocation(self.allocation).compared == "row"
         return self._plan(model, self._rule(candidate), as_allocation({"row": counts} if by_row else counts))
 
-    def _middle(self, model: nn.Module) -> dict[str, int] | None:
+    def _middle(self, model: nn.Module, layout: Layout) -> dict[str, int] | None:
         """The counts of the allocation; None for an equal loss."""
         if as_allocation(self.allocation) in (as_allocation("layerwise"), as_allocation("row")):
             return None
         if self._counts is None:
             largest = self._plan(model, Magnitude(), self.allocation).draw(0)
-            self._counts = {name: int(part.sum()) for name, part in largest.items()}
+            self._counts = layout.units({name: int(part.sum()) for name, part in largest.items()})
         return self._counts
 
     def _offsets(self, candidate: int, tensors: int) -> Float64[np.ndarray, " tensors"]:

@@ -117,8 +117,8 @@ def test_blocks_and_n_of_m(rule: rp.Rule) -> None:
     tensors = {name: tensor for name, tensor in weights(ties=True).items() if name in ("a", "b")}
     drawn = []
     for part in (tensors, there(tensors)):
-        blocks = rp.MaskSampler(rp.block_scores(part, (2, 4)), rule, SPARSITY).draw(1)
-        drawn.append((rp.spread_blocks(blocks, (2, 4)), rp.draw_n_of_m(part, rule, 1, 4, candidate=1)))
+        blocks = rp.MaskSampler(part, rule, SPARSITY, structure=(2, 4))
+        drawn.append((blocks.draw(1), rp.MaskSampler(part, rule, None, structure="1:4").draw(1)))
     for here, on_device in zip(*drawn, strict=True):
         assert all(mask.device == DEVICE for mask in on_device.values()) and on_device.to("cpu") == here
 

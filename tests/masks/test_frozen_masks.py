@@ -62,14 +62,20 @@ def rule(settings: dict[str, Any]) -> rp.Rule:
 def draw(case: dict[str, Any], candidate: int) -> tuple[str, str | None]:
     """SHA-256 of a mask, and the fingerprint of its recipe where it has one."""
     if case["draw"] == "n_of_m":
-        found = rp.draw_n_of_m(
-            weights(case["weights"]), rule(case["rule"]), case["n"], case["m"], candidate=candidate, seed=case["seed"]
+        pattern = f"{case['n']}:{case['m']}"
+        sampler = rp.MaskSampler(
+            weights(case["weights"]), rule(case["rule"]), None, structure=pattern, seed=case["seed"]
         )
-        return found.sha256, None
+        return sampler.draw(candidate).sha256, None  # they had no fingerprint
     if case["draw"] == "blocks":
-        scores = rp.block_scores(weights(case["weights"]), tuple(case["block"]))
-        sampler = rp.MaskSampler(scores, rule(case["rule"]), case["sparsity"], seed=case["seed"])
-        return rp.spread_blocks(sampler.draw(candidate), tuple(case["block"])).sha256, sampler.fingerprint
+        sampler = rp.MaskSampler(
+            weights(case["weights"]),
+            rule(case["rule"]),
+            case["sparsity"],
+            structure=tuple(case["block"]),
+            seed=case["seed"],
+        )
+        return sampler.draw(candidate).sha256, sampler.fingerprint
     if case["draw"] == "proposal":
         elites = tuple(map(tuple, case["elites"]))
         settings = {"size": case["size"], "elites": elites, "rate": case["rate"]}

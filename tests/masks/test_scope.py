@@ -22,7 +22,6 @@ from randprune_lab.masks.rules import Uniform
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import prunable
 from randprune_lab.masks.sparsity import keep_count
-from randprune_lab.masks.structured import block_scores, draw_n_of_m
 
 law = settings(deadline=None, derandomize=True, max_examples=150)
 
@@ -474,8 +473,8 @@ def test_counts_that_do_not_match_are_refused_with_the_total(counts: dict[str, i
 
 READERS: dict[str, Callable[[Any], object]] = {
     "sampler": lambda target: MaskSampler(target, Uniform(), 0.5),
-    "n_of_m": lambda target: draw_n_of_m(target, Uniform(), 2, 4, candidate=0),
-    "blocks": lambda target: block_scores(target, (2, 2)),
+    "n_of_m": lambda target: MaskSampler(target, Uniform(), None, structure="2:4"),
+    "blocks": lambda target: MaskSampler(target, Uniform(), 0.5, structure=(2, 2)),
     "zeros": mask_from_zeros,
 }
 

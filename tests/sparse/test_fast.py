@@ -250,7 +250,7 @@ def test_whole_rows_and_columns_may_be_removed(axis):
 
 def test_n_of_m_masks_are_computed_dense_at_their_sparsity():
     model = classifier("bert")
-    rp.draw_n_of_m(model, rp.Magnitude(), 2, 4, candidate=0).apply_(model)
+    rp.MaskSampler(model, rp.Magnitude(), None, structure="2:4").draw(0).apply_(model)
     with pytest.warns(UserWarning, match=r"sparsity of 50.00%"):
         quick = rp.fast(model)
     assert torch.equal(quick(TOKENS).logits, model(TOKENS).logits)
