@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from randprune_lab.probe import evolve_allocation, sensitivity
     from randprune_lab.search import MaskSearch, RunConfig
     from randprune_lab.search.run import run
-    from randprune_lab.sparse import fast
+    from randprune_lab.sparse import fast, shrink
     from randprune_lab.tasks import load_splits
 
 __version__ = "0.1.0"
@@ -79,6 +79,7 @@ _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in wh
     "scope": "randprune_lab.masks.choice",
     "scores": "randprune_lab.criteria",
     "sensitivity": "randprune_lab.probe",
+    "shrink": "randprune_lab.sparse",
     "to_parametrize": "randprune_lab.interop",
     "to_torch_prune": "randprune_lab.interop",
 }
@@ -119,6 +120,7 @@ __all__ = [
     "scope",
     "scores",
     "sensitivity",
+    "shrink",
     "to_parametrize",
     "to_torch_prune",
 ]

@@ -96,7 +96,7 @@ class Coupled(Structure):
         """What the units of a group have in each of its weights.
 
         Raises:
-            ScopeError: if the shapes do not tell the units.
+            ScopeError: if the units do not follow from the shapes.
         """
         outputs = {name: int(is_conv1d(parameter.layer)) for name, parameter in found.weights.items()}
         *first, last = found.weights
@@ -105,14 +105,14 @@ class Coupled(Structure):
         units = self.units(rows, width, found.modules)
         if not units or any(size % units for size in (width, *rows.values())):
             raise ScopeError(
-                f"the {self.name} of {path!r} cannot be told from its shapes: {last!r} has {width} inputs, and the "
-                f"layers before it {rows} outputs; leave these weights dense with exclude=[...]"
+                f"the number of {self.name} of {path!r} does not follow from its shapes: {last!r} has {width} "
+                f"inputs, and the layers before it {rows} outputs; leave these weights dense with exclude=[...]"
             )
         parts = [Slices(name, outputs[name], self.places(name, rows[name], width, units)) for name in first]
         return (*parts, Slices(last, 1 - outputs[last], torch.arange(width).view(units, -1)))
 
     def units(self, rows: Mapping[str, int], width: int, modules: tuple[nn.Module, ...]) -> int:
-        """The number of units; 0 if it cannot be told."""
+        """The number of units; 0 if it is unknown."""
         raise NotImplementedError
 
     def places(self, name: str, rows: int, width: int, units: int) -> Places:

@@ -98,7 +98,7 @@ class Means(Layout):
 
 
 class Structure(ABC):
-    """What is kept or removed together; `str` of it is its name."""
+    """Weights that are kept or removed together; `str` of it is its name."""
 
     no_allocations: ClassVar[tuple[str, ...]] = ("sensitivity", "evolved")
     """The names of the allocations that it cannot have."""

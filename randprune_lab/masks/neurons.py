@@ -37,4 +37,4 @@ class Neurons(Coupled):
         return width if all(size in (width, 2 * width) for size in rows.values()) else 0
 
     def places(self, name: str, rows: int, width: int, units: int) -> Places:
-        return torch.arange(rows).view(-1, units).T  # twice as many outputs are the gates, and what they multiply
+        return torch.arange(rows).view(-1, units).T  # with twice the outputs, one half are the gates

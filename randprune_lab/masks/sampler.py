@@ -50,8 +50,8 @@ class MaskSampler:
             zero is never kept, whatever its score; a non-zero weight whose score is zero comes last.
         signed: whether scores may be negative. Then a score is replaced by its rank in the group: the number of scores
             that are not larger.
-        structure: what is kept or removed together: `"2:4"` (2 of every 4 inputs; also other numbers), a block of
-            (outputs, inputs) such as `(32, 1)`, `"heads"` or `"neurons"` of a model. Then sparsity, and counts of an
+        structure: weights that are kept or removed together: `"2:4"` (2 of every 4 inputs; also other numbers), a block
+            of (outputs, inputs) such as `(32, 1)`, `"heads"` or `"neurons"` of a model. Then sparsity, and counts of an
             allocation, are of such units; N:M implies its sparsity, which can be None.
         seed: all random numbers are a function of it, the candidate number and the tensor's name.
         allocation: how many weights each tensor keeps: `"layerwise"` (each tensor has the sparsity), `"row"` (each

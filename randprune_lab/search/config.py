@@ -202,9 +202,9 @@ class RunConfig:
     structure: str | None = _option(
         MASKS,
         None,
-        "what is kept or removed together: 2:4 (2 of every 4 inputs; also other numbers), 32x1 (blocks of outputs x "
-        "inputs), heads or neurons (sparsity is the fraction of them that is removed; other weights stay dense); "
-        "without it, single weights",
+        "weights that are kept or removed together: 2:4 (2 of every 4 inputs; also other numbers), 32x1 (blocks of "
+        "outputs x inputs), heads or neurons (sparsity is the fraction of them that is removed; other weights stay "
+        "dense); without it, single weights",
     )
     candidates: int = _option(EARLY, 8, "number of masks that are evaluated early at each level")
     incumbent: bool = _option(

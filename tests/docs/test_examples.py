@@ -24,7 +24,7 @@ HERE = {
     "docs/mini-glue.md": 1,
     "docs/tasks.md": 1,
 }  # the number of blocks to run, from the first
-ELSEWHERE = {"README.md": 1, "docs/fast.md": 2, "docs/your-training.md": 10}  # run by other tests
+ELSEWHERE = {"README.md": 1, "docs/fast.md": 3, "docs/your-training.md": 10}  # run by other tests
 
 WITH_EXAMPLES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

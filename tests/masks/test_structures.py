@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, ScopeError, WeightError
 from randprune_lab.masks import group_law
+from randprune_lab.masks.gradual import GradualMasks
 from randprune_lab.masks.group_law import inclusion, one_round
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.recipe import Recipe
@@ -232,6 +233,11 @@ def test_units_of_different_sizes_cannot_compete() -> None:
             ConfigError,
             "allocation must not be 'erk' with structure",
         ),
+        (
+            {"structure": (2, 2), "allocation": "evolved"},
+            ConfigError,
+            "allocation must not be 'evolved' with structure",
+        ),
         ({"structure": "heads", "target": {"w": torch.ones(4, 4)}}, ConfigError, "'heads' is found in a model"),
         ({"structure": "heads", "exclude": ["*query*"]}, ScopeError, "'.*query.weight' stays dense; include all"),
         ({"structure": "heads", "exclude": ["*attention*"]}, ScopeError, "has no heads among the weights to prune"),
@@ -252,6 +258,26 @@ def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], error: t
     } | settings
     with pytest.raises(error, match=message):
         MaskSampler(**given)
+
+
+@pytest.mark.parametrize("structure", [(4, 2), "heads", "neurons"], ids=str)
+def test_gradual_pruning_keeps_the_structure(structure: Any) -> None:
+    given = sampler(structure, Voting())
+    settings = GradualMasks(given, start=0, end=10, every=2)
+    assert settings.sampler(model(), 0.25).draw(0) == sampler(structure, Voting(), sparsity=0.25).draw(0)
+    with pytest.raises(ConfigError, match="regrow 'set' brings single weights back, which breaks structure"):
+        GradualMasks(given, start=0, end=10, every=2, regrow="set")
+    with pytest.raises(ConfigError, match="structure '2:4' has one sparsity, and the schedule changes it"):
+        GradualMasks(sampler("2:4", Voting()), start=0, end=10, every=2)
+    assert GradualMasks(sampler("2:4", Voting()), start=0, end=10, every=2, schedule="constant").final == 0.5
+
+
+def test_heads_of_unknown_width_are_refused_by_name() -> None:
+    odd = transformer("bert")
+    for layer in odd.bert.encoder.layer:
+        del layer.attention.self.attention_head_size
+    with pytest.raises(ScopeError, match=r"number of heads of 'bert.encoder.layer.0.attention' does not follow"):
+        sampler("heads", Voting(), odd)
 
 
 @pytest.mark.parametrize("structure", ["2:4", "4x2", "heads", "neurons"])

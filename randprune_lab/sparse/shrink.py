@@ -1,0 +1,181 @@
+"""A smaller dense copy of a model, without the attention heads and neurons that a mask removes."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, cast
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from randprune_lab.errors import MaskError
+from randprune_lab.interop.names import matched
+from randprune_lab.interop.torch_prune import mask_from_zeros
+from randprune_lab.masks.coupled import Coupled, Found, Slices
+from randprune_lab.masks.heads import Heads
+from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.neurons import Neurons
+from randprune_lab.masks.wrappers import named_weights, plain_names, unwrapped
+
+NUMBERS = {
+    "heads": ("num_attention_heads", "num_key_value_heads", "num_heads", "n_heads", "n_head"),
+    "neurons": ("intermediate_size", "hidden_dim", "n_inner", "d_ff", "ffn_dim", "encoder_ffn_dim", "decoder_ffn_dim"),
+}
+"""How modules and configurations of transformers name the number of units."""
+
+WIDTHS = ("all_head_size", "inner_dim", "split_size")
+"""How modules name the width of all heads together."""
+
+HEAD_WIDTHS = ("head_dim", "d_kv")
+"""How configurations name the width of a head. Without it, it follows from the number of heads, which cannot change."""
+
+
+class Group(NamedTuple):
+    """The units of one module, and which of them are kept."""
+
+    found: Found
+    slices: tuple[Slices, ...]
+    kept: Bool[Tensor, " units"]
+
+
+def shrink(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Module:
+    """A copy of a model without the heads and neurons that a mask removes: its matrices are smaller, and dense.
+
+    It computes what the masked model computes, up to rounding, on any device and with any library. A head is cut out if
+    the mask removes all its weights in query, key, value and output; a neuron, if it removes all before and after it.
+    The bias of a removed neuron is multiplied by zeros in the masked model, so it can go as well. Where all units of a
+    module are removed, one stays, with weights of zero. Other removed weights are zero in the copy.
+
+    The configuration of a transformers model gets the new numbers if all its modules have the same; then
+    `save_pretrained` and `from_pretrained` work as usual. Otherwise a warning says why they do not.
+
+    Args:
+        model: the model, which is left as it is; of a wrapped one, what is inside.
+        mask: True = kept, as drawn with `structure="heads"` or `"neurons"`. None: the zeros of the prunable weights.
+
+    Raises:
+        MaskError: if the mask does not fit, or removes no whole head or neuron, or if the model cannot compute without
+            the removed heads.
+        ScopeError: without a mask, if the model has no zeros.
+
+    Warns:
+        UserWarning: if transformers cannot load the copy.
+    """
+    inner = unwrapped(model)
+    owner = type(inner).__name__
+    given = mask_from_zeros(inner) if mask is None else mask
+    masks = matched(given, named_weights(inner), owner)
+    small = copy.deepcopy(inner)
+    MaskSet(masks).apply_(small)
+    every = {structure.name: [*_groups(structure, small, masks)] for structure in (Heads(), Neurons())}
+    cut = {name: groups for name, groups in every.items() if not all(bool(group.kept.all()) for group in groups)}
+    if not cut:
+        raise MaskError(
+            f"the mask removes no whole head or neuron of {owner}, so nothing can be cut out; draw it with "
+            "MaskSampler(..., structure='heads') or structure='neurons'"
+        )
+    before = _outputs(small)
+    for name, groups in cut.items():
+        for group in groups:
+            _cut(small, name, group)
+    _check(owner, before, small)
+    for name, groups in cut.items():
+        _configure(owner, getattr(small, "config", None), name, groups)
+    return small
+
+
+def _groups(structure: Coupled, model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[Group]:
+    """All groups of units of a model; the units of those that the mask does not cover are all kept."""
+    every = structure.find(model)
+    covered = {path for path, found in every.items() if all(name in masks for name in found.weights)}
+    for path, found in every.items() if covered else ():
+        slices = structure.slices(path, found)
+        kept = torch.ones(len(slices[0].places), dtype=torch.bool)
+        if path in covered:
+            lanes = [masks[part.weight].any(dim=1 - part.dim).cpu()[part.places].any(dim=1) for part in slices]
+            kept = torch.stack(lanes).any(dim=0)
+            kept[0] |= not bool(kept.any())
+        yield Group(found, slices, kept)
+
+
+@torch.no_grad()
+def _cut(model: nn.Module, structure: str, group: Group) -> None:
+    """Remove the units of a group from its layers."""
+    real = {short: name for name, short in plain_names(model).items()}
+    for part in group.slices:
+        layer: Any = model.get_submodule(real[part.weight].rpartition(".")[0])
+        index = part.places[group.kept].flatten().sort().values.to(layer.weight.device)
+        weight = layer.weight.index_select(part.dim, index)
+        layer.weight = nn.Parameter(weight, requires_grad=layer.weight.requires_grad)
+        outputs = part.weight != group.slices[-1].weight
+        if outputs and layer.bias is not None:
+            layer.bias = nn.Parameter(layer.bias[index], requires_grad=layer.bias.requires_grad)
+        for name in ("out_features", "nf") if outputs else ("in_features", "nx"):
+            if hasattr(layer, name):
+                setattr(layer, name, len(index))
+    names = (*NUMBERS[structure], *(WIDTHS if structure == "heads" else ()))
+    for module in {id(module): module for module in group.found.modules}.values():
+        for name in names:
+            if isinstance(number := module.__dict__.get(name), int):
+                setattr(module, name, _scaled(number, group))
+
+
+def _scaled(number: int, group: Group) -> int:
+    """A number of units or of what each unit has, after the cut."""
+    return number * int(group.kept.sum()) // len(group.kept)
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module) -> Tensor | None:
+    """What a model of transformers computes for its own example of inputs; None if that cannot be computed."""
+    training = model.training
+    try:
+        return cast(Tensor, model.eval()(**cast(Any, model).dummy_inputs)[0])
+    except Exception:  # whatever is wrong with the example
+        return None
+    finally:
+        model.train(training)
+
+
+def _check(owner: str, before: Tensor | None, small: nn.Module) -> None:
+    """Raise `MaskError` if the smaller model computes something else for its example of inputs."""
+    if before is None:
+        return
+    after = _outputs(small)
+    near = 1e-4 if before.dtype in (torch.float32, torch.float64) else 0.05
+    if after is None or not torch.allclose(before, after, rtol=near, atol=near * float(before.abs().max())):
+        raise MaskError(
+            f"{owner} cannot compute without the removed units: it shares something that belongs to single heads among "
+            "its layers, such as a position bias; use the masked model, or remove neurons instead of heads"
+        )
+
+
+def _configure(owner: str, config: Any, structure: str, groups: list[Group]) -> None:
+    """Give a configuration the new number of units, or warn that it cannot have it."""
+    if config is None:
+        return
+    sizes = {(len(group.kept), int(group.kept.sum())) for group in groups}
+    fields = [name for name in NUMBERS[structure] if hasattr(config, name)]
+    reason = None
+    if len(sizes) > 1:
+        numbers = ", ".join(str(size) for size in sorted({kept for _, kept in sizes}))
+        reason = f"its layers have different numbers of {structure} ({numbers}), and the configuration has one"
+    elif structure == "heads" and not any(hasattr(config, name) for name in HEAD_WIDTHS):
+        reason = "its configuration has no width of a head, which follows from the number of heads"
+    elif not fields:
+        reason = f"its configuration does not have the number of {structure}"
+    if reason:
+        warnings.warn(
+            f"transformers cannot load this {owner} with from_pretrained: {reason}; save the model before shrink and "
+            "its mask, and shrink again after loading",
+            stacklevel=3,
+        )
+        return
+    ((old, new),) = sizes
+    for name in fields:
+        value = getattr(config, name)
+        if value is None or value % old == 0:
+            setattr(config, name, new if value is None else value * new // old)
