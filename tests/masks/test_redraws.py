@@ -318,3 +318,14 @@ def test_own_loops_are_checked():
         with pytest.raises(MaskError, match=r"GradualPruning\(\.\.\., model=model\)"):
             attempt()
     assert without.history == [] and without.recipe is None and without.sparsity == 0 and not without.mask
+
+
+def test_masks_by_rows_follow_a_schedule_and_do_not_regrow():
+    def sampler() -> rp.MaskSampler:
+        return rp.MaskSampler(network(), rp.Magnitude(), 0.9, allocation="row")
+
+    with pytest.raises(ConfigError, match="the sampler has an allocation by rows; leave regrow out"):
+        Loop(sampler(), regrow="set")
+    for mask in Loop(sampler()).run(14).masks:
+        rows = mask["0.weight"].sum(1)
+        assert int(rows.max() - rows.min()) <= 1
