@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple
 from randprune_lab.analysis.recorded import FILE, write_settings
 from randprune_lab.errors import RunError
 from randprune_lab.files import given_path
-from randprune_lab.search.config import RunConfig
+from randprune_lab.search.config import SCORE_SETTINGS, RunConfig
 from randprune_lab.search.journal import in_use, read_journal
-from randprune_lab.search.units import MODEL, levels_done
+from randprune_lab.search.units import DENSE, MODEL, levels_done
 from randprune_lab.study.config import CONTROLS, FACTORS, StudyConfig
 
 State = Literal["done", "recorded", "running", "begun", "waiting"]
@@ -127,6 +127,22 @@ class Grid:
     def controls_of(self, unit: Unit) -> Unit:
         """The controls unit, which trains the dense model of a unit."""
         return unit._replace(method=CONTROLS)
+
+    def dense_of(self, unit: Unit) -> Path | None:
+        """The folder that has the dense model of a unit; None for controls.
+
+        It is that of the controls. If scores are summed up over its training, it is that of another method of the same
+        task and seed that has summed them up already, if there is one.
+        """
+        if unit.method == CONTROLS:
+            return None
+        config = self.run_config(unit)
+        for method in self.config.methods if config.accumulated else ():
+            other = unit._replace(method=method)
+            same = all(getattr(self.run_config(other), name) == getattr(config, name) for name in SCORE_SETTINGS)
+            if same and "scores_sha256" in self.journal(other).get(DENSE, {}):
+                return self.folder(other)
+        return self.folder(self.controls_of(unit))
 
     def journal(self, unit: Unit) -> dict[str, Any]:
         """The results of the run of a unit, by the names of the run's units."""

@@ -187,9 +187,8 @@ def _do(grid: Grid, unit: Unit, executor: Executor | None) -> None:
     folder, config = grid.folder(unit), grid.run_config(unit)
     log.info("%s: %s", unit, folder)
     start = time.monotonic()
-    dense = None if unit.method == CONTROLS else grid.folder(grid.controls_of(unit))
     before = grid.progress(unit).levels
-    run(config, folder, resume=True, progress=False, executor=executor, dense_of=dense)
+    run(config, folder, resume=True, progress=False, executor=executor, dense_of=grid.dense_of(unit))
     if unit.method == CONTROLS:
         _controls(grid, unit)
     else:

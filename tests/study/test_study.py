@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from support.runs import write_units
 from torch import nn
 
 import randprune_lab as rp
@@ -97,6 +98,25 @@ def test_units_are_ordered_by_seed_and_start_with_the_controls(config):
     half = len(units) // 2
     assert [unit.method for unit in units[:half]] == [m for m in (CONTROLS, *METHODS) for _ in TASKS]
     assert {unit[1:] for unit in units[: len(TASKS)]} == {(task, 0) for task in TASKS}
+
+
+def test_sums_over_the_dense_training_are_taken_from_another_method_that_has_them(tmp_path):
+    summed = {"rule": "magnitude", "candidates": 1, "criterion": "movement"}
+    parts = summed | {"include": ["*.attention.*"]}
+    methods = METHODS | {"movement": summed, "global": summed | {"allocation": "global"}, "parts": parts}
+    grid = Grid(StudyConfig(TASKS, SEEDS, methods, SETTINGS), tmp_path)
+    unit = Unit("movement", "mini-sst2", 1)
+    controls = grid.folder(grid.controls_of(unit))
+    assert grid.dense_of(unit) == grid.dense_of(unit._replace(method="global")) == controls
+    grid.folder(unit).mkdir(parents=True)
+    dense = {"score": 0.5, "scores": [0.5], "steps": [2], "losses": [0.7], "total_steps": 2, "weights_sha256": "1"}
+    write_units(grid.folder(unit), {"dense": dense})
+    assert grid.dense_of(unit._replace(method="global")) == controls
+    write_units(grid.folder(unit), {"dense": dense | {"scores_sha256": "2"}})
+    assert grid.dense_of(unit._replace(method="global")) == grid.folder(unit)
+    assert grid.dense_of(unit._replace(method="parts")) == grid.dense_of(unit._replace(method="imp")) == controls
+    assert grid.dense_of(unit._replace(seed=0)).parent == grid.folder(unit._replace(seed=0)).parent
+    assert grid.dense_of(grid.controls_of(unit)) is None
 
 
 def test_every_unit_is_done_and_has_the_results_of_a_separate_run(grid, tmp_path):
