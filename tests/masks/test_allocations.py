@@ -177,6 +177,11 @@ def test_a_rule_without_votes_draws_rows_by_its_curve() -> None:
     assert sampler.undecided == 40_000
 
 
+def test_the_rows_that_keep_one_more_are_spread_evenly() -> None:
+    more = np.flatnonzero(row_counts(np.full(100, 9), 240) == 3)
+    assert len(more) == 40 and set(np.diff(more)) == {2, 3}
+
+
 def test_rows_with_few_weights_keep_these_and_the_others_share_the_rest() -> None:
     rng = np.random.default_rng(1)
     for _ in range(200):
