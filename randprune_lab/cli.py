@@ -212,8 +212,8 @@ def _scan_parser(commands: Any) -> argparse.ArgumentParser:
         commands,
         "scan",
         _scan,
-        "prune one matrix at a time, and write how much the validation loss of the dense model rises, as a table and a "
-        "figure",
+        "prune one matrix at a time, and write how far the predictions move from those of the dense model, or how much "
+        "the loss rises, as a table and a figure",
     )
     sub.add_argument(
         "--out", type=Path, required=True, metavar="FILE.csv", help="table to write or complete; its figure is FILE.png"
@@ -230,6 +230,13 @@ def _scan_parser(commands: Any) -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "--examples", type=int, default=256, metavar="N", help="number of validation examples (default: 256)"
+    )
+    sub.add_argument(
+        "--measure",
+        choices=("divergence", "loss"),
+        default="divergence",
+        help="what is measured: divergence (of the predictions from those of the dense model), or loss (of the labels) "
+        "(default: divergence)",
     )
     sub.add_argument("--preset", choices=PRESETS, help="set of settings to start from, as of `randprune run`")
     used = {*DENSE_SETTINGS, "include", "exclude", "types", "criterion", "criterion_settings", "score_batches"}
@@ -452,11 +459,12 @@ def _scan(options: argparse.Namespace) -> int:
         raise ConfigError("--run and settings of a run exclude each other; leave one of them out")
     if options.preset:
         given = PRESETS[options.preset] | given
-    chosen = {"sparsities": options.sparsities} if options.sparsities else {}
+    chosen: dict[str, Any] = {"sparsities": options.sparsities} if options.sparsities else {}
     table_file, picture_file = (options.out.with_suffix(suffix) for suffix in (".csv", ".png"))
-    table = scan(options.run or RunConfig(**given), examples=options.examples, file=table_file, **chosen)
+    chosen |= {"measure": options.measure, "examples": options.examples}
+    table = scan(options.run or RunConfig(**given), file=table_file, **chosen)
     with atomic_path(picture_file) as temporary:
-        temporary.write_bytes(png(figures.sensitivity(table)))
+        temporary.write_bytes(png(figures.sensitivity(table, options.measure)))
     print(f"{len(table)} rows: {table_file}\nfigure: {picture_file}")
     return 0
 

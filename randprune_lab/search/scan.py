@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from torch import Tensor
 
-from randprune_lab.errors import ConfigError, RunError, check_count
+from randprune_lab.errors import ConfigError, RunError, check_count, unknown_name
 from randprune_lab.files import own_file, reading
-from randprune_lab.probe import sensitivity
+from randprune_lab.probe import divergence_from, sensitivity
 from randprune_lab.probe.sensitivity import SPARSITIES
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import read_config
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("randprune_lab")
 
+Measure = Literal["divergence", "loss"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
 EXAMPLES = 256
 """The number of validation examples that the loss is measured on by default."""
 
@@ -36,6 +39,7 @@ def scan(
     config: RunConfig | str | Path,
     *,
     sparsities: Sequence[float] = SPARSITIES,
+    measure: Measure = "divergence",
     examples: int = EXAMPLES,
     file: str | Path | None = None,
     progress: bool = True,
@@ -46,17 +50,21 @@ def scan(
         config: the settings of a run, of which those of data, dense model, criterion and weights to prune count; or the
             folder of a run, whose dense model is read instead of trained.
         sparsities: see `sensitivity`.
+        measure: what rises: the loss of the labels, or KL(dense || pruned) of the predictions. The loss can fall by
+            chance on few examples; the divergence cannot, and allocations by it were better.
         examples: the number of validation examples, the first ones.
         file: a CSV file for the rows, see `sensitivity`.
         progress: show progress bars.
 
     Returns:
-        The table of `sensitivity`; the loss is that of the labels.
+        The table of `sensitivity`; its losses are what was measured.
 
     Raises:
         ConfigError, DataError, FileError, RunError: if settings, data, model, file or run folder cannot be used.
     """
     check_count("examples", examples)
+    if measure not in MEASURES:
+        raise unknown_name("measure", measure, MEASURES)
     folder = None if isinstance(config, RunConfig) else Path(config)
     settings = config if isinstance(config, RunConfig) else read_config(Path(config))
     if settings.accumulated:
@@ -77,9 +85,10 @@ def scan(
             log.info("dense: %s %.4f on the validation set", metric, history.scores[history.best])
         seed = derived_seed(settings.seed, "mask", 1)
         scores, signed = settings.proposal(settings.methods()[0], 1, seed, search.train).importance(model)
+        batches = ordered_batches(validation.first(min(examples, len(validation))))
         return sensitivity(
             model,
-            ordered_batches(validation.first(min(examples, len(validation)))),
+            batches if measure == "loss" else divergence_from(model, batches),
             sparsities,
             scores=scores,
             signed=signed,

@@ -21,7 +21,7 @@ SHOWN = 6
 """The largest number of layers that the legend names one by one."""
 
 
-def sensitivity(table: pd.DataFrame) -> Figure:
+def sensitivity(table: pd.DataFrame, measure: str = "loss") -> Figure:
     """The rise of the loss against the sparsity of one tensor, in a panel for each kind of tensor.
 
     Tensors whose names differ only in numbers are of one kind, and the darker a line, the deeper its layer. The title
@@ -29,6 +29,7 @@ def sensitivity(table: pd.DataFrame) -> Figure:
 
     Args:
         table: what `randprune_lab.sensitivity` returned.
+        measure: the name of what was measured.
     """
     numbers = [re.findall(r"\b\d+\b", name) for name in table["weight"]]
     table = table.assign(
@@ -48,10 +49,10 @@ def sensitivity(table: pd.DataFrame) -> Figure:
         axis.axhline(0, color=COLOURS["dense"], lw=0.8, ls="--")
         axis.set_title(title, fontsize="medium", fontweight="normal")
         axis.set_xticks(range(table["sparsity"].nunique()), [f"{100 * s:g}" for s in sorted(set(table["sparsity"]))])
-        axis.set(xlabel="sparsity of one tensor (%)", ylabel="rise of the loss")
+        axis.set(xlabel="sparsity of one tensor (%)", ylabel=f"rise of the {measure}")
     for axis in axes.flat[len(titles) :]:
         axis.remove()
-    figure.suptitle(_largest(table))
+    figure.suptitle(_largest(table, measure))
     if len(depths) > 1:
         shown = depths if len(depths) <= SHOWN else [depths[0], depths[len(depths) // 2], depths[-1]]
         lines = [Line2D([], [], color=shades[depth], marker="o", ms=4) for depth in shown]
@@ -64,9 +65,9 @@ def _title(name: str) -> str:
     return " ".join(word for word in short_name(name).split() if not word.isdigit()) or name
 
 
-def _largest(table: pd.DataFrame) -> str:
+def _largest(table: pd.DataFrame, measure: str) -> str:
     worst = table.loc[table["increase"].idxmax()]
     if worst["increase"] <= 0:
-        return "The loss rises for no tensor"
+        return f"The {measure} rises for no tensor"
     where = f"{short_name(worst['weight'])} at {percent(worst['sparsity'])}"
-    return f"Largest rise of the loss: {worst['increase']:.2g}, {where}"
+    return f"Largest rise of the {measure}: {worst['increase']:.2g}, {where}"
