@@ -1,4 +1,4 @@
-"""Transformers with two layers, four heads of four and twelve neurons each, and large biases."""
+"""Transformers with two layers, four heads of four and twelve neurons each, and large biases; heads and neurons differ."""
 
 from __future__ import annotations
 
@@ -37,5 +37,8 @@ def transformer(name: str) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in made.parameters():
-            parameter.normal_(std=0.5, generator=generator)
+            parameter.normal_(std=0.4, generator=generator)
+            if parameter.ndim == 2 and len(parameter) % 4 == 0:
+                scale = (0.7 * torch.randn(len(parameter) // 4, generator=generator)).exp()
+                parameter.mul_(scale.repeat_interleave(4)[:, None])
     return made.eval()
