@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from randprune_lab.criteria import Criterion, Custom, make_criterion
 from randprune_lab.errors import ConfigError, check_count
+from randprune_lab.masks.allocations import as_allocation
 from randprune_lab.masks.rules import Rule, make_rule
+from randprune_lab.masks.structures import find_structure
 from randprune_lab.search.base_level import Choice
 from randprune_lab.search.config import check_levels
 from randprune_lab.search.selection import Score
@@ -40,9 +42,12 @@ class CustomConfig:
     include: tuple[str, ...] | None
     exclude: tuple[str, ...]
     types: tuple[Any, ...] | None
+    structure: str | None = None
 
     def __post_init__(self) -> None:
         check_levels(self.levels)
+        for level in self.levels:
+            find_structure(self.structure).sparsity(level, as_allocation(self.allocation))
         for name in ("candidates", "steps", "early_steps"):
             check_count(name, getattr(self, name))
         if self.evaluate_every is not None:

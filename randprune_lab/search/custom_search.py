@@ -207,6 +207,7 @@ class CustomSearch(LevelSearch[CustomLevel]):
             derived_seed(config.seed, "mask", number),
             config.allocation,
             method.candidates,
+            structure=config.structure,
             scores=self.scorer,
             **config.scope,
         )

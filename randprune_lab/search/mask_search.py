@@ -16,6 +16,7 @@ from randprune_lab.files import given_path
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.scope import prunable
+from randprune_lab.masks.structures import Named, find_structure
 from randprune_lab.progress import progress_bar
 from randprune_lab.search.custom_config import CustomConfig, as_criterion, as_levels, as_rules, as_strategy
 from randprune_lab.search.custom_result import LevelResult, read_results
@@ -58,7 +59,7 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
             function of model and batches that returns scores by weight.
         batches: what a criterion runs the model on, as for `criteria.scores`.
         loss: the loss of such a batch; by default what the model itself returns as `.loss`.
-        allocation, include, exclude, types: see `MaskSampler`.
+        structure, allocation, include, exclude, types: see `MaskSampler`.
         strategy: how candidates are compared: a name, or a strategy such as `SuccessiveHalving(budget=0.5)`.
         seed: the seed of masks and trainings.
         keep_best: whether a winner ends with the weights of its best evaluation, instead of the last ones.
@@ -84,6 +85,7 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
         criterion: str | Criterion | Mapping[str, Tensor] | Function = "magnitude",
         batches: Iterable[Batch] = (),
         loss: Loss = model_loss,
+        structure: Named = None,
         allocation: Any = "layerwise",
         strategy: str | Strategy = "full",
         seed: int = 0,
@@ -111,8 +113,10 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
             None if include is None else tuple(include),
             tuple(exclude),
             None if types is None else tuple(types),
+            None if structure is None else str(find_structure(structure)),
         )
-        prunable(model, **config.scope)  # finds what does not fit before the work begins
+        # This finds what does not fit before the work begins.
+        find_structure(config.structure).layout(model, prunable(model, **config.scope))
         self.model, self.path = model, given_path(folder)
         by_size = config.criterion.name == MagnitudeScore.name
         scorer = None if by_size else Scorer(config.criterion, [*batches], config.scope, loss=loss)

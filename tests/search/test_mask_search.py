@@ -474,3 +474,16 @@ def test_a_damaged_state_begins_again_with_the_same_record(whole, tmp_path, capl
     search(tmp_path / "cut").run(progress=False)
     assert record(tmp_path / "cut") == record(whole)
     assert "this training begins again" in caplog.text
+
+
+@pytest.mark.parametrize(("structure", "levels"), [("2:4", (0.5,)), ((3, 4), (0.5, 0.75))], ids=["2:4", "blocks"])
+def test_a_search_keeps_a_structure(tmp_path, structure, levels):
+    found = search(tmp_path / "search", structure=structure, levels=levels)
+    mask = found.run(progress=False)
+    assert mask.sparsity == levels[-1]
+    groups = mask["0.weight"].reshape(-1, 4).sum(dim=1)
+    assert set(groups.tolist()) == ({2} if structure == "2:4" else {0, 4})
+    with pytest.raises(ConfigError, match="with structure '2:4', which keeps 2 of every 4"):
+        search(tmp_path / "other", structure="2:4", levels=(0.6,))
+    with pytest.raises(ScopeError, match="cannot be divided into blocks of 5 x 1"):
+        search(tmp_path / "other", structure=(5, 1))

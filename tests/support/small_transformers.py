@@ -1,4 +1,4 @@
-"""Transformers with two layers, four heads of four and twelve neurons each, and large biases; heads and neurons differ."""
+"""Transformers with two layers, four heads of four and twelve neurons each, which differ, and large biases."""
 
 from __future__ import annotations
 
