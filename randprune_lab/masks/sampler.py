@@ -99,21 +99,20 @@ class MaskSampler:
         self._layout.check(self.allocation)
         self.shapes = {name: tuple(weights[name].shape) for name in self._layout.weights}
         self.include = include if types is None else [*weights]  # a recipe has names, not classes
-        self._signed = scores is not None and bool(signed)
-        self._scored = None if scores is None else {"criterion": "custom", "signed": self._signed}
+        self.scores, self.signed = scores, scores is not None and bool(signed)
+        self._scored = None if scores is None else {"criterion": "custom", "signed": self.signed}
         weights = self._layout.ranked(weights, scores, signed)  # from here on, units take the place of weights
         self._units = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        turned, convolved, ranked = inputs_first(target), kernels(target), FromZero(weights, self._signed)
+        turned, convolved, ranked = inputs_first(target), kernels(target), FromZero(weights, self.signed)
         self._keep = keep_counts(self._units, self.sparsity, self.allocation, convolved, ranked)
         self.rule, self.seed, self.exclude, self.reference_below = rule, int(seed), exclude, int(reference_below)
-        self.scores, self.signed = scores, bool(signed)
         self.curves: dict[str, InclusionCurve] = {}
         """The inclusion curve of each group: a tensor's name, or `"global"`. Rows that are groups have none here."""
         self._counts: dict[str, dict[str, Int64[np.ndarray, " b"]]] = {}
         self._small_groups: dict[str, SmallGroup] = {}
-        self._rows = self._layout.rows(weights, rule, self._signed)
+        self._rows = self._layout.rows(weights, rule, self.signed)
         if self.allocation.compared == "row":
-            self._rows = all_rows(weights, self._keep, rule, self.reference_below, self._signed, turned, convolved)
+            self._rows = all_rows(weights, self._keep, rule, self.reference_below, self.signed, turned, convolved)
         made = partial(torch.zeros if self._rows else torch.empty, dtype=torch.bool)
         self._base = {name: made(weight.numel(), device=weight.device) for name, weight in weights.items()}
         large: defaultdict[torch.device, list[Plan]] = defaultdict(list)
@@ -258,7 +257,7 @@ class MaskSampler:
         batch: list[Group] = []
         for name, k in self._keep.items():
             scored = weights if self.allocation.compared == "all" else {name: weights[name]}
-            group = Group(name, k, ranks(scored) if self._signed else scored)
+            group = Group(name, k, ranks(scored) if self.signed else scored)
             if batch and not together([*batch, group]):
                 yield batch
                 batch = []
