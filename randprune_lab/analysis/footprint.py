@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import tempfile
-import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor
 from randprune_lab.errors import FileError, check_count, check_range
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.sparsity import keep_count
+from randprune_lab.sparse.product import ready_for_csr
 
 PACKED = "masks and kept values"
 
@@ -79,6 +79,7 @@ def measure_products(
         ConfigError: if a sparsity is not in [0, 1), or `repeats` is below 1.
     """
     check_count("repeats", repeats)
+    ready_for_csr()
     rows = []
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(matrix.shape[1], columns, generator=generator)
@@ -93,7 +94,7 @@ def measure_products(
             {
                 "sparsity": sparsity,
                 "dense": _seconds(dense, inputs, repeats),
-                "csr": _seconds(_csr(dense), inputs, repeats),
+                "csr": _seconds(dense.to_sparse_csr(), inputs, repeats),
             }
         )
     return rows
@@ -114,12 +115,6 @@ def break_even(rows: Sequence[dict[str, Any]]) -> float | None:
         if slower > 1:
             return low + (high - low) * (slower - 1) / (slower - faster)
     return ratios[0][0]
-
-
-def _csr(matrix: Tensor) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
-        return matrix.to_sparse_csr()
 
 
 @torch.no_grad()

@@ -28,6 +28,7 @@ from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.models.fast import load_fast
 from randprune_lab.sparse import fast
+from randprune_lab.sparse.product import ready_for_csr
 
 MODELS: dict[str, dict[str, Any]] = {
     "MiniLM, 6 layers": {
@@ -143,6 +144,7 @@ def _forward_row(case: Forward) -> dict[str, Any]:
 
 def with_csr_weights(model: nn.Module) -> nn.Module:
     """A copy whose pruned layers have CSR weights, as PyTorch's tutorials show it."""
+    ready_for_csr()
     other = copy.deepcopy(model)
     for layer in other.modules():
         if isinstance(layer, nn.Linear) and not layer.weight.all():

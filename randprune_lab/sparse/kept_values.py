@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from randprune_lab.sparse.product import feature_major, product
+from randprune_lab.sparse.product import feature_major, product, ready_for_csr
 
 
 class KeptPattern:
@@ -30,9 +29,8 @@ class KeptPattern:
         order = torch.zeros(kept.shape, dtype=torch.int64)
         order[kept] = torch.arange(int(kept.sum()))
         self.order = order.T[kept.T]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            self._zeros = self.matrix(torch.zeros(len(self.order), dtype=dtype))
+        ready_for_csr()
+        self._zeros = self.matrix(torch.zeros(len(self.order), dtype=dtype))
 
     def matrix(self, values: Float[Tensor, " kept"]) -> Tensor:
         """The weight in CSR."""

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from randprune_lab.errors import WeightError
-from randprune_lab.sparse.product import FeatureMajor, product
+from randprune_lab.sparse.product import FeatureMajor, product, ready_for_csr
 
 WIDENS = 3
 """A layer with more outputs per input than this has its output feature-major; query, key and value in one have 3."""
@@ -72,6 +72,7 @@ class SparseLinear(nn.Module):
     def _matrix(self) -> Tensor:
         matrix, values = self._made
         if matrix is None or values is not self.values:  # a conversion of the module replaces its values
+            ready_for_csr()
             size = (self.out_features, self.in_features)
             with torch.inference_mode(False):  # a tensor of inference mode could not take part in gradients later
                 matrix = torch.sparse_csr_tensor(self.crow, self.col, self.values, size, check_invariants=False)

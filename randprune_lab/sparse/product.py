@@ -6,12 +6,22 @@ is copied inside, and `F.linear` with a CSR weight takes a path that is several 
 
 from __future__ import annotations
 
+import warnings
 import weakref
+from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+
+@cache
+def ready_for_csr() -> None:
+    """Let PyTorch say now, unheard, what it says of the first CSR tensor of a process: that CSR is in beta."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        torch.zeros(1, 1).to_sparse_csr()
 
 
 class FeatureMajor:

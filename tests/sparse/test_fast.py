@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -334,3 +336,16 @@ def test_loading_into_a_copy_is_refused(bert):
 def test_a_copy_cannot_be_trained(bert):
     quick = rp.fast(bert)
     assert not quick.training and not any(parameter.requires_grad for parameter in quick.parameters())
+
+
+def test_a_first_sparse_layer_does_not_warn_of_pytorchs_beta():
+    """In a process of its own: PyTorch says it once."""
+    script = (
+        "import torch, warnings, randprune_lab as rp\n"
+        "warnings.simplefilter('error')\n"
+        "model = torch.nn.Sequential(torch.nn.Linear(512, 512), torch.nn.Linear(512, 2))\n"
+        "mask = rp.MaskSampler(model, rp.Magnitude(), 0.99, include=['0.weight']).draw(0)\n"
+        "mask.apply_(model)\n"
+        "rp.fast(model, mask)(torch.ones(4, 512))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
