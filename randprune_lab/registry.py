@@ -40,8 +40,8 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def unknown(self, name: object) -> UnknownNameError:
         """The error for a name that is not registered."""
         return UnknownNameError(
-            f"{unknown_name(self.kind, str(name), self._classes)}; a {self.kind} of your own must be defined first, or "
-            "loaded with --plugin FILE.py"
+            f"{unknown_name(self.kind, str(name), self._classes)}; define your own {self.kind} first, or load it with "
+            "--plugin FILE.py"
         )
 
     def add(self, made: type[T]) -> None:

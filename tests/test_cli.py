@@ -437,7 +437,7 @@ def test_options_have_the_types_of_their_settings(option, values, name, value):
         (["fly"], "invalid choice: 'fly'"),
         (["run"], "required: --out"),
         (["run", "--out", "x", "--candidates", "many"], "--candidates: invalid int value: 'many'"),
-        (["run", "--out", "x", "--allocation", "layer"], "--allocation: invalid choice: 'layer'"),
+        (["run", "--out", "x", "--learn", "all"], "--learn: invalid choice: 'all'"),
         (["run", "--out", "x", "--speed", "3"], "unrecognized arguments: --speed 3"),
         (["show"], "required: RUN"),
         (["bench", "training"], "invalid choice: 'training'"),

@@ -32,7 +32,9 @@ def check_mask(mask: rp.MaskSet) -> None:
 
 DOORS: dict[str, Callable[[nn.Module], object]] = {
     "sampler": lambda model: check_mask(rp.MaskSampler(model, rp.Magnitude(), 0.5, include=["0.weight"]).draw(0)),
-    "n of m": lambda model: check_mask(rp.draw_n_of_m(model, rp.Magnitude(), 2, 4, candidate=0, include=["0.weight"])),
+    "n of m": lambda model: check_mask(
+        rp.MaskSampler(model, rp.Magnitude(), None, structure="2:4", include=["0.weight"]).draw(0)
+    ),
     "mask_from_zeros": lambda model: check_mask(rp.mask_from_zeros(model, include=["0.weight"])),
     "apply": MASK.apply_,
     "to_torch_prune": lambda model: rp.to_torch_prune(model, MASK),

@@ -228,7 +228,7 @@ def test_a_unit_that_another_process_is_beginning_is_locked(copy):
 def test_a_failed_unit_does_not_stop_the_others(config, tmp_path, caplog):
     broken = StudyConfig(TASKS[:1], (0,), {**METHODS, "broken": {"learning_rate": 1e30}}, SETTINGS)
     failed = run_study(broken, tmp_path / "study")
-    assert failed == [Unit("broken", "mini-sst2", 0)] and "lower the learning rate" in caplog.text
+    assert failed == [Unit("broken", "mini-sst2", 0)] and "lower early_rate" in caplog.text
     grid = Grid.load(tmp_path / "study")
     assert {unit.method for unit in grid.finished()} == {CONTROLS, *METHODS}
     assert set(study_results(grid).method) == {"dense", *METHODS}
