@@ -124,9 +124,7 @@ def test_a_name_must_be_a_text(wrong):
 
 
 def test_an_unknown_rule_says_how_one_of_your_own_gets_known():
-    with pytest.raises(
-        UnknownNameError, match=r"unknown rule 'mine'; .*must be defined first, or loaded with --plugin"
-    ):
+    with pytest.raises(UnknownNameError, match=r"unknown rule 'mine'; .*define your own rule first, or load it with"):
         rp.RunConfig(rule="mine")
     for wrong in (None, 3, ["voting"], {"rule": "voting"}, rp.Voting):
         with pytest.raises(UnknownNameError, match="unknown rule"):
