@@ -14,7 +14,7 @@ from randprune_lab.criteria.passes import Batch, Loss, model_loss
 
 @dataclass(frozen=True)
 class MagnitudeScore(Criterion):
-    """|w|: needs no data."""
+    """The magnitude of a weight; needs no data."""
 
     name: ClassVar[str] = "magnitude"
     source: ClassVar[str] = "Han et al. 2015, arXiv 1506.02626"

@@ -18,7 +18,7 @@ from randprune_lab.typed import take_types
 
 @dataclass(frozen=True)
 class Ria(Criterion):
-    """|w| relative to the sums of its row and its column, times a power of its input's norm."""
+    """The magnitude relative to the sums of its row and its column, times a power of the norm of its input."""
 
     power: float = setting(0.5, "power of the norm of the input")
     name: ClassVar[str] = "ria"

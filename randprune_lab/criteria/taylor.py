@@ -12,9 +12,9 @@ from randprune_lab.criteria.gradient import GradientCriterion
 
 @dataclass(frozen=True)
 class Taylor(GradientCriterion):
-    """|w g| summed over batches: how much the loss changes when the weight is removed, to first order.
+    """Weight times gradient, without sign, summed over batches: the change of the loss when the weight is removed.
 
-    g is the gradient of a batch's loss. The loss at w = 0 is about L - w g.
+    It is the change to first order: g is the gradient of a batch's loss, and the loss at w = 0 is about L - w g.
     """
 
     name: ClassVar[str] = "taylor"

@@ -14,7 +14,7 @@ from randprune_lab.criteria.passes import Batch, Loss, input_norms, model_loss
 
 @dataclass(frozen=True)
 class Wanda(Criterion):
-    """|w| times the norm of the weight's input over all tokens but padding.
+    """The magnitude times the norm of the weight's input over all tokens but padding.
 
     Sun et al. compare the weights of a row with each other; here the allocation of the mask decides what is compared.
     """
