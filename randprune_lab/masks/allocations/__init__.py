@@ -15,7 +15,7 @@ from randprune_lab.masks.allocations.given import Counts, checked_counts
 from randprune_lab.masks.allocations.layerwise import Layerwise
 from randprune_lab.masks.allocations.one_threshold import Global
 from randprune_lab.masks.allocations.owl import Owl
-from randprune_lab.masks.allocations.row import Row
+from randprune_lab.masks.allocations.row import Row, base_of
 from randprune_lab.masks.allocations.sensitive import Sensitive
 from randprune_lab.masks.allocations.totals import moved, total_of
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
@@ -86,6 +86,8 @@ __all__ = [
     "Row",
     "Sensitive",
     "as_allocation",
+    "base_of",
+    "checked_counts",
     "keep_counts",
     "moved",
     "tensor_counts",
