@@ -45,7 +45,7 @@ def test_the_variable_names_the_folder_of_the_data(tmp_path, monkeypatch):
     assert data_folder() == tmp_path
 
 
-STUDIES = {"study": "laptop", "gain": "laptop-gain", "small": "laptop-small"}
+STUDIES = {"study": "laptop", "gain": "laptop-gain", "small": "laptop-small", "referee": "referee"}
 
 
 @pytest.fixture(params=STUDIES)
@@ -57,13 +57,13 @@ def test_recorded_results_are_those_of_the_study_that_ships(folder):
     table, study = recorded_results(folder), StudyConfig.load(STUDIES[folder.name])
     levels = table[table.sparsity > 0].groupby(["task", "seed", "method"]).sparsity.agg(tuple)
     assert set(levels) == {study.levels} and set(table.task) == set(study.tasks)
-    assert {"imp", "search", "dense"} <= set(table.method) <= {"dense", *study.methods}
-    assert (table.difference[table.method == "imp"] == 0).all()
+    assert {study.baseline, "dense"} <= set(table.method) <= {"dense", *study.methods}
+    assert (table.difference[table.method == study.baseline] == 0).all()
 
 
 def test_recorded_scores_and_differences_follow_from_recorded_answers(folder, monkeypatch):
     monkeypatch.setattr(intervals, "RESAMPLES", 2)  # the estimates do not depend on it
-    table = recorded_results(folder)
+    table, baseline = recorded_results(folder), StudyConfig.load(STUDIES[folder.name]).baseline
     rows = table[table.sparsity > 0].set_index(["task", "seed", "method", "sparsity"])
     runs = task_records(folder)
     assert sum(len(run.methods) * len(run.levels) for run in runs) == len(rows)
@@ -71,7 +71,7 @@ def test_recorded_scores_and_differences_follow_from_recorded_answers(folder, mo
         for method, sparsity in itertools.product(run.methods, run.levels):
             row = rows.loc[run.task, run.seed, method, sparsity]
             assert row.score == pytest.approx(run.score(method, sparsity).estimate, abs=1e-6)
-            assert row.difference == pytest.approx(run.difference(method, "imp", sparsity).estimate, abs=1e-6)
+            assert row.difference == pytest.approx(run.difference(method, baseline, sparsity).estimate, abs=1e-6)
 
 
 def test_differences_seed_by_seed_are_those_of_each_run_that_has_the_methods():

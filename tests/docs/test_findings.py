@@ -24,9 +24,11 @@ from randprune_lab.analysis import (
     seed_by_seed,
     task_records,
 )
+from randprune_lab.analysis.pairs import at_chosen, comparisons
 from randprune_lab.analysis.results import ALL
 from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.tasks import fixed_tasks
+from randprune_lab.study import StudyConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -269,6 +271,41 @@ def test_the_interval_that_teachers_are_told_of_is_that_of_the_record():
     assert f"{first.replace('[+', '[').replace(', +', ', ')} points, and {second} with the next seed" in said(TEACHING)
 
 
+# --- referee ---
+
+
+def test_the_table_of_the_referee_is_that_of_the_record():
+    """The other values of a factor minus the first, or the second minus the first; clear ones are bold."""
+    study, table = StudyConfig.load("referee"), recorded_results(RECORDED / "referee")
+    found = comparisons(table, study.combinations, study.chosen)
+    shown = found[found["of"].isin(["allocation", "mask"]) | (found["first"] == "magnitude")]
+    rows = [
+        [f"`{second}` minus `{first}`", *(reversed_cell(row) for row in pair.itertuples())]
+        for (first, second), pair in shown.groupby(["first", "second"], sort=False)
+    ]
+    head = ["difference", *(f"at {percent(sparsity)} (points)" for sparsity in study.levels)]
+    assert sorted(table_rows(STUDY, head)) == sorted(rows)
+
+
+def test_what_is_said_of_the_referees_methods_is_that_of_the_record():
+    study, table = StudyConfig.load("referee"), recorded_results(RECORDED / "referee")
+    found = comparisons(table, study.combinations, study.chosen)
+    methods = found[found["of"] == "method"]
+    clear = methods[methods.verdict != "no clear difference"].groupby("sparsity").size()
+    numbers = [str(clear.get(sparsity, 0)) for sparsity in study.levels]
+    each = len(methods) // len(study.levels)
+    assert f"Of the {each} pairs of methods, {numbers[0]}, {numbers[1]} and {numbers[2]} differ clearly" in said(STUDY)
+    chosen = at_chosen(table, study.combinations, study.chosen)
+    shares = 100 * chosen.rate.value_counts(normalize=True)
+    assert (
+        f"The rate chosen is 2e-3 in {shares.get('2e-3', 0):.0f} %, 4e-3 in {shares.get('4e-3', 0):.0f} % and 8e-3 in "
+        f"{shares.get('8e-3', 0):.0f} % of the cases"
+    ) in said(STUDY)
+    means = 100 * chosen[chosen.sparsity == 0.99].groupby("method").score.mean()
+    plain, best = means["magnitude-layerwise-top"], means.idxmax()
+    assert f"from {plain:.0f} (`magnitude-layerwise-top`) to {means[best]:.0f} (`{best}`)" in said(STUDY)
+
+
 # --- the record ---
 
 
@@ -341,6 +378,12 @@ def percent(sparsity: float) -> str:
 
 def points(difference: Interval) -> str:
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * each for each in astuple(difference)))
+
+
+def reversed_cell(row: Any) -> str:
+    """The second minus the first, from a row of comparisons."""
+    cell = f"{-row.difference:+.1f} [{-row.high:+.1f}, {-row.low:+.1f}]"
+    return cell if row.verdict == "no clear difference" else f"**{cell}**"
 
 
 def ends(difference: Interval) -> str:
