@@ -56,6 +56,8 @@ from randprune_lab.terminal import (
 )
 
 SETTINGS = dataclasses.fields(RunConfig)
+INSTALL_LAB = "pip install 'randprune-lab[lab]', or in a clone pip install -e '.[lab]'"
+"""What installs the packages of figures, lessons and reports."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,6 +122,8 @@ def _answer(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         code = 1 if refused_by_machine(error) else 2
         return f"cannot use {os.fsdecode(error.filename)}: {error.strerror} (--debug shows where)", code
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("randprune_lab"):
+        return f"this needs the package {error.name!r}, which is not installed; run {INSTALL_LAB}", 2
     return f"{type(error).__name__}: {error} (--debug shows where)", 1
 
 
@@ -449,8 +453,6 @@ def _run(options: argparse.Namespace) -> int:
 
 def _scan(options: argparse.Namespace) -> int:
     from randprune_lab.search.scan import scan
-    from randprune_lab.viz import figures
-    from randprune_lab.viz.style import png
 
     if options.out.suffix not in (".csv", ".png"):
         raise ConfigError(f"--out must be a file that ends in .csv, got {options.out.name!r}")
@@ -463,9 +465,16 @@ def _scan(options: argparse.Namespace) -> int:
     table_file, picture_file = (options.out.with_suffix(suffix) for suffix in (".csv", ".png"))
     chosen |= {"measure": options.measure, "examples": options.examples}
     table = scan(options.run or RunConfig(**given), file=table_file, **chosen)
+    print(f"{len(table)} rows: {table_file}")
+    try:
+        from randprune_lab.viz import figures
+        from randprune_lab.viz.style import png
+    except ModuleNotFoundError as error:
+        print(f"no figure, because the package {error.name!r} is not installed; for figures, run {INSTALL_LAB}")
+        return 0
     with atomic_path(picture_file) as temporary:
         temporary.write_bytes(png(figures.sensitivity(table, options.measure)))
-    print(f"{len(table)} rows: {table_file}\nfigure: {picture_file}")
+    print(f"figure: {picture_file}")
     return 0
 
 

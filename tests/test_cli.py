@@ -255,6 +255,15 @@ def test_wrong_use_is_answered_with_one_line_and_code_2(randprune, options, tmp_
     assert not (tmp_path / "run").exists()
 
 
+def test_a_package_that_is_not_installed_is_named_with_what_installs_it(randprune, tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("randprune_lab.report")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "bleach", None)
+    answer = randprune("report", "--profile", "smoke", "--out", tmp_path / "report")
+    assert answer.code == 2 and "package 'bleach', which is not installed" in answer.line()
+    assert "pip install 'randprune-lab[lab]'" in answer.line()
+
+
 def test_an_unexpected_failure_is_one_line_and_code_1(randprune, options, tmp_path, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("out of\nmemory")
@@ -482,6 +491,16 @@ def test_a_scan_of_a_run_has_a_table_and_a_figure(randprune, finished, tmp_path)
     assert out.startswith(f"{len(rows) - 1} rows: ") and (tmp_path / "scan.png").read_bytes().startswith(b"\x89PNG")
     code, _, err = randprune(*command[:4], "0.8", *command[5:], str(tmp_path / "scan.csv"))
     assert code == 2 and "choose another file" in err
+
+
+def test_a_scan_without_the_packages_of_figures_has_its_table(randprune, finished, tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith(("randprune_lab.viz", "seaborn"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    command = ["scan", "--run", str(finished), "--sparsities", "0.9", "--examples", "20", "--out"]
+    code, out, _ = randprune(*command, str(tmp_path / "scan.csv"))
+    assert code == 0 and (tmp_path / "scan.csv").is_file() and not (tmp_path / "scan.png").exists()
+    assert "no figure, because the package 'matplotlib' is not installed" in out and "randprune-lab[lab]" in out
 
 
 def test_a_scan_trains_the_dense_model_of_a_run(randprune, options, finished, tmp_path):
