@@ -487,7 +487,7 @@ def test_a_scan_of_a_run_has_a_table_and_a_figure(randprune, finished, tmp_path)
     command = ["scan", "--run", str(finished), "--sparsities", "0.9", "--examples", "20", "--out"]
     code, out, _ = randprune(*command, str(tmp_path / "scan.csv"))
     rows = (tmp_path / "scan.csv").read_text("utf-8").splitlines()
-    assert code == 0 and rows[0] == "weight,size,sparsity,loss,increase,dense_loss"
+    assert code == 0 and rows[0] == "weight,size,sparsity,measured,increase,dense"
     assert out.startswith(f"{len(rows) - 1} rows: ") and (tmp_path / "scan.png").read_bytes().startswith(b"\x89PNG")
     code, _, err = randprune(*command[:4], "0.8", *command[5:], str(tmp_path / "scan.csv"))
     assert code == 2 and "choose another file" in err

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 """The sparsities that are tried by default."""
+EXACT = {"weight": str, "size": int} | dict.fromkeys(COLUMNS[2:], float)
+"""How the cells of a table are read, so that numbers keep all their digits."""
 
 
 def sensitivity(
@@ -56,7 +58,7 @@ def sensitivity(
 
     Returns:
         A row for each tensor and sparsity. Columns: weight (the tensor's name), size (its number of weights), sparsity,
-        loss, increase (the loss minus that of the dense model), dense_loss.
+        measured (the loss, or what `data` returns), increase (measured minus dense), dense (of the dense model).
 
     Raises:
         ConfigError: if a sparsity is not in (0, 1], or there are no batches.
@@ -101,13 +103,13 @@ def _recorded(file: Path, one_shot: OneShot, sparsities: list[float], dense: flo
         return []
     with reading("table", file):
         try:
-            table = pd.read_csv(file, float_precision="round_trip")
+            table = pd.read_csv(file, converters=EXACT)
         except ValueError as error:
             raise FileError(f"{file} is no table of a scan: {error}; choose another file") from error
     rows = table.to_dict("records")
     own = [(name, sparsity) for name in one_shot.sizes for sparsity in sparsities][: len(rows)]
     same = tuple(table.columns) == COLUMNS and [(row["weight"], row["sparsity"]) for row in rows] == own
-    if not same or len(rows) % len(sparsities) or any(row["dense_loss"] != dense for row in rows):
+    if not same or len(rows) % len(sparsities) or any(row["dense"] != dense for row in rows):
         raise FileError(
             f"{file} has another table, not one of this model, data and sparsities; choose another file, or delete it"
         )

@@ -158,8 +158,8 @@ def test_a_scan_has_the_loss_of_each_pruned_tensor(model: Model) -> None:
             weight.data.zero_()
         else:
             rp.MaskSampler({row["weight"]: weight}, rp.Magnitude(), row["sparsity"]).draw(0).apply_(pruned)
-        assert row["loss"] == loss_on(batches())(pruned) and row["dense_loss"] == loss_on(batches())(model)
-        assert row["increase"] == row["loss"] - row["dense_loss"] and row["size"] == weight.numel()
+        assert row["measured"] == loss_on(batches())(pruned) and row["dense"] == loss_on(batches())(model)
+        assert row["increase"] == row["measured"] - row["dense"] and row["size"] == weight.numel()
 
 
 def test_a_scan_that_was_stopped_goes_on(model: Model, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def scanned() -> pd.DataFrame:
         for kind in ("query", "output")
         for sparsity in (0.5, 0.99)
     ]
-    return pd.DataFrame(rows, columns=["weight", "size", "sparsity", "loss", "increase", "dense_loss"])
+    return pd.DataFrame(rows, columns=["weight", "size", "sparsity", "measured", "increase", "dense"])
 
 
 FIGURES = {

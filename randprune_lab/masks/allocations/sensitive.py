@@ -16,7 +16,7 @@ from randprune_lab.masks.allocations.totals import check_room, room_in, sizes_of
 from randprune_lab.masks.sparsity import Sparsity
 from randprune_lab.registry import setting
 
-COLUMNS = ("weight", "size", "sparsity", "loss", "increase", "dense_loss")
+COLUMNS = ("weight", "size", "sparsity", "measured", "increase", "dense")
 """The columns of a scan's table."""
 
 Points = list[tuple[float, float]]
