@@ -302,8 +302,28 @@ def test_what_is_said_of_the_referees_methods_is_that_of_the_record():
         f"{shares.get('8e-3', 0):.0f} % of the cases"
     ) in said(STUDY)
     means = 100 * chosen[chosen.sparsity == 0.99].groupby("method").score.mean()
+    criteria, allocation = found[found["first"] == "magnitude"], found[found["first"] == "layerwise"]
+    assert not (criteria.verdict == "behind").any(), "no score is said to be ahead of the magnitude"
+    assert allocation.set_index("sparsity").verdict.to_dict()[0.99] == "behind", "global is said to be ahead"
     plain, best = means["magnitude-layerwise-top"], means.idxmax()
     assert f"from {plain:.0f} (`magnitude-layerwise-top`) to {means[best]:.0f} (`{best}`)" in said(STUDY)
+
+
+def test_what_a_score_is_worth_at_each_rate_is_that_of_the_record():
+    study, table = StudyConfig.load("referee"), recorded_results(RECORDED / "referee")
+    pairs = [("magnitude", "taylor"), ("magnitude", "fisher"), ("layerwise", "global")]
+    rows = []
+    for rate in study.factors["rate"]:
+        methods = {
+            method: {factor: value for factor, value in values.items() if factor != "rate"}
+            for method, values in study.combinations.items()
+            if values["rate"] == rate
+        }
+        found = comparisons(table, methods, "")
+        found = found[found.sparsity == 0.99].set_index(["first", "second"])
+        rows.append([rate, *(reversed_cell(found.loc[pair]) for pair in pairs)])
+    head = ["learning rate of all", *(f"`{second}` minus `{first}`" for first, second in pairs)]
+    assert table_rows(STUDY, head) == rows
 
 
 # --- the record ---

@@ -542,7 +542,7 @@ def test_the_title_of_the_times_is_their_ratio_at_the_largest_number_of_candidat
 def test_a_scan_has_a_panel_for_each_kind_and_names_the_largest_rise():
     figure = figures.sensitivity(scanned())
     assert [axis.get_title() for axis in figure.axes] == ["query", "output"]
-    assert figure.get_suptitle() == "Largest rise of the loss: 0.99, 1 query at 99 %"
+    assert figure.get_suptitle() == "Largest rise of the loss: 0.99, layer 1 query at 99 %"
     lines = [line for line in figure.axes[1].lines if line.get_marker() == "o"]
     assert [[*line.get_ydata()] for line in lines] == [[0.0, 0.0], [0.5, 0.99]]
     nothing = scanned().assign(increase=-0.1)

@@ -65,9 +65,15 @@ def _title(name: str) -> str:
     return " ".join(word for word in short_name(name).split() if not word.isdigit()) or name
 
 
+def _named(name: str) -> str:
+    """A tensor's short name, with its layer called so."""
+    short = short_name(name)
+    return f"layer {short}" if short[:1].isdigit() else short
+
+
 def _largest(table: pd.DataFrame, measure: str) -> str:
     worst = table.loc[table["increase"].idxmax()]
     if worst["increase"] <= 0:
         return f"The {measure} rises for no tensor"
-    where = f"{short_name(worst['weight'])} at {percent(worst['sparsity'])}"
+    where = f"{_named(worst['weight'])} at {percent(worst['sparsity'])}"
     return f"Largest rise of the {measure}: {worst['increase']:.2g}, {where}"
