@@ -53,8 +53,7 @@ class CustomConfig:
         if self.evaluate_every is not None:
             check_count("evaluate_every", self.evaluate_every)
         check_count("seed", self.seed, low=0, high=2**62)
-        if self.candidates > 1:  # this checks the settings of the strategy
-            self.strategy.stages(self.candidates, self.early_steps, self.choice.every)
+        _ = self.needs_examples  # this checks the settings of the strategy
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -66,6 +65,14 @@ class CustomConfig:
         """How the candidates of a level are compared."""
         score: Score = getattr(self.strategy, "score", "metric")
         return Choice(self.strategy, self.evaluate_every or 1, score, getattr(self.strategy, "last", 1))
+
+    @property
+    def needs_examples(self) -> bool:
+        """Whether the strategy compares scores of examples."""
+        if self.candidates == 1:
+            return False
+        stages = self.strategy.stages(self.candidates, self.early_steps, self.choice.every)
+        return any(stage.needs_examples for stage in stages)
 
     @property
     def classes(self) -> tuple[type[Any], ...]:

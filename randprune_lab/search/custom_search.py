@@ -27,7 +27,7 @@ from randprune_lab.search.levels import LevelSearch, Trained
 from randprune_lab.search.plan import BasePlan
 from randprune_lab.search.proposals import Proposal
 from randprune_lab.search.scorer import Scorer
-from randprune_lab.search.selection import Evaluation
+from randprune_lab.search.selection import Evaluation, check_examples
 from randprune_lab.search.units import EXAMPLES, START, level_units, selection_unit
 from randprune_lab.training.compute import Compute
 from randprune_lab.training.loop import History
@@ -196,7 +196,13 @@ class CustomSearch(LevelSearch[CustomLevel]):
         return None if found is None else int(found["number"])
 
     def note_examples(self, judged: Judged) -> None:
-        """Record the number of examples, if it is not known yet."""
+        """Record the number of examples, if it is not known yet.
+
+        Raises:
+            ConfigError: if it is 0, and the strategy compares scores of examples.
+        """
+        if self.config.needs_examples:
+            check_examples(len(judged.examples))
         self.folder.unit(EXAMPLES, lambda: {"number": len(judged.examples)})
 
     def level(self, name: str, method: Method, number: int, start: str) -> CustomLevel:

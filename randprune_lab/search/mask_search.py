@@ -184,6 +184,7 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
 
         Raises:
             RunError: if the training was not asked for, or a score cannot be used.
+            ConfigError: if the state cannot be stored, or the strategy needs scores of examples and there are none.
             MaskError: if the model does not obey the mask.
         """
         if id(job) not in self._asked:
@@ -195,8 +196,8 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
         judged.check_same_examples(self._search.examples, where)
         check_obeyed(job.mask, trained, where.removeprefix("for "))
         course = todo.training.went_on(todo.course, job.stop, judged, trained, state)
-        self._search.courses.save(todo.level.name, todo.key, course)
         self._search.note_examples(judged)
+        self._search.courses.save(todo.level.name, todo.key, course)
         del self._asked[id(job)]
 
     def result(self) -> list[LevelResult]:

@@ -52,12 +52,17 @@ class Evaluation:
         Raises:
             ConfigError: if the examples have no scores of their own.
         """
-        if not self.examples.shape[1]:
-            raise ConfigError(
-                "this strategy compares scores of examples, but an evaluation returned one score; return an array with "
-                'the score of each example, or choose a strategy with score="metric", such as "halving"'
-            )
+        check_examples(self.examples.shape[1])
         return self.examples[-last:].mean(axis=0)
+
+
+def check_examples(number: int) -> None:
+    """Raise `ConfigError` unless there are scores of examples, for a strategy that compares these."""
+    if not number:
+        raise ConfigError(
+            "this strategy compares scores of examples, but an evaluation returned one score; return an array with "
+            'the score of each example, or choose a strategy with score="metric", such as "halving"'
+        )
 
 
 Evaluate = Callable[[Sequence[tuple[int, int]]], Sequence[Evaluation]]

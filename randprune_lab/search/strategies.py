@@ -30,12 +30,21 @@ Dropping = Callable[[list[Evaluation]], list[Drop]]
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: train the remaining candidates up to `steps`, score their `last` evaluations, and drop some."""
+    """One stage: train the remaining candidates up to `steps`, score their `last` evaluations, and drop some.
+
+    `tests` says that `drop` compares candidates example by example.
+    """
 
     steps: int
     score: Score
     last: int
     drop: Dropping
+    tests: bool = False
+
+    @property
+    def needs_examples(self) -> bool:
+        """Whether it needs scores of examples."""
+        return self.tests or self.score == "log-loss"
 
 
 STRATEGIES: Registry[Strategy] = Registry("strategy")
@@ -134,8 +143,8 @@ class ScoredStrategy(Strategy):
         _check_score(self.score)
         check_range("last", self.last, low=1)
 
-    def _stage(self, steps: int, drop: Dropping) -> Stage:
-        return Stage(steps, self.score, self.last, drop)
+    def _stage(self, steps: int, drop: Dropping, *, tests: bool = False) -> Stage:
+        return Stage(steps, self.score, self.last, drop, tests)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,8 +253,8 @@ class PairedRace(ScoredStrategy):
         spaced = [math.ceil(total_steps * look / self.looks / every) * every for look in range(1, self.looks)]
         stops = sorted({stop for stop in spaced if stop < total_steps})
         level = self.error_rate / max(1, len(stops) * (candidates - 1))
-        tested = [self._stage(stop, partial(_worse, last=self.last, level=level)) for stop in stops]
-        return [*tested, self._stage(total_steps, _best(1))]
+        drop = partial(_worse, last=self.last, level=level)
+        return [*(self._stage(stop, drop, tests=True) for stop in stops), self._stage(total_steps, _best(1))]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -308,6 +308,26 @@ def test_the_result_has_every_level_and_the_certainty_of_its_choice(whole, tmp_p
 # --- what is refused ---
 
 
+@pytest.mark.parametrize(
+    "strategy",
+    ["race", PairedRace(score="metric"), TrainAll(score="log-loss"), Screened(keep=2, then=PairedRace(score="metric"))],
+    ids=["race", "by the score in the end", "log-loss", "screened"],
+)
+def test_a_strategy_that_needs_scores_of_examples_is_refused_before_any_training(tmp_path, strategy):
+    refused = pytest.raises(ConfigError, match=r"compares scores of examples, but .* one score")
+    never = {"train": lambda *_: pytest.fail("trained"), "strategy": strategy}
+    with refused:
+        search(tmp_path / "search", evaluate=accuracy, **never).run(progress=False)
+    there = search(tmp_path / "told", evaluate=None, **never)
+    job = there.ask()
+    there.model.load_state_dict(job.weights)
+    with refused:
+        there.tell(job, 0.5)
+    there.tell(job, [0.5, 0.6])
+    there.close()
+    search(tmp_path / "one", evaluate=accuracy, strategy=strategy, candidates=1).run(progress=False)
+
+
 def grow(model):
     grow.rows = getattr(grow, "rows", 0) + 1
     return np.zeros(grow.rows)
@@ -328,7 +348,6 @@ def raise_dead(model, mask, *rest):
         ({"evaluate": lambda model: np.zeros((2, 3))}, RunError, r"array of shape \(2, 3\) .* one score for each"),
         ({"evaluate": lambda model: []}, RunError, r"array of shape \(0,\)"),
         ({"evaluate": grow}, RunError, "scores of 2 examples for candidate 0 .* but scores of 1 examples before"),
-        ({"evaluate": accuracy, "strategy": "race"}, ConfigError, "compares scores of examples, but .* one score"),
         ({"train": lambda *_: {"f": len}}, ConfigError, r"state\['f'\] cannot be stored: it is a builtin_function"),
         ({"train": lambda *_: {(1, 2): 3}}, ConfigError, r"its key \(1, 2\) is a tuple"),
         ({"train": raise_dead}, MaskError, "candidate 0 of level 1 left .* removed weights of .* enforce the mask"),
