@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from randprune_lab.analysis.results import single_rows
 from randprune_lab.errors import DataError
-from randprune_lab.search.units import DENSE
 from randprune_lab.stats.holm import holm
 from randprune_lab.stats.tasks import fixed_test
 
@@ -70,17 +69,15 @@ def at_chosen(table: pd.DataFrame, values: Values, chosen: str) -> pd.DataFrame:
 def _best(group: pd.DataFrame, chosen: str) -> pd.DataFrame:
     """Of a task, method and level: the row of each seed at the value that the other seeds choose; the first of equals.
 
-    A value that a seed does not have cannot be chosen for it.
+    A value that a seed does not have cannot be chosen for it, and a seed for which no other can choose is left out.
     """
-    import pandas as pd
-
-    kept = []
+    kept: list[Any] = []
     for _, own in group.groupby("seed", sort=False):
         others = group[(group.seed != own.seed.iloc[0]) & group[chosen].isin(own[chosen])]
         means = others.groupby(chosen, sort=False).validation.mean()
-        best = own[chosen].iloc[0] if means.empty else means.idxmax()
-        kept.append(own[own[chosen] == best])
-    return pd.concat(kept)
+        if not means.empty:
+            kept += own.index[own[chosen] == means.idxmax()].tolist()
+    return group.loc[kept]
 
 
 def pairs(table: pd.DataFrame) -> pd.DataFrame:
@@ -136,11 +133,10 @@ def _compared(table: pd.DataFrame, column: str, others: list[str]) -> pd.DataFra
     """Pairs of the values of a column, where all columns in `others` are the same; each unit has one mean."""
     import pandas as pd
 
-    names = [name for name in table[column].unique() if name != DENSE]
     rows = []
     for sparsity in sorted(table.sparsity[table.sparsity > 0].unique()):
         wide = table[table.sparsity == sparsity].pivot(index=[*UNIT, *others], columns=column, values="score")
-        for first, second in combinations([name for name in names if name in wide], 2):
+        for first, second in combinations([name for name in table[column].unique() if name in wide], 2):
             differences = (100 * (wide[first] - wide[second])).dropna().groupby(level=UNIT).mean()
             if differences.empty:
                 continue
