@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from randprune_lab.analysis.recorded import TABLES, read_settings
+from randprune_lab.analysis.recorded import RESULTS, TABLES, read_settings
 from randprune_lab.errors import ConfigError, FileError, UnknownNameError, unknown_name
 from randprune_lab.files import check_plain
 from randprune_lab.search.config import DENSE_SETTINGS, RunConfig, check_name
@@ -69,6 +69,10 @@ class StudyConfig:
             object.__setattr__(self, "tasks", tuple(self.tasks))
             object.__setattr__(self, "task_settings", {**self.task_settings, **given})
         object.__setattr__(self, "factors", {name: _without_none(values) for name, values in self.factors.items()})
+        if taken := [name for name in self.factors if name in RESULTS]:
+            raise ConfigError(
+                f"{taken[0]!r} cannot be the name of a factor, because it is a column of results; give it another name"
+            )
         if self.chosen and self.chosen not in self.factors:
             raise unknown_name("factor as chosen", self.chosen, self.factors)
         object.__setattr__(self, "methods", self._with_combinations())

@@ -46,11 +46,12 @@ def test_a_study_without_factors_is_recorded_as_before():
         ({"factors": {**FACTORS, "other": {"x": {"rule": "uniform"}}}}, r"rule is set by other and by another factor"),
         ({"methods": {"top-1e-3": {"epochs": 3}}}, r"method top-1e-3 is also a combination"),
         ({"factors": {"mask": {"a b": {}}}, "chosen": "", "baseline": "a b"}, r"only letters, digits, - and _"),
+        ({"factors": {"method": FACTORS["mask"]}, "chosen": ""}, r"'method' cannot be the name of a factor"),
         ({"factors": {"mask": 5}}, r"factors"),
         ({"factors": {"mask": {"top": {"ruel": "magnitude"}}}, "chosen": ""}, r"ruel"),
         ({"factors": {"mask": {}}, "chosen": ""}, r"methods must have at least one value"),
     ],
-    ids=["chosen", "twice", "method", "name", "kind", "setting", "empty"],
+    ids=["chosen", "twice", "method", "name", "column", "kind", "setting", "empty"],
 )
 def test_factors_that_make_no_methods_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
