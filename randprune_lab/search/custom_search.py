@@ -234,7 +234,8 @@ class CustomSearch(LevelSearch[CustomLevel]):
             course = training.advance(self.model, mask, course, config.steps, where, self.bar.advance, keep)
         self.model.load_state_dict(course.best or course.weights)
         losses = [float("nan")] * len(course.at)  # they are the user's
-        return History([*course.at], [*course.scores], losses, config.steps), None
+        counted_from = 0 if config.keep_best else config.steps
+        return History([*course.at], [*course.scores], losses, config.steps, counted_from), None
 
     def remedy(self, name: str) -> str:
         return "start from finite weights" if name == START else "lower the learning rate of your training"

@@ -290,6 +290,23 @@ def test_a_single_score_is_enough_without_a_race(tmp_path):
     assert math.isfinite(units["search-level-2"]["score"]) and there.best.confidence is None
 
 
+@pytest.mark.parametrize(("keep_best", "score"), [(True, 99.0), (False, 94.0)], ids=["best", "last"])
+def test_the_score_of_a_level_is_that_of_its_weights(tmp_path, keep_best, score):
+    """Every evaluation is worse than the one before: 100 for the model before pruning, then six of the winner."""
+    seen = []
+
+    def evaluate(model):
+        seen.append({name: weight.clone() for name, weight in model.state_dict().items()})
+        return 101.0 - len(seen)
+
+    one = {"levels": (0.5,), "candidates": 1, "keep_best": keep_best}
+    there = search(tmp_path / "search", evaluate=evaluate, **one)
+    there.run(progress=False)
+    assert there.best.score == score
+    weights = seen[int(100 - score)]
+    assert all(torch.equal(weights[name], weight) for name, weight in there.model.state_dict().items())
+
+
 def test_the_result_has_every_level_and_the_certainty_of_its_choice(whole, tmp_path):
     there = search(whole)
     first, last = there.result()
