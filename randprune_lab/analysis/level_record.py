@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from randprune_lab.analysis.answers import read_answers
 from randprune_lab.errors import RunError
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.search.certainty import assess_finals, final_round, finals
+from randprune_lab.search.certainty import assess_finals, final_round, finals, last_scores
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import mask_path
 from randprune_lab.search.results import RecordedRecipe
@@ -126,9 +126,7 @@ class LevelRecord:
         for unit in candidate_units(self.units, self.name):
             before = furthest.get(unit["candidate"], unit)
             furthest[unit["candidate"]] = max(before, unit, key=lambda evaluation: evaluation["steps"])
-        rounds = self.selection.get("rounds", [])
-        pairs = [pair for round in rounds for pair in zip(round["candidates"], round["scores"], strict=True)]
-        scores = {candidate: score for candidate, score in pairs if math.isfinite(score)}
+        scores = {number: score for number, score in last_scores(self.selection).items() if math.isfinite(score)}
         return [{**furthest[number], "score": scores.get(number)} for number in sorted(furthest)]
 
     @property

@@ -21,6 +21,12 @@ def final_round(selection: Mapping[str, Any]) -> dict[str, Any]:
     return rounds[-1] if rounds else {}
 
 
+def last_scores(selection: Mapping[str, Any]) -> dict[int, float]:
+    """The last score of each candidate, which is not finite if its training diverged; empty if there was no choice."""
+    rounds = selection.get("rounds", [])
+    return dict(pair for round in rounds for pair in zip(round["candidates"], round["scores"], strict=True))
+
+
 def finals(
     path: Path, level: str, selection: Mapping[str, Any], last: int, *, labelled: bool = True
 ) -> Float64[np.ndarray, "finalists n"]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.search.certainty import assess_finals, finals
+from randprune_lab.search.certainty import assess_finals, finals, last_scores
 from randprune_lab.search.custom_config import CustomConfig
 from randprune_lab.search.folder import mask_path
 from randprune_lab.search.journal import read_journal
@@ -74,16 +72,10 @@ def read_results(path: Path, config: CustomConfig) -> list[LevelResult]:
             units[name]["sparsity"],
             units[name]["winner"],
             units[name]["score"],
-            _scores(chosen.get(name, {})),
+            last_scores(chosen.get(name, {})),
             chosen.get(name, {}).get("steps", 0),
             confidence(name),
             path,
         )
         for number, name in enumerate(done, start=1)
     ]
-
-
-def _scores(selection: Mapping[str, Any]) -> dict[int, float]:
-    """The last score of each candidate."""
-    rounds = selection.get("rounds", [])
-    return dict(pair for round in rounds for pair in zip(round["candidates"], round["scores"], strict=True))

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import randprune_lab as rp
+from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
 from randprune_lab.errors import RunError
 from randprune_lab.files import strict_json
 from randprune_lab.search import level
 from randprune_lab.search.journal import read_journal
+from randprune_lab.tasks.spec import get_task
 from randprune_lab.viz import figures
 
 LOG_LOSS = {"early_score": "log-loss", "noise_seeds": 2}
@@ -56,6 +58,18 @@ def test_a_diverged_candidate_is_dropped_and_the_run_can_be_read(config, pairs_d
     evaluations = TaskRecord.load(tmp_path / "task.safetensors").early("search", 0.5)
     assert [each["score"] is None for each in evaluations] == [False, settings is LOG_LOSS, False]
     figures.early_scores(rp.RunRecord.load(folder), 1)
+
+
+def test_a_candidate_that_diverges_later_has_no_score(config, tmp_path):
+    """That of an earlier round is not its last one."""
+    rounds = [
+        {"steps": steps, "candidates": [0, 1], "scores": scores, "dropped": []}
+        for steps, scores in ((4, [0.5, 0.6]), (8, [0.7, np.nan]))
+    ]
+    units = {f"search-level-1/candidate-{c}/steps-8": {"candidate": c, "steps": 8} for c in (0, 1)}
+    units["search-level-1/selection"] = {"rounds": rounds}
+    record = LevelRecord(tmp_path, config, units, get_task("sst2"), "search", 1)
+    assert [candidate["score"] for candidate in record.candidates] == [0.7, None]
 
 
 def test_if_all_diverge_the_learning_rate_is_named(config, tmp_path, spoil):
