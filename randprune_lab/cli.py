@@ -36,6 +36,7 @@ from randprune_lab.search.config import (
     GROUPS,
     MASKS,
     PRESETS,
+    SCORE_SETTINGS,
     TRAINING,
     RunConfig,
     default_of,
@@ -243,7 +244,7 @@ def _scan_parser(commands: Any) -> argparse.ArgumentParser:
         "(default: divergence)",
     )
     sub.add_argument("--preset", choices=PRESETS, help="set of settings to start from, as of `randprune run`")
-    used = {*DENSE_SETTINGS, "include", "exclude", "types", "criterion", "criterion_settings", "score_batches"}
+    used = {*DENSE_SETTINGS, *SCORE_SETTINGS, "score_batches"}
     for group in GROUPS:
         if names := [name for name in settings_of_group(group) if name in used]:
             _add_fields(sub.add_argument_group(group), names)

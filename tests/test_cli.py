@@ -503,6 +503,15 @@ def test_a_scan_without_the_packages_of_figures_has_its_table(randprune, finishe
     assert "no figure, because the package 'matplotlib' is not installed" in out and "randprune-lab[lab]" in out
 
 
+def test_a_scan_of_a_run_whose_dense_model_has_changed_is_refused(randprune, finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    path = run / "checkpoints" / "dense.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # another weight, in a file that can be read
+    code, _, err = randprune("scan", "--run", str(run), "--out", str(tmp_path / "scan.csv"))
+    assert code == 2 and "dense.safetensors is damaged: its weights differ from the recorded ones" in err
+
+
 def test_a_scan_trains_the_dense_model_of_a_run(randprune, options, finished, tmp_path):
     """The same settings give the same dense model as the run has, and so the same losses."""
     other = {"--levels", "--candidates", "--baselines", "--epochs", "--learning-rate"}

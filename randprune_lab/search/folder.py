@@ -268,13 +268,13 @@ class RunFolder:
             FileError: if the file is missing or damaged, or has other weights than were recorded.
             RunError: if this user may not read it; so it is not taken for a damaged one and made again.
         """
-        return self._load(self.checkpoint(name), self.units[name]["weights_sha256"])
+        return load_tensors(self.checkpoint(name), self.units[name]["weights_sha256"])
 
     def load_scores(self, name: str) -> dict[str, Tensor]:
         """Read the scores that the training of `name` summed up; raises as `load_weights` does, also without any."""
         if "scores_sha256" not in self.units[name]:
             raise FileError(f"the training of {name} summed up no scores")
-        return self._load(self.scores(name), self.units[name]["scores_sha256"])
+        return load_tensors(self.scores(name), self.units[name]["scores_sha256"])
 
     @staticmethod
     def _save(path: Path, weights: Mapping[str, Tensor]) -> None:
@@ -283,21 +283,6 @@ class RunFolder:
         tensors = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in weights.items()}
         with atomic_path(path) as temporary:
             save_file(tensors, temporary)
-
-    @staticmethod
-    def _load(path: Path, sha256: str) -> dict[str, Tensor]:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        if path.exists() and not os.access(path, os.R_OK):
-            raise RunError(f"cannot read checkpoint {path}: permission denied; ask its owner for the right to read it")
-        try:
-            weights = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise FileError(f"checkpoint {path} is missing or damaged ({error})") from error
-        if weights_sha256(weights) != sha256:
-            raise FileError(f"checkpoint {path} is damaged: its weights differ from the recorded ones")
-        return weights
 
     def checkpoint(self, name: str) -> Path:
         """The file of the weights that were trained under `name`."""
@@ -374,6 +359,27 @@ def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
             shutil.copyfile(own_file(source, f"checkpoints/{DENSE}-scores.safetensors"), temporary)
     folder.unit(DATA, lambda: units[DATA])
     folder.add(DENSE, dense)
+
+
+def load_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
+    """Read a checkpoint; raises as `RunFolder.load_weights` does.
+
+    Args:
+        path: its file.
+        sha256: that of the recorded weights.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if path.exists() and not os.access(path, os.R_OK):
+        raise RunError(f"cannot read checkpoint {path}: permission denied; ask its owner for the right to read it")
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise FileError(f"checkpoint {path} is missing or damaged ({error})") from error
+    if weights_sha256(weights) != sha256:
+        raise FileError(f"checkpoint {path} is damaged: its weights differ from the recorded ones")
+    return weights
 
 
 def mask_path(path: Path, name: str) -> Path:

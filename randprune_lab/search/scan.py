@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 from torch import Tensor
 
 from randprune_lab.errors import ConfigError, RunError, check_count, unknown_name
-from randprune_lab.files import own_file, reading
+from randprune_lab.files import own_file
 from randprune_lab.probe import divergence_from, sensitivity
 from randprune_lab.probe.sensitivity import SPARSITIES
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import read_config
+from randprune_lab.search.folder import load_tensors, read_config
 from randprune_lab.search.journal import read_journal
 from randprune_lab.search.level import derived_seed
 from randprune_lab.search.run import Search
@@ -104,12 +104,8 @@ def dense_weights(path: Path) -> dict[str, Tensor]:
 
     Raises:
         RunError: if the run has not trained it yet.
-        FileError: if its file is missing or damaged.
+        FileError: if its file is missing or damaged, or has other weights than were recorded.
     """
-    from safetensors.torch import load_file
-
-    if DENSE not in read_journal(path):
+    if DENSE not in (units := read_journal(path)):
         raise RunError(f"{path} has no dense model yet; finish that run first, with --resume")
-    file = own_file(path, f"checkpoints/{DENSE}.safetensors")
-    with reading("checkpoint", file):
-        return load_file(file)
+    return load_tensors(own_file(path, f"checkpoints/{DENSE}.safetensors"), units[DENSE]["weights_sha256"])
