@@ -129,11 +129,11 @@ class StudyConfig:
     @property
     def combinations(self) -> dict[str, dict[str, str]]:
         """The value of each factor, by its name, for each method that is a combination of values."""
-        return {
-            "-".join(values): dict(zip(self.factors, values, strict=True))
-            for values in product(*self.factors.values())
-            if values
-        }
+        every = [values for values in product(*self.factors.values()) if values]
+        named = {"-".join(values): dict(zip(self.factors, values, strict=True)) for values in every}
+        if len(named) < len(every):
+            raise ConfigError("factors: two combinations of values have the same name; use other names, without '-'")
+        return named
 
     def _with_combinations(self) -> dict[str, Mapping[str, Any]]:
         """The methods, and the combinations of the factors' values."""

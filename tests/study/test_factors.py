@@ -49,9 +49,10 @@ def test_a_study_without_factors_is_recorded_as_before():
         ({"factors": {"method": FACTORS["mask"]}, "chosen": ""}, r"'method' cannot be the name of a factor"),
         ({"factors": {"mask": 5}}, r"factors"),
         ({"factors": {"mask": {"top": {"ruel": "magnitude"}}}, "chosen": ""}, r"ruel"),
+        ({"factors": {"a": {"x": {}, "x-y": {}}, "b": {"y-z": {}, "z": {}}}, "chosen": ""}, r"have the same name"),
         ({"factors": {"mask": {}}, "chosen": ""}, r"methods must have at least one value"),
     ],
-    ids=["chosen", "twice", "method", "name", "column", "kind", "setting", "empty"],
+    ids=["chosen", "twice", "method", "name", "column", "kind", "setting", "same", "empty"],
 )
 def test_factors_that_make_no_methods_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
