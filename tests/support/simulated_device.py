@@ -39,8 +39,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.library import Library
+from torch import Tensor, library, nn
 from torch.utils import _foreach_utils
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
@@ -220,7 +219,7 @@ def _add(name: str, *, kernels: int, waits: int) -> None:
 
 # --- operations without a tensor on the device among their arguments ---
 
-_library = Library("aten", "IMPL")
+_library = library.Library("aten", "IMPL")
 
 
 def _register_factory(name: str) -> None:
