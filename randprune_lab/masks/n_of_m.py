@@ -67,15 +67,16 @@ class NofM(Structure):
         return self.removed
 
     def layout(self, target: Target, weights: Mapping[str, Tensor]) -> Layout:
+        turned = inputs_first(target)
         for name, weight in weights.items():
             check_dtype(name, weight)
-            inputs = weight.ndim and weight.shape[-2 if name in inputs_first(target) else -1]
+            inputs = weight.ndim and weight.shape[-2 if name in turned else -1]
             if not weight.ndim or inputs % self.m:
                 raise ScopeError(
                     f"the {inputs} inputs of {name!r}, of shape {tuple(weight.shape)}, cannot be divided into groups "
                     f"of {self.m} weights; choose another m, or leave the weight dense with exclude=[...]"
                 )
-        return RowLayout({name: {name: 1} for name in weights}, self, inputs_first(target))
+        return RowLayout({name: {name: 1} for name in weights}, self, turned)
 
 
 class RowLayout(Layout):
