@@ -15,8 +15,6 @@ from randprune_lab.masks.wrappers import unwrapped
 
 WITHOUT_FLOAT64 = ("mps",)  # devices; the masks of weights there are drawn on the CPU, and stay there
 
-WITHOUT_FLOAT64 = ("mps",)  # devices; the masks of weights there are drawn on the CPU, and stay there
-
 NO_VALUES = "is on the meta device, where it has no values: it was offloaded, or not loaded yet; load it first"
 """What errors say of a weight that cannot be read or changed."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import check_count, check_range
 from randprune_lab.masks.allocations import Given
-from randprune_lab.masks.counter_rng import uniform
+from randprune_lab.masks.counter_rng import check_number, uniform
 from randprune_lab.probe.measures import Data, divergence_from
 from randprune_lab.probe.one_shot import OneShot, pruned_in_place
 from randprune_lab.progress import progress_bar
@@ -84,7 +84,7 @@ def evolve_allocation(
     """
     for name, value in (("generations", generations), ("offspring", offspring)):
         check_count(name, value, low=0 if name == "generations" else 1)
-    check_count("seed", seed, low=0, high=2**63 - 1)
+    check_number("seed", seed)
     check_range("step", step, low=0, low_open=True)
     fitness = divergence_from(model, data)
     one_shot = OneShot(model, scores, signed=signed, include=include, exclude=exclude, types=types)

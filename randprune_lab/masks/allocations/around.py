@@ -6,10 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from randprune_lab.errors import check_count, check_range
+from randprune_lab.errors import check_range
 from randprune_lab.masks.allocations.base import Allocation, Scores, Shapes
 from randprune_lab.masks.allocations.row import base_of
 from randprune_lab.masks.allocations.totals import moved, normals
+from randprune_lab.masks.counter_rng import check_number
 from randprune_lab.masks.sparsity import Sparsity
 from randprune_lab.registry import setting
 
@@ -26,7 +27,7 @@ class Around(Allocation):
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", base_of(self.name, self.base))
         check_range("spread", self.spread, low=0)
-        check_count("seed", self.seed, low=0, high=2**63 - 1)
+        check_number("seed", self.seed)
 
     def counts(
         self, shapes: Shapes, sparsity: Sparsity, scores: Scores, kernels: Collection[str] = ()

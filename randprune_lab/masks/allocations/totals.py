@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from torch import Tensor
 
 from randprune_lab.errors import ConfigError, WeightError
+from randprune_lab.masks.allocations.base import Scores, Shapes
 from randprune_lab.masks.counter_rng import uniform
 from randprune_lab.masks.sparsity import Sparsity, keep_count
 
-Shapes = Mapping[str, Sequence[int]]
-Scores = Mapping[str, Tensor]
 Kept = Callable[[float], Float64[np.ndarray, " tensors"]]
 
 
