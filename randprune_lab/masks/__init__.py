@@ -7,7 +7,8 @@ Read the files in this order; each builds on those before it:
 3. `rules`: each rule is one curve. `check` has the laws that a rule of your own must obey.
 4. `wrappers`, `layers`, `choice` and `scope`: what each parameter of a model is, which are pruned and why. `sparsity`
     has a sparsity for each pattern of names. The room `allocations`: how many weights each tensor keeps.
-5. `importance`: scores that are given instead of magnitudes. `plan`: what all candidates of a group have in common.
+5. `weight_checks`: what weights must be. `importance`: scores that are given instead of magnitudes. `plan`: what all
+    candidates of a group have in common.
 6. `counter_rng` and `pareto`: how one candidate is drawn, with exactly k weights kept; `small_groups`: those that the
     reference procedure draws; `rows`: many of them at once.
 7. `layout`: what a sampler draws. `structures` names what it can be besides single weights: `blocks`, `coupled` units

@@ -80,13 +80,6 @@ BUCKETINGS = {
 }
 
 
-def check_dtype(name: str, weight: Tensor) -> None:
-    """Raise `WeightError` unless the weights are floating point."""
-    if weight.dtype not in BUCKETINGS:
-        known = ", ".join(map(str, BUCKETINGS))
-        raise WeightError(f"weights of {name!r} are {weight.dtype}; can prune {known}: convert them first")
-
-
 @dataclass(frozen=True)
 class Histogram:
     """The number of weights of a group in each bucket; zero weights are counted separately.

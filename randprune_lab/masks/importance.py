@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from randprune_lab.errors import WeightError, listed
-from randprune_lab.masks.curve import BUCKETINGS, check_dtype
+from randprune_lab.masks.curve import BUCKETINGS
+from randprune_lab.masks.weight_checks import check_dtype, check_finite, check_one
 
 EXACT = 2**24
 """The largest number of weights that float32 can count."""
@@ -44,8 +45,7 @@ def importance(weights: Mapping[str, Tensor], scores: Mapping[str, Tensor], sign
     for name, (wrong, broken, negative) in zip(here, found, strict=True):
         if wrong:
             raise WeightError(f"{wrong:,} of the scores of {name!r} are NaN or infinite; fix what computes them")
-        if broken:
-            raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
+        check_finite(name, broken)
         if negative and not signed:
             raise WeightError(
                 f"{negative:,} of the scores of {name!r} are negative; give signed=True to use their ranks"
@@ -53,8 +53,13 @@ def importance(weights: Mapping[str, Tensor], scores: Mapping[str, Tensor], sign
     return {name: _alive(weights[name], score, signed) for name, score in here.items()}
 
 
-def ranks(scores: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "..."]]:
-    """Signed scores of a group as ranks from 1: the number of scores that are not larger. Of -inf it is 0."""
+def ranks(group: str, scores: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "..."]]:
+    """Signed scores of a group as ranks from 1: the number of scores that are not larger. Of -inf it is 0.
+
+    Raises:
+        WeightError: if they are on several devices.
+    """
+    check_one("device", group, scores)
     flat = torch.cat([score.reshape(-1) for score in scores.values()])
     alive = flat > -torch.inf
     _, place, counts = flat[alive].unique(return_inverse=True, return_counts=True)
@@ -78,8 +83,7 @@ class FromZero(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         found = self._ranked[name] if self.signed else self.weights[name].abs()
-        if broken := found.numel() - int(found.isfinite().sum()):
-            raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
+        check_finite(name, found.numel() - int(found.isfinite().sum()))
         return found
 
     def __iter__(self) -> Iterator[str]:
@@ -90,7 +94,7 @@ class FromZero(Mapping[str, Tensor]):
 
     @cached_property
     def _ranked(self) -> dict[str, Tensor]:
-        return ranks(self.weights)
+        return ranks("all", self.weights)
 
 
 def _fitting(name: str, weight: Tensor, score: Tensor) -> Tensor:

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, listed
 from randprune_lab.masks.allocations import Allocation
-from randprune_lab.masks.curve import check_dtype
 from randprune_lab.masks.importance import importance
 from randprune_lab.masks.rows import Rows
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sparsity import Sparsity
+from randprune_lab.masks.weight_checks import check_dtype
 
 Target = nn.Module | Mapping[str, Tensor]
 

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from randprune_lab.errors import ConfigError, ScopeError, WeightError
 from randprune_lab.masks.allocations import Allocation
-from randprune_lab.masks.curve import check_dtype
 from randprune_lab.masks.group_law import inclusion
 from randprune_lab.masks.layout import Layout, Structure, Target
 from randprune_lab.masks.plan import scores
@@ -26,6 +25,7 @@ from randprune_lab.masks.rows import Rows, chunks, row_ranks, row_votes
 from randprune_lab.masks.rules import Rule, Votes
 from randprune_lab.masks.scope import inputs_first
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
+from randprune_lab.masks.weight_checks import check_dtype, check_finite
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ def _votes(rule: Rule, n: int, m: int) -> Votes | None:
 def _check(name: str, groups: Float[Tensor, "groups m"], n: int) -> None:
     """Raise `WeightError` if groups cannot be drawn."""
     parts = [groups[some] for some in chunks(groups)]
-    if broken := groups.numel() - sum(int(part.isfinite().sum()) for part in parts):
-        raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
+    check_finite(name, groups.numel() - sum(int(part.isfinite().sum()) for part in parts))
     if short := sum(int((part.count_nonzero(dim=1) < n).sum()) for part in parts):
         raise WeightError(
             f"cannot keep {n} of every {groups.shape[1]} weights of {name!r}: {short:,} of {len(groups):,} groups have "

@@ -12,7 +12,6 @@ weights of many tensors, and a number that each tensor has, such as a threshold,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -24,9 +23,9 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, Int32, Int64, Shaped
 from torch import Tensor
 
-from randprune_lab.errors import WeightError
-from randprune_lab.masks.curve import BUCKETINGS, Bucketing, Histogram, InclusionCurve, check_dtype
+from randprune_lab.masks.curve import BUCKETINGS, Bucketing, Histogram, InclusionCurve
 from randprune_lab.masks.rules import Rule
+from randprune_lab.masks.weight_checks import check_dtype, check_enough, check_finite, check_one
 
 CHUNK = 2**20
 """Weights handled at a time; the working memory is a few times this."""
@@ -175,10 +174,8 @@ def _common_dtype(group: Group) -> torch.dtype:
     weights = group.weights
     for name, weight in weights.items():
         check_dtype(name, weight)
-    for what in ("dtype", "device"):
-        if len(found := {str(getattr(weight, what)) for weight in weights.values()}) > 1:
-            text = f"group {group.name!r} needs weights of one {what}, got {sorted(found)}; convert them first"
-            raise WeightError(text)
+    check_one("dtype", group.name, weights)
+    check_one("device", group.name, weights)
     return next(iter(weights.values())).dtype
 
 
@@ -207,8 +204,7 @@ def _count(weights: Mapping[str, Tensor], bucketing: Bucketing) -> dict[str, Int
             long[: len(short)] += short
             found[tensor] = long
     for tensor, counts in found.items():
-        if broken := int(counts[bucketing.infinity :].sum()):
-            raise WeightError(f"{broken:,} of the weights of {tensor!r} are NaN or infinite; fix the model first")
+        check_finite(tensor, int(counts[bucketing.infinity :].sum()))
     return found
 
 
@@ -241,15 +237,6 @@ def _divide(group: Group, found: list[Int64[np.ndarray, " _"]], rule: Rule, buck
     sizes = [int(some[low:high].sum()) for some in counts.values()]
     missing, room = (group.k - int(histogram.counts[index:].sum()) for index in (even, high))
     return _Division(curve, counts, edges, flips, sizes, missing, room)
-
-
-def check_enough(name: str, k: int, nonzero: int, size: int) -> None:
-    """Raise `WeightError` if k weights cannot be kept, because more of them are zero."""
-    if k > nonzero:
-        raise WeightError(
-            f"cannot keep {k:,} weights of {name!r}: only {nonzero:,} of {size:,} are not zero, and pruned weights "
-            f"stay pruned; ask for a sparsity of at least {math.ceil(1e6 * (size - nonzero) / size) / 1e6}"
-        )
 
 
 def _grid(curve: InclusionCurve) -> Int32[np.ndarray, " b"]:

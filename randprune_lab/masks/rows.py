@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
 from torch import Tensor
 
-from randprune_lab.errors import RuleError, WeightError
+from randprune_lab.errors import RuleError
 from randprune_lab.masks.counter_rng import uniform
-from randprune_lab.masks.curve import DECIDED, Histogram, check_dtype
-from randprune_lab.masks.plan import check_enough, scores
+from randprune_lab.masks.curve import DECIDED, Histogram
+from randprune_lab.masks.plan import scores
 from randprune_lab.masks.reference import first, vote
 from randprune_lab.masks.rules import Rule, Votes
 from randprune_lab.masks.small_groups import few
+from randprune_lab.masks.weight_checks import check_dtype, check_enough, check_finite
 
 CHUNK = 2**16
 """Weights of groups that are drawn at a time; smaller than a processor's cache."""
@@ -171,8 +172,7 @@ def all_rows(
         check_dtype(name, weight)
         rows = _as_rows(weight.T if name in inputs_first else weight, name in kernels).cpu()
         rows = row_ranks(rows) if signed else rows.clone(memory_format=torch.contiguous_format)
-        if broken := rows.numel() - int(rows.isfinite().sum()):
-            raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
+        check_finite(name, rows.numel() - int(rows.isfinite().sum()))
         nonzero, (count, n) = rows.count_nonzero(dim=1).numpy(), rows.shape
         check_enough(name, keep[name], int(nonzero.sum()), rows.numel())
         votes = row_votes(rule, n, round(keep[name] / max(count, 1)))

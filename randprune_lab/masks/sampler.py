@@ -257,7 +257,7 @@ class MaskSampler:
         batch: list[Group] = []
         for name, k in self._keep.items():
             scored = weights if self.allocation.compared == "all" else {name: weights[name]}
-            group = Group(name, k, ranks(scored) if self.signed else scored)
+            group = Group(name, k, ranks(name, scored) if self.signed else scored)
             if batch and not together([*batch, group]):
                 yield batch
                 batch = []

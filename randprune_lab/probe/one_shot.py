@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.allocations import Given, moved, tensor_counts
 from randprune_lab.masks.importance import FromZero, importance
-from randprune_lab.masks.plan import check_enough
 from randprune_lab.masks.scope import kernels, with_values
 from randprune_lab.masks.sparsity import keep_count
+from randprune_lab.masks.weight_checks import check_enough
 
 
 class OneShot:

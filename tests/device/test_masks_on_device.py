@@ -108,8 +108,18 @@ def test_broken_weights_are_named() -> None:
         rp.MaskSampler(there(tensors), rp.Voting(), SPARSITY)
     with pytest.raises(WeightError, match="cannot keep 7,200 weights of 'b'"):
         rp.MaskSampler(there(weights()), rp.Voting(), 0.0)
-    with pytest.raises(WeightError, match="group 'global' needs weights of one device"):
-        rp.MaskSampler(weights() | {"a": weights()["a"].to(DEVICE)}, rp.Voting(), SPARSITY, allocation="global")
+
+
+@pytest.mark.parametrize("signed", [None, False, True], ids=["magnitudes", "scores", "signed scores"])
+def test_weights_that_compete_on_several_devices_are_named(signed: bool | None) -> None:
+    tensors = weights() | {"a": weights()["a"].to(DEVICE)}
+    given = {} if signed is None else {"scores": {name: part.abs() for name, part in tensors.items()}, "signed": signed}
+    found = r"of one device, got \['cpu', 'sim:0'\]; convert them first"
+    with pytest.raises(WeightError, match=f"group 'global' needs weights {found}"):
+        rp.MaskSampler(tensors, rp.Voting(), SPARSITY, allocation="global", **given)
+    if signed:
+        with pytest.raises(WeightError, match=f"group 'all' needs weights {found}"):
+            rp.MaskSampler(tensors, rp.Voting(), SPARSITY, allocation="owl", **given)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)

@@ -1,0 +1,40 @@
+"""What weights must be so that masks can be drawn from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import Tensor
+
+from randprune_lab.errors import WeightError
+from randprune_lab.masks.curve import BUCKETINGS
+
+
+def check_dtype(name: str, weight: Tensor) -> None:
+    """Raise `WeightError` unless the weights are floating point."""
+    if weight.dtype not in BUCKETINGS:
+        known = ", ".join(map(str, BUCKETINGS))
+        raise WeightError(f"weights of {name!r} are {weight.dtype}; can prune {known}: convert them first")
+
+
+def check_finite(name: str, broken: int) -> None:
+    """Raise `WeightError` if some weights are NaN or infinite; `broken` is their number."""
+    if broken:
+        raise WeightError(f"{broken:,} of the weights of {name!r} are NaN or infinite; fix the model first")
+
+
+def check_one(what: Literal["dtype", "device"], group: str, weights: Mapping[str, Tensor]) -> None:
+    """Raise `WeightError` unless all weights of a group have one dtype, or are on one device."""
+    if len(found := {str(getattr(weight, what)) for weight in weights.values()}) > 1:
+        raise WeightError(f"group {group!r} needs weights of one {what}, got {sorted(found)}; convert them first")
+
+
+def check_enough(name: str, k: int, nonzero: int, size: int) -> None:
+    """Raise `WeightError` if k weights cannot be kept, because more of them are zero."""
+    if k > nonzero:
+        raise WeightError(
+            f"cannot keep {k:,} weights of {name!r}: only {nonzero:,} of {size:,} are not zero, and pruned weights "
+            f"stay pruned; ask for a sparsity of at least {math.ceil(1e6 * (size - nonzero) / size) / 1e6}"
+        )
