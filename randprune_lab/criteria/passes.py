@@ -56,7 +56,7 @@ def sum_over_gradients(
     check_trained(criterion, weights)
     totals: dict[str, Tensor] = {}
     with evaluating(model), torch.enable_grad():
-        for batch in _on_device(criterion, batches, weights):
+        for batch in _batches(criterion, batches, weights):
             value = loss(model, batch)
             if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
                 raise ConfigError(f"the loss of a batch must be a scalar that depends on the weights, got {value!r}")
@@ -121,7 +121,7 @@ def input_norms(
     with evaluating(model), ExitStack() as hooks:
         for name, layer in layers.items():
             hooks.callback(layer.register_forward_pre_hook(partial(add, name)).remove)
-        for given, batch in zip(batches, _on_device(criterion, batches, weights), strict=True):
+        for given, batch in zip(batches, _batches(criterion, batches, weights), strict=True):
             mask = given.get("attention_mask") if isinstance(given, Mapping) else None
             if mask is not None:  # found where the batch is, so that a GPU does not wait in every layer
                 tokens = mask.flatten().nonzero().flatten().to(device, non_blocking=True)
@@ -143,18 +143,19 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _on_device(criterion: str, batches: Sequence[Batch], weights: Mapping[str, Tensor]) -> Iterator[Batch]:
+def _batches(criterion: str, batches: Sequence[Batch], weights: Mapping[str, Tensor]) -> Iterator[Batch]:
     if not batches:
         raise ConfigError(f"criterion {criterion!r} needs batches that the model runs on, got none; give some")
     device = next(iter(weights.values())).device
-    return (_moved(batch, device) for batch in batches)
+    return (on_device(batch, device) for batch in batches)
 
 
-def _moved(value: Any, device: torch.device) -> Any:
+def on_device(value: Any, device: torch.device) -> Any:
+    """A batch, or a part of one, on a device, which is not waited for."""
     if isinstance(value, Mapping):
-        return {name: _moved(part, device) for name, part in value.items()}
+        return {name: on_device(part, device) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_moved(part, device) for part in value)
+        return type(value)(on_device(part, device) for part in value)
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 

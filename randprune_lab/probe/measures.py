@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from randprune_lab.criteria.passes import Batch, Loss, evaluating, model_loss
+from randprune_lab.criteria.passes import Batch, Loss, evaluating, model_loss, on_device
 from randprune_lab.errors import ConfigError
 
 Evaluate = Callable[[nn.Module], float]
@@ -97,6 +97,6 @@ def _rows(batch: Batch) -> int:
     return len(next(iter(batch.values())))
 
 
-def _here(model: nn.Module, batches: Sequence[Batch]) -> list[Batch]:
+def _here(model: nn.Module, batches: Sequence[Batch]) -> Iterator[Batch]:
     device = next(model.parameters()).device
-    return [{name: value.to(device, non_blocking=True) for name, value in batch.items()} for batch in batches]
+    return (on_device(batch, device) for batch in batches)
