@@ -40,10 +40,12 @@ class GradientMasks:
     @property
     def dense(self) -> dict[str, Tensor]:
         """The sums of the gradients in all backward passes so far, also of removed weights, over all processes."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            for gradient in self._sums.values():  # a hook sees the gradient of its own process
-                torch.distributed.all_reduce(gradient)
-        return {**self._sums}
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return {**self._sums}
+        every = {name: gradient.clone() for name, gradient in self._sums.items()}
+        for gradient in every.values():  # a hook sees the gradient of its own process
+            torch.distributed.all_reduce(gradient)
+        return every
 
     def renew(self) -> None:
         """Put the hooks on the weights that the model has now."""

@@ -260,7 +260,8 @@ def test_gradients_are_summed_over_processes(monkeypatch):
     model(torch.ones(3)).sum().backward()
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor.add_(10.0))
-    assert torch.equal(hooks.dense["weight"], torch.full((2, 3), 11.0))
+    for _ in range(2):  # to read them changes nothing
+        assert torch.equal(hooks.dense["weight"], torch.full((2, 3), 11.0))
 
 
 # --- refusals ---
