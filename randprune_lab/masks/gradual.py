@@ -97,11 +97,8 @@ class GradualMasks:
                 f"structure {str(sampler.structure)!r} has one sparsity, and the schedule changes it; choose "
                 "schedule='constant'"
             )
-        if self.regrowth is not None and not isinstance(sampler.structure, Weights):
-            raise ConfigError(
-                f"regrow {self.regrowth.kind!r} brings single weights back, which breaks structure "
-                f"{str(sampler.structure)!r}; leave out regrow"
-            )
+        if self.regrowth is not None:
+            check_single(sampler)
 
     def planned(self, total: int | None) -> Schedule:
         """The schedule of a training of `total` steps; None if the number is not known.
@@ -148,6 +145,16 @@ class GradualMasks:
             "regrow": self.regrowth and [self.regrowth.kind, self.regrowth.fraction],
             "candidate": self.candidate,
         }
+
+
+def check_single(sampler: MaskSampler) -> None:
+    """Raise `ConfigError` unless any weight of a tensor may take the place of another, as in regrowth."""
+    structured, by_rows = not isinstance(sampler.structure, Weights), sampler.allocation.compared == "row"
+    if structured or by_rows:
+        raise ConfigError(
+            "regrow brings back single weights, wherever they are in a tensor, and the sampler has "
+            f"{f'structure {str(sampler.structure)!r}' if structured else 'an allocation by rows'}; leave regrow out"
+        )
 
 
 def replanned(

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from randprune_lab.errors import ConfigError, MaskError
-from randprune_lab.masks.gradual import GradualMasks, plain_settings, replanned
+from randprune_lab.masks.gradual import GradualMasks, check_single, replanned
 from randprune_lab.masks.mask_file import decode_mask, encode_mask
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.recipe import Recipe
@@ -66,7 +66,7 @@ class GradualTraining:
                 "tensors of the mask"
             )
         if self.settings.regrowth:
-            _check_single(sampler)
+            check_single(sampler)
             if self.settings.regrowth.kind == "rigl":
                 self._check_frozen(names)
         return names
@@ -179,16 +179,6 @@ class GradualTraining:
                 f"regrow='rigl' needs gradients, and {frozen[0]!r} is frozen; thaw it, leave it dense with "
                 "exclude=[...], or choose regrow='set'"
             )
-
-
-def _check_single(sampler: MaskSampler) -> None:
-    """Raise `ConfigError` unless any weight of a tensor may take the place of another."""
-    structure = plain_settings(sampler).get("structure")
-    if structure is not None or getattr(sampler.allocation, "compared", "tensor") == "row":
-        raise ConfigError(
-            "regrow brings back single weights, wherever they are in a tensor, and the sampler has "
-            f"{f'structure {structure!r}' if structure else 'an allocation by rows'}; leave regrow out"
-        )
 
 
 @contextmanager

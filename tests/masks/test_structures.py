@@ -265,7 +265,7 @@ def test_gradual_pruning_keeps_the_structure(structure: Any) -> None:
     given = sampler(structure, Voting())
     settings = GradualMasks(given, start=0, end=10, every=2)
     assert settings.sampler(model(), 0.25).draw(0) == sampler(structure, Voting(), sparsity=0.25).draw(0)
-    with pytest.raises(ConfigError, match="regrow 'set' brings single weights back, which breaks structure"):
+    with pytest.raises(ConfigError, match=f"regrow brings back single weights, .* structure '{given.structure}'"):
         GradualMasks(given, start=0, end=10, every=2, regrow="set")
     with pytest.raises(ConfigError, match="structure '2:4' has one sparsity, and the schedule changes it"):
         GradualMasks(sampler("2:4", Voting()), start=0, end=10, every=2)
