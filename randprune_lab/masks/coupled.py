@@ -108,15 +108,16 @@ class Coupled(Structure):
                 f"the number of {self.name} of {path!r} does not follow from its shapes: {last!r} has {width} "
                 f"inputs, and the layers before it {rows} outputs; leave these weights dense with exclude=[...]"
             )
-        parts = [Slices(name, outputs[name], self.places(name, rows[name], width, units)) for name in first]
+        layers = {name: found.weights[name].layer for name in first}
+        parts = [Slices(name, outputs[name], self.places(name, layers[name], rows[name], units)) for name in first]
         return (*parts, Slices(last, 1 - outputs[last], torch.arange(width).view(units, -1)))
 
     def units(self, rows: Mapping[str, int], width: int, modules: tuple[nn.Module, ...]) -> int:
         """The number of units; 0 if it is unknown."""
         raise NotImplementedError
 
-    def places(self, name: str, rows: int, width: int, units: int) -> Places:
-        """The outputs of a layer before the units that belong to each unit."""
+    def places(self, name: str, layer: nn.Module, rows: int, units: int) -> Places:
+        """The outputs of a layer before the units that belong to each unit, by the name of its weight."""
         raise NotImplementedError
 
 

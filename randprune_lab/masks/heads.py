@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from randprune_lab.masks.coupled import Coupled, Pattern, Places
+from randprune_lab.masks.layers import is_conv1d
 
 SIZE = ("attention_head_size", "head_dim", "key_value_proj_dim", "head_size")
 """How modules of transformers name the width of a head."""
@@ -39,7 +40,7 @@ class Heads(Coupled):
             return width // size if [*rows.values()] == [3 * width] else 0
         return min(rows.values()) // size
 
-    def places(self, name: str, rows: int, width: int, units: int) -> Places:
-        if name.endswith("c_attn.weight"):  # all queries, then all keys, then all values
+    def places(self, name: str, layer: nn.Module, rows: int, units: int) -> Places:
+        if name.endswith("c_attn.weight") and is_conv1d(layer):  # GPT-2: all queries, then all keys, then all values
             return torch.arange(rows).view(3, units, -1).transpose(0, 1).reshape(units, -1)
         return torch.arange(rows).view(units, -1)

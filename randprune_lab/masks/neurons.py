@@ -36,5 +36,5 @@ class Neurons(Coupled):
     def units(self, rows: Mapping[str, int], width: int, modules: tuple[nn.Module, ...]) -> int:
         return width if all(size in (width, 2 * width) for size in rows.values()) else 0
 
-    def places(self, name: str, rows: int, width: int, units: int) -> Places:
+    def places(self, name: str, layer: nn.Module, rows: int, units: int) -> Places:
         return torch.arange(rows).view(-1, units).T  # with twice the outputs, one half are the gates

@@ -69,6 +69,19 @@ def test_every_attention_keeps_whole_heads_and_exactly_their_number(name: str, r
         assert mask.kept == drawn.kept and mask.size == drawn.size
 
 
+def test_a_fused_linear_layer_has_the_query_key_and_value_of_a_head_side_by_side() -> None:
+    """GPT-BigCode names this layer as GPT-2 does its Conv1D, which has all queries first."""
+    from transformers import GPTBigCodeConfig, GPTBigCodeModel
+
+    sizes = {"n_embd": 16, "n_head": 4, "n_layer": 1, "vocab_size": 8, "n_positions": 8}
+    tokens = {"bos_token_id": 1, "eos_token_id": 1}
+    big_code = GPTBigCodeModel(GPTBigCodeConfig(**sizes, **tokens, multi_query=False))
+    mask = sampler("heads", Uniform(), big_code).draw(0)
+    before, after = mask["h.0.attn.c_attn.weight"].view(4, 12, 16), mask["h.0.attn.c_proj.weight"].T.view(4, 4, 16)
+    assert torch.equal(before.all(dim=(1, 2)), before.any(dim=(1, 2)))
+    assert torch.equal(before.all(dim=(1, 2)), after.all(dim=(1, 2))) and int(before.sum()) == 2 * 12 * 16
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("sparsity", [0.25, 0.9])
 def test_every_feed_forward_block_keeps_whole_neurons_and_exactly_their_number(name: str, sparsity: float) -> None:
