@@ -286,8 +286,15 @@ def test_evolution_finds_the_tensor_that_matters(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"generations": -1}, {"offspring": 0}, {"step": 0.0}, {"seed": -1}, {"start": "x"}], ids=str
+    ("name", "value", "message"),
+    [
+        ("generations", -1, "generations must be a whole number at least 0, got -1"),
+        ("offspring", 0, "offspring must be a whole number at least 1, got 0"),
+        ("step", 0.0, "step must be"),
+        ("seed", -1, "seed must be a whole number"),
+        ("start", "x", "unknown allocation 'x'"),
+    ],
 )
-def test_settings_out_of_range_are_refused(model: Model, wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
-        rp.evolve_allocation(model, batches(), 0.7, progress=False, **wrong)
+def test_settings_out_of_range_are_refused(model: Model, name: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        rp.evolve_allocation(model, batches(), 0.7, progress=False, **{name: value})
