@@ -103,16 +103,16 @@ class GradualTraining:
             return self.mask
         with _visible(self.model, before):
             sampler = settings.sampler(self.model, sparsity)
-            drawn, self.recipe = sampler.draw(settings.candidate), sampler.recipe(settings.candidate)
+            drawn, recipe = sampler.draw(settings.candidate), sampler.recipe(settings.candidate)
             if regrowth := self._regrowth(step):
                 keys = regrowth.keys(gradients, sampler.seed, settings.candidate, step)
                 drawn = self._regrown(sampler, drawn, regrowth.fraction_at(self.schedule.progress(step)), keys)
-                self.recipe = replace(self.recipe, regrowth={"kind": regrowth.kind, "step": step})
+                recipe = replace(recipe, regrowth={"kind": regrowth.kind, "step": step})
         if drawn.kept == drawn.size:
             return self.mask
         if before and settings.regrowth:
             forget(optimizer, named_weights(self.model), MaskSet({name: drawn[name] ^ before[name] for name in before}))
-        self.mask = drawn
+        self.mask, self.recipe = drawn, recipe
         self.history.append(Redraw(step, drawn.sparsity, drawn.sha256))
         return drawn
 

@@ -145,6 +145,11 @@ def test_scores_that_the_sampler_was_given_stay_and_a_function_can_compute_other
         assert int(kept.sum()) == int(grown.pruning.mask[name].sum()) == size - round(0.9 * size)
 
 
+def test_while_nothing_is_removed_there_is_no_mask_and_no_recipe():
+    pruning = Loop(begin=1e-5, schedule=lambda progress: float(progress == 1), start=0, end=2, every=1).run(1).pruning
+    assert not pruning.mask and pruning.recipe is None and pruning.history == []
+
+
 # --- regrowth ---
 
 
