@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from randprune_lab.criteria.criterion import Criterion
@@ -27,4 +28,8 @@ class Wanda(Criterion):
         self, model: nn.Module, weights: Mapping[str, Tensor], batches: Sequence[Batch] = (), loss: Loss = model_loss
     ) -> dict[str, Tensor]:
         norms = input_norms(self.name, model, weights, batches, loss)
-        return {name: weight.detach().abs() * norms[name].to(weight.dtype) for name, weight in weights.items()}
+        found = {}
+        for name, weight in weights.items():
+            size = weight.detach().abs().to(torch.promote_types(weight.dtype, torch.float32))
+            found[name] = size * norms[name].to(size.dtype)
+        return found

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import randprune_lab as rp
 from randprune_lab.criteria import scores
@@ -125,3 +126,11 @@ def test_a_model_that_pytorch_prunes_is_refused(model_and_data):
     rp.to_torch_prune(model, rp.MaskSampler(model, rp.Uniform(), 0.5).draw(0))
     with pytest.raises(MaskError, match="make it permanent first"):
         wanda(model, data)
+
+
+def test_scores_of_half_precision_do_not_overflow():
+    """A norm of 80,000 has no float16; the score has a wider type, as those of other criteria."""
+    model = nn.Sequential(nn.Linear(2, 2, bias=False)).half()
+    batch = {"input": torch.full((1, 2), 6e4, dtype=torch.float16)}
+    found = scores(model, "wanda", [batch, batch], lambda model, batch: model(batch["input"]).sum())
+    assert all(bool(each.isfinite().all()) and each.dtype == torch.float32 for each in found.values())
