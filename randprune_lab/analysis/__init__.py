@@ -4,7 +4,14 @@ from randprune_lab.analysis.diversity import count_coverage, count_overlap, expe
 from randprune_lab.analysis.footprint import break_even, measure_products, measure_storage
 from randprune_lab.analysis.judging import COMPARED, judge
 from randprune_lab.analysis.level_record import LevelRecord
-from randprune_lab.analysis.levels import difference_of_levels, level_masks, overlap_fraction, revived, training_steps
+from randprune_lab.analysis.levels import (
+    difference_at_the_end,
+    level_masks,
+    overlap_fraction,
+    revived,
+    total_steps,
+    training_steps,
+)
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.replay import Replay, regret
 from randprune_lab.analysis.results import (
@@ -47,7 +54,7 @@ __all__ = [
     "count_overlap",
     "data_folder",
     "describe_run",
-    "difference_of_levels",
+    "difference_at_the_end",
     "differences",
     "early_evaluations",
     "expected_coverage",
@@ -71,5 +78,6 @@ __all__ = [
     "study_table",
     "summary_table",
     "task_records",
+    "total_steps",
     "training_steps",
 ]

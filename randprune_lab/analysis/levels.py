@@ -40,6 +40,18 @@ def training_steps(record: RunRecord) -> list[dict[str, Any]]:
     return rows
 
 
+def total_steps(record: RunRecord) -> dict[str, int]:
+    """The training steps of each method of a run, over all levels, candidates included.
+
+    Raises:
+        RunError: if a level of the run is not done.
+    """
+    totals = dict.fromkeys(record.methods, 0)
+    for row in training_steps(record):
+        totals[row["method"]] += row["candidates"] + row["winner"]
+    return totals
+
+
 def overlap_fraction(first: MaskSet, second: MaskSet) -> float:
     """The fraction of the weights kept by `first` that `second` keeps too; 1 if `first` keeps none.
 
@@ -58,18 +70,19 @@ def revived(masks: Sequence[MaskSet]) -> list[float]:
     return [1.0 - overlap_fraction(after, before) for before, after in pairwise(masks)]
 
 
-def difference_of_levels(record: RunRecord, at_once: RunRecord, method: str) -> Interval:
-    """The first metric after the last level of `record` minus that of `at_once`, with a paired interval.
+def difference_at_the_end(record: RunRecord, method: str, other: RunRecord, its_method: str) -> Interval:
+    """The first metric of a method after a run's last level minus that of another run's method, paired.
 
     Args:
-        record: a run with several levels.
-        at_once: a run that reaches the last sparsity in one level.
-        method: the name of the method in both runs.
+        record: a run.
+        method: one of its methods.
+        other: another run on the same test examples, or the same run.
+        its_method: one of the methods of `other`.
 
     Raises:
-        RunError: if the runs were not scored on the same test examples.
+        RunError: if the runs were not scored on the same test examples, or a last level is not done.
     """
-    record.check_same_examples(at_once)
+    record.check_same_examples(other)
     ours, labels = record.answers(record.level(len(record.config.levels), method).name)
-    theirs, _ = at_once.answers(at_once.level(len(at_once.config.levels), method).name)
+    theirs, _ = other.answers(other.level(len(other.config.levels), its_method).name)
     return score_difference(record.task.primary_metric, ours, theirs, labels)

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 import randprune_lab as rp
-from randprune_lab.analysis.levels import difference_of_levels, level_masks, overlap_fraction, revived, training_steps
+from randprune_lab.analysis.levels import (
+    difference_at_the_end,
+    level_masks,
+    overlap_fraction,
+    revived,
+    total_steps,
+    training_steps,
+)
 from randprune_lab.errors import FileError, MaskError, RunError
 
 
@@ -87,6 +94,10 @@ def test_every_step_of_the_journal_is_counted_once(record):
     candidates = [entry["steps"] for level in (1, 2) for entry in record.level(level).candidates]
     trained = [record.units[name]["total_steps"] for name in record.trained if name != "dense"]
     assert counted == sum(candidates) + sum(trained)
+    assert total_steps(record) == {
+        method: sum(row["candidates"] + row["winner"] for row in rows if row["method"] == method)
+        for method in record.methods
+    }
     assert all(row["candidates"] == 0 for row in rows if row["method"] != "search")
     assert len({row["winner"] for row in rows}) == 1, "the winner of each method trains equally long"
 
@@ -100,20 +111,20 @@ def test_missing_steps_are_refused(record):
 
 
 def test_the_difference_of_a_run_from_itself_is_zero(record):
-    difference = difference_of_levels(record, record, "imp")
+    difference = difference_at_the_end(record, "imp", record, "imp")
     assert (difference.estimate, difference.low, difference.high) == (0, 0, 0)
 
 
 def test_the_difference_is_that_of_the_last_levels(record):
     shorter = dataclasses.replace(record, config=dataclasses.replace(record.config, levels=record.config.levels[:1]))
     ours, theirs = record.score("imp-level-2").estimate, record.score("imp-level-1").estimate
-    assert difference_of_levels(record, shorter, "imp").estimate == pytest.approx(ours - theirs)
-    assert difference_of_levels(shorter, record, "imp").estimate == pytest.approx(theirs - ours)
+    assert difference_at_the_end(record, "imp", shorter, "imp").estimate == pytest.approx(ours - theirs)
+    assert difference_at_the_end(shorter, "imp", record, "imp").estimate == pytest.approx(theirs - ours)
 
 
 def test_runs_on_different_examples_are_not_compared(record, two_tests):
     with pytest.raises(RunError, match="not scored on the same test examples"):
-        difference_of_levels(record, rp.RunRecord.load(two_tests), "imp")
+        difference_at_the_end(record, "imp", rp.RunRecord.load(two_tests), "imp")
     data = {**record.units["data"], "fingerprint": "another"}
     with pytest.raises(RunError, match="give both runs the same data"):
-        difference_of_levels(record, dataclasses.replace(record, units={**record.units, "data": data}), "imp")
+        difference_at_the_end(record, "imp", dataclasses.replace(record, units={**record.units, "data": data}), "imp")

@@ -362,9 +362,8 @@ def test_the_title_claims_no_more_than_the_interval_allows(record, monkeypatch, 
 def test_the_title_has_the_steps_of_the_search_if_they_are_not_those_of_imp(
     record, monkeypatch, candidates, winner, ending
 ):
-    rows = [{"method": "imp", "candidates": 0, "winner": 40}] * 2
-    rows += [{"method": "search", "candidates": c, "winner": w} for c, w in zip(candidates, winner, strict=True)]
-    monkeypatch.setattr(results, "training_steps", lambda _: rows)
+    totals = {"search": sum(candidates) + sum(winner), "imp": 80}
+    monkeypatch.setattr(results, "total_steps", lambda _: totals)
     monkeypatch.setattr(rp.RunRecord, "difference", lambda *_: Interval(0.021, 0.01, 0.03))
     title = figures.accuracy_by_sparsity(record).axes[0].get_title()
     assert title == f"At 90 %: better than IMP by 2.1 points{ending}"

@@ -11,7 +11,7 @@ import torch
 
 import randprune_lab as rp
 from randprune_lab.analysis.levels import level_masks, overlap_fraction, training_steps
-from randprune_lab.errors import MaskError
+from randprune_lab.errors import MaskError, RunError
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz import figures
 from randprune_lab.viz.figures import levels
@@ -47,6 +47,38 @@ def test_titles_have_the_saved_weights_and_the_cost(record):
     assert steps.get_title() == f"search: {(winner + candidates) / winner:.3g}× the winner's steps"
 
 
+# --- the search and IMP at equal steps ---
+
+
+def only_imp(record, **changes) -> rp.RunRecord:
+    """The same record, read as a run of IMP alone."""
+    config = dataclasses.replace(record.config, method="imp", baselines=(), **changes)
+    return dataclasses.replace(record, config=config)
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [
+        (Interval(0.03, -0.01, 0.07), "search minus IMP +3.0 [-1.0, +7.0], no clear difference"),
+        (Interval(0.03, 0.01, 0.05), "the search is ahead, +3.0 [+1.0, +5.0] points"),
+        (Interval(-0.24, -0.28, -0.21), "the search is behind, -24.0 [-28.0, -21.0] points"),
+    ],
+)
+def test_at_equal_steps_the_title_has_the_paired_difference(record, monkeypatch, gain, verdict):
+    monkeypatch.setattr(levels, "total_steps", lambda _: {"search": 1440, "imp": 1440})
+    monkeypatch.setattr(levels, "difference_at_the_end", lambda *_: gain)
+    axis = figures.equal_steps(record, only_imp(record)).axes[0]
+    assert axis.get_title() == f"At 90 % and equal steps:\n{verdict}"
+    assert {container.get_label() for container in axis.containers} == {"search, 1,440 steps", "IMP, 1,440 steps"}
+
+
+def test_runs_with_other_steps_or_levels_are_not_compared(record):
+    with pytest.raises(RunError, match="set epochs so that both take the same number"):
+        figures.equal_steps(record, only_imp(record))
+    with pytest.raises(RunError, match="with the same levels"):
+        figures.equal_steps(record, only_imp(record, levels=(0.9,)))
+
+
 # --- levels against one step ---
 
 
@@ -59,7 +91,7 @@ def test_titles_have_the_saved_weights_and_the_cost(record):
     ],
 )
 def test_the_title_claims_no_more_than_the_interval_allows(record, monkeypatch, gain, verdict):
-    monkeypatch.setattr(levels, "difference_of_levels", lambda *_: gain)
+    monkeypatch.setattr(levels, "difference_at_the_end", lambda *_: gain)
     one_step = dataclasses.replace(record, config=dataclasses.replace(record.config, baselines=("imp",)))
     assert figures.levels_against_one_shot(record, one_step).axes[0].get_title() == verdict
 

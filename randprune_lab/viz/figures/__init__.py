@@ -16,7 +16,7 @@ from randprune_lab.viz.figures.early import (
     noise_floor,
     recorded_early_scores,
 )
-from randprune_lab.viz.figures.levels import levels_against_one_shot, masks_compared, schedule, surviving
+from randprune_lab.viz.figures.levels import equal_steps, levels_against_one_shot, masks_compared, schedule, surviving
 from randprune_lab.viz.figures.model import product_times, scope, storage
 from randprune_lab.viz.figures.pruning import kept_numbers, magnitude_pruning, one_shot, sparsity_by_tensor
 from randprune_lab.viz.figures.results import (
@@ -49,6 +49,7 @@ __all__ = [
     "early_by_ratio",
     "early_scores",
     "early_trajectories",
+    "equal_steps",
     "gain_by_budget",
     "inclusion_check",
     "inclusion_curves",

@@ -1,4 +1,4 @@
-"""Figures of an iterative run: the steps of each level, the masks, and levels compared with one step."""
+"""Figures of an iterative run: the steps of each level, the masks, levels compared with one step, and equal steps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.levels import difference_of_levels, overlap_fraction, revived, training_steps
+from randprune_lab.analysis.levels import difference_at_the_end, overlap_fraction, revived, total_steps, training_steps
 from randprune_lab.analysis.run_record import RunRecord
-from randprune_lab.errors import MaskError, listed
+from randprune_lab.errors import MaskError, RunError, listed
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import (
     COLOURS,
     LABELS,
@@ -95,7 +96,7 @@ def levels_against_one_shot(record: RunRecord, at_once: RunRecord) -> Figure:
 
 
 def _verdict_on_levels(record: RunRecord, at_once: RunRecord, method: str) -> str:
-    found, name = difference_of_levels(record, at_once, method), LABELS.get(method, method)
+    found, name = difference_at_the_end(record, method, at_once, method), LABELS.get(method, method)
     points = 100 * found.estimate
     if found.low <= 0 <= found.high:
         return f"{name}: no clear difference between levels and one step ({points:+.1f} points)"
@@ -178,3 +179,51 @@ def _draw_pixels(axis: Axes, cells: np.ndarray, colours: Sequence[str]) -> None:
     axis.set(xticks=[], yticks=[], xlabel="inputs")
     for spine in axis.spines.values():
         spine.set(visible=True, color=QUIET, linewidth=0.6)
+
+
+def equal_steps(record: RunRecord, longer: RunRecord) -> Figure:
+    """Test scores against sparsity: a search, its IMP, and IMP with the search's training steps.
+
+    The title is the paired difference at the last level between the search and the longer IMP.
+
+    Args:
+        record: a run of a search, with the baseline `imp`.
+        longer: a run of IMP at the same levels, on the same examples, with the steps of the search.
+
+    Raises:
+        RunError: if the levels, the test examples or the total steps of the two runs differ, or a level is not done.
+    """
+    search, method = record.config.method, longer.config.method
+    steps, others = total_steps(record), total_steps(longer)
+    if record.config.levels != longer.config.levels:
+        raise RunError(f"{longer.path} has other levels than {record.path}; run both with the same levels")
+    if others[method] != steps[search]:
+        raise RunError(
+            f"{method} took {others[method]:,} training steps and the search {steps[search]:,}; "
+            f"set epochs so that both take the same number"
+        )
+    lines = (
+        (record, search, "search", {"color": COLOURS["search"]}),
+        (record, "imp", "IMP", {"color": COLOURS["imp"], "ls": "--", "mfc": "white"}),
+        (longer, method, "IMP", {"color": COLOURS["imp"]}),
+    )
+    figure, axis = new_figure(4.8, 3.8)
+    places = range(len(record.config.levels))
+    for run, name, label, look in lines:
+        intervals = [run.score(run.level(place + 1, name).name) for place in places]
+        took = (steps if run is record else others)[name]
+        shown: dict[str, Any] = {"fmt": "o", "ls": "-", "label": f"{label}, {took:,} steps", **look}
+        errorbars(axis, list(places), intervals, scale=100, **shown)
+    axis.set_xticks(places, [percent(level) for level in record.config.levels], rotation=30)
+    axis.set(xlabel="sparsity of the encoder", ylabel=f"{record.task.primary_metric}, test set (points)")
+    found = difference_at_the_end(record, search, longer, method)
+    axis.set_title(f"At {percent(record.config.levels[-1])} and equal steps:\n{_verdict_at_equal_steps(found)}")
+    axis.legend(frameon=False, fontsize="small", loc="lower left")
+    return figure
+
+
+def _verdict_at_equal_steps(found: Interval) -> str:
+    points = found.in_points(signed=True)
+    if found.low <= 0 <= found.high:
+        return f"search minus IMP {points}, no clear difference"
+    return f"the search is {'ahead' if found.estimate > 0 else 'behind'}, {points} points"

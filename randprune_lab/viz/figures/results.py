@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.levels import training_steps
+from randprune_lab.analysis.levels import total_steps
 from randprune_lab.analysis.results import ALL, IMP, differences, single_rows
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.stats.intervals import Interval
@@ -52,16 +52,9 @@ def _verdict(record: RunRecord) -> str:
     verdict = f"{'better' if points > 0 else 'worse'} than IMP by {abs(points):.1f} points"
     if found.low <= 0 <= found.high:
         verdict = f"no clear difference from IMP ({points:+.1f} points)"
-    steps = f"{_steps(record):.3g}"
+    totals = total_steps(record)
+    steps = f"{totals[record.config.method] / totals[IMP]:.3g}"
     return f"At {sparsity}: {verdict}" + (f", with {steps} times its steps" if steps != "1" else "")
-
-
-def _steps(record: RunRecord) -> float:
-    """The training steps of the run's own method over all levels, in multiples of those of IMP."""
-    totals = dict.fromkeys(record.methods, 0)
-    for row in training_steps(record):
-        totals[row["method"]] += row["candidates"] + row["winner"]
-    return totals[record.config.method] / totals[IMP]
 
 
 def results_by_task(table: pd.DataFrame) -> Figure:
