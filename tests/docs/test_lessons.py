@@ -1,0 +1,141 @@
+"""What the lessons say in numbers is what the recorded studies and the expected key figures have."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.pages import LESSONS, ROOT, name, text
+
+from randprune_lab.analysis import contrast, data_folder, recorded_controls, recorded_results, task_records
+from randprune_lab.analysis.results import ALL
+from randprune_lab.stats.intervals import Interval
+
+INTERVAL = re.compile(r"([+-]?\d+(?:\.\d+)?) (?:points )?(\[[^\]a-z]*\d, [^\]a-z]*\d\])")
+"""A number with its interval, as the lessons write it."""
+
+
+def results(study: str = "study") -> pd.DataFrame:
+    """The results of a recorded study on the four included tasks."""
+    controls, table = recorded_controls(), recorded_results(data_folder() / "recorded" / study)
+    return table[table.task.isin(controls.task[controls.included])]
+
+
+def gain_and_small() -> pd.DataFrame:
+    """The runs that have the search and IMP at its rate; each model size counts as other seeds."""
+    tables = [results(study) for study in ("gain", "small")]
+    return pd.concat(table.assign(seed=table.seed + 10 * number) for number, table in enumerate(tables))
+
+
+def means_over_levels(table: pd.DataFrame) -> pd.DataFrame:
+    own = table[table.sparsity > 0]
+    return own.groupby(["task", "seed", "method"]).score.mean().reset_index().assign(sparsity=0.0)
+
+
+def written(found: Interval, *, less: bool = False, sign: str = "+") -> tuple[str, str]:
+    """A difference as the lessons write it; `less` writes how far the first method is behind."""
+    ends = [-found.estimate, -found.high, -found.low] if less else [found.estimate, found.low, found.high]
+    mean, low, high = (f"{100 * end:{sign}.1f}" for end in ends)
+    return mean, f"[{low}, {high}]"
+
+
+def intervals_of_results() -> list[tuple[str, str]]:
+    """All differences with intervals that lesson 07 writes, in its order."""
+    table = results()
+    first, others = table[table.seed == 0], table[table.seed != 0]
+    rate, random = ("imp-short-4e-3", "imp-short"), ("one-mask", "imp-short-4e-3")
+    at = {s: lambda pair, rows=table, s=s: contrast(rows, *pair, s)[ALL] for s in (0.9375, 0.99)}
+    wanda = contrast(means_over_levels(recorded_results()), "wanda", "imp-short", 0.0)[ALL]
+    equal = contrast(gain_and_small(), "search", "imp-4e-3", 0.99)[ALL]
+    return [
+        written(at[0.9375](rate), less=True, sign=""),
+        written(at[0.99](("allocation", "search"))),
+        written(wanda),
+        written(at[0.9375](("search", "imp"))),
+        written(at[0.99](("search", "imp"))),
+        written(at[0.99](("search", "one-mask"))),
+        written(at[0.99](random)),
+        written(at[0.99](("one-mask", "imp-short"), first), sign=""),
+        written(at[0.99](("one-mask", "imp-short"), others)),
+        written(at[0.99](random, first)),
+        written(the_case("imp-4e-3", seed=0)),
+        written(the_case("imp", seed=1)),
+        written(equal, less=True, sign=""),
+    ]
+
+
+def the_case(other: str, seed: int) -> Interval:
+    """The search minus an IMP on STS-B at 99.8 %, one layer; with `imp` and seed 0 it is the lead of the course."""
+    [run] = [
+        run for run in task_records(data_folder() / "recorded" / "small") if (run.task, run.seed) == ("stsb", seed)
+    ]
+    return run.difference("search", other, 0.998)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=name)
+def test_every_interval_of_a_lesson_is_that_of_the_record(lesson):
+    """Every lesson begins with the case; the only one with other intervals in its text is 07."""
+    case = written(the_case("imp", seed=0), sign="")
+    rest = intervals_of_results() if lesson.stem == "07_results" else []
+    assert INTERVAL.findall(flat(lesson)) == [case, *rest]
+
+
+def test_the_case_had_equal_steps():
+    table = recorded_results(data_folder() / "recorded" / "small")
+    one = table[(table.task == "stsb") & (table.seed == 0) & (table.sparsity == 0.998)].set_index("method")
+    assert one.steps["search"] == one.steps["imp"] == one.steps["imp-4e-3"]
+
+
+SUSPECTS = {
+    "candidates all alike": ("03", "cleared"),
+    "luck in early scores": ("04", "cleared"),
+    "the winner's curse": ("05", "cleared"),
+    "unequal training": ("06", "cleared"),
+    "an easy task": ("07", "cleared"),
+    "the learning rate": ("07", "guilty"),
+    "one seed": ("07", "guilty"),
+}
+"""The lesson that judges each suspect, and what it finds."""
+
+
+@pytest.mark.parametrize("lesson", LESSONS[1:], ids=name)
+def test_the_board_has_the_verdicts_of_the_lessons_before(lesson):
+    number = lesson.stem[:2]
+    board = []
+    for suspect, (judge, verdict) in SUSPECTS.items():
+        open_question = f"**{suspect}?**" if judge == number else f"{suspect}?"
+        mark = {"cleared": "✓", "guilty": "✗"}[verdict]
+        board.append(f"{mark} {suspect} ({verdict})" if judge < number else open_question)
+    assert f"Suspects: {' · '.join(board)}" in flat(lesson)
+
+
+def test_the_verdicts_are_those_of_the_record():
+    assert the_case("imp", seed=0).low > 0, "a lead"
+    assert "stsb" in set(results().task), "on a task that needs its encoder"
+    assert the_case("imp-4e-3", seed=0).low < 0, "none at the search's own rate"
+    assert the_case("imp", seed=1).high < 0, "and none with the next seed"
+
+
+def flat(lesson: Path) -> str:
+    return " ".join(text(lesson).split())
+
+
+def test_lesson_07_says_what_the_single_levels_and_seeds_say():
+    lesson = flat(ROOT / "notebooks" / "07_results.ipynb")
+    table = results()
+    behind = contrast(table, "search", "imp", 0.9375)[ALL].estimate
+    assert f"the search is behind IMP by {-100 * behind:.1f} points" in lesson
+    rate = contrast(table[table.seed == 0], "imp-short-4e-3", "imp-short", 0.99)[ALL].estimate
+    assert f"the magnitude mask was ahead by {100 * rate:.1f} points there, too" in lesson
+
+
+def test_at_equal_steps_imp_is_far_ahead_in_lesson_06():
+    found = json.loads((ROOT / "data" / "expected" / "classroom.json").read_text("utf-8"))["notebooks"][
+        "06_iterative_pruning"
+    ]
+    value = {key: figure["value"] if isinstance(figure, dict) else figure for key, figure in found.items()}
+    assert value["steps_of_search"] == 3 * value["steps_of_imp"]
+    assert value["imp_equal_steps"] > value["search_score"] + 0.1
