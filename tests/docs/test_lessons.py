@@ -6,12 +6,21 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from support.pages import LESSONS, ROOT, name, text
 
-from randprune_lab.analysis import contrast, data_folder, recorded_controls, recorded_results, task_records
+from randprune_lab.analysis import (
+    contrast,
+    data_folder,
+    pool_records,
+    recorded_controls,
+    recorded_results,
+    task_records,
+)
 from randprune_lab.analysis.results import ALL
+from randprune_lab.stats import best_of, rank_correlation
 from randprune_lab.stats.intervals import Interval
 
 INTERVAL = re.compile(r"([+-]?\d+(?:\.\d+)?) (?:points )?(\[[^\]a-z]*\d, [^\]a-z]*\d\])")
@@ -130,6 +139,37 @@ def test_lesson_07_says_what_the_single_levels_and_seeds_say():
     assert f"the search is behind IMP by {-100 * behind:.1f} points" in lesson
     rate = contrast(table[table.seed == 0], "imp-short-4e-3", "imp-short", 0.99)[ALL].estimate
     assert f"the magnitude mask was ahead by {100 * rate:.1f} points there, too" in lesson
+
+
+def test_lesson_07_says_how_uniform_masks_lose():
+    for sparsity in (0.9375, 0.99):
+        tasks = contrast(results(), "uniform", "imp", sparsity)
+        assert tasks.pop(ALL).high > 0
+        assert sum(task.high < 0 for task in tasks.values()) == 3
+    tasks = contrast(results(), "uniform", "imp", 0.9375)
+    most, least = (f"{-100 * tasks[task].estimate:.1f}" for task in ("stsb", "mrpc"))
+    assert f"from {most} points on STS-B to {least} on MRPC at 93.75 %" in flat(ROOT / "notebooks" / "07_results.ipynb")
+
+
+def test_lesson_05_says_what_the_closed_form_says():
+    gains = [best_of(candidates, 0.5, noise)[1] for candidates, noise in ((8, 1), (16, 1), (32, 1), (8, 0.5))]
+    assert [f"{gain:.2f}" for gain in gains] == ["0.32", "0.39", "0.46", "0.50"]
+    assert "is worth 0.32 points, of 16 0.39, and of 32 0.46." in flat(ROOT / "notebooks" / "05_selection.ipynb")
+    assert [f"{best_of(candidates, 1, 0)[1]:.2f}" for candidates in (8, 16)] == ["1.42", "1.77"]
+
+
+def test_lesson_04_says_what_the_recorded_pools_show():
+    first = pool_records()[0]
+    pools = [
+        pool
+        for pool in pool_records()
+        if (pool.task, pool.seed, pool.candidates_from) == (first.task, first.seed, "voting")
+    ]
+    ranges = {pool.sparsity: 100 * float(np.ptp(pool.final)) for pool in pools}
+    assert ranges[0.54] < 0.5
+    assert [round(ranges[sparsity]) for sparsity in (0.9375, 0.99)] == [2, 2]
+    correlations = [rank_correlation(pool.early(2), pool.final) for pool in pools]
+    assert all(found.low < 0 < found.high for found in correlations)
 
 
 def test_at_equal_steps_imp_is_far_ahead_in_lesson_06():
