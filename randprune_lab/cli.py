@@ -1,7 +1,7 @@
 """The command line, `randprune ...`.
 
-Exit codes: 0 done; 1 failed, or refused by the machine (a full disk, no permission to write, no memory); 2 what the
-user can fix; 130 and 143 stopped by Ctrl-C and by SIGTERM.
+Exit codes: 0 done; 1 failed, or refused by the machine (a full disk, no permission to write, no memory, a killed
+process of a study or of Dask); 2 what the user can fix; 130 and 143 stopped by Ctrl-C and by SIGTERM.
 """
 
 from __future__ import annotations

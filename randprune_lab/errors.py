@@ -64,6 +64,10 @@ class LockedError(RunError):
     """Another process is working in a run folder."""
 
 
+class WorkerError(RunError):
+    """A process that worked for this one ended before its work was done: perhaps the system killed it for memory."""
+
+
 class GradingError(RandpruneError):
     """Exercises cannot be graded here, for a reason that is not the students'."""
 

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
-from randprune_lab.errors import FileError
+from randprune_lab.errors import FileError, WorkerError
 
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOLCK}
 """Errors of the system that another name does not avoid."""
 
 
 def refused_by_machine(error: BaseException) -> bool:
-    """Whether the machine refused the work: a full disk, no permission to write, no memory.
+    """Whether the machine refused the work: a full disk, no permission to write, no memory, a killed process.
 
     A folder or file that may not be read is the user's to choose, so this is no refusal.
     """
@@ -35,7 +35,7 @@ def refused_by_machine(error: BaseException) -> bool:
         return str(error).startswith("cannot write") or not isinstance(error, FileError)
     if isinstance(cause, SafetensorError):
         return str(error).startswith("cannot write")
-    return isinstance(cause, MemoryError) or getattr(cause, "errno", None) in REFUSED
+    return isinstance(error, WorkerError) or isinstance(cause, MemoryError) or getattr(cause, "errno", None) in REFUSED
 
 
 def given_path(path: str | os.PathLike[str]) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from randprune_lab.cli import build_parser, main
-from randprune_lab.errors import FileError, RunError
+from randprune_lab.errors import FileError, WorkerError
 from randprune_lab.files import atomic_path, refused_by_machine
 from randprune_lab.search.journal import Journal, in_use, journal_line, read_journal
 from randprune_lab.study.config import StudyConfig
@@ -127,9 +127,10 @@ def test_what_the_machine_refuses_is_told_from_a_wrong_name(number, refused, tmp
         (OSError(errno.ENAMETOOLONG, "File name too long", "a"), 2, "cannot use a: File name too long"),
         (PermissionError(errno.EACCES, "Permission denied", "a"), 1, "cannot use a: Permission denied"),
         (MemoryError(), 1, "there is not enough memory"),
+        (WorkerError("a process of the study ended"), 1, "a process of the study ended"),
         (KeyboardInterrupt(), 130, "stopped"),
     ],
-    ids=["full disk", "long name", "no permission", "no memory", "Ctrl-C"],
+    ids=["full disk", "long name", "no permission", "no memory", "killed process", "Ctrl-C"],
 )
 def test_each_kind_of_failure_has_its_exit_code(monkeypatch, capsys, error, code, message):
     def fail(names: object) -> None:
@@ -258,7 +259,7 @@ def study(monkeypatch, tmp_path):
         monkeypatch.setattr("randprune_lab.study.run.ProcessPoolExecutor", lambda *settings, **more: Pool(error))
         monkeypatch.setattr("randprune_lab.study.run.active_children", lambda: next(seen))
         grid = StudyConfig(("mini-sst2",), (0,), {"imp": {"rule": "magnitude", "candidates": 1}})
-        with pytest.raises((type(error), RunError)) as caught:
+        with pytest.raises((type(error), WorkerError)) as caught:
             run_study(grid, tmp_path / "study", jobs=2)
         caught.match("stop" if isinstance(error, KeyboardInterrupt) else "nothing that was finished is lost")
         return other, own

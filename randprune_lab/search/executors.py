@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.errors import ConfigError, RunError, WorkerError
 from randprune_lab.machine import cores
 from randprune_lab.plugins import loaded_plugins
 from randprune_lab.progress import Advance, ignore
@@ -40,7 +40,7 @@ class Executor(AbstractContextManager["Executor"]):
             advance: is told of the steps that were done, while they are done or when a result is ready.
 
         Raises:
-            RunError: if the workers are lost. The results that were yielded before are valid.
+            WorkerError: if the workers are lost. The results that were yielded before are valid.
         """
         raise NotImplementedError
 
@@ -144,7 +144,7 @@ class OnDask(Executor):
                 yield evaluation
         except _lost() as error:
             remedy = "start it again, then" if self._cluster is None else "with fewer --workers,"
-            raise RunError(
+            raise WorkerError(
                 f"the Dask cluster was lost ({type(error).__name__}), perhaps because memory ran out; nothing that was "
                 f"finished is lost: {remedy} go on with --resume"
             ) from error

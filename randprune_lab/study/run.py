@@ -17,7 +17,7 @@ from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from randprune_lab.errors import ConfigError, LockedError, RandpruneError, RunError, check_count
+from randprune_lab.errors import ConfigError, LockedError, RandpruneError, WorkerError, check_count
 from randprune_lab.files import given_path
 from randprune_lab.machine import cores
 from randprune_lab.plugins import load_plugin, loaded_plugins
@@ -76,6 +76,7 @@ def run_study(
         RunError: if `out` exists and `resume` is not given, or `out` or `recorded` has another study.
         ConfigError: if `jobs` is below 1; if there are several jobs, and an executor, or processes would run the script
             that starts them again.
+        WorkerError: if a process of several jobs was killed.
         ConfigError, DataError, FileError: if the data or the model of a unit cannot be found or used.
     """
     check_count("jobs", jobs)
@@ -103,7 +104,7 @@ def run_study(
             with watched(grid, shown=progress):
                 return sorted({unit for future in working for unit in future.result()})
         except BrokenProcessPool as error:
-            raise RunError(
+            raise WorkerError(
                 "a process of the study ended before its work was done, perhaps because memory ran out; nothing that "
                 "was finished is lost: go on with --resume, with fewer --jobs"
             ) from error

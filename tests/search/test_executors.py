@@ -17,7 +17,7 @@ import pytest
 from dask.distributed import Client, LocalCluster
 
 import randprune_lab as rp
-from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.errors import ConfigError, RunError, WorkerError
 from randprune_lab.progress import ignore
 from randprune_lab.search.executors import InProcess, Job, OnDask, make_executor
 from randprune_lab.search.level import Level
@@ -158,7 +158,7 @@ def test_a_lost_scheduler_is_a_clear_error_and_the_run_can_be_resumed_without_it
         executor.client.wait_for_workers(1)
         journal, killed = tmp_path / "run" / "journal.jsonl", False
         with (
-            pytest.raises(RunError, match=r"the Dask cluster was lost .* start it again, then go on with --resume"),
+            pytest.raises(WorkerError, match=r"the Dask cluster was lost .* start it again, then go on with --resume"),
             executor,
         ):
 
