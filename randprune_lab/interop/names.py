@@ -10,7 +10,7 @@ from torch import Tensor
 
 from randprune_lab.errors import MaskError, WeightError
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.scope import NO_VALUES
+from randprune_lab.masks.weight_checks import no_entries
 from randprune_lab.masks.wrappers import plain
 
 PARALLEL = "module"  # prefix of names in a model that data parallelism wraps
@@ -35,13 +35,13 @@ def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: st
                 f"{', '.join(map(repr, [*weights][:2])) or 'nothing'}; rename the masks, "
                 "or draw them from the model that is trained"
             )
+        if reason := no_entries(weights[weight]):
+            raise MaskError(f"{weight!r} in {owner} {reason}")
         if kept.shape != weights[weight].shape:
             raise MaskError(
                 f"mask of {name!r} has shape {tuple(kept.shape)}, but in {owner} it is {tuple(weights[weight].shape)}; "
                 "draw the masks from the model that is trained"
             )
-        if weights[weight].is_meta:
-            raise MaskError(f"{weight!r} in {owner} {NO_VALUES}")
         fitting[weight] = kept
     masks = MaskSet(fitting)
     if masks.kept == masks.size:
@@ -67,10 +67,8 @@ def not_zero(name: str, weight: Shaped[Tensor, "*shape"]) -> Bool[Tensor, "*shap
     try:
         return weight.detach().ne(0)
     except RuntimeError as error:
-        if not isinstance(error, NotImplementedError) and weight.layout == torch.strided:
+        reason = no_entries(weight)
+        if not isinstance(error, NotImplementedError) and reason is None:
             raise
-        kind = weight.dtype if weight.layout == torch.strided else weight.layout
-        raise WeightError(
-            f"weight {name!r} is {kind}, whose entries PyTorch cannot compare with zero; convert it first, such as to "
-            "torch.float16"
-        ) from error
+        unordered = f"is {weight.dtype}, whose entries PyTorch cannot compare with zero; convert it first, such as to "
+        raise WeightError(f"weight {name!r} {reason or unordered + 'torch.float16'}") from error

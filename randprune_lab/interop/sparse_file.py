@@ -28,7 +28,7 @@ from randprune_lab.files import reading, strict_json, write_tensors
 from randprune_lab.interop.names import matched
 from randprune_lab.masks.mask_file import decode_places, encode_mask, read_header, read_metadata, read_shapes
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.scope import NO_VALUES
+from randprune_lab.masks.weight_checks import no_entries
 from randprune_lab.masks.wrappers import COMPILED, is_adapted, plain, unwrapped
 from randprune_lab.typed import typed
 
@@ -69,7 +69,7 @@ def save_sparse(model: nn.Module | Mapping[str, Tensor], mask: Mapping[str, Tens
     _check_parts(weights, masks)
     stored: dict[str, Tensor] = {}
     for name, tensor in weights.items():
-        weight = tensor.detach().cpu().contiguous()
+        weight = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
         if name in masks:
             kept = masks[name].cpu()
             stored[name + KEPT] = _kept(name, weight, kept)
@@ -203,19 +203,12 @@ def _check_storable(name: str, weight: object, owner: str) -> None:
             f"{name!r} in {owner} must be a tensor with a name to be stored in a safetensors file, got a "
             f"{type(weight).__name__}; leave it out: save_sparse also takes a dict of tensors"
         )
-    if weight.is_meta:
-        raise MaskError(f"{name!r} in {owner} {NO_VALUES}")
-    if kind := _lacking(weight):
-        raise MaskError(f"{name!r} in {owner} is {kind}, which safetensors files lack; convert it, or leave it out")
-
-
-def _lacking(weight: Tensor) -> str:
-    """What a tensor is, if safetensors has no such ones; else empty."""
-    if weight.is_nested:
-        return "a nested tensor"
-    if weight.layout != torch.strided:
-        return str(weight.layout)
-    return "" if _storable(weight.dtype) else str(weight.dtype)
+    if reason := no_entries(weight):
+        raise MaskError(f"{name!r} in {owner} {reason}")
+    if not _storable(weight.dtype):
+        raise MaskError(
+            f"{name!r} in {owner} is {weight.dtype}, which safetensors files lack; convert it, or leave it out"
+        )
 
 
 def _storable(dtype: torch.dtype) -> bool:

@@ -132,7 +132,7 @@ def scope(
             kind,
             tensors=len(group),
             weights=sum(parameter.tensor.numel() for parameter in group.values()),
-            shape=tuple(next(iter(group.values())).tensor.shape),
+            shape=next(iter(group.values())).shape,
             dense=reason,
         )
         for (name, kind, reason), group in groups.items()

@@ -39,6 +39,11 @@ class Parameter:
     last: bool = False  # of the last layer, which is the head of a plain network
     other_names: tuple[str, ...] = ()  # of a tied weight
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the tensor; empty for a nested one, which has none."""
+        return () if self.tensor.is_nested else tuple(self.tensor.shape)
+
     def is_of(self, types: Sequence[type | str] | None) -> bool:
         """Whether it is the weight of a layer of one of these classes or kinds, or of the default kinds."""
         if types is None:
@@ -93,6 +98,8 @@ def _held(model: nn.Module) -> Iterator[Parameter]:
 
 
 def _kind(layer: nn.Module, path: str, own: str, tensor: Tensor) -> Kind:
+    if tensor.is_nested:
+        return "other"
     if tensor.ndim < 2 or "bias" in own:
         return "vector"
     if isinstance(layer, nn.Embedding | nn.EmbeddingBag):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from randprune_lab.errors import FileError, MaskError, listed
 from randprune_lab.masks.mask_file import read_masks, write_masks
 from randprune_lab.masks.mask_table import MaskTable, removed_fraction
-from randprune_lab.masks.scope import NO_VALUES
+from randprune_lab.masks.weight_checks import no_entries
 from randprune_lab.masks.wrappers import named_weights, plain_names, unwrapped
 
 
@@ -175,23 +175,25 @@ class MaskSet(Mapping[str, Tensor]):
     def _pairs(self, other: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Each name with this mask and the other one, on the same device."""
         other = other if isinstance(other, MaskSet) else MaskSet(other)
-        self._check_fit({name: mask.shape for name, mask in other.items()}, "the other mask set")
+        self._check_fit(other, "the other mask set")
         if missing := sorted(set(other) - set(self)):
             raise MaskError(
                 f"the other mask set has {missing[0]!r}, which this one lacks; compare masks of the same weights"
             )
         return ((name, mask, other[name].to(mask.device)) for name, mask in self.items())
 
-    def _check_fit(self, shapes: Mapping[str, torch.Size], owner: str) -> None:
-        if missing := [name for name in self if name not in shapes]:
+    def _check_fit(self, others: Mapping[str, Tensor], owner: str) -> None:
+        if missing := [name for name in self if name not in others]:
             raise MaskError(
                 f"mask of {missing[0]!r} has no counterpart in {owner}, which lacks {len(missing)} of {len(self)} "
-                f"names; its names are {listed(shapes)}"
+                f"names; its names are {listed(others)}"
             )
         for name, mask in self.items():
-            if mask.shape != shapes[name]:
+            if reason := no_entries(others[name]):
+                raise MaskError(f"{name!r} of {owner} {reason}")
+            if mask.shape != (shape := others[name].shape):
                 raise MaskError(
-                    f"mask of {name!r} has shape {tuple(mask.shape)}, but in {owner} the shape is {tuple(shapes[name])}"
+                    f"mask of {name!r} has shape {tuple(mask.shape)}, but in {owner} the shape is {tuple(shape)}"
                 )
 
 
@@ -202,7 +204,7 @@ class Enforcer:
         model = unwrapped(model)
         self._model, self._owner = model, type(model).__name__
         weights = named_weights(model)
-        masks._check_fit({name: weight.shape for name, weight in weights.items()}, self._owner)
+        masks._check_fit(weights, self._owner)
         self._removed = {name: ~mask.to(weights[name].device) for name, mask in masks.items()}
         self._paths = {plain: name.split(".") for name, plain in plain_names(model).items() if plain in masks}
         for name, (weight, _) in zip(self._removed, self._weights(), strict=True):
@@ -232,13 +234,13 @@ class Enforcer:
                 "enforce the mask on the model as it is now"
             )
         removed = self._removed[name]
+        if reason := no_entries(weight):
+            raise MaskError(f"{name!r} of {self._owner} {reason}")
         if weight.shape != removed.shape:
             raise MaskError(
                 f"{name!r} of {self._owner} has shape {tuple(weight.shape)} now, and its mask {tuple(removed.shape)}; "
                 "draw a mask for the model as it is now"
             )
-        if weight.is_meta:
-            raise MaskError(f"{name!r} of {self._owner} {NO_VALUES}")
         if weight.device != removed.device:
             removed = self._removed[name] = removed.to(weight.device)
         if hasattr(weight, "device_mesh") and not hasattr(removed, "device_mesh"):
@@ -248,8 +250,6 @@ class Enforcer:
 
 def check_maskable(name: str, weight: Tensor, owner: str) -> None:
     """Raise `MaskError` unless the entries of a weight can be set to zero."""
-    if weight.layout != torch.strided:
-        raise MaskError(f"{name!r} of {owner} is stored as {weight.layout}; make it dense first, with to_dense()")
     if not _settable(weight.dtype, weight.device):
         raise MaskError(
             f"{name!r} of {owner} is {weight.dtype}, whose entries PyTorch cannot set to zero; convert it first, such "

@@ -39,7 +39,8 @@ def draw_rows(
     """
     drawn = []
     for rows in chunks(weights):
-        keys = scores(weights[rows].cpu()).numpy().reshape(-1, weights.shape[1])
+        part = weights[rows].cpu()
+        keys = scores(part).numpy().reshape(part.shape)
         own = k if isinstance(k, int) else k[rows]
         place = {"start": rows.start * weights.shape[1], "size": weights.numel()}
         drawn.append(

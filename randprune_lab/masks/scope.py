@@ -5,18 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError, listed
 from randprune_lab.masks.choice import dense_reasons, matching
 from randprune_lab.masks.layers import LAYERS, Parameter, is_conv1d, parameters
+from randprune_lab.masks.weight_checks import no_entries
 from randprune_lab.masks.wrappers import unwrapped
 
 WITHOUT_FLOAT64 = ("mps",)  # devices; the masks of weights there are drawn on the CPU, and stay there
-
-NO_VALUES = "is on the meta device, where it has no values: it was offloaded, or not loaded yet; load it first"
-"""What errors say of a weight that cannot be read or changed."""
 
 
 def prunable(
@@ -76,11 +73,8 @@ def with_values(
     """The `prunable` weights, if their values can be read; raises `WeightError` otherwise."""
     weights = prunable(model, include, exclude, types)
     for name, weight in weights.items():
-        if weight.is_meta:
-            raise WeightError(f"weight {name!r} {NO_VALUES}")
-        if weight.layout != torch.strided or weight.is_nested:
-            kind = "a nested tensor" if weight.is_nested else weight.layout
-            raise WeightError(f"weight {name!r} is stored as {kind}; give a dense tensor, such as weight.to_dense()")
+        if reason := no_entries(weight):
+            raise WeightError(f"weight {name!r} {reason}")
         if hasattr(weight, "device_mesh"):
             raise WeightError(
                 f"weight {name!r} is a DTensor, split over devices; draw masks from the model before it is split "
@@ -91,7 +85,8 @@ def with_values(
 
 def planned(weight: Tensor) -> Tensor:
     """A weight where its masks can be planned."""
-    return weight.detach().cpu() if weight.device.type in WITHOUT_FLOAT64 else weight.detach()
+    plain = weight.detach().resolve_neg()
+    return plain.cpu() if plain.device.type in WITHOUT_FLOAT64 else plain
 
 
 def inputs_first(model: nn.Module | Mapping[str, Tensor]) -> set[str]:
@@ -142,7 +137,7 @@ def _warn_of_dense(owner: str, known: Mapping[str, Parameter], reasons: Mapping[
     if fraction > 0.1:
         warnings.warn(
             f"{100 * fraction:.0f} % of the weights in the blocks of {owner} stay dense, because they belong to no "
-            f"linear or recurrent layer: {listed(dense)}, the first of shape {tuple(known[dense[0]].tensor.shape)}; "
+            f"linear or recurrent layer: {listed(dense)}, the first of shape {known[dense[0]].shape}; "
             "choose weights with include=[...] or types=[...], or confirm that these stay dense with exclude=[...]; "
             "randprune_lab.scope(model) lists all",
             stacklevel=1,  # shown once for each model, because it always has the same origin

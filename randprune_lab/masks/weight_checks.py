@@ -6,10 +6,27 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from randprune_lab.errors import WeightError
 from randprune_lab.masks.curve import BUCKETINGS
+
+NO_VALUES = "is on the meta device, where it has no values: it was offloaded, or not loaded yet; load it first"
+"""What errors say of a weight that cannot be read or changed."""
+
+
+def no_entries(weight: Tensor) -> str | None:
+    """Why the entries of a weight can be neither read nor set, with the remedy; None if they can."""
+    if weight.is_meta:
+        return NO_VALUES
+    if type(weight).__name__ == "FakeTensor":  # takes long to import
+        return "is a FakeTensor, which has no values; load the model outside of FakeTensorMode"
+    if weight.is_nested:
+        return "is a nested tensor, which has no shape; give a dense tensor, such as weight.to_padded_tensor(0.0)"
+    if weight.layout != torch.strided:
+        return f"is stored as {weight.layout}; give a dense tensor, such as weight.to_dense()"
+    return None
 
 
 def check_dtype(name: str, weight: Tensor) -> None:

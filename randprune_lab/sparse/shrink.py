@@ -16,7 +16,7 @@ from randprune_lab.interop.names import matched
 from randprune_lab.interop.torch_prune import mask_from_zeros
 from randprune_lab.masks.coupled import Coupled, Found, Slices
 from randprune_lab.masks.heads import Heads
-from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.mask_set import MaskSet, check_maskable
 from randprune_lab.masks.neurons import Neurons
 from randprune_lab.masks.wrappers import named_weights, plain_names, unwrapped
 
@@ -65,9 +65,10 @@ def shrink(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Mod
         UserWarning: if transformers cannot load the copy.
     """
     inner = unwrapped(model)
-    owner = type(inner).__name__
-    given = mask_from_zeros(inner) if mask is None else mask
-    masks = matched(given, named_weights(inner), owner)
+    owner, weights = type(inner).__name__, named_weights(inner)
+    masks = matched(mask_from_zeros(inner) if mask is None else mask, weights, owner)
+    for name in masks:
+        check_maskable(name, weights[name], owner)
     small = copy.deepcopy(inner)
     MaskSet(masks).apply_(small)
     every = {structure.name: [*_groups(structure, small, masks)] for structure in (Heads(), Neurons())}

@@ -485,7 +485,7 @@ READERS: dict[str, Callable[[Any], object]] = {
     [
         ({"w": torch.ones(4, 4, device="meta")}, "weight 'w' is on the meta device"),
         ({"w": torch.eye(4).to_sparse()}, "weight 'w' is stored as torch.sparse_coo"),
-        ({"w": torch.nested.nested_tensor([torch.ones(4), torch.ones(4)])}, "weight 'w' is stored as a nested tensor"),
+        ({"w": torch.nested.nested_tensor([torch.ones(4), torch.ones(4)])}, "weight 'w' is a nested tensor"),
         ({"w": np.ones((4, 4))}, "'w' is a ndarray"),
         ({"model": {"w": torch.ones(4, 4)}}, "'model' is a dict; give that dict itself"),
         ({"w": None}, "'w' is a NoneType"),
