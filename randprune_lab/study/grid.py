@@ -68,7 +68,7 @@ class Grid:
     def open(cls, config: StudyConfig, path: str | Path, *, resume: bool = False) -> Grid:
         """Begin a study in a new folder, or continue one. Any number of processes may do so at the same time.
 
-        A study may grow: tasks, seeds and methods may be added at the end.
+        A study may grow: tasks, seeds and methods may be added at the end, and so may values of factors.
 
         Args:
             config: the settings of the study.
@@ -193,13 +193,17 @@ def planned_steps(config: RunConfig, rows: int) -> int:
 
 
 def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
-    """Raise `RunError` unless a study has everything that it had before, unchanged and in the same order."""
+    """Raise `RunError` unless a study has everything that it had before, unchanged and in the same order.
+
+    A new value of a factor makes methods that come between those that the study had.
+    """
     old, new = recorded.to_dict(), asked.to_dict()
     for name in old.keys() - {"contrasts", *FACTORS}:  # factors only make methods
         if isinstance(old[name], tuple):
             same = new[name][: len(old[name])] == old[name]
         elif name == "methods":
-            same = list(new[name].items())[: len(old[name])] == list(old[name].items())
+            kept = [each for each in new[name].items() if each[0] in old[name] or each[0] not in asked.combinations]
+            same = kept[: len(old[name])] == list(old[name].items())
         elif name == "task_settings":  # those of new tasks are new
             same = {task: settings for task, settings in new[name].items() if task in old["tasks"]} == old[name]
         else:

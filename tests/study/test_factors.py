@@ -81,8 +81,24 @@ def test_the_referee_gives_every_method_the_same_steps():
     factors = {name: [*values] for name, values in config.factors.items()}
     assert factors["criterion"] == ["magnitude", "wanda", "ria", "taylor", "fisher", "movement"]
     assert factors["allocation"] == ["layerwise", "global"]
-    assert factors["mask"] == ["top", "random"] and config.chosen == "rate" and len(factors["rate"]) == 3
+    assert factors["mask"] == ["top", "random"] and config.chosen == "rate" and len(factors["rate"]) == 4
     assert config.levels == (0.83, 0.9375, 0.99) and len(config.tasks) == 2 and len(config.seeds) == 3
     runs = [config.run_config(method, "mini-sst2", 0) for method in config.methods]
     assert len({planned_steps(run, 1280) for run in runs}) == 1
-    assert len(config.methods) == len(config.combinations) == len(factors["criterion"]) * 2 * 2 * 3
+    assert len(config.methods) == len(config.combinations) == len(factors["criterion"]) * 2 * 2 * 4
+
+
+def test_a_study_may_grow_by_values_of_its_factors(tmp_path):
+    """New methods come between the old ones then; all that was there stays as it was."""
+    before = study(methods={"more": {"epochs": 2}})
+    Grid.open(before, tmp_path / "study")
+    grown = {"mask": FACTORS["mask"] | {"blind": {"rule": "uniform"}}, "rate": FACTORS["rate"] | {"2e-3": {}}}
+    after = study(methods=before.methods, factors=grown)
+    assert [*after.methods][:4] != [*before.methods], "or this tests nothing"
+    assert Grid.open(after, tmp_path / "study", resume=True).config == Grid.load(tmp_path / "study").config == after
+    last = grown["rate"].pop("2e-3")
+    turned = {**grown, "rate": dict([*grown["rate"].items(), ("2e-3", last)][::-1])}
+    grown_otherwise = study(methods={"more": {"epochs": 3}}, factors=grown)
+    for changed in (before, grown_otherwise, study(methods=before.methods, factors=turned)):
+        with pytest.raises(RunError, match="methods were"):
+            Grid.open(changed, tmp_path / "study", resume=True)
