@@ -694,6 +694,19 @@ def test_mask_and_learning_rate_are_compared_one_at_a_time_with_the_steps_of_lap
         assert len(compared) == len(rates.contrasts) == 8
 
 
+def test_one_threshold_for_all_matrices_is_paired_with_the_imps_of_laptop_rates():
+    """Each method differs from one of the other study in the allocation alone, and in what magnitude masks ignore."""
+    wide, rates = StudyConfig.load("laptop-global"), StudyConfig.load("laptop-rates")
+    assert (wide.tasks, wide.seeds, wide.levels) == (rates.tasks, rates.seeds, rates.levels)
+    layerwise = [name.replace("-global", "") for name in wide.methods]
+    assert set(layerwise) == {name for name in rates.methods if name.startswith("imp")}
+    for task, (name, other) in product(wide.tasks, zip(wide.methods, layerwise, strict=True)):
+        ours, theirs = wide.run_config(name, task, 0), rates.run_config(other, task, 0)
+        assert (ours.allocation, theirs.allocation) == ("global", "layerwise")
+        ignored = {each: getattr(theirs, each) for each in ("sampling_ratios", "early_rate", "early_last")}
+        assert dataclasses.replace(ours, method=other, allocation="layerwise", **ignored) == theirs
+
+
 def test_learning_rates_were_tuned_equally_and_with_a_separate_seed():
     study, tuning = StudyConfig.load("laptop"), StudyConfig.load("laptop-tuning")
     rates = {
