@@ -12,6 +12,7 @@ from randprune_lab.analysis.levels import (
     total_steps,
     training_steps,
 )
+from randprune_lab.analysis.parts import alike_but_for, difference_parts, parts_by_level, parts_table
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.replay import Replay, regret
 from randprune_lab.analysis.results import (
@@ -46,6 +47,7 @@ __all__ = [
     "Replay",
     "RunRecord",
     "TaskRecord",
+    "alike_but_for",
     "break_even",
     "contrast",
     "contrast_means",
@@ -55,6 +57,7 @@ __all__ = [
     "data_folder",
     "describe_run",
     "difference_at_the_end",
+    "difference_parts",
     "differences",
     "early_evaluations",
     "expected_coverage",
@@ -64,6 +67,8 @@ __all__ = [
     "measure_storage",
     "over_seeds",
     "overlap_fraction",
+    "parts_by_level",
+    "parts_table",
     "planar_map",
     "pool_records",
     "ranks",

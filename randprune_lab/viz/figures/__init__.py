@@ -18,6 +18,7 @@ from randprune_lab.viz.figures.early import (
 )
 from randprune_lab.viz.figures.levels import equal_steps, levels_against_one_shot, masks_compared, schedule, surviving
 from randprune_lab.viz.figures.model import product_times, scope, storage
+from randprune_lab.viz.figures.parts import difference_parts
 from randprune_lab.viz.figures.pruning import kept_numbers, magnitude_pruning, one_shot, sparsity_by_tensor
 from randprune_lab.viz.figures.results import (
     accuracy_by_sparsity,
@@ -41,6 +42,7 @@ __all__ = [
     "corners",
     "correlation_by_steps",
     "coverage_by_candidates",
+    "difference_parts",
     "differences_by_level",
     "differences_by_task",
     "distance_by_tensor",
