@@ -7,13 +7,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from randprune_lab.analysis.levels import training_steps
 from randprune_lab.analysis.recorded import ENDS, RESULTS
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
-from randprune_lab.errors import DataError, RunError
+from randprune_lab.errors import DataError, RunError, unknown_name
 from randprune_lab.search.config import DATA, EARLY, RunConfig, settings_of_group
 from randprune_lab.search.strategies import TrainAll
 from randprune_lab.search.units import DENSE
@@ -30,6 +30,8 @@ ALL = "all tasks"
 """The name of the mean over tasks, among the names of tasks."""
 IMP = "imp"
 """The name of the baseline: iterative magnitude pruning without rewinding."""
+Kind = Literal["seeds", "examples"]
+"""What the interval of a method on a task is over."""
 KEY = ("task", "seed", "method", "sparsity")
 """The columns that identify a row of a table in which each method has the same settings everywhere."""
 OWN_SETTINGS = {
@@ -142,24 +144,26 @@ def method_name(config: RunConfig) -> str:
     return names[config.learn] if config.generations == 1 else f"learned {config.learn}"
 
 
-def differences(table: pd.DataFrame, sparsity: float) -> dict[str, dict[str, Interval]]:
-    """Differences from IMP at a level.
+def differences(table: pd.DataFrame, sparsity: float, baseline: str = IMP) -> dict[str, dict[str, Interval]]:
+    """Differences from the baseline at a level.
 
     Args:
-        table: the table of `results_table`.
+        table: the table of `results_table`, or the results of a study.
         sparsity: the sparsity of the level.
+        baseline: the method that the table's differences are from, which is left out.
 
     Returns:
         For each method, the difference on each task, and their mean under "all tasks". The difference on a task is a
-        mean over seeds; its interval is over seeds, or with one seed over test examples. The interval of the mean is
-        over tasks.
+        mean over seeds. Its interval is over seeds or over test examples, the same for all (`interval_kind`). The
+        interval of the mean is over tasks.
     """
     level = single_rows(table[table.sparsity == sparsity])
-    level = level[(level.method != IMP) & level.difference.notna()]
+    level = level[(level.method != baseline) & level.difference.notna()]
+    kind = interval_kind(level)
     methods: dict[str, dict[str, Interval]] = {}
     for method, of_method in level.groupby("method", sort=False):
         tasks = {str(task): rows for task, rows in of_method.groupby("task", sort=False)}
-        found = {task: over_seeds(rows, "difference") for task, rows in tasks.items()}
+        found = {task: over_seeds(rows, "difference", kind) for task, rows in tasks.items()}
         found[ALL] = over_tasks({task: rows.difference.tolist() for task, rows in tasks.items()})
         methods[str(method)] = found
     return methods
@@ -182,16 +186,36 @@ def single_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def over_seeds(rows: pd.DataFrame, name: str) -> Interval:
-    """The mean of a column over seeds, with its interval; with one seed, the value and the interval of that seed.
+def interval_kind(rows: pd.DataFrame) -> Kind:
+    """What the intervals of one figure or table are over: seeds if a method has several on a task, or test examples.
+
+    The two differ: an interval over test examples does not say how another training would come out.
+
+    Args:
+        rows: all rows that are shown together.
+    """
+    seeds = rows.groupby(["task", "method"]).seed.nunique()
+    return "seeds" if (seeds > 1).any() else "examples"
+
+
+def over_seeds(rows: pd.DataFrame, name: str, kind: Kind) -> Interval:
+    """The mean of a column over seeds, with its interval.
 
     Args:
         rows: the rows of one task, method and level.
         name: the column, "score" or "difference".
+        kind: "seeds" for an interval over seeds, which is infinite with one seed; "examples" for that of a single seed
+            over its test examples. `interval_kind` finds the one for all rows of a figure.
+
+    Raises:
+        DataError: if an interval over examples is asked for several seeds.
     """
     rows = single_rows(rows)
-    first = rows.iloc[0]
-    return mean_interval(rows[name].tolist()) if len(rows) > 1 else Interval(*(first[f"{name}{end}"] for end in ENDS))
+    if kind == "seeds":
+        return mean_interval(rows[name].tolist())
+    if len(rows) > 1:
+        raise DataError(f"an interval over test examples is that of one seed, got {len(rows)}; use the kind 'seeds'")
+    return Interval(*(rows.iloc[0][f"{name}{end}"] for end in ENDS))
 
 
 def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> dict[str, Interval]:
@@ -259,46 +283,43 @@ def seed_by_seed(runs: Sequence[TaskRecord], method: str, others: Sequence[str],
     return pd.DataFrame(rows, columns=columns).set_index(["task", "seed"])
 
 
-def ranks(table: pd.DataFrame, sparsity: float) -> dict[str, Interval]:
-    """The mean rank of each method over tasks and seeds at a level; 1 is the best, and equal scores share a rank.
-
-    A method without some task or seed is left out.
-    """
-    level = single_rows(table[table.sparsity == sparsity])
-    wide = level.pivot(index=["task", "seed"], columns="method", values="score").dropna(axis=1)
-    ranked = wide.rank(axis=1, ascending=False)
-    return {str(method): mean_interval(ranked[method].tolist()) for method in ranked}
-
-
-def summary_table(table: pd.DataFrame, sparsities: Sequence[float] = (0.9375, 0.99)) -> pd.DataFrame:
+def summary_table(
+    table: pd.DataFrame, sparsities: Sequence[float] = (0.9375, 0.99), baseline: str = IMP
+) -> pd.DataFrame:
     """The results of each method, as text.
 
     Args:
-        table: the table of `results_table`, with the included tasks only.
+        table: the table of `results_table`, or the results of a study, with the included tasks only.
         sparsities: the sparsities of the levels to show.
+        baseline: the method that the table's differences are from.
 
     Returns:
         A row for each method.
-        Columns: the number of seeds of each task; the training steps as a fraction of IMP's; for each sparsity, the
-        difference from IMP in points (hundredths of the metric), a mean over tasks with its 95 % interval over tasks,
-        and the mean rank.
+        Columns: the number of seeds of each task; the training steps as a fraction of the baseline's; for each
+        sparsity, the difference from the baseline in points (hundredths of the metric), a mean over tasks with its 95 %
+        interval over tasks.
+
+    Raises:
+        UnknownNameError: if the table has no such baseline.
     """
     import pandas as pd
 
     last = single_rows(table[table.sparsity == max(sparsities)])
+    if baseline not in set(last.method):
+        raise unknown_name("method as baseline", baseline, last.method.unique())
     steps = last.pivot(index=["task", "seed"], columns="method", values="steps")
-    fraction = steps.div(steps[IMP], axis=0).mean()
+    fraction = steps.div(steps[baseline], axis=0).mean()
     seeds = steps.notna().groupby(level="task").sum().min()
+    called = "IMP" if baseline == IMP else baseline
     rows: dict[str, dict[str, Any]] = {
-        method: {"seeds": seeds[method], "steps (IMP = 1)": f"{fraction[method]:.2f}"}
+        method: {"seeds": seeds[method], f"steps ({called} = 1)": f"{fraction[method]:.2f}"}
         for method in last.method.unique()
     }
     for sparsity in sparsities:
-        at, over_imp, ranked = f"at {100 * sparsity:.4g} %", differences(table, sparsity), ranks(table, sparsity)
+        found = differences(table, sparsity, baseline)
         for method, row in rows.items():
-            difference = over_imp[method][ALL].in_points(signed=True) if method in over_imp else ""
-            row[f"difference from IMP {at} (points)"] = difference
-            row[f"rank {at}"] = f"{ranked[method].estimate:.1f}" if method in ranked else ""
+            difference = found[method][ALL].in_points(signed=True) if method in found else ""
+            row[f"difference from {called} at {100 * sparsity:.4g} % (points)"] = difference
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -391,6 +412,8 @@ def _columns(name: str, interval: Interval | None) -> dict[str, float | None]:
 
 def _difference(method: MethodOfRun, sparsity: float, baseline: MethodOfRun) -> Interval:
     record, other = method.record, baseline.record
+    if method == baseline:
+        return Interval(0.0, 0.0, 0.0)
     record.check_same_examples(other)
     ours, labels = record.answers(method.trained(sparsity))
     theirs, _ = other.answers(baseline.trained(sparsity))

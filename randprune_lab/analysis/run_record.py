@@ -141,7 +141,12 @@ class RunRecord:
         return score_interval(self.task.primary_metric, *self.answers(name, test_set))
 
     def difference(self, first: str, second: str, test_set: str = "") -> Interval:
-        """The first metric of `first` minus that of `second` on a test set, with a paired interval."""
+        """The first metric of `first` minus that of `second` on a test set, with a paired interval.
+
+        A training differs from itself by exactly 0.
+        """
+        if first == second:
+            return Interval(0.0, 0.0, 0.0)
         ours, labels = self.answers(first, test_set)
         theirs, _ = self.answers(second, test_set)
         return score_difference(self.task.primary_metric, ours, theirs, labels)

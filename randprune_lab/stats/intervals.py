@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float64, Int64
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+SAME = 1e-12
+"""Values that are closer than this are the same up to rounding."""
 CHUNK = 4_000_000
 """Maximum number of counts in one batch of resamples; it bounds the memory."""
 
@@ -67,7 +69,8 @@ def score_difference(
 ) -> Interval:
     """A metric of `first` minus the metric of `second` on the same examples, with a paired bootstrap interval.
 
-    The bootstrap resamples examples, both answers and the label together (percentile method).
+    The bootstrap resamples examples, both answers and the label together (percentile method). Equal label ids have the
+    interval of `no_difference`; equal scores are those of one model.
 
     Args:
         metric: accuracy, or a key of `WEIGHTED`.
@@ -78,6 +81,8 @@ def score_difference(
     """
     if metric == "accuracy":
         return paired_difference(first == labels, second == labels, seed=seed)
+    if first.dtype.kind != "f" and np.array_equal(first, second):
+        return no_difference(len(labels))
     weighted = WEIGHTED[metric]
 
     def difference(counts: Counts) -> Figures:
@@ -89,12 +94,12 @@ def score_difference(
 def mean_interval(values: Sequence[float]) -> Interval:
     """Mean of independent values, such as the scores of runs with different seeds, with Student's t interval.
 
-    A single value does not show how much values vary, so its interval is infinite.
+    A single value does not show how much values vary, and equal values do not either, so their interval is infinite.
     """
     from scipy.stats import t
 
     sample = np.asarray(values, dtype=np.float64)
-    if len(sample) < 2:
+    if len(sample) < 2 or np.ptp(sample) < SAME:
         return Interval(float(sample.mean()), -np.inf, np.inf)
     margin = t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
     return Interval(float(sample.mean()), float(sample.mean() - margin), float(sample.mean() + margin))
@@ -135,7 +140,8 @@ def paired_difference(
 ) -> Interval:
     """Accuracy of `first` minus the accuracy of `second` on the same examples, with a paired bootstrap interval.
 
-    The bootstrap resamples examples, both answers together (percentile method).
+    The bootstrap resamples examples, both answers together (percentile method). If the two are right on the same
+    examples, resamples do not vary, and the interval is that of `no_difference`.
 
     Args:
         first, second: whether each answer is right.
@@ -144,10 +150,27 @@ def paired_difference(
     """
     difference = first.astype(np.int8) - second.astype(np.int8)
     n = len(difference)
+    if not difference.any():
+        return no_difference(n)
     # Only the numbers of examples with difference -1, 0 and 1 matter in a resample.
     fractions = np.bincount(difference + 1, minlength=3) / n
     counts = np.random.default_rng(seed).multinomial(n, fractions, size=resamples)
     return _interval(difference.mean(keepdims=True), [(counts[:, 2] - counts[:, 0]) / n])
+
+
+def no_difference(n: int) -> Interval:
+    """The interval of the difference of two models that agree on all of n examples.
+
+    Agreement on the sample does not mean agreement on others: at most a fraction p of all examples differs, where even
+    1 - p would still give n equal ones with probability 0.05. That is about 3 / n.
+
+    Source: Hanley and Lippman-Hand 1983, "If nothing goes wrong, is everything all right?".
+
+    >>> no_difference(300).in_points()
+    '0.0 [-1.0, 1.0]'
+    """
+    most = 1 - (1 - CONFIDENCE) ** (1 / n)
+    return Interval(0.0, -most, most)
 
 
 def _interval(estimate: np.ndarray, resampled: list[np.ndarray]) -> Interval:

@@ -15,13 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from randprune_lab.stats.intervals import CONFIDENCE, Interval, mean_interval
+from randprune_lab.stats.intervals import CONFIDENCE, SAME, Interval
 
 Values = Mapping[str, Sequence[float]]
 """The values of each task, one for each seed."""
 
-SAME = 1e-12
-"""Values that are closer than this are the same up to rounding."""
 GRID = 80
 """Points of each grid on which a posterior is integrated."""
 
@@ -58,19 +56,20 @@ def over_tasks(values: Values) -> Interval:
     """The mean over tasks, with an interval for other tasks: Student's t over the tasks' means.
 
     A few tasks whose means happen to be close would make it very narrow. So its standard error is at least that of
-    `fixed_tasks`: no interval for other tasks is narrower than the seeds allow. With a single task it is infinite.
+    `fixed_tasks`: no interval for other tasks is narrower than the seeds allow. With a single task it is infinite, and
+    also if nothing varies, neither tasks nor seeds.
 
     Source: Röver, Knapp and Friede 2015 (the modified interval of Hartung and Knapp).
     """
     from scipy.stats import t
 
     means, error, _ = _within(values)
-    plain = mean_interval(means.tolist())
-    if len(means) < 2:
-        return plain
+    mean = float(means.mean())
+    if len(means) < 2 or (not error and np.ptp(means) < SAME):
+        return Interval(mean, -np.inf, np.inf)
     error = max(error, float(means.std(ddof=1) / np.sqrt(len(means))))
     margin = float(t.ppf((1 + CONFIDENCE) / 2, len(means) - 1) * error)
-    return Interval(plain.estimate, plain.estimate - margin, plain.estimate + margin)
+    return Interval(mean, mean - margin, mean + margin)
 
 
 def hierarchical(values: Values, scale: float) -> Interval:

@@ -14,7 +14,7 @@ import ipywidgets
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.pool_record import PoolRecord
-from randprune_lab.analysis.results import differences, over_seeds
+from randprune_lab.analysis.results import differences, interval_kind, over_seeds
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.shipped import pool_records, recorded_results
 from randprune_lab.errors import RandpruneError, RunError
@@ -118,7 +118,7 @@ class ResultsSource(Source):
         rows = [
             (
                 LABELS.get(str(method), method),
-                _score(over_seeds(each, "score")),
+                _score(over_seeds(each, "score", interval_kind(own))),
                 _difference(found.get(str(method), {}).get(self.task)),
             )
             for method, each in own.groupby("method", sort=False)

@@ -21,12 +21,11 @@ from randprune_lab.analysis.results import (
     differences,
     method_name,
     over_seeds,
-    ranks,
     results_table,
     summary_table,
 )
 from randprune_lab.cli import main
-from randprune_lab.errors import DataError, RunError
+from randprune_lab.errors import DataError, RunError, UnknownNameError
 from randprune_lab.search.folder import read_config
 from randprune_lab.study import StudyConfig
 
@@ -186,9 +185,8 @@ MADE_UP = pd.DataFrame(
     [
         lambda table: differences(table, 0.9),
         lambda table: contrast(table, "search", "imp", 0.9),
-        lambda table: ranks(table, 0.9),
         lambda table: summary_table(table.assign(steps=1), [0.9]),
-        lambda table: over_seeds(table[(table.method == "search") & (table.task == "a")], "score"),
+        lambda table: over_seeds(table[(table.method == "search") & (table.task == "a")], "score", "seeds"),
     ],
 )
 def test_rows_of_different_settings_are_not_taken_for_seeds(use):
@@ -202,20 +200,30 @@ def test_differences_are_means_over_seeds_and_then_over_tasks():
     by_method = differences(MADE_UP, 0.9)
     assert set(by_method) == {"search"} and list(by_method["search"]) == ["a", "b", "all tasks"]
     assert by_method["search"]["a"].estimate == pytest.approx(0.15)
-    single = by_method["search"]["b"]
-    assert (single.low, single.high) == pytest.approx((-0.1, 0.1))  # over examples, because there is one seed
     assert by_method["search"]["all tasks"].estimate == pytest.approx(0.075)
 
 
-def test_ranks_share_ties():
-    ranked = ranks(MADE_UP, 0.9)
-    assert ranked["search"].estimate == pytest.approx((1 + 1 + 1.5) / 3)
-    assert ranked["imp"].estimate == pytest.approx((2 + 2 + 1.5) / 3)
+def test_all_intervals_of_a_table_are_of_one_kind():
+    """Over seeds if any method has several on a task, and then a single seed has none; or else over test examples."""
+    several = differences(MADE_UP, 0.9)["search"]
+    assert (
+        np.isfinite([several["a"].low, several["a"].high]).all()
+        and np.isinf([several["b"].low, several["b"].high]).all()
+    )
+    alone = differences(MADE_UP[MADE_UP.seed == 0], 0.9)["search"]
+    for task, estimate in (("a", 0.1), ("b", 0.0)):
+        assert (alone[task].low, alone[task].high) == pytest.approx((estimate - 0.1, estimate + 0.1))
+    with pytest.raises(DataError, match="that of one seed, got 2"):
+        over_seeds(MADE_UP[(MADE_UP.method == "search") & (MADE_UP.task == "a")], "difference", "examples")
 
 
-def test_a_method_without_some_task_or_seed_is_not_ranked():
-    uniform = {"task": "a", "seed": 0, "method": "uniform", "sparsity": 0.9, "score": 0.99}
-    assert ranks(pd.concat([MADE_UP, pd.DataFrame([uniform])]), 0.9) == ranks(MADE_UP, 0.9)
+def test_the_baseline_may_have_any_name():
+    named = MADE_UP.assign(method=MADE_UP.method.replace("imp", "imp-5e-4"), steps=2)
+    assert differences(named, 0.9, "imp-5e-4") == differences(MADE_UP, 0.9)
+    summary = summary_table(named, [0.9], "imp-5e-4")
+    assert list(summary["difference from imp-5e-4 at 90 % (points)"]) == ["+7.5 [-87.8, +102.8]", ""]
+    with pytest.raises(UnknownNameError, match=r"method as baseline 'imp'; did you mean 'imp-5e-4'"):
+        summary_table(named, [0.9])
 
 
 def test_the_summary_has_points_and_steps_relative_to_imp():
@@ -224,7 +232,6 @@ def test_the_summary_has_points_and_steps_relative_to_imp():
     assert list(summary.index) == ["search", "imp"] and list(summary.seeds) == [1, 1]  # task b has one seed
     assert list(summary["steps (IMP = 1)"]) == ["0.25", "1.00"]
     assert list(summary["difference from IMP at 90 % (points)"]) == ["+7.5 [-87.8, +102.8]", ""]
-    assert list(summary["rank at 90 %"]) == ["1.2", "1.8"]
     without_b = MADE_UP[(MADE_UP.method == "imp") | (MADE_UP.task == "a")].assign(steps=steps)
     assert list(summary_table(without_b, [0.9]).seeds) == [0, 1]
 

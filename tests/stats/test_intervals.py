@@ -110,9 +110,23 @@ def test_exchanging_the_two_changes_the_sign():
     assert (interval.low, interval.high) == pytest.approx((-exchanged.high, -exchanged.low), abs=0.1 * width(interval))
 
 
-def test_equal_answers_have_an_interval_of_width_zero():
-    interval = paired_difference(answers(70, 100), answers(70, 100))
-    assert (interval.estimate, interval.low, interval.high) == (0, 0, 0)
+@pytest.mark.parametrize("n", [1, 20, 1000])
+def test_answers_that_agree_on_all_examples_may_still_differ_on_others(n):
+    """The end is the fraction of differing examples that would give n equal ones with probability 0.05."""
+    interval = paired_difference(answers(n // 2, n), answers(n // 2, n))
+    assert interval.estimate == 0 and interval.low == -interval.high
+    assert (1 - interval.high) ** n == pytest.approx(0.05)
+    ids = np.arange(n) % 3
+    assert score_difference("matthews", ids, ids, ids[::-1].copy()) == interval
+
+
+def test_no_interval_of_a_difference_covers_too_seldom_where_few_answers_differ():
+    """In 0.5 % of the examples one is right and the other wrong: a sample of 200 has none of them in 37 % of cases."""
+    random, n = np.random.default_rng(0), 200
+    draws = [random.choice(3, n, p=[0.001, 0.995, 0.004]) for _ in range(600)]
+    intervals = [paired_difference(draw == 2, draw == 0, resamples=400) for draw in draws]
+    silent = [interval for draw, interval in zip(draws, intervals, strict=True) if (draw == 1).all()]
+    assert len(silent) > 150 and all(interval.low <= 0.003 <= interval.high for interval in silent)
 
 
 def test_pairing_narrows_the_interval_of_correlated_answers():
@@ -215,7 +229,7 @@ def test_differences_of_other_metrics_are_paired(metric, sample):
     )
     assert (theirs.low, theirs.high) == pytest.approx((-ours.high, -ours.low))
     assert width(ours) < 0.65 * width(score_interval(metric, first, labels))
-    assert width(score_difference(metric, first, first, labels)) == 0
+    assert width(score_difference("pearson", first * 1.0, first * 1.0, labels)) == 0, "the same scores: one model"
 
 
 def test_f1_of_a_label_that_no_example_has_is_0():
@@ -264,6 +278,7 @@ def test_the_interval_of_a_mean_has_the_stated_coverage():
 
 def test_a_single_value_has_an_infinite_interval():
     assert mean_interval([0.3]) == Interval(0.3, -np.inf, np.inf)
+    assert mean_interval([0.1, 0.1, 0.1]) == Interval(pytest.approx(0.1), -np.inf, np.inf), "nor do equal ones"
 
 
 def test_the_interval_of_a_rank_correlation_has_the_stated_coverage():

@@ -50,6 +50,7 @@ def test_seeds_that_do_not_vary_show_nothing():
         found = fixed_test(values)
         assert np.isneginf(found.interval.low) and np.isposinf(found.interval.high) and np.isnan(found.p)
         assert np.isinf(hierarchical(values, 1.0).high)
+    assert np.isinf(over_tasks({"a": [0.5, 0.5], "b": [0.5, 0.5]}).high), "equal tasks do not either"
 
 
 @pytest.mark.parametrize("between", [0.0, 2.0], ids=["equal", "different"])

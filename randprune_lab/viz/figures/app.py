@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from randprune_lab.analysis.results import over_seeds
+from randprune_lab.analysis.results import interval_kind, over_seeds
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.viz.figures.sampling import _draw_corner
@@ -52,14 +52,16 @@ def scores_by_level(table: pd.DataFrame, task: str) -> Figure:
     """
     rows = table[table.task == task]
     metric, pruned = rows.metric.iloc[0], rows[rows.sparsity > 0]
-    dense = over_seeds(rows[rows.sparsity == 0], "score")
+    kind = interval_kind(rows)
+    dense = over_seeds(rows[rows.sparsity == 0], "score", kind)
     levels = sorted(pruned.sparsity.unique())
     figure, axis = new_figure(7.0, 3.8)
     axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
     axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
     methods = list(dict.fromkeys(pruned.method))
     for shift, method in zip(np.linspace(-0.15, 0.15, len(methods)), methods, strict=True):
-        own = {level: over_seeds(each, "score") for level, each in pruned[pruned.method == method].groupby("sparsity")}
+        by_level = pruned[pruned.method == method].groupby("sparsity")
+        own = {level: over_seeds(each, "score", kind) for level, each in by_level}
         places = np.array([levels.index(level) for level in own]) + shift
         look: dict[str, Any] = {"fmt": "o-", "ms": 4, "color": method_colour(method)}
         errorbars(axis, places, [*own.values()], scale=100, label=LABELS.get(method, method), **look)
