@@ -11,6 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from randprune_lab.report.page import SHOWN, presentable
+from randprune_lab.report.plumbing import fold
 
 FOLDER = "notebooks/"
 WITHOUT_RESULTS = """
@@ -45,12 +46,23 @@ def _replace(app: Sphinx, docname: str, content: list[str]) -> None:
         profile = json.loads((report / "summary.json").read_text("utf-8"))["profile"]
         note = WITH_RESULTS.format(name=name, profile=profile)
     notebook.cells[0].source += f"\n{note}"
+    notebook = _with_folded_plumbing(notebook)
     content[0] = nbformat.writes(notebook)
+
+
+def _with_folded_plumbing(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    notebook = fold(notebook)
+    for cell in notebook.cells:
+        if "folded" in cell.metadata:
+            shown = cell.metadata.pop("folded")
+            cell.metadata.tags = [*cell.metadata.tags, "hide-input"]
+            closed = {"code_prompt_show": shown, "code_prompt_hide": shown}
+            cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **closed}
+    return notebook
 
 
 def _with_results(committed: nbformat.NotebookNode, path: Path, docname: str) -> nbformat.NotebookNode:
     executed = presentable(nbformat.read(path, as_version=4))
-    executed.cells = [cell for cell in executed.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     if [cell.source for cell in executed.cells] != [cell.source for cell in committed.cells]:
         logger.warning(
             "%s was made from another version of this notebook; run `make report` again", path, location=docname

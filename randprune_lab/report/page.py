@@ -21,10 +21,15 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from randprune_lab.report.around import Around, bar, contents, foot
 from randprune_lab.report.passive import passive, policy_with
-from randprune_lab.report.results import NotebookResult, format_duration
+from randprune_lab.report.plumbing import fold
+from randprune_lab.report.results import NotebookResult
 from randprune_lab.report.style import CSS, PAGE_CSS
 from randprune_lab.viz.explorer import SCRIPT, STYLE
+
+# Tags of cells that papermill adds: an error, which the failed cell shows too, and parameters, which the page names.
+PAPERMILL = ("papermill-error-cell-tag", "injected-parameters")
 
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -39,6 +44,10 @@ OUTSIDE = re.compile(r"(?![a-z][a-z0-9+.-]*:|#|[^/#]+\.html(#|$))", re.IGNORECAS
 # Two commands that the converter does not know, and replacements that it does.
 LATEX_SYNONYMS = {"{aligned}": "{align*}", r"\operatorname*": r"\operatorname"}
 
+SECTION = 2  # the level of the headings in the contents
+PLACE_OF_CONTENTS = "<!-- contents -->"  # cells have no comments
+TABLE = '<div class="scroll" tabindex="0" role="group" aria-label="Table">'
+
 TEMPLATE = """
 {%- extends "classic/base.html.j2" -%}
 {% block header %}<!doctype html>
@@ -51,20 +60,23 @@ TEMPLATE = """
 <style>{{ resources.css }}</style>
 </head>
 {% endblock header %}
-{% block body_header %}<body><main>
-<nav class="top">
-<a href="index.html">&larr; All notebooks</a>
-<span class="badge {{ resources.result.status }}">{{ resources.result.status }}</span>
-<span>{{ resources.duration }}</span>
-<a href="{{ resources.result.name | escape_html }}.ipynb" download>Download</a>
-</nav>
+{% block body_header %}<body>
+{{ resources.bar }}
+<main>
 {%- if resources.result.failure %}
 <p class="failure">Stopped in <a href="#cell-{{ resources.result.failure.cell }}">cell
 {{ resources.result.failure.cell }}</a>: {{ resources.result.failure.reason | escape_html }}</p>
 {%- endif %}
 {% endblock body_header %}
-{% block body_footer %}</main><script>{{ resources.script }}</script></body>{% endblock body_footer %}
+{% block any_cell %}{{ super() }}{% if loop.first %}{{ resources.place_of_contents }}{% endif %}{% endblock any_cell %}
+{% block body_footer %}</main>{{ resources.foot }}
+<script>{{ resources.script }}</script></body>{% endblock body_footer %}
 {% block footer %}</html>{% endblock footer %}
+{% block input_group %}
+{%- if cell.metadata.folded %}
+<details class="plumbing"><summary>{{ cell.metadata.folded | escape_html }}</summary>{{ super() }}</details>
+{%- else %}{{ super() }}{% endif %}
+{% endblock input_group %}
 {% block in_prompt %}
 <div class="prompt" id="cell-{{ cell.execution_count | e }}">{{ (cell.execution_count or "") | e }}</div>
 {% endblock in_prompt %}
@@ -77,29 +89,31 @@ TEMPLATE = """
 """
 
 
-def render_page(notebook: NotebookNode, result: NotebookResult) -> str:
+def render_page(notebook: NotebookNode, result: NotebookResult, around: Around = Around()) -> str:  # noqa: B008
     """The page of an executed notebook, as HTML."""
     resources = {
         "result": result,
+        "bar": bar(result, around),
+        "foot": foot(around),
+        "place_of_contents": PLACE_OF_CONTENTS,
         "css": CSS + PAGE_CSS + STYLE,
         "script": SCRIPT,
         "policy": policy_with(SCRIPT),
-        "duration": format_duration(result.seconds),
     }
-    exporter = _PageExporter(raw_template=TEMPLATE)
-    html, _ = exporter.from_notebook_node(presentable(notebook), resources=resources)
-    return str(html)
+    exporter = _PageExporter(around.files)
+    html, _ = exporter.from_notebook_node(fold(presentable(notebook)), resources=resources)
+    return str(html).replace(PLACE_OF_CONTENTS, contents(exporter.headings), 1)
 
 
 def presentable(notebook: NotebookNode) -> NotebookNode:
-    """A copy of the notebook without papermill's error cell and progress bars, and with a note for each widget.
+    """A copy of the notebook without papermill's own cells and progress bars, and with a note for each widget.
 
     Settings of single outputs, such as the size of a picture, are left out, but not what a picture shows in words.
     """
     notebook = copy.deepcopy(notebook)
     models = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
     notebook.cells = [
-        cell for cell in notebook.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
+        cell for cell in notebook.cells if not any(tag in cell.metadata.get("tags", []) for tag in PAPERMILL)
     ]
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -132,6 +146,11 @@ def _model_names(model_id: str, models: Mapping[str, Any]) -> Iterator[str]:
 
 
 class _PageExporter(HTMLExporter):
+    def __init__(self, files: Mapping[str, str]) -> None:
+        super().__init__(raw_template=TEMPLATE)
+        self.files = files
+        self.headings: list[tuple[str, str]] = []
+
     @property
     def default_config(self) -> Config:
         config = Config(super().default_config)
@@ -142,16 +161,29 @@ class _PageExporter(HTMLExporter):
 
     def default_filters(self) -> Iterator[tuple[str, Any]]:
         yield from super().default_filters()
-        yield "clean_html", passive
+        yield "clean_html", lambda html: scrolling_tables(passive(html))
 
     @pass_context
     def markdown2html(self, context: Context, source: str) -> str:
-        renderer = _Renderer(escape=False, attachments=context["cell"].get("attachments", {}))
-        return MarkdownWithMath(renderer=renderer).render(source)
+        renderer = _Renderer(self.files, context["cell"].get("attachments", {}))
+        html = MarkdownWithMath(renderer=renderer).render(source)
+        self.headings += renderer.headings
+        return html
 
 
 class _Renderer(IPythonRenderer):
     """Markdown to HTML that needs no other files: formulas as MathML, no remote pictures, no dead links."""
+
+    def __init__(self, files: Mapping[str, str], attachments: Mapping[str, Any]) -> None:
+        super().__init__(escape=False, attachments=dict(attachments))
+        self.files = files
+        self.headings: list[tuple[str, str]] = []
+
+    def heading(self, text: str, level: int, **attrs: Any) -> str:
+        html = super().heading(text, level, **attrs)
+        if level == SECTION and (anchor := re.match(r'<h2[^>]* id="([^"]*)"', html)):
+            self.headings.append((anchor[1], text))
+        return html
 
     def inline_math(self, body: str) -> str:
         return mathml(body, "inline")
@@ -173,6 +205,11 @@ class _Renderer(IPythonRenderer):
         if OUTSIDE.match(page):
             return text
         return super().link(text, page, title)
+
+
+def scrolling_tables(html: str) -> str:
+    """HTML in which each table scrolls by itself where it is wider than the page, with fingers, mouse and keyboard."""
+    return html.replace("<table", f"{TABLE}<table").replace("</table>", "</table></div>")
 
 
 def mathml(latex: str, display: str) -> str:

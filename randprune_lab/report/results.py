@@ -49,6 +49,7 @@ class NotebookResult:
         key_figures: the key figures by name.
         check: the key figures compared with the expected ones; None if they were not compared.
         thumbnail: a picture, as the bytes of a PNG file.
+        parameters: the parameters that it was given.
     """
 
     name: str
@@ -60,6 +61,7 @@ class NotebookResult:
     key_figures: Mapping[str, KeyFigure] = field(default_factory=dict)
     check: Check | None = None
     thumbnail: bytes | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def page(self) -> str:

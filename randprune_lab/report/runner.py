@@ -15,6 +15,7 @@ from typing import Any
 from randprune_lab.files import atomic_path
 from randprune_lab.notebook_file import read_notebook
 from randprune_lab.report import notebook as read
+from randprune_lab.report.around import Around, Link
 from randprune_lab.report.processes import Workers
 from randprune_lab.report.results import NotebookResult
 
@@ -48,12 +49,12 @@ def run_notebooks(
     waiting = ThreadPoolExecutor(jobs)
     try:
         with Workers(jobs) as workers:  # ends before the threads are waited for, because they wait for the workers
-            made = {
-                waiting.submit(workers.run, _job(path, out, parameters, profile, cell_timeout)): path
-                for path in notebooks
-            }
+            jobs_of = {path: _job(path, out, parameters, profile, cell_timeout) for path in notebooks}
+            made = {waiting.submit(workers.run, job): path for path, job in jobs_of.items()}
+            around = _around(notebooks)
             for future in as_completed(made):
-                yield _result(made[future], out, future.result())
+                path = made[future]
+                yield _result(path, out, jobs_of[path]["parameters"], future.result(), around[path])
     finally:
         waiting.shutdown(cancel_futures=True)
 
@@ -75,7 +76,16 @@ def _job(
     }
 
 
-def _result(path: Path, out: Path, answer: Mapping[str, Any]) -> NotebookResult:
+def _around(notebooks: Sequence[Path]) -> dict[Path, Around]:
+    """The pages beside each notebook's page."""
+    links = [Link(f"{path.stem}.html", read.title(read_notebook(path), default=path.stem)) for path in notebooks]
+    beside = zip(notebooks, [None, *links], [*links[1:], None], strict=False)
+    return {path: Around(previous, following) for path, previous, following in beside}
+
+
+def _result(
+    path: Path, out: Path, parameters: Mapping[str, Any], answer: Mapping[str, Any], around: Around
+) -> NotebookResult:
     """The result of a notebook that a worker ran; its page is written first."""
     source, error = read.without_outputs(read_notebook(path)), answer["error"]
     result = NotebookResult(
@@ -84,32 +94,35 @@ def _result(path: Path, out: Path, answer: Mapping[str, Any]) -> NotebookResult:
         status="failed" if error else "ok",
         seconds=answer["seconds"],
         peak_memory=answer["peak_memory"],
+        parameters=parameters,
     )
     # There is no executed notebook if it failed before its first cell.
     executed = out / path.name
     try:
-        return _read_back(read_notebook(executed) if executed.exists() else source, result, error, out)
+        return _read_back(read_notebook(executed) if executed.exists() else source, result, error, out, around)
     except Exception as unreadable:  # a notebook can show anything; it must not end the report
         error = error or {"name": type(unreadable).__name__, "message": str(unreadable)}
-        return _read_back(source, replace(result, status="failed"), error, out)
+        return _read_back(source, replace(result, status="failed"), error, out, around)
 
 
-def _read_back(notebook: Any, result: NotebookResult, error: Mapping[str, str] | None, out: Path) -> NotebookResult:
+def _read_back(
+    notebook: Any, result: NotebookResult, error: Mapping[str, str] | None, out: Path, around: Around
+) -> NotebookResult:
     result = replace(
         result,
         failure=read.failure(notebook, error["name"], error["message"]) if error else None,
         key_figures=read.key_figures(notebook),
         thumbnail=read.thumbnail(notebook),
     )
-    _write_page(notebook, result, out)
+    _write_page(notebook, result, out, around)
     return result
 
 
-def _write_page(executed: Any, result: NotebookResult, out: Path) -> None:
+def _write_page(executed: Any, result: NotebookResult, out: Path, around: Around) -> None:
     from randprune_lab.report.page import render_page
 
     with atomic_path(out / result.page) as temporary, _quiet():
-        temporary.write_text(render_page(executed, result), encoding="utf-8")
+        temporary.write_text(render_page(executed, result, around), encoding="utf-8")
 
 
 def _fresh_folder(folder: Path) -> Path:

@@ -4,14 +4,14 @@ CSS = """
 :root {
   color-scheme: light dark;
   --paper: #fbfbf9; --card: #ffffff; --line: #e3e2dc; --ink: #1d2126; --soft: #5f666f;
-  --code: #f4f3ee; --accent: #1d5fa8;
+  --code: #f4f3ee; --accent: #1d5fa8; --shadow: #00000040;
   --ok: #1f7a4d; --ok-back: #e3f3ea; --bad: #b3261e; --bad-back: #fbe9e7;
-  --keyword: #8250a8; --string: #2f6f44; --number: #9a5b00; --comment: #6f7680; --name: #1d5fa8;
+  --keyword: #8250a8; --string: #2f6f44; --number: #9a5b00; --comment: #5f6670; --name: #1d5fa8;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #15181c; --card: #1d2126; --line: #333940; --ink: #e6e7e8; --soft: #a2a9b2;
-    --code: #20252b; --accent: #7fb4ee;
+    --code: #20252b; --accent: #7fb4ee; --shadow: #000000c0;
     --ok: #7fd3a5; --ok-back: #17372a; --bad: #ff9c92; --bad-back: #42201d;
     --keyword: #c9a4ec; --string: #93d0a5; --number: #e8b872; --comment: #8d959f; --name: #8fbdf0;
   }
@@ -23,7 +23,7 @@ body {
   font: 1rem/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
 }
 a { color: var(--accent); text-underline-offset: 0.15em; }
-:is(a, summary):focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; border-radius: 4px; }
+:is(a, summary, .scroll):focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; border-radius: 4px; }
 img { max-width: 100%; height: auto; }
 code, pre, .number { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .badge {
@@ -84,12 +84,34 @@ footer { margin-top: 2.5rem; color: var(--soft); font-size: 0.875rem; }
 """
 
 PAGE_CSS = """
-main { max-width: 52rem; margin: 0 auto; padding: 0 1.25rem 5rem; }
+body { --side: 0rem; padding-left: var(--side); }
+main, .top, .beside { max-width: 52rem; margin: 0 auto; padding: 0 1.25rem; }
 .top {
-  display: flex; flex-wrap: wrap; gap: 0.3rem 0.75rem; align-items: center; padding: 1rem 0;
+  display: flex; flex-wrap: wrap; gap: 0.3rem 1rem; align-items: center; padding-block: 1rem;
   color: var(--soft); font-size: 0.875rem; border-bottom: 1px solid var(--line); margin-bottom: 1.5rem;
 }
-.top a:first-child { margin-right: auto; }
+.top a, .contents a { padding-block: 0.25rem; }
+.run { display: flex; flex-wrap: wrap; gap: 0.3rem 0.75rem; margin-left: auto; }
+.contents { padding: 0.75rem 1rem; border: 1px solid var(--line); border-radius: 8px; background: var(--card); }
+.contents p { margin: 0; font-weight: 600; }
+.contents ol { list-style: none; margin: 0.25rem 0 0; padding: 0; }
+.contents a { display: block; text-decoration: none; }
+.contents a:hover { text-decoration: underline; }
+.beside { display: flex; flex-wrap: wrap; gap: 1rem; padding-block: 2.5rem 4rem; }
+.beside a {
+  flex: 1 1 16rem; padding: 0.75rem 1rem; border: 1px solid var(--line); border-radius: 8px; background: var(--card);
+  text-decoration: none; font-weight: 600;
+}
+.beside a:hover { border-color: var(--accent); }
+.beside a[rel="next"] { text-align: right; }
+.beside small { display: block; color: var(--soft); font-weight: 400; }
+@media screen and (min-width: 72rem) {
+  body:has(.contents) { --side: 17rem; }
+  .contents {
+    position: fixed; left: max(1.25rem, calc(50% - 34rem)); top: 4.5rem; width: 15.5rem; max-height: calc(100vh - 6rem);
+    overflow-y: auto; font-size: 0.875rem; border: 0; background: none;
+  }
+}
 main > .failure { margin-bottom: 1.5rem; }
 h1, h2, h3, h4 { line-height: 1.25; letter-spacing: -0.01em; margin: 2.25rem 0 0.75rem; }
 h1 { font-size: clamp(1.6rem, 5vw, 2.25rem); margin-top: 1rem; }
@@ -108,7 +130,18 @@ pre {
   font-size: 0.85rem; line-height: 1.5; background: var(--code);
 }
 .input pre { border: 1px solid var(--line); padding-right: 2.5rem; }
-.output_area { margin-top: 0.6rem; overflow-x: auto; }
+.output_area { margin-top: 0.6rem; }
+.plumbing { font-size: 0.875rem; padding: 0.3rem 0.75rem; }
+.plumbing > summary { color: var(--soft); font-weight: 400; }
+.plumbing[open] > summary { margin-bottom: 0.4rem; }
+/* A shadow on the side to which there is more: the first two layers move with the content and cover it at the ends. */
+.scroll {
+  overflow-x: auto; background:
+    linear-gradient(to right, var(--paper) 30%, transparent) 0 0 / 2.5rem 100% no-repeat local,
+    linear-gradient(to left, var(--paper) 30%, transparent) 100% 0 / 2.5rem 100% no-repeat local,
+    linear-gradient(to right, var(--shadow), transparent) 0 0 / 1rem 100% no-repeat scroll,
+    linear-gradient(to left, var(--shadow), transparent) 100% 0 / 1rem 100% no-repeat scroll;
+}
 .output_area pre { background: none; padding: 0.2rem 1rem; }
 .output_area .output_error pre {
   padding: 0.8rem 1rem; background: var(--bad-back); border-left: 3px solid var(--bad);
@@ -130,7 +163,6 @@ th, td { border: 0; padding: 0.35rem 0.8rem; text-align: right; border-bottom: 1
 .dataframe { font-size: 0.84rem; }
 .dataframe :is(th, td) { padding-inline: 0.4rem; white-space: nowrap; }
 .text_cell_render :is(th, td) { text-align: left; }
-.text_cell_render { overflow-x: auto; }
 .key-figures { outline: 1px solid var(--line); border-radius: 8px; margin: 1px; }
 .key-figures caption { text-align: left; padding: 0.5rem 0.8rem 0.3rem; font-weight: 600; }
 .key-figures th { font-weight: 400; color: var(--soft); }
@@ -153,7 +185,10 @@ mtd[columnalign="left"] { text-align: -webkit-left; }
 .ansi-bold { font-weight: 600; }
 @media (max-width: 40rem) {
   .prompt { visibility: hidden; }
-  .output_png img { min-width: 30rem; }  /* on a phone, the text of a figure stays readable, and the figure scrolls */
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  .input pre { padding-right: 1rem; }
+  .run { margin-left: 0; }
+  :is(th, td) { padding-inline: 0.4rem; }
 }
-@media print { .top a { display: none; } .cell { break-inside: avoid; } }
+@media print { .top a, .beside { display: none; } .cell { break-inside: avoid; } }
 """

@@ -10,9 +10,12 @@ import nbformat
 import pytest
 
 from randprune_lab.report.notebook import parameter_names
+from randprune_lab.report.plumbing import KINDS, TAG, count_lines
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 LONGEST_CELL = 15  # lines
+MOST_CODE_BEFORE_A_FIGURE = 25  # lines
+FIGURE = re.compile(r"^(figures\.|widgets\.explore\()", re.MULTILINE)
 # A text link, not a picture of a badge: opening a notebook needs no network.
 BADGE = "**[Open in Binder](https://mybinder.org/v2/gh/randprune-lab/randprune_lab/HEAD?labpath=notebooks/{name})**"
 
@@ -56,6 +59,31 @@ def test_its_parameters_are_literals_in_one_cell_and_the_profile_is_one_of_them(
 
 def test_its_cells_are_short(code):
     assert not [cell.source for cell in code if len(cell.source.splitlines()) > LONGEST_CELL]
+
+
+def is_plumbing(cell: nbformat.NotebookNode) -> bool:
+    """Parameters, imports, controls of explorers and key figures; what else is plumbing only its author knows."""
+    body = ast.parse(cell.source).body
+    imports = all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in body)
+    named = any(f"{name}(" in cell.source for name in ("key_figures", "widgets.explore"))
+    return imports or named or "parameters" in cell.metadata.get("tags", [])
+
+
+def test_plumbing_is_tagged_and_folded_in_jupyterlab_too(code):
+    tagged = [cell for cell in code if TAG in cell.metadata.get("tags", [])]
+    assert not [cell.source for cell in code if is_plumbing(cell) and cell not in tagged]
+    assert not [cell.source for cell in tagged if not set(KINDS).intersection(cell.metadata.tags)]
+    hidden = [cell for cell in code if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    assert hidden == tagged
+
+
+def test_little_code_is_seen_before_the_first_figure(code):
+    seen = 0
+    for cell in code:
+        seen += 0 if TAG in cell.metadata.get("tags", []) else count_lines(cell)
+        if FIGURE.search(cell.source):
+            break
+    assert seen <= MOST_CODE_BEFORE_A_FIGURE, "fold what is plumbing"
 
 
 def test_it_opens_with_a_title_and_a_link_that_opens_itself(name, notebook):

@@ -11,16 +11,30 @@ import pytest
 from matplotlib.figure import Figure
 from support.hostile_html import HOSTILE, SVG
 
+from randprune_lab.report.around import Around, Link
 from randprune_lab.report.index import write_index
 from randprune_lab.report.key_figures import KeyFigure
 from randprune_lab.report.page import WIDGET_STATE, WIDGET_VIEW, render_page
 from randprune_lab.report.passive import ADDRESSES, ATTRIBUTES, POLICY, TAGS, passive, policy_with
+from randprune_lab.report.plumbing import fold
 from randprune_lab.report.results import CellFailure, NotebookResult, ReportSummary, format_duration
 from randprune_lab.viz.explorer import SCRIPT
 from randprune_lab.viz.style import new_figure
 from randprune_lab.viz.widgets import choice, explore
 
 RESULT = NotebookResult("00_tour", "The <tour>", "ok", seconds=125)
+
+
+class Tags(HTMLParser):
+    """The tags of a page, each with its attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attributes}))
 
 
 def page_of(*cells: nbformat.NotebookNode, **metadata: object) -> str:
@@ -111,19 +125,94 @@ def test_figures_have_an_alternative_text():
         assert f'alt="{shown}"' in page and "width=" not in page[page.index("<main>") :]
 
 
+# --- plumbing is folded ---
+
+
+def plumbing(source: str, *kinds: str, outputs: tuple = ()) -> nbformat.NotebookNode:
+    return nbformat.v4.new_code_cell(source, metadata={"tags": ["plumbing", *kinds]}, outputs=list(outputs))
+
+
+def test_neighbouring_plumbing_is_one_line_above_what_the_last_cell_shows():
+    shown = nbformat.v4.new_output("stream", text="hello")
+    cells = [
+        plumbing("seed = 0", "parameters"),
+        plumbing("import torch\n\nimport math", "imports"),
+        plumbing("explore(seed)", "explorer", outputs=(shown,)),
+        plumbing("other = 1"),
+        nbformat.v4.new_code_cell("seen_at_once"),
+    ]
+    folded = fold(nbformat.v4.new_notebook(cells=cells)).cells
+    assert [cell.metadata.get("folded") for cell in folded] == [
+        "Code: parameters, imports, this explorer (4 lines)",
+        "Code: set-up (1 line)",
+        None,
+    ]
+    assert folded[0].source == "seed = 0\n\nimport torch\n\nimport math\n\nexplore(seed)" and folded[0].outputs == [
+        shown
+    ]
+    page = page_of(*cells)
+    details = [attributes for tag, attributes in Tags(page).found if tag == "details"]
+    assert details == [{"class": "plumbing"}] * 2, "closed"
+    assert page.index("</details>") < page.index("hello")
+    assert page.rindex("</details>") < page.index("seen_at_once")
+
+
+def test_a_cell_that_failed_is_not_folded():
+    failed = nbformat.v4.new_output("error", ename="E", evalue="e", traceback=["e"])
+    assert "<details" not in page_of(plumbing("1 / 0", outputs=(failed,)))
+
+
+def test_parameters_of_a_run_are_in_the_bar_and_not_repeated_as_a_cell():
+    cells = [
+        nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("# Parameters\nseed = 7", metadata={"tags": ["injected-parameters"]}),
+    ]
+    page = render_page(nbformat.v4.new_notebook(cells=cells), replace(RESULT, parameters={"seed": "<7>"}))
+    assert "# Parameters" not in page and "seed = '&lt;7&gt;'" in page
+
+
+# --- ways from a page ---
+
+CONTENTS = r'<nav aria-label="Contents".*?</nav>|<nav class="contents".*?</nav>'
+
+
+def test_contents_are_the_sections_in_their_order_below_the_opening():
+    page = page_of(
+        nbformat.v4.new_markdown_cell("# Title\n\nOpening"),
+        nbformat.v4.new_markdown_cell("## 1. *Why* `x < 1` & $y$\n\n### Not this"),
+        nbformat.v4.new_markdown_cell("## 2. <b>onerror=alert(1)</b>"),
+    )
+    (place,) = re.findall(CONTENTS, page)
+    links = re.findall(r'<a href="#([^"]*)">(.*?)</a>', place)
+    assert [text for _, text in links] == ["1. Why x &lt; 1 &amp; y", "2. onerror=alert(1)"]
+    assert all(f'id="{anchor}"' in page for anchor, _ in links)
+    assert page.index("Opening") < page.index(place) < page.index('id="1.')
+    assert not re.findall(CONTENTS, markdown("# Title\n\nNo sections"))
+
+
+def links_of(page: str, tag: str = "a") -> list[tuple[str, str]]:
+    return [(one.get("rel", ""), one["href"]) for name, one in Tags(page).found if name == tag]
+
+
+def test_a_page_leads_to_the_pages_beside_it_by_their_titles():
+    around = Around(Link("00_a.html", "What <is> it?"), Link("02_c.html", "And then?"))
+    page = render_page(nbformat.v4.new_notebook(), RESULT, around)
+    for link, title in ((("prev", "00_a.html"), "What &lt;is&gt; it?"), (("next", "02_c.html"), "And then?")):
+        assert links_of(page).count(link) == 2, "above and below"
+        assert f"</small>{title}</a>" in page
+    assert not [rel for rel, _ in links_of(render_page(nbformat.v4.new_notebook(), RESULT)) if rel]
+
+
+def test_a_table_scrolls_by_itself_and_with_the_keyboard():
+    written = markdown("| a | b |\n|---|---|\n| 1 | 2 |")
+    shown = page_of(code_with(nbformat.v4.new_output("display_data", {"text/html": "<table><tr><td>1"})))
+    for page in (written, shown):
+        tags = Tags(page).found
+        box = {"class": "scroll", "tabindex": "0", "role": "group", "aria-label": "Table"}
+        assert ("div", box) == tags[[tag for tag, _ in tags].index("table") - 1]
+
+
 # --- what a notebook shows cannot act ---
-
-
-class Tags(HTMLParser):
-    """The tags of a page, each with its attributes."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str]]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, {name: value or "" for name, value in attributes}))
 
 
 def outputs_of(html: str) -> list[nbformat.NotebookNode]:
@@ -146,7 +235,14 @@ def test_only_passive_html_is_on_a_page(html):
     assert "".join(page.split()).endswith("".join(own.split())), "the only script is that of the explorers"
     tags = Tags(page[page.index("<main>") : page.rindex("</main>")]).found
     for tag, attributes in tags:
-        assert tag in TAGS | FRAME and attributes.keys() <= ATTRIBUTES | {"href", "src", "download", "type", "name"}
+        assert tag in TAGS | FRAME and attributes.keys() <= ATTRIBUTES | {
+            "href",
+            "src",
+            "download",
+            "type",
+            "name",
+            "tabindex",
+        }
         assert all(ADDRESSES[tag, name].fullmatch(attributes[name]) for name in {"href", "src"} & attributes.keys())
     headings = [attributes["id"] for tag, attributes in tags if tag == "h1"]
     assert headings == ["The-next-cell"], "what follows is not swallowed"

@@ -74,6 +74,17 @@ def test_the_summary_has_profile_parameters_titles_and_failures(made):
     }
 
 
+def test_every_page_leads_to_those_beside_it_and_shows_its_parameters_once(made):
+    pages = [f"{result.name}.html" for result in made.summary.results]
+    for place, name in enumerate(pages):
+        page = made.text(name)
+        linked = {(rel, address) for address, rel in re.findall(r'href="([^"]*)" rel="(prev|next)"', page)}
+        beside = {("prev", pages[place - 1])} if place else set()
+        beside |= {("next", following) for following in pages[place + 1 : place + 2]}
+        assert linked == beside
+        assert "# Parameters" not in page and "<span>profile = 'smoke'</span>" in page
+
+
 def test_every_page_needs_no_other_files(made):
     for path in made.summary.out.glob("*.html"):
         page = path.read_text("utf-8")
