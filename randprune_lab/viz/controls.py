@@ -81,14 +81,21 @@ def sparsity_slider(value: float = 0.9375) -> Choice:
     return choice("sparsity", {f"{100 * level:.4g} %": level for level in levels}, _nearest(levels, value))
 
 
-def sampling_ratio_slider(value: float = 1e-4) -> Choice:
+def sampling_ratio_slider(value: float = 1e-4, removed: int | None = None) -> Choice:
     """A slider over sampling ratios of the voting rule, from most to least random.
 
     Args:
         value: the slider starts at the ratio nearest to this one.
+        removed: the number of weights that are removed; ratios that decide like the next larger one are left out. None:
+            all ratios.
     """
-    ratios = (1e-6, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-    return choice("sampling ratio", {f"{ratio:.0e}": ratio for ratio in ratios}, _nearest(ratios, value))
+    ratios = [1e-6, 5e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2]
+    if removed is not None:
+        # Two rounds decide like one: the second vote only breaks ties.
+        rounds = [max(2, int(removed * ratio)) for ratio in ratios]
+        ratios = [ratio for ratio, this, after in zip(ratios, rounds, [*rounds[1:], 0], strict=True) if this != after]
+    names = {f"{ratio:.0e}".replace("e-0", "e-"): ratio for ratio in ratios}
+    return choice("sampling ratio", names, _nearest(ratios, value))
 
 
 def _nearest(values: Sequence[float], value: float) -> float:

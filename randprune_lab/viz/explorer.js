@@ -1,28 +1,36 @@
 // Connects the controls of an explorer with its picture, in a notebook and in a page.
 
-const places = (root) =>
+const controls = (root) =>
   [...root.querySelectorAll(".rp-control")].map((control) => {
     const range = control.querySelector("input[type=range]");
     const menu = control.querySelector("select");
+    const words = menu ? [...menu.options] : [...control.querySelectorAll(".rp-option")];
     const toggles = [...control.querySelectorAll("input[type=radio]")];
-    return range ? Number(range.value) : menu ? menu.selectedIndex : toggles.findIndex((one) => one.checked);
+    return {
+      range,
+      output: control.querySelector("output"),
+      label: control.querySelector(".rp-label").textContent,
+      names: range ? JSON.parse(control.dataset.names) : words.map((word) => word.textContent),
+      place: range ? Number(range.value) : menu ? menu.selectedIndex : toggles.findIndex((one) => one.checked),
+    };
   });
 
 function connect(root, moved) {
   const listen = () => {
-    for (const control of root.querySelectorAll(".rp-control:has(input[type=range])")) {
-      const range = control.querySelector("input");
-      const name = JSON.parse(control.dataset.names)[range.value];
-      control.querySelector("output").textContent = name;
-      range.setAttribute("aria-valuetext", name);
+    const all = controls(root);
+    for (const { range, output, names, place } of all.filter((one) => one.range)) {
+      output.textContent = names[place];
+      range.setAttribute("aria-valuetext", names[place]);
     }
-    moved(places(root));
+    moved(all.map((one) => one.place));
   };
   root.addEventListener("input", listen);
+  listen(); // browsers remember what was chosen
 }
 
-function show(root, frame) {
+function show(root, { src, alt, error = "" }) {
   const picture = root.querySelector(".rp-picture");
-  picture.src = frame.src;
-  picture.alt = frame.alt;
+  if (src) Object.assign(picture, { src, alt });
+  root.classList.toggle("rp-stale", !src);
+  root.querySelector(".rp-note").textContent = error;
 }

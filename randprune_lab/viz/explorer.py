@@ -25,6 +25,10 @@ from randprune_lab.viz.style import described, palette_png
 
 HEADLESS = "RANDPRUNE_FRAMES"
 """Set where a notebook runs without a reader: to the most positions of a control that are drawn, or to "all"."""
+UNTRUSTED = (
+    "The controls need a script, which runs in a trusted notebook. In JupyterLab, the command is Trust Notebook."
+)
+"""What a reader sees where the script of an explorer may not run."""
 PNG = "data:image/png;base64,"
 
 
@@ -76,9 +80,9 @@ class Explorer:
             self._drawn[place] = frame_of(self.picture(**values))
         return self._drawn[place]
 
-    def markup(self) -> str:
-        """Question, controls and the first picture as HTML."""
-        return _markup(self.question, list(self.controls.values()), self.frame(self.start))
+    def still(self) -> str:
+        """The explorer with its first picture alone as HTML: style, markup and script."""
+        return _page(_markup(self.question, list(self.controls.values()), self.frame(self.start)))
 
     def page(self, most: int | None = None) -> str:
         """The explorer with all its pictures as HTML: style, markup and script.
@@ -86,7 +90,7 @@ class Explorer:
         Args:
             most: the most positions of each control; None: all.
         """
-        return f"<style>\n{STYLE}</style>\n{_with_frames(self, most)}\n<script>\n{SCRIPT}</script>"
+        return _page(_with_frames(self, most))
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         frame = self.frame(self.start)
@@ -100,6 +104,10 @@ class Explorer:
 
         data, metadata = _bundle(LiveExplorer(self)._repr_mimebundle_(**kwargs))
         return still | data, metadata
+
+
+def _page(markup: str) -> str:
+    return f"<style>\n{STYLE}</style>\n{markup}\n<script>\n{SCRIPT}</script>"
 
 
 def _bundle(shown: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -128,7 +136,7 @@ def _with_frames(explorer: Explorer, most: int | None) -> str:
         "index": index,
     }
     controls = [control for control, _ in offered]
-    return _markup(explorer.question, controls, explorer.frame(explorer.start), frames, _printed(explorer, offered))
+    return _markup(explorer.question, controls, explorer.frame(explorer.start), frames)
 
 
 def _offered(control: Choice, most: int | None) -> tuple[Choice, list[int]]:
@@ -138,30 +146,14 @@ def _offered(control: Choice, most: int | None) -> tuple[Choice, list[int]]:
     return Choice(control.label, options, places.index(control.start), control.kind), places
 
 
-def _printed(explorer: Explorer, offered: Sequence[tuple[Choice, Sequence[int]]]) -> str:
-    """What is seen on paper: the pictures at the first and at the last position."""
-    shown = []
-    for end in (0, -1):
-        position = [places[end] for _, places in offered]
-        frame = explorer.frame(position)
-        said = ", ".join(
-            f"{one.label} {one.names[at]}" for one, at in zip(explorer.controls.values(), position, strict=True)
-        )
-        shown.append(
-            f'<div class="rp-printed"><p>{escape(said)}</p><img src="{frame.src}" alt="{escape(frame.alt)}"></div>'
-        )
-    return "".join(shown)
-
-
-def _markup(
-    question: str, controls: Sequence[Choice], frame: Frame, frames: Mapping[str, Any] | None = None, printed: str = ""
-) -> str:
+def _markup(question: str, controls: Sequence[Choice], frame: Frame, frames: Mapping[str, Any] | None = None) -> str:
     data = f' data-frames="{escape(json.dumps(frames))}"' if frames else ""
     inputs = "".join(_input(control, f"{question} {number}") for number, control in enumerate(controls))
     return (
         f'<div class="rp-explorer" role="group" aria-label="{escape(question)}"{data}>'
         f'<p class="rp-question">{escape(question)}</p><div class="rp-controls">{inputs}</div>'
-        f'<img class="rp-picture" src="{frame.src}" alt="{escape(frame.alt)}">{printed}</div>'
+        f'<img class="rp-picture" src="{frame.src}" alt="{escape(frame.alt)}">'
+        f'<p class="rp-note" role="status">{UNTRUSTED}</p></div>'
     )
 
 
@@ -170,7 +162,7 @@ def _input(control: Choice, group: str) -> str:
     if control.kind == "slider":
         data, chosen = escape(json.dumps(control.names)), names[control.start]
         return (
-            f'<label class="rp-control" data-names="{data}"><span>{label}</span>'
+            f'<label class="rp-control" data-names="{data}"><span class="rp-label">{label}</span>'
             f'<input type="range" min="0" max="{len(names) - 1}" step="1" value="{control.start}" '
             f'aria-label="{label}" aria-valuetext="{chosen}"><output>{chosen}</output></label>'
         )
@@ -179,10 +171,11 @@ def _input(control: Choice, group: str) -> str:
             f"<option{' selected' if place == control.start else ''}>{name}</option>"
             for place, name in enumerate(names)
         )
-        return f'<label class="rp-control"><span>{label}</span><select aria-label="{label}">{options}</select></label>'
+        menu = f'<select aria-label="{label}">{options}</select>'
+        return f'<label class="rp-control"><span class="rp-label">{label}</span>{menu}</label>'
     buttons = "".join(
         f'<label class="rp-option"><input type="radio" name="{escape(group)}"'
         f"{' checked' if place == control.start else ''}>{name}</label>"
         for place, name in enumerate(names)
     )
-    return f'<fieldset class="rp-control"><legend>{label}</legend>{buttons}</fieldset>'
+    return f'<fieldset class="rp-control"><legend class="rp-label">{label}</legend>{buttons}</fieldset>'

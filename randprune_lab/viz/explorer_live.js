@@ -1,35 +1,102 @@
 
-// In a notebook the kernel draws. It is asked for the newest position when it has answered, so nothing queues.
-export default {
-  render({ model, el }) {
-    const root = document.createElement("form"); // the radio buttons of two views are two groups
-    root.innerHTML = model.get("markup");
-    for (const input of root.querySelectorAll("input, select")) {
-      input.dataset.lmSuppressShortcuts = "true"; // its arrow keys are no commands of JupyterLab
-    }
-    root.addEventListener("submit", (event) => event.preventDefault());
-    el.append(root);
-    let wanted = model.get("frame").position;
-    let asked = false;
-    const same = () => String(wanted) === String(model.get("frame").position);
-    const ask = () => {
-      root.classList.toggle("rp-stale", !same());
-      if (asked || same()) return;
-      asked = true;
-      model.set("position", wanted);
-      model.save_changes();
+// In a notebook the kernel draws. It is asked for one picture at a time: for the newest position that is wanted, or else
+// for one that was not drawn yet. What was drawn is shown at once, and is in the notebook that is saved.
+const MOST = 100; // an explorer with more positions draws only those that are wanted
+const WIDGET = "application/vnd.jupyter.widget-view+json";
+
+const product = (counts) =>
+  counts.reduce((some, count) => some.flatMap((one) => [...Array(count).keys()].map((n) => [...one, n])), [[]]);
+
+function parsed(model) {
+  const page = document.createElement("template");
+  page.innerHTML = model.get("page");
+  return [page, page.content.querySelector(".rp-explorer")];
+}
+
+function pageOf(model, drawn) {
+  const [page, root] = parsed(model);
+  const counts = model.get("counts");
+  const found = product(counts).map((one) => drawn.get(String(one)));
+  const frames = found.filter((one, n) => one?.src && n === found.findIndex((other) => other?.src === one.src));
+  const index = found.map((one) => frames.findIndex((other) => other.src === one?.src));
+  root.dataset.frames = JSON.stringify({ counts, frames: frames.map(({ src, alt }) => ({ src, alt })), index });
+  return page.innerHTML;
+}
+
+// JupyterLab saves what its notebook's `toJSON` returns. There a page takes the place of the widget, which cannot be
+// shown again without its kernel.
+function saveAs(key, page, notebook) {
+  if (!notebook?.sharedModel) return () => {}; // not in JupyterLab
+  if (!notebook.explorers) {
+    const pages = (notebook.explorers = new Map());
+    const saved = (output) => {
+      const { [WIDGET]: widget, ...data } = output.data || {};
+      const made = pages.get(widget?.model_id);
+      return made ? { ...output, data: { ...data, "text/html": made() } } : output;
     };
-    const answer = () => {
-      asked = false;
-      show(root, model.get("frame"));
-      ask();
+    const toJSON = notebook.toJSON;
+    notebook.toJSON = function () {
+      const all = toJSON.call(this);
+      const cells = all.cells.map((cell) => (cell.outputs ? { ...cell, outputs: cell.outputs.map(saved) } : cell));
+      return { ...all, cells };
     };
-    connect(root, (position) => {
-      wanted = position;
-      ask();
-    });
-    model.on("change:frame", answer);
-    show(root, model.get("frame"));
-    return () => model.off("change:frame", answer);
-  },
+  }
+  notebook.explorers.set(key, page);
+  return () => notebook.explorers.delete(key);
+}
+
+export default () => {
+  const drawn = new Map(); // the answers of the kernel, by position
+  const views = new Set();
+  let wanted, ask;
+  return {
+    initialize({ model }) {
+      let asked = 0; // when; 0: there is an answer
+      let timer;
+      const all = product(model.get("counts"));
+      const missing = (position) => !drawn.has(String(position));
+      ask = () => {
+        const position = [wanted, ...(all.length > MOST ? [] : all)].find(missing);
+        if (asked || !position) return;
+        asked = Date.now();
+        model.set("position", position);
+        model.save_changes();
+      };
+      const answered = () => {
+        const frame = model.get("frame");
+        drawn.set(String(frame.position), frame);
+        for (const view of views) view();
+        // A picture that nobody waits for leaves the kernel as much time for other work as it takes.
+        const pause = asked && !missing(wanted) ? Math.min(Date.now() - asked, 1000) : 0;
+        asked = 0;
+        clearTimeout(timer);
+        timer = setTimeout(ask, pause);
+      };
+      wanted = model.get("frame").position;
+      model.on("change:frame", answered);
+      answered();
+      const forget = saveAs(model.get("key"), () => pageOf(model, drawn), model.widget_manager?.context?.model);
+      return () => {
+        clearTimeout(timer);
+        forget();
+      };
+    },
+    render({ model, el }) {
+      const form = el.appendChild(document.createElement("form")); // the radio buttons of two views are two groups
+      form.addEventListener("submit", (event) => event.preventDefault());
+      const root = form.appendChild(parsed(model)[1]);
+      for (const input of root.querySelectorAll("input, select")) {
+        input.dataset.lmSuppressShortcuts = "true"; // its arrow keys are no commands of JupyterLab
+      }
+      let position;
+      const view = () => show(root, drawn.get(String(position)) || {});
+      connect(root, (places) => {
+        position = wanted = places;
+        view();
+        ask();
+      });
+      views.add(view);
+      return () => views.delete(view);
+    },
+  };
 };

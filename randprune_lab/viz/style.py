@@ -146,7 +146,7 @@ def palette_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     few = image.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.putpalette([255 if colour > 250 else colour for colour in few.getpalette() or ()])  # white stays white
-    few.save(buffer, format="PNG", compress_level=9)
+    few.save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()
 
 

@@ -154,12 +154,15 @@ def test_what_was_chosen_before_a_page_is_opened_again_is_what_it_shows(browser,
         assert watch.page.locator(".rp-picture").get_attribute("src") == explorer.frame((chosen, 1, 0)).src
 
 
-def test_on_paper_there_are_two_pictures_and_no_controls(browser, page_with_explorer):
+def test_on_paper_there_are_two_pictures_and_no_controls(browser, explorer, page_with_explorer):
     with watched(browser) as watch:
         watch.page.goto(page_with_explorer.as_uri())
         watch.page.emulate_media(media="print")
         assert [one.is_visible() for one in watch.page.locator("img").all()] == [False, True, True]
-        assert "number <n> 0 %, side left, shape o" in watch.page.inner_text("body")
+        captions = watch.page.locator("figcaption").all_inner_texts()
+        assert captions == [f"number <n>: {n} %, side: right, shape: o" for n in (0, 3)]
+        printed = watch.page.locator("figure img")
+        assert [one.get_attribute("src") for one in printed.all()] == [explorer.frame((n, 1, 0)).src for n in (0, 3)]
         assert not watch.page.get_by_role("slider").is_visible()
 
 

@@ -66,7 +66,19 @@ def test_the_kernel_answers_a_position_with_its_picture(explorer):
     assert live.position == live.frame["position"] == explorer.start
     live.position = [6, 0]
     assert live.frame == {"position": [6, 0], "src": explorer.frame((6, 0)).src, "alt": explorer.frame((6, 0)).alt}
-    assert 'data-frames="' not in live.markup
+    assert live.page == explorer.still() and 'data-frames="' not in live.page
+    assert live.counts == [7, 7] and live.key == live.model_id
+
+
+def test_the_kernel_answers_with_the_error_of_a_picture_and_goes_on():
+    def picture(n: int) -> Figure:
+        return Figure() if n == 1 else Figure(figsize=(0, n))
+
+    live = LiveExplorer(explore("Why?", picture, n=choice("n", {"1": 1, "-1": -1}, 1)))
+    live.position = [1]
+    assert live.frame["position"] == [1] and live.frame["error"].startswith("ValueError: ")
+    live.position = [0]
+    assert live.frame["position"] == [0] and live.frame["src"]
 
 
 def test_a_page_has_the_picture_of_every_position_once(explorer):
@@ -125,11 +137,11 @@ def test_every_control_has_a_name_and_a_value_that_can_be_read():
         rule=choice("rule", {"voting": 1, "Gumbel": 2}, 2),
         family=choice("family", list("abcde"), "c"),
     )
-    markup = explorer.markup()
+    markup = explorer.still()
     assert '<p class="rp-question">What &amp; why?</p>' in markup
     assert 'type="range" min="0" max="2" step="1" value="1" aria-label="power &lt;x&gt;" aria-valuetext="2"' in markup
     assert "<output>2</output>" in markup
-    assert "<legend>rule</legend>" in markup and markup.count('type="radio"') == 2
+    assert '<legend class="rp-label">rule</legend>' in markup and markup.count('type="radio"') == 2
     assert re.search(r'type="radio" name="[^"]+" checked>Gumbel', markup)
     assert '<select aria-label="family">' in markup and "<option selected>c</option>" in markup
 
@@ -168,6 +180,15 @@ def test_a_slider_starts_at_the_option_nearest_to_the_value(make, nearly, neares
 def test_sparsities_are_shown_in_percent():
     options = sparsity_slider().options
     assert all(float(name.removesuffix(" %")) == pytest.approx(100 * value) for name, value in options.items())
+
+
+def test_ratios_that_decide_alike_are_offered_once():
+    """Two rounds decide like one, because the second vote only breaks ties."""
+    few = sampling_ratio_slider(1e-4, removed=8_640).options
+    assert list(few) == ["3e-4", "1e-3", "3e-3", "1e-2"]
+    curves = [rp.Voting(ratio).curve(HISTOGRAM, HISTOGRAM.size - 8_640).inclusion for ratio in (1e-6, *few.values())]
+    same = [np.allclose(one, other, atol=1e-9) for one, other in itertools.pairwise(curves)]
+    assert same == [True, False, False, False]
 
 
 def test_a_value_that_is_no_option_is_refused():
