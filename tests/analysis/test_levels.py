@@ -112,7 +112,8 @@ def test_missing_steps_are_refused(record):
 
 def test_the_difference_of_a_run_from_itself_is_zero(record):
     difference = difference_at_the_end(record, "imp", record, "imp")
-    assert (difference.estimate, difference.low, difference.high) == (0, 0, 0)
+    assert difference.estimate == 0
+    assert difference.low < 0 < difference.high, "equal answers to these examples do not prove equal methods"
 
 
 def test_the_difference_is_that_of_the_last_levels(record):

@@ -166,24 +166,6 @@ def test_the_intervals_over_the_seeds_of_laptop_are_those_of_the_record():
     assert f"For `search` minus `imp` it is {at_16} at 93.75 % and {at_100} at 99 %." in said(STUDY)
 
 
-def test_what_the_lesson_says_of_laptop_is_that_of_the_record():
-    table, lesson = included(), " ".join(notebook_text(ROOT / "notebooks" / "07_results.ipynb").split())
-    at_16, at_100 = (contrast(table, "search", "imp", sparsity)[ALL] for sparsity in (0.9375, 0.99))
-    clear = [sparsity for sparsity in levels_of(table) if contrast(table, "search", "imp", sparsity)[ALL].high < 0]
-    assert clear == [0.92, 0.9375, 0.97] and "with the same number of steps from 92 to 97 %" in lesson
-    rate, selection, random = (
-        contrast(table, *LAPTOP[place], sparsity)[ALL] for place, sparsity in ((2, 0.9375), (5, 0.99), (4, 0.99))
-    )
-    for said, found in (
-        ("({} at 16 times sparser)", at_16),
-        ("no clear difference ({})", at_100),
-        ("at 16 times is the rate: {}", rate),
-        ("Selection among eight adds nothing ({} at 100×)", selection),
-        ("at the same learning rate ({})", random),
-    ):
-        assert said.format(points(found).replace(" [", " points [")) in lesson
-
-
 # --- laptop-gain and laptop-small ---
 
 
@@ -416,11 +398,6 @@ def epochs(study: dict[str, Any], method: str) -> int:
 
 def said(page: Path) -> str:
     return " ".join(text(page).split())
-
-
-def notebook_text(path: Path) -> str:
-    cells = json.loads(path.read_text("utf-8"))["cells"]
-    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 def percent(sparsity: float) -> str:
