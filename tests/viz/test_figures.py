@@ -56,6 +56,11 @@ TIMES = [
 
 
 CONTRASTS = StudyConfig.load("laptop").contrasts
+PARTS = pd.DataFrame(
+    {"sparsity": sparsity, "part": part, "estimate": 0.01, "low": -0.02, "high": 0.04}
+    for sparsity in (0.9, 0.99)
+    for part in ("whole", "mask", "rate")
+)
 MEANS = {name: Interval(0.01 * place, 0.01 * place - 0.005, 0.1) for place, name in enumerate(CONTRASTS)}
 
 
@@ -135,6 +140,7 @@ FIGURES = {
     "correlation_by_steps": lambda record: figures.correlation_by_steps(pool(6)),
     "results_by_task": lambda record: figures.results_by_task(results_table([record])),
     "contrast_means": lambda record: figures.contrast_means({0.9: MEANS, 0.99: MEANS}),
+    "difference_parts": lambda record: figures.difference_parts(PARTS, "search", "IMP"),
     "differences_by_task": lambda record: figures.differences_by_task(differences(results_table([record]), 0.9), 0.9),
     "differences_by_level": lambda record: figures.differences_by_level(results_table([record])),
     "references": lambda record: figures.references(reference_results(), "mnli", "accuracy (matched)"),
