@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from jaxtyping import jaxtyped
 
 from randprune_lab.files import check_format, other_format, reading, strict_json, write_json, write_tensors
+
+Older = Mapping[int, Callable[[dict[str, Any]], None]]
+"""Formats that can still be read, and what makes their content that of the present one."""
 
 
 def checksum(content: Any) -> str:
@@ -30,21 +34,26 @@ def write_sealed(path: str | Path, number: int, content: Mapping[str, Any]) -> N
     write_json(path, {"format": number, **content, "checksum": checksum(content)})
 
 
-def read_sealed(what: str, path: str | Path, number: int, remedy: str) -> dict[str, Any]:
+def read_sealed(
+    what: str, path: str | Path, number: int, remedy: str, older: Older = MappingProxyType({})
+) -> dict[str, Any]:
     """The content that `write_sealed` wrote.
 
     Args:
         what: the kind of file, for the message.
         number, remedy: the expected format, and how to get such a file.
+        older: the older formats that are read as well.
 
     Raises:
         FileError: if the file is missing, damaged or of another format.
     """
     with reading(what, path):
-        return unsealed(path, strict_json(Path(path).read_bytes()), number, remedy)
+        return unsealed(path, strict_json(Path(path).read_bytes()), number, remedy, older)
 
 
-def unsealed(path: str | Path, content: Mapping[str, Any], number: int, remedy: str) -> dict[str, Any]:
+def unsealed(
+    path: str | Path, content: Mapping[str, Any], number: int, remedy: str, older: Older = MappingProxyType({})
+) -> dict[str, Any]:
     """The content of a sealed file without its format and checksum, which are checked.
 
     Raises:
@@ -53,9 +62,11 @@ def unsealed(path: str | Path, content: Mapping[str, Any], number: int, remedy: 
     """
     values = dict(content)
     version, recorded = values.pop("format", 1), values.pop("checksum", None)
-    if version != number:
+    if version not in {number, *older}:
         raise other_format(path, version, number, remedy)
     check_sum(values, recorded)
+    if version in older:
+        older[version](values)
     return values
 
 
@@ -76,11 +87,14 @@ def write_arrays(
     write_tensors(path, arrays, {"about": json.dumps(sealed, separators=(",", ":"))})
 
 
-def read_arrays(path: str | Path, kind: str, number: int, remedy: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_arrays(
+    path: str | Path, kind: str, number: int, remedy: str, older: Older = MappingProxyType({})
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a file that `write_arrays` wrote.
 
     Args:
         kind, number, remedy: the expected kind and format, and how to get such a file; see `check_format`.
+        older: the older formats that are read as well; the second part of what is returned is made the present one.
 
     Returns:
         The arrays, and what else is known.
@@ -93,9 +107,12 @@ def read_arrays(path: str | Path, kind: str, number: int, remedy: str) -> tuple[
     with reading(kind.removeprefix("randprune "), path), safe_open(str(path), framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about = strict_json((file.metadata() or {}).get("about", "{}"))
-        check_format(path, about, kind, number, remedy)
+        version = about.get("format")
+        check_format(path, about, kind, version if version in older else number, remedy)
         recorded = about.pop("checksum", None)
         check_sum(_content(arrays, about), recorded)
+        if version in older:
+            older[version](about)
         return arrays, about
 
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
 from randprune_lab.errors import FileError
 from randprune_lab.search.folder import load_predictions, predictions_path
 from randprune_lab.search.units import DENSE, file_name, score_unit
 from randprune_lab.tasks.spec import Task
-from randprune_lab.training.scoring import answers
-
-Answers = Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]
-"""Label ids or, in regression, scores."""
+from randprune_lab.training.scoring import Labels, answers
 
 
-def read_answers(path: Path, task: Task, name: str, test_set: str = "") -> tuple[Answers, Answers]:
-    """The answers of the training `name` to the examples of a test set, and the true labels.
+def read_answers(path: Path, task: Task, name: str, test_set: str = "") -> tuple[Labels, Labels]:
+    """The answers of the training `name` to the examples of a test set, and the true labels; see `read_logits`."""
+    logits, labels = read_logits(path, task, name, test_set)
+    return answers(task, logits), labels
+
+
+def read_logits(
+    path: Path, task: Task, name: str, test_set: str = ""
+) -> tuple[Float32[np.ndarray, "n labels"], Labels]:
+    """The logits of the training `name` for the examples of a test set, and the true labels.
 
     Args:
         path: the run folder.
@@ -43,4 +48,4 @@ def read_answers(path: Path, task: Task, name: str, test_set: str = "") -> tuple
         )
     if name != DENSE and not np.array_equal(labels, load_predictions(path, dense)[1]):
         raise FileError(f"{place} has other labels than {predictions_path(path, dense)}; start the run again")
-    return answers(task, logits), labels
+    return logits, labels

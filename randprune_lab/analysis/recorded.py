@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE = "study.json"
-FORMAT = 4
-"""The format number of `study.json`. Before 4, the default was to train with the gradients of removed weights, and
-all word embeddings."""
+FORMAT = 5
+"""The format number of `study.json`. Format 4 is still read: its studies had the same train rows for all seeds, and
+chose checkpoints by the metric. Before 4, the default was to train with the gradients of removed weights, and all word
+embeddings."""
+IN_FORMAT_4 = {"train_rows": "first", "checkpoint": "metric"}
+"""What the settings of a study in format 4 do not say."""
 TABLES: Literal["tables"] = "tables"
 """The key in `study.json` with the SHA-256 of each table; there are several while the table is written."""
 
@@ -102,9 +105,14 @@ def read_settings(path: Path) -> Settings:
         FileError: if the file is missing or damaged, or its format is another one.
     """
     remedy = "start the study again in another folder, or use the version that wrote it"
-    values = read_sealed("study", path, FORMAT, remedy)
+    values = read_sealed("study", path, FORMAT, remedy, {4: _say_what_was})
     with reading("study", path):
         return typed(Settings, values, strict=True)
+
+
+def _say_what_was(values: dict[str, Any]) -> None:
+    if isinstance(settings := values.get("settings"), dict):
+        values["settings"] = IN_FORMAT_4 | settings
 
 
 def write_tables(folder: Path, settings: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Path]:

@@ -6,29 +6,33 @@ The file has no texts, weights or masks. It has the recipe of each winner, so it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float16, Float32, Float64, Int64, UInt8
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from randprune_lab.analysis.answers import read_logits
+from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.run_record import RunRecord
-from randprune_lab.errors import RunError, unknown_name
+from randprune_lab.errors import DataError, RunError, unknown_name
 from randprune_lab.files import reading
-from randprune_lab.sealed import check_arrays, read_arrays, write_arrays
+from randprune_lab.sealed import Older, check_arrays, read_arrays, write_arrays
 from randprune_lab.search.results import RecordedRecipe, RecordedRule
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval, score_difference, score_interval
 from randprune_lab.tasks.metrics import check_metric
+from randprune_lab.training.scoring import answers, log_likelihood
 from randprune_lab.typed import known_names, record_of, typed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KIND, FORMAT = "randprune task record", 3
+KIND, FORMAT = "randprune task record", 4
+"""Format 3 had no logits and no courses of trainings; it is still read."""
 
 
 @known_names
@@ -41,6 +45,25 @@ class Early(TypedDict):
     metric: list[float]
     score: float | None
     rule: RecordedRule
+
+
+@known_names
+class Course(TypedDict):
+    """How a level's winner was trained, and what was spent on choosing it.
+
+    `at` has the steps of its evaluations and `scores` their validation scores. `judged` is what the best was chosen by,
+    if not by the score, and `losses` the mean loss since the evaluation before. `steps` is the number of steps of the
+    winner and `early_steps` that of all early evaluations; `looks` is the number of passes over the validation set, of
+    both.
+    """
+
+    at: list[int]
+    scores: list[float]
+    judged: list[float]
+    losses: list[float]
+    steps: int
+    early_steps: int
+    looks: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +80,9 @@ class TaskRecord:
         answers: the answers of each method at each level.
         candidates: for each method and level, the longest early evaluation of each candidate.
         recipes: for each method and level, the recipe of the winner's mask.
+        courses: for each method and level, the course of the winner's training; records from before have none.
+        logits: the logits of each method at each level in half precision; none in regression, where the answers are all
+            that there is, and none in records from before.
     """
 
     task: str
@@ -68,6 +94,8 @@ class TaskRecord:
     answers: Mapping[str, Int64[np.ndarray, "levels n"] | Float32[np.ndarray, "levels n"]]
     candidates: Mapping[str, list[list[Early]]]
     recipes: Mapping[str, list[RecordedRecipe]]
+    courses: Mapping[str, list[Course]] = field(default_factory=dict)
+    logits: Mapping[str, Float16[np.ndarray, "levels n labels"]] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
@@ -94,6 +122,22 @@ class TaskRecord:
         """
         ours, theirs = (self._answers(method, sparsity) for method in (first, second))
         return score_difference(self.metric, ours, theirs, self.labels)
+
+    def log_likelihood(self, method: str, sparsity: float) -> Float64[np.ndarray, " n"]:
+        """The log-probability of each test example's true label; in regression, minus the squared error.
+
+        It says more than whether the answer is right, so fewer examples show a difference of two methods.
+
+        Raises:
+            UnknownNameError: if there is no such method or level.
+            DataError: if the record was made before logits were recorded.
+        """
+        found = self._answers(method, sparsity)
+        if found.dtype.kind == "f":
+            return log_likelihood(found[:, None], self.labels)
+        if method not in self.logits:
+            raise DataError(f"the record of {self.task}, seed {self.seed}, has no logits of {method}; record it again")
+        return log_likelihood(self.logits[method][self.levels.index(sparsity)], self.labels)
 
     def early(self, method: str, sparsity: float) -> list[Early]:
         """The early evaluations of a method at a level, by candidate; empty if it had only one candidate.
@@ -123,6 +167,8 @@ class TaskRecord:
             answers={**other.answers, **self.answers},
             candidates={**other.candidates, **self.candidates},
             recipes={**other.recipes, **self.recipes},
+            courses={**other.courses, **self.courses},
+            logits={**other.logits, **self.logits},
         )
 
     def _answers(self, method: str, sparsity: float) -> np.ndarray:
@@ -163,6 +209,10 @@ class TaskRecord:
                 )
         numbers = range(1, len(first.config.levels) + 1)
         trained = {name: [record.level(number) for number in numbers] for name, record in records.items()}
+        logits = {
+            name: np.stack([read_logits(records[name].path, first.task, level.name)[0] for level in levels])
+            for name, levels in trained.items()
+        }
         return cls(
             task=first.task.name,
             seed=first.config.seed,
@@ -171,14 +221,15 @@ class TaskRecord:
             labels=labels,
             dense=dense,
             answers={
-                name: np.stack([records[name].answers(level.name)[0] for level in levels])
-                for name, levels in trained.items()
+                name: np.stack([answers(first.task, level) for level in levels]) for name, levels in logits.items()
             },
             candidates={
                 name: [[_kept(candidate) for candidate in level.candidates] for level in levels]
                 for name, levels in trained.items()
             },
             recipes={name: [level.recipe for level in levels] for name, levels in trained.items()},
+            courses={name: [_course(level) for level in levels] for name, levels in trained.items()},
+            logits={} if first.task.regression else {name: _half(levels) for name, levels in logits.items()},
         )
 
     def save(self, path: str | Path) -> None:
@@ -189,7 +240,8 @@ class TaskRecord:
         """
         arrays = {"labels": _packed(self.labels), "dense": _packed(self.dense)}
         arrays |= {f"answers/{name}": _packed(values) for name, values in self.answers.items()}
-        names = ("task", "seed", "metric", "levels", "candidates", "recipes")
+        arrays |= {f"logits/{name}": values for name, values in self.logits.items()}
+        names = ("task", "seed", "metric", "levels", "candidates", "recipes", "courses")
         about = {"n": len(self.labels), **{name: getattr(self, name) for name in names}}
         write_arrays(path, KIND, FORMAT, arrays, about)
 
@@ -200,11 +252,12 @@ class TaskRecord:
         Raises:
             FileError: if the file is missing, damaged, or not a task record.
         """
-        packed, about = read_arrays(path, KIND, FORMAT, "`randprune study --record` writes such files")
+        packed, about = read_arrays(path, KIND, FORMAT, "`randprune study --record` writes such files", _OLDER)
         with reading("task record", path):
             n = typed(_Rows, about.pop("n", None), "n", strict=True)
             values = typed(_ABOUT, about, strict=True)
             names = {name: f"answers/{name}" for name in values["recipes"]}
+            logits = {name: packed.pop(f"logits/{name}") for name in names if f"logits/{name}" in packed}
             check_arrays(packed, dict.fromkeys(("labels", "dense"), _ROW) | dict.fromkeys(names.values(), _LEVELS))
             arrays = {name: _unpacked(values, n) for name, values in packed.items()}
             record = cls(
@@ -212,6 +265,7 @@ class TaskRecord:
                 labels=arrays["labels"],
                 dense=arrays["dense"],
                 answers={name: arrays[array] for name, array in names.items()},
+                logits=logits,
             )
             record._check()
             return record
@@ -228,6 +282,10 @@ class TaskRecord:
         by_level = {*map(len, self.recipes.values()), *map(len, self.candidates.values())}
         if self.candidates.keys() != self.recipes.keys() or by_level != {len(self.levels)}:
             raise ValueError("each method must have its candidates and its recipe for each level")
+        if not self.courses.keys() <= self.recipes.keys() or {*map(len, self.courses.values())} - by_level:
+            raise ValueError("a method must have the course of its training for each level, or none")
+        for name, values in self.logits.items():
+            check_arrays({name: values}, {name: Float16[np.ndarray, f"{len(self.levels)} {len(self.labels)} labels"]})
 
 
 def early_evaluations(runs: Sequence[TaskRecord], method: str) -> pd.DataFrame:
@@ -267,12 +325,34 @@ _ROW = UInt8[np.ndarray, "_ bytes"] | Float32[np.ndarray, " n"]
 _LEVELS = UInt8[np.ndarray, "_ levels bytes"] | Float32[np.ndarray, "levels n"]
 
 
-_ABOUT = record_of(TaskRecord, ("labels", "dense", "answers"))
+_ABOUT = record_of(TaskRecord, ("labels", "dense", "answers", "logits"))
+_OLDER: Older = {3: lambda about: about.update(courses={})}
 
 
 def _kept(candidate: Mapping[str, Any]) -> Early:
     kept: Any = {name: candidate.get(name) for name in Early.__annotations__}
     return kept | {"rule": candidate["mask"]["rule"]}
+
+
+def _course(level: LevelRecord) -> Course:
+    unit = level.units[level.name]
+    return {
+        "at": unit["steps"],
+        "scores": unit["scores"],
+        "judged": unit.get("judged", []),
+        "losses": unit["losses"],
+        "steps": level.steps,
+        "early_steps": level.candidate_steps,
+        "looks": len(unit["steps"]) + int(level.selection.get("evaluations", 0)),
+    }
+
+
+def _half(logits: Float32[np.ndarray, "levels n labels"]) -> Float16[np.ndarray, "levels n labels"]:
+    """The logits in half precision, those of an example minus the largest: what no probability depends on is left out,
+    and the rest is exact to a thousandth of itself.
+    """
+    wide = logits.astype(np.float64)
+    return (wide - wide.max(axis=-1, keepdims=True)).clip(-(2.0**15)).astype(np.float16)
 
 
 def _packed(values: np.ndarray) -> np.ndarray:

@@ -265,7 +265,7 @@ def _answered(level: Level) -> tuple[np.ndarray, np.ndarray]:
     """The log-likelihood of the right answer, and whether the model gave it, for each validation example."""
     logits = predict(level.model, level.scoring)
     right = answers(level.task, logits) == level.scoring.labels
-    return log_likelihood(level.task, logits, level.scoring), np.asarray(right)
+    return log_likelihood(logits, level.scoring.labels), np.asarray(right)
 
 
 def _unjudged(model: torch.nn.Module) -> float:

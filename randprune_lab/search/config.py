@@ -35,6 +35,8 @@ from randprune_lab.typed import take_types
 
 Learn = Literal["nothing", "allocation", "inclusion"]
 Protocol = Literal["held-out", "select-on-test"]
+TrainRows = Literal["first", "seed"]
+Checkpoint = Literal["metric", "log-loss", "last"]
 BASELINES: dict[str, Rule] = {"imp": Magnitude(), "uniform": Uniform()}
 """The rules of the methods that a run may have besides its own, by name."""
 
@@ -49,6 +51,7 @@ GENERATED = ("difficulty", "label_noise", "data_seed")
 """The settings that describe generated data."""
 DENSE_SETTINGS = (
     *("task", "glue_dir", *CUSTOM_DATA, *GENERATED, "max_length", "train_size", "validation_size", "test_size"),
+    *("train_rows", "checkpoint"),
     *("model", "layers", "dense_epochs", "dense_learning_rate", "batch_size", "evaluate_every", "seed"),
     *("vocabulary", "device", "threads", "precision", "metric"),
 )
@@ -135,6 +138,12 @@ class RunConfig:
         DATA,
         None,
         "number of training examples (mini-GLUE can generate any number); without it, all that are not held out",
+    )
+    train_rows: TrainRows = _option(
+        DATA,
+        "first",
+        "rows of a smaller train set: first (the same for all seeds), or seed (drawn by the seed, so that results of "
+        "several seeds also cover the choice of the rows); generated tasks always have the same",
     )
     validation_size: int | None = _option(
         DATA, None, "number of validation examples, which are held out of the train data; without it, at most 1,000"
@@ -269,6 +278,12 @@ class RunConfig:
     dense_learning_rate: float = _option(TRAINING, 1e-4, "learning rate of the fine-tuning before any pruning")
     epochs: int = _option(TRAINING, 2, "number of epochs with the chosen mask at each level (the paper: 10)")
     learning_rate: float = _option(TRAINING, 5e-5, "learning rate with the chosen mask")
+    checkpoint: Checkpoint = _option(
+        TRAINING,
+        "metric",
+        "weights that a training ends with: those of the best evaluation on the validation set, by metric or log-loss, "
+        "or the last ones",
+    )
     batch_size: int = _option(TRAINING, 32, "number of examples in a training step (the paper: 64)")
     mask_gradients: bool = _option(
         TRAINING,
@@ -583,10 +598,20 @@ class RunConfig:
         """The classes of the rule, the strategy, the criterion and the allocation."""
         return RULES[self.rule], STRATEGIES[self.early_strategy], CRITERIA[self.criterion], ALLOCATIONS[self.allocation]
 
+    @property
+    def keep_best(self) -> bool:
+        """Whether a training ends with the weights of its best evaluation."""
+        return self.checkpoint != "last"
+
+    @property
+    def train_seed(self) -> int | None:
+        """The seed of the train rows, if they are drawn."""
+        return self.seed if self.train_rows == "seed" else None
+
     def dense_training(self) -> TrainingConfig:
         """The settings of the fine-tuning before any pruning."""
         return self._training(
-            epochs=self.dense_epochs, learning_rate=self.dense_learning_rate, keep_best=True, seed=self.seed
+            epochs=self.dense_epochs, learning_rate=self.dense_learning_rate, keep_best=self.keep_best, seed=self.seed
         )
 
     def early_training(self, seed: int) -> TrainingConfig:
@@ -599,7 +624,7 @@ class RunConfig:
         return self._training(
             epochs=self.epochs,
             learning_rate=self.learning_rate,
-            keep_best=True,
+            keep_best=self.keep_best,
             seed=seed,
             distillation=self.distillation,
         )

@@ -47,7 +47,13 @@ KINDS = {KIND: "a run", "randprune mask search": "a search with training functio
 """The markers of folders in their `config.json`, and what such a folder has."""
 FORMAT = 3
 """The format number of a run folder."""
-AS_BEFORE = {"mask_gradients": False, "vocabulary": "whole", "compute": "dense"}
+AS_BEFORE = {
+    "mask_gradients": False,
+    "vocabulary": "whole",
+    "compute": "dense",
+    "train_rows": "first",
+    "checkpoint": "metric",
+}
 """How runs trained before there were these settings, which their configurations lack."""
 PREDICTIONS = "randprune predictions file"
 FOLDERS = {

@@ -95,7 +95,7 @@ class Level(BaseLevel):
         def evaluate(model: nn.Module) -> float:
             nonlocal logits
             logits = predict(model, self.scoring)
-            examples.append(log_likelihood(self.task, logits, self.scoring))
+            examples.append(log_likelihood(logits, self.scoring.labels))
             advance(self.evaluation_cost)
             finite = np.nan_to_num(logits)  # a diverged candidate has a metric too; its log-likelihoods drop it
             return score(self.task, finite, self.scoring)[self.task.primary_metric]

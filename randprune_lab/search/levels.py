@@ -139,6 +139,7 @@ class LevelSearch(ABC, Generic[AnyLevel]):
             "scores": history.scores,
             "steps": history.steps,
             "losses": history.losses,
+            **({"judged": history.judged} if history.judged else {}),
             "total_steps": history.total_steps,
             "weights_sha256": sha256,
             **({} if scores is None else {"scores_sha256": weights_sha256(scores)}),

@@ -106,6 +106,7 @@ class Search(LevelSearch[Level]):
             config.custom_data or config.mini_glue or config.task,
             glue_dir=config.glue_dir,
             train_size=config.train_size,
+            train_seed=config.train_seed,
         )
         self.task = judged_by(self.splits.task, config.metric)
         self.compute = Compute.find(config.device, config.threads, config.precision, config.compute)
@@ -161,7 +162,7 @@ class Search(LevelSearch[Level]):
             self.model,
             self.train,
             self.config.dense_training(),
-            evaluate=self._counted(SplitScore(self.task, self.validation), self.validation),
+            evaluate=self._counted(self.scores_on(self.validation), self.validation),
             record=(record := self._record()),
             advance=self.bar.advance,
         )
@@ -200,7 +201,7 @@ class Search(LevelSearch[Level]):
             self.model,
             self.train,
             replace(config, compute=self.compute.layers),
-            evaluate=self._counted(SplitScore(self.task, level.scoring), level.scoring),
+            evaluate=self._counted(self.scores_on(level.scoring), level.scoring),
             mask=mask,
             teacher=self.teacher,
             record=record,
@@ -341,10 +342,14 @@ class Search(LevelSearch[Level]):
             log.info("threads: %d, as when the run was begun", recorded.threads)
         self.compute = recorded
 
+    def scores_on(self, rows: Encoded) -> SplitScore:
+        """What scores a training on these rows."""
+        return SplitScore(self.task, rows, log_loss=self.config.checkpoint == "log-loss")
+
     def _counted(self, evaluate: Evaluate, rows: Encoded) -> Evaluate:
         """The same evaluation on these rows, which the bar counts."""
 
-        def counted(model: nn.Module) -> float:
+        def counted(model: nn.Module) -> float | tuple[float, float]:
             value = evaluate(model)
             self.bar.advance(evaluation_steps(len(rows), self.config.batch_size))
             return value

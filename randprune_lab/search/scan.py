@@ -21,7 +21,6 @@ from randprune_lab.search.run import Search
 from randprune_lab.search.scorer import label_loss, ordered_batches
 from randprune_lab.search.units import DENSE
 from randprune_lab.training.loop import train
-from randprune_lab.training.scoring import SplitScore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,9 +77,8 @@ def scan(
             model.load_state_dict(dense_weights(folder))
         else:
             log.info("dense: fine-tuning on %d examples", len(search.train))
-            history = train(
-                model, search.train, settings.dense_training(), evaluate=SplitScore(search.task, validation)
-            )
+            evaluate = search.scores_on(validation)
+            history = train(model, search.train, settings.dense_training(), evaluate=evaluate)
             metric = search.task.primary_metric
             log.info("dense: %s %.4f on the validation set", metric, history.scores[history.best])
         seed = derived_seed(settings.seed, "mask", 1)

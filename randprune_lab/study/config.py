@@ -22,6 +22,8 @@ OWN = ("task", "seed", "baselines", "method")
 """Settings of a run that the grid sets. It has no baselines: in a study, they are methods."""
 FACTORS = ("factors", "chosen")
 """The fields of a study whose methods are combinations of factors."""
+IN_STUDIES = {"train_rows": "seed"}
+"""Defaults of a study that are not those of a run: its seeds are to stand for other train sets too."""
 PATHS = ("data", "test_data", "glue_dir")
 """Settings of a run that are paths of data."""
 
@@ -35,7 +37,8 @@ class StudyConfig:
             `task_settings`; with `data` among them, the name is that of custom data.
         seeds: the seeds of the runs. All runs with one seed come before those with the next.
         methods: the settings of each method by its name; they override `settings`.
-        settings: the settings of every run; they override the defaults of `RunConfig`.
+        settings: the settings of every run; they override the defaults of `RunConfig`, and that each seed draws its own
+            train rows (`IN_STUDIES`).
         task_settings: the settings of single tasks; they override all others.
         baseline: the method that the others are compared with.
         contrasts: named differences between two methods, the first minus the second, for tables and figures.
@@ -160,7 +163,7 @@ class StudyConfig:
         """The settings of one run. The run of the controls prunes to the last level in one step, by magnitude."""
         by_method, by_task = self.methods.get(method, {}), self.task_settings.get(task, {})
         by_grid = {"task": task, "seed": seed, "baselines": (), "method": method}
-        general = {**self.settings, **by_method}
+        general = {**IN_STUDIES, **self.settings, **by_method}
         if "data" in by_task:  # beside tasks that read GLUE's folder
             general.pop("glue_dir", None)
         settings = {**general, **by_task, **by_grid}

@@ -12,7 +12,7 @@ from torch import nn
 from randprune_lab.search.run import Search
 from randprune_lab.tasks import Task, compute_metrics
 from randprune_lab.training.loop import train
-from randprune_lab.training.scoring import SplitScore, predict, score
+from randprune_lab.training.scoring import predict, score
 
 BARE = "without-encoder"
 BARE_RATES = (1.0, 3.0, 10.0)
@@ -89,9 +89,9 @@ def _bare(search: Search) -> np.ndarray:
             bare,
             search.train,
             replace(config, learning_rate=rate * config.learning_rate),
-            evaluate=SplitScore(search.task, search.validation),
+            evaluate=search.scores_on(search.validation),
         )
-        trained.append((max(history.scores), -number, bare))
+        trained.append((history.scores[history.best], -number, bare))
     _, _, best = max(trained, key=lambda entry: entry[:2])
     return predict(best, search.tests[""])
 

@@ -96,6 +96,7 @@ def load_splits(
     glue_dir: str | Path | None = None,
     hub_id: str = HUB_ID,
     train_size: int | None = None,
+    train_seed: int | None = None,
 ) -> Splits:
     """The splits of a task, of custom data, or of a generated task with other settings.
 
@@ -109,6 +110,8 @@ def load_splits(
         hub_id: a data set on the hub, or a local folder in the same layout.
         train_size: number of train rows to use, all by default; a smaller train set is part of every larger one. For
             a generated task it may exceed the default number.
+        train_seed: draw these train rows by this seed, instead of taking the first ones. It changes nothing if all rows
+            are used, as those of a generated task.
 
     Raises:
         UnknownNameError: if there is no such task.
@@ -127,14 +130,14 @@ def load_splits(
     else:
         spec = get_task(task)
         corpus = read_corpus(spec, glue_dir=glue_dir, hub_id=hub_id)
-    return split_corpus(spec, corpus, train_size=train_size)
+    return split_corpus(spec, corpus, train_size=train_size, train_seed=train_seed)
 
 
-def split_corpus(task: Task, corpus: Corpus, *, train_size: int | None = None) -> Splits:
+def split_corpus(task: Task, corpus: Corpus, *, train_size: int | None = None, train_seed: int | None = None) -> Splits:
     """The rows of a corpus in their three roles.
 
     Args:
-        train_size: number of train rows to use, all by default.
+        train_size, train_seed: see `load_splits`.
 
     Raises:
         ConfigError: if `train_size` is below the number of labels or above the number of available rows.
@@ -152,10 +155,15 @@ def split_corpus(task: Task, corpus: Corpus, *, train_size: int | None = None) -
             f"train_size must be from {task.num_labels} (one row per label) to {len(roles.train)} (the rows of "
             f"task {task.name!r}), got {size}"
         )
+    train = roles.train
+    if train_seed is not None and size < len(train):
+        groups = _groups(train)
+        order = np.random.default_rng(train_seed).permutation(len(groups))
+        train = _in_order([groups[place] for place in order.tolist()], _stratum(train))
     return Splits(
         task=task,
         source=corpus.source,
-        train=_dataset(task, roles.train[:size]),
+        train=_dataset(task, train[:size]),
         validation=_dataset(task, roles.validation),
         test=_dataset(task, roles.test),
         dropped_leaks=roles.dropped_leaks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from randprune_lab.training.optimizer import parameter_groups, rate_factor
 from randprune_lab.training.scoring import on_device
 from randprune_lab.training.used_rows import find_used_rows
 
-Evaluate = Callable[[nn.Module], float]
+Evaluate = Callable[[nn.Module], float | tuple[float, float]]  # a score; or a score and what the best is chosen by
 
 
 @dataclass
@@ -39,12 +40,18 @@ class History:
     losses: list[float] = field(default_factory=list)
     total_steps: int = 0
     counted_from: int = 0  # the step from which on a score can be the best; before, gradual pruning is not finished
+    judged: list[float] = field(default_factory=list)  # what the best is chosen by, if that is not the score
+
+    def add(self, found: float | tuple[float, float]) -> None:
+        score, *judged = found if isinstance(found, tuple) else (found,)
+        self.scores.append(score)
+        self.judged += [-math.inf if math.isnan(each) else each for each in judged]
 
     @property
     def best(self) -> int:
-        """The position of the best score; the earliest if several are equal."""
+        """The position of the best score, the earliest if several are equal; or of the last without `keep_best`."""
         counted = [place for place, step in enumerate(self.steps) if step >= self.counted_from]
-        return max(counted, key=self.scores.__getitem__)
+        return max(counted, key=(self.judged or self.scores).__getitem__)
 
 
 @dataclass(frozen=True)
@@ -114,9 +121,9 @@ class Training:
         if record is not None:
             self._watch(record)
         self.step = 0
-        self.history = History(total_steps=len(self.batches))
+        self.history = History(total_steps=len(self.batches), counted_from=0 if config.keep_best else len(self.batches))
         if self._gradual:
-            self.history.counted_from = self._gradual.schedule.end
+            self.history.counted_from = max(self.history.counted_from, self._gradual.schedule.end)
             if self._gradual.due(0):
                 self._set_mask(self._gradual.redraw(0))
         self._since: list[float] = []  # the losses since the last evaluation
@@ -243,11 +250,11 @@ class Training:
     def _evaluate(self, evaluate: Evaluate) -> None:
         self._read_losses()
         self.history.steps.append(self.step)
-        self.history.scores.append(evaluate(self.model))
+        self.history.add(evaluate(self.model))
         self.history.losses.append(sum(self._since) / len(self._since))
         self._since.clear()
-        counted = self.step >= self.history.counted_from
-        if self.config.keep_best and counted and self.history.best == len(self.history.scores) - 1:
+        counted = self.config.keep_best and self.step >= self.history.counted_from
+        if counted and self.history.best == len(self.history.scores) - 1:
             self._best = _copy(self.model.state_dict())
 
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64
 from scipy.special import logsumexp
 from torch import Tensor, nn
 
 from randprune_lab.tasks import Task, compute_metrics
 from randprune_lab.training.data import Encoded, scoring_batches
+
+Labels = Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]
+"""Label ids or, in regression, scores."""
 
 
 def inputs(batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -39,7 +42,7 @@ def predict(model: nn.Module, split: Encoded, batch_size: int = 64) -> Float32[n
     return logits
 
 
-def answers(task: Task, logits: Float32[np.ndarray, "n labels"]) -> Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"]:
+def answers(task: Task, logits: Float32[np.ndarray, "n labels"]) -> Labels:
     """The predictions of logits: label ids, or scores in regression."""
     return logits[:, 0] if task.regression else logits.argmax(axis=1)
 
@@ -49,20 +52,26 @@ def score(task: Task, logits: Float32[np.ndarray, "n labels"], split: Encoded) -
     return compute_metrics(task, answers(task, logits), split.labels)
 
 
-def log_likelihood(task: Task, logits: Float32[np.ndarray, "n labels"], split: Encoded) -> Float64[np.ndarray, " n"]:
-    """Log-probability of each row's true label; in regression, minus the squared error. Higher is better."""
-    if task.regression:
-        return -np.square(logits[:, 0].astype(np.float64) - split.labels)
+def log_likelihood(logits: Float[np.ndarray, "n labels"], labels: Labels) -> Float64[np.ndarray, " n"]:
+    """Log-probability of each row's true label; if labels are scores, minus the squared error. Higher is better."""
     wide = logits.astype(np.float64)
-    return wide[np.arange(len(split)), split.labels] - logsumexp(wide, axis=1)
+    if labels.dtype.kind == "f":
+        return -np.square(wide[:, 0] - labels)
+    return wide[np.arange(len(labels)), labels] - logsumexp(wide, axis=1)
 
 
 @dataclass(frozen=True)
 class SplitScore:
-    """A function that scores a model on one split by the task's primary metric."""
+    """A function that scores a model on one split by the task's primary metric.
+
+    With `log_loss`, it also returns the mean log-likelihood of the rows, which a training then chooses its best by.
+    """
 
     task: Task
     split: Encoded
+    log_loss: bool = False
 
-    def __call__(self, model: nn.Module) -> float:
-        return score(self.task, predict(model, self.split), self.split)[self.task.primary_metric]
+    def __call__(self, model: nn.Module) -> float | tuple[float, float]:
+        logits = predict(model, self.split)
+        value = score(self.task, logits, self.split)[self.task.primary_metric]
+        return (value, float(log_likelihood(logits, self.split.labels).mean())) if self.log_loss else value

@@ -18,11 +18,13 @@ from support.runs import write_units
 
 import randprune_lab as rp
 from randprune_lab.analysis.levels import training_steps
+from randprune_lab.analysis.pool_record import FORMAT as POOL_FORMAT
 from randprune_lab.analysis.pool_record import KIND as POOL
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.recorded import FORMAT as STUDY
 from randprune_lab.analysis.results import results_table
 from randprune_lab.analysis.shipped import data_folder, recorded_contrasts
+from randprune_lab.analysis.task_record import FORMAT as TASK_FORMAT
 from randprune_lab.analysis.task_record import KIND as TASK
 from randprune_lab.analysis.task_record import TaskRecord, early_evaluations
 from randprune_lab.analysis.text import describe_run
@@ -236,6 +238,8 @@ def use_task(path: Path) -> None:
     for level in record.levels:
         for method in record.methods:
             record.score(method, level), record.difference(method, "dense", level), record.early(method, level)
+            if method in record.logits:
+                record.log_likelihood(method, level)
     for method in record.methods:
         early_evaluations([record], method)
 
@@ -255,15 +259,15 @@ def recorded(finished, regression, tmp_path_factory) -> dict[str, Path]:
 def test_a_recorded_pool_or_task_with_another_value_is_refused_or_read(recorded, data):
     name = data.draw(st.sampled_from(sorted(recorded)))
     file = recorded[name]
-    kind, use = (POOL, use_pool) if name == "pool" else (TASK, use_task)
+    kind, number, use = (POOL, POOL_FORMAT, use_pool) if name == "pool" else (TASK, TASK_FORMAT, use_task)
     before = file.read_bytes()
-    found, about = read_arrays(file, kind, FORMAT, "")
+    found, about = read_arrays(file, kind, number, "")
     if data.draw(st.booleans()):
         found = with_another_array(data, found)
     else:
         about = data.draw(changed(about))
     try:
-        write_arrays(file, kind, FORMAT, found, about)
+        write_arrays(file, kind, number, found, about)
         use(file)
     except RandpruneError as error:
         assert "\n" not in str(error)

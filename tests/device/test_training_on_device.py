@@ -94,7 +94,7 @@ def test_an_early_evaluation_has_the_same_scores(tiny_lab) -> None:
 def test_predictions_and_their_scores_are_the_same(tiny_lab) -> None:
     logits = [predict(tiny_lab.model(device), tiny_lab.validation, batch_size=7) for device in DEVICES]
     assert np.array_equal(*logits)
-    likelihoods = [log_likelihood(tiny_lab.task, each, tiny_lab.validation) for each in logits]
+    likelihoods = [log_likelihood(each, tiny_lab.validation.labels) for each in logits]
     assert np.array_equal(*likelihoods)
 
 

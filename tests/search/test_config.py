@@ -65,6 +65,17 @@ def test_a_run_prunes_the_kinds_of_layers_that_it_is_asked_for(learn):
         rp.RunConfig(types=("conv",))
 
 
+@pytest.mark.parametrize("checkpoint", ["metric", "log-loss", "last"])
+def test_the_checkpoint_of_a_setting_is_that_of_all_whole_trainings(checkpoint):
+    config = rp.RunConfig(checkpoint=checkpoint)
+    trainings = (config.dense_training(), config.level_training(0))
+    assert {training.keep_best for training in trainings} == {checkpoint != "last"}
+
+
+def test_the_seed_draws_train_rows_only_if_it_is_asked_to():
+    assert [rp.RunConfig(seed=3, train_rows=rows).train_seed for rows in ("first", "seed")] == [None, 3]
+
+
 @pytest.mark.parametrize("masked", [True, False])
 def test_all_trainings_of_a_run_mask_gradients_or_none(masked):
     config = rp.RunConfig(mask_gradients=masked)

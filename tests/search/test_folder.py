@@ -224,16 +224,22 @@ def test_a_checkpoint_that_may_not_be_read_is_not_trained_again(config, copy, mo
 
 @pytest.mark.parametrize(
     ("setting", "old", "new"),
-    [("mask_gradients", False, True), ("vocabulary", "whole", "used"), ("compute", "dense", "auto")],
+    [
+        ("mask_gradients", False, True),
+        ("vocabulary", "whole", "used"),
+        ("compute", "dense", "auto"),
+        ("train_rows", "first", "seed"),
+        ("checkpoint", "metric", "last"),
+    ],
 )
 def test_a_run_from_before_a_setting_goes_on_as_it_began(config, copy, setting, old, new) -> None:
     """Its configuration lacks the setting: it trained with the old value, and always will."""
     values = config.to_dict()
     del values[setting]
     write_config(copy, values)
-    before = dataclasses.replace(config, **{setting: old})
+    before, now = (dataclasses.replace(config, **{setting: value}) for value in (old, new))
     assert read_config(copy) == before
     with pytest.raises(RunError, match=f"{setting} was {old!r} and is now {new!r}; resume with the old value"):
-        RunFolder.open(copy, config, resume=True)
+        RunFolder.open(copy, now, resume=True)
     with RunFolder.open(copy, before, resume=True):
         assert json.loads((copy / "config.json").read_text())[setting] == old

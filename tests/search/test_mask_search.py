@@ -122,7 +122,7 @@ def run_as_functions(config: rp.RunConfig, dense: Path):
     def evaluate(model):
         logits = predict(model, ours.validation)
         metric = score(ours.task, logits, ours.validation)[ours.task.primary_metric]
-        return metric, log_likelihood(ours.task, logits, ours.validation)
+        return metric, log_likelihood(logits, ours.validation.labels)
 
     return ours.model, train, evaluate
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections import Counter
 from pathlib import Path
@@ -228,6 +229,22 @@ def test_smaller_train_sets_are_parts_of_larger_ones(synthetic: Path) -> None:
         assert part.train[:] == whole.train[:size]
         assert part.validation[:] == whole.validation[:]
         assert part.test[:] == whole.test[:]
+
+
+def test_train_rows_are_drawn_by_their_seed(synthetic: Path) -> None:
+    """Another seed draws other rows of the same label proportions; the other roles, and a whole train set, stay."""
+    whole = load_splits("sst2", glue_dir=synthetic)
+    first, *drawn = (
+        load_splits("sst2", glue_dir=synthetic, train_size=60, train_seed=seed) for seed in (None, 0, 1, 1)
+    )
+    assert first.train[:] == whole.train[:60] and drawn[1].fingerprint == drawn[2].fingerprint
+    texts = [set(splits.train["sentence"]) for splits in (first, *drawn[:2])]
+    assert all(len(one) == 60 and one <= set(whole.train["sentence"]) for one in texts)
+    assert all(len(one & other) < 45 for one, other in itertools.combinations(texts, 2)), "20 are expected"
+    for splits in drawn:
+        assert sum(splits.train["label"]) == sum(first.train["label"])
+        assert (splits.validation[:], splits.test[:]) == (whole.validation[:], whole.test[:])
+    assert load_splits("sst2", glue_dir=synthetic, train_seed=1).fingerprint == whole.fingerprint
 
 
 @pytest.mark.parametrize("size", [-1, 0, 1, 181])

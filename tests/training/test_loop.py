@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from randprune_lab.masks.scope import prunable
 from randprune_lab.training.config import Distillation, TrainingConfig
 from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import Training, train
-from randprune_lab.training.scoring import SplitScore, predict, score
+from randprune_lab.training.scoring import SplitScore, log_likelihood, predict, score
 
 CONFIG = TrainingConfig(epochs=1, learning_rate=2e-3, batch_size=32, evaluate_every=4)
 
@@ -93,6 +94,32 @@ def test_keep_best_ends_with_the_weights_of_the_earliest_best_score(lab):
     history = train(model, lab.train, dataclasses.replace(CONFIG, keep_best=True), evaluate=evaluate)
     assert history.steps == [4, 8, 12] and history.best == 1
     assert equal(weights(model), saved[1])
+
+
+def test_the_best_weights_can_be_chosen_by_another_number_than_the_score(lab):
+    """A training that diverges has no log-loss; such an evaluation is never the best."""
+    model, saved = lab.model(), []
+    found = iter([(0.9, math.nan), (0.1, -0.2), (0.8, -0.3)])
+
+    def evaluate(model):
+        saved.append(weights(model))
+        return next(found)
+
+    history = train(model, lab.train, dataclasses.replace(CONFIG, keep_best=True), evaluate=evaluate)
+    assert history.best == 1 and history.scores == [0.9, 0.1, 0.8] and equal(weights(model), saved[1])
+
+
+def test_without_keep_best_the_last_weights_count(lab):
+    scores = iter([0.9, 0.1, 0.8])
+    assert train(lab.model(), lab.train, CONFIG, evaluate=lambda model: next(scores)).best == 2
+
+
+def test_the_mean_log_likelihood_is_what_log_loss_chooses_by(lab):
+    model = lab.model()
+    logits = predict(model, lab.validation)
+    value, judged = SplitScore(lab.task, lab.validation, log_loss=True)(model)
+    assert value == SplitScore(lab.task, lab.validation)(model)
+    assert judged == pytest.approx(log_likelihood(logits, lab.validation.labels).mean())
 
 
 def test_the_last_step_is_always_evaluated(lab):
