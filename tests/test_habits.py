@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import nbformat
 import pytest
+import torch
 import yaml
+from jaxtyping import TypeCheckError
 from support.commit_message import faults
 from support.pages import ROOT
 from support.strip_outputs import main
+
+from randprune_lab.masks.plan import Undecided, together
+from randprune_lab.masks.rows import row_ranks
 
 
 @pytest.mark.parametrize(
@@ -46,3 +51,11 @@ def test_the_hooks_before_a_commit_run_files_that_exist():
     (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
     scripts = [word for hook in local["hooks"] for word in hook["entry"].split() if word.endswith(".py")]
     assert len(scripts) == 2 and all((ROOT / script).is_file() for script in scripts)
+
+
+def test_tests_check_the_arrays_of_functions_and_dataclasses_and_wrap_nothing_else():
+    with pytest.raises(TypeCheckError):
+        row_ranks(torch.ones(3))
+    with pytest.raises(TypeCheckError):
+        Undecided("w", torch.ones(3), torch.ones(3, dtype=torch.int32))
+    assert hasattr(row_ranks, "__wrapped__") and not hasattr(together, "__wrapped__")
