@@ -149,7 +149,7 @@ class Training:
             stack.enter_context(self._record or nullcontext())
             self.model.train()
             for step in todo:
-                torch.manual_seed(_mixed(self.config.seed, step))
+                self._seed(_mixed(self.config.seed, step))
                 self._unread.append(self._train(self.batches[step - 1].tolist(), self.rate(step - 1)))
                 self.step = step
                 if self._gradual:
@@ -188,6 +188,11 @@ class Training:
             self._gradual.load_state_dict(state.gradual)
             self._set_mask(self._gradual.mask)
         self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
+
+    def _seed(self, seed: int) -> None:
+        """Seed the device; `torch.manual_seed` also remembers the seed for every kind of device that is not there."""
+        on_cpu = self.device.type == "cpu"
+        (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(seed)
 
     def _train(self, rows: list[int], rate: float) -> Float[Tensor, ""]:
         for group in self.optimizer.param_groups:
