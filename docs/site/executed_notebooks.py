@@ -10,7 +10,7 @@ import nbformat
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from randprune_lab.report.page import SHOWN, presentable
+from randprune_lab.report.page import SHOWN, presentable, scrolling
 from randprune_lab.report.plumbing import fold
 
 FOLDER = "notebooks/"
@@ -74,6 +74,8 @@ def _with_results(committed: nbformat.NotebookNode, path: Path, docname: str) ->
             for output in cell.outputs:
                 if "data" in output:
                     output.data = {kind: content for kind, content in output.data.items() if kind in SHOWN}
+                    if "text/html" in output.data:
+                        output.data["text/html"] = scrolling(output.data["text/html"])
             said = [one.metadata["image/png"]["alt"] for one in cell.outputs if "image/png" in one.get("metadata", {})]
             cell.metadata["mystnb"] = {"image": {"alt": " ".join(said) or cell.metadata["alt"]}}
     return executed

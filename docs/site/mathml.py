@@ -7,7 +7,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from randprune_lab.report.page import mathml
+from randprune_lab.report.page import mathml, scrolling
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -21,5 +21,5 @@ def _inline(translator: Any, node: nodes.math) -> None:
 
 
 def _block(translator: Any, node: nodes.math_block) -> None:
-    translator.body.append(f'<div class="math">{mathml(node.astext(), "block")}</div>')
+    translator.body.append(scrolling(mathml(node.astext(), "block")))
     raise nodes.SkipNode

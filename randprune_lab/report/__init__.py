@@ -1,7 +1,7 @@
 """The course report: the notebooks are run without a display; each gets a page, and an index shows all of them."""
 
 from randprune_lab.report.build import PROFILES, parse_parameters, report
-from randprune_lab.report.key_figures import key_figures, measured
+from randprune_lab.report.key_figures import exact, key_figures, measured
 from randprune_lab.report.results import CellFailure, NotebookResult, ReportSummary
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "CellFailure",
     "NotebookResult",
     "ReportSummary",
+    "exact",
     "key_figures",
     "measured",
     "parse_parameters",

@@ -65,6 +65,6 @@ def _entry(figure: KeyFigure) -> float | dict[str, Any]:
 
 
 def _figure(notebook: str, name: str, entry: float | dict[str, Any]) -> KeyFigure:
-    kind = record_of(KeyFigure, ("name",)) if isinstance(entry, dict) else Finite
+    kind = record_of(KeyFigure, ("name", "label", "unit")) if isinstance(entry, dict) else Finite
     read = typed(kind, entry, f"notebooks.{notebook}.{name}", strict=True)
     return KeyFigure(name, **read) if isinstance(entry, dict) else KeyFigure(name, read)

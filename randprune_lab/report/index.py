@@ -41,8 +41,9 @@ PAGE = """<!doctype html>
 <ol class="cards">
 {cards}
 </ol>
+</main>
 <footer>{environment} &middot; <a href="summary.json">summary.json</a></footer>
-</main></body>
+</body>
 </html>
 """
 
@@ -149,8 +150,9 @@ def _card(result: NotebookResult) -> str:
 def _picture(result: NotebookResult) -> str:
     if result.thumbnail is None:
         return f'<div class="picture empty" aria-hidden="true">{escape(result.name.partition("_")[0])}</div>'
-    encoded = base64.b64encode(result.thumbnail).decode("ascii")
-    return f'<div class="picture"><img alt="" src="data:image/png;base64,{encoded}"></div>'
+    encoded = base64.b64encode(result.thumbnail.png).decode("ascii")
+    alt = escape(result.thumbnail.alt)
+    return f'<div class="picture"><img alt="{alt}" src="data:image/png;base64,{encoded}"></div>'
 
 
 def _cost(result: NotebookResult) -> str:
@@ -173,14 +175,14 @@ def _figures(result: NotebookResult) -> str:
 
 
 def _figure(one: Comparison, checked: bool) -> str:
-    value = format_figure(one.got.value) if one.got else "missing"
+    title, value = (one.got.title, escape(one.got.shown)) if one.got else (label(one.name), "missing")
     if not checked:
         tick, mark = "", ""
     elif one.verdict == "as expected":
         tick, mark = '<span class="tick" title="as expected">&#10003;</span>', ""
     else:
         tick, mark = "", _mark(one)
-    return f"<div><dt>{escape(label(one.name))}</dt><dd>{value}{tick}</dd>{mark}</div>"
+    return f"<div><dt>{escape(title)}</dt><dd>{value}{tick}</dd>{mark}</div>"
 
 
 def _mark(one: Comparison) -> str:
@@ -188,8 +190,9 @@ def _mark(one: Comparison) -> str:
     state = "failed" if one.failed else "ok" if one.verdict == "better" else ""
     said: str = one.verdict
     if one.expected is not None:
-        value = format_figure(one.expected.value)
-        if one.got and value == format_figure(one.got.value):  # they differ only in digits that are not shown
+        unit = one.got.unit if one.got else ""
+        value = format_figure(one.expected.value, unit)
+        if one.got and value == one.got.shown:  # they differ only in digits that are not shown
             value = f"{one.expected.value!r}, got {one.got.value!r}"
         said += f": expected {value} ({describe_tolerance(one.expected)})"
     return f'<dd class="mark {state}">{escape(said)}</dd>'

@@ -18,6 +18,8 @@ from randprune_lab.typed import take_types, typed
 
 MIMETYPE = "application/vnd.randprune.key-figures+json"
 
+IN_HUNDREDTHS = ("%", "points")
+
 
 def _finite(value: Any) -> int | float:
     """A number that JSON and floats can have. Scalars of NumPy and PyTorch become plain ones; a text is none."""
@@ -37,6 +39,8 @@ class KeyFigure:
     """A named number, and how much another run may differ from it.
 
     Args:
+        label: what a reader is told that it is; empty for the name with spaces.
+        unit: "%" or "points" for a fraction that is shown in percent or in points; or another unit.
         tolerance: differences up to this are accepted. 0 is for computed numbers, which must be equal.
         better: larger differences are accepted in this direction only.
 
@@ -48,25 +52,52 @@ class KeyFigure:
     value: Finite
     tolerance: Finite = 0.0
     better: Better = "neither"
+    label: str = ""
+    unit: str = ""
 
     def __post_init__(self) -> None:
         take_types(self)
         check_range("tolerance", self.tolerance, low=0)
 
+    @property
+    def title(self) -> str:
+        """The label, or else the name as text."""
+        return self.label or label(self.name)
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit, as text."""
+        return format_figure(self.value, self.unit)
+
 
 @dataclass(frozen=True)
-class Measured:
-    """A number that differs slightly between machines, such as a score or a time."""
+class Labelled:
+    """A number for `key_figures` with what a reader is told about it, and its tolerance."""
 
     value: float
-    tolerance: float
+    label: str = ""
+    unit: str = ""
+    tolerance: float = 0.0
     better: Better = "neither"
 
 
-def measured(value: float, *, tolerance: float, better: Better = "neither") -> Measured:
-    """A number for `key_figures` that another run need not reproduce exactly.
+def exact(value: float, label: str, unit: str = "") -> Labelled:
+    """A number for `key_figures` that another run must reproduce, with its label.
 
     Args:
+        label: what the number is, in a few words.
+        unit: "%" or "points" if the value is a fraction that is shown in percent or in points; or another unit.
+    """
+    return Labelled(value, label, unit)
+
+
+def measured(
+    value: float, label: str = "", unit: str = "", *, tolerance: float, better: Better = "neither"
+) -> Labelled:
+    """A number for `key_figures` that another run need not reproduce exactly, such as a score or a time.
+
+    Args:
+        label, unit: as of `exact`; an empty label stands for the name.
         tolerance: differences up to this are accepted.
         better: "higher" or "lower" to accept any change in this direction.
 
@@ -74,10 +105,10 @@ def measured(value: float, *, tolerance: float, better: Better = "neither") -> M
         ConfigError: if `tolerance` is not finite and above 0, or `better` is none of these.
     """
     check_range("tolerance", tolerance, low=0, low_open=True)
-    return Measured(value, float(tolerance), typed(Better, better, "better"))
+    return Labelled(value, label, unit, float(tolerance), typed(Better, better, "better"))
 
 
-def key_figures(**values: float | Measured) -> None:
+def key_figures(**values: float | Labelled) -> None:
     """Show named numbers as a table, and record them in the notebook's output.
 
     The report lists them in its index and in `summary.json`, and compares them with those of earlier runs: integers
@@ -94,17 +125,21 @@ def key_figures(**values: float | Measured) -> None:
         raise ConfigError(
             "key_figures got no values; expected at least one name=value, such as key_figures(accuracy=0.81)"
         )
-    plain = "\n".join(f"{figure.name} = {format_figure(figure.value)}" for figure in figures)
+    plain = "\n".join(f"{figure.title}: {figure.shown}" for figure in figures)
     # This is a list because notebooks are saved with the keys of their mappings sorted.
     recorded = [asdict(figure) for figure in figures]
     display({MIMETYPE: recorded, "text/html": _table(figures), "text/plain": plain}, raw=True)
 
 
-def format_figure(value: float) -> str:
-    """A number as text: integers and large numbers in full, others with four significant digits."""
-    if isinstance(value, int) or 1e4 <= abs(value) < 1e12:
-        return f"{value:,.0f}"
-    return f"{value:,.4g}"
+def format_figure(value: float, unit: str = "") -> str:
+    """A number with its unit as text: integers and large numbers in full, others with four significant digits.
+
+    >>> format_figure(0.9375, "%"), format_figure(-0.0125, "points"), format_figure(16384, "weights")
+    ('93.75 %', '-1.25 points', '16,384 weights')
+    """
+    value = 100 * value if unit in IN_HUNDREDTHS else value
+    in_full = isinstance(value, int) or 1e4 <= abs(value) < 1e12
+    return " ".join(filter(None, (f"{value:,.0f}" if in_full else f"{value:,.4g}", unit)))
 
 
 def label(name: str) -> str:
@@ -112,15 +147,16 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _figure(name: str, value: float | Measured) -> KeyFigure:
-    measured = value if isinstance(value, Measured) else Measured(value, 0.0)
-    number = +measured.value if isinstance(measured.value, bool) else measured.value
-    return KeyFigure(name, typed(Finite, number, f"key figure {name}"), measured.tolerance, measured.better)
+def _figure(name: str, value: float | Labelled) -> KeyFigure:
+    given = value if isinstance(value, Labelled) else Labelled(value)
+    number = +given.value if isinstance(given.value, bool) else given.value
+    finite = typed(Finite, number, f"key figure {name}")
+    return KeyFigure(name, finite, given.tolerance, given.better, given.label, given.unit)
 
 
 def _table(figures: Sequence[KeyFigure]) -> str:
     rows = "".join(
-        f"<tr><th style='text-align:left'>{escape(label(figure.name))}</th><td>{format_figure(figure.value)}</td></tr>"
+        f"<tr><th style='text-align:left'>{escape(figure.title)}</th><td>{escape(figure.shown)}</td></tr>"
         for figure in figures
     )
     return f"<table class='key-figures'><caption>Key figures</caption><tbody>{rows}</tbody></table>"

@@ -22,6 +22,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from randprune_lab.report.around import Around, bar, contents, foot
+from randprune_lab.report.notebook import described
 from randprune_lab.report.passive import passive, policy_with
 from randprune_lab.report.plumbing import fold
 from randprune_lab.report.results import NotebookResult
@@ -46,7 +47,8 @@ LATEX_SYNONYMS = {"{aligned}": "{align*}", r"\operatorname*": r"\operatorname"}
 
 SECTION = 2  # the level of the headings in the contents
 PLACE_OF_CONTENTS = "<!-- contents -->"  # cells have no comments
-TABLE = '<div class="scroll" tabindex="0" role="group" aria-label="Table">'
+BOX = '<div class="scroll" tabindex="0" role="group" aria-label="{}">'
+FORMULA = re.compile(r'<math\b[^>]*\bdisplay="block".*?</math>', re.DOTALL)
 
 TEMPLATE = """
 {%- extends "classic/base.html.j2" -%}
@@ -124,9 +126,8 @@ def presentable(notebook: NotebookNode) -> NotebookNode:
 
 def _shown(output: NotebookNode) -> NotebookNode:
     if "data" in output:
-        picture = output.metadata.get("image/png")
-        said = picture.get("alt") if isinstance(picture, dict) else None
-        output.metadata = NotebookNode({"image/png": {"alt": said}} if said and isinstance(said, str) else {})
+        said = described(output)
+        output.metadata = NotebookNode({"image/png": {"alt": said}} if said else {})
         if WIDGET_VIEW in output.data:
             output.data = {"text/html": WIDGET_NOTE}
     return output
@@ -161,7 +162,7 @@ class _PageExporter(HTMLExporter):
 
     def default_filters(self) -> Iterator[tuple[str, Any]]:
         yield from super().default_filters()
-        yield "clean_html", lambda html: scrolling_tables(passive(html))
+        yield "clean_html", lambda html: scrolling(passive(html))
 
     @pass_context
     def markdown2html(self, context: Context, source: str) -> str:
@@ -207,9 +208,10 @@ class _Renderer(IPythonRenderer):
         return super().link(text, page, title)
 
 
-def scrolling_tables(html: str) -> str:
-    """HTML in which each table scrolls by itself where it is wider than the page, with fingers, mouse and keyboard."""
-    return html.replace("<table", f"{TABLE}<table").replace("</table>", "</table></div>")
+def scrolling(html: str) -> str:
+    """HTML in which what may be wider than a phone scrolls by itself, with fingers, mouse and keyboard."""
+    html = html.replace("<table", f"{BOX.format('Table')}<table").replace("</table>", "</table></div>")
+    return FORMULA.sub(lambda formula: f"{BOX.format('Formula')}{formula[0]}</div>", html)
 
 
 def mathml(latex: str, display: str) -> str:

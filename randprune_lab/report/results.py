@@ -37,6 +37,14 @@ class CellFailure:
 
 
 @dataclass(frozen=True)
+class Thumbnail:
+    """A small picture of a figure, as the bytes of a PNG file, and what it shows in words."""
+
+    png: bytes
+    alt: str = ""
+
+
+@dataclass(frozen=True)
 class NotebookResult:
     """The result of one notebook.
 
@@ -48,7 +56,7 @@ class NotebookResult:
         peak_memory: the peak memory of its kernel in bytes; None if the system does not report it.
         key_figures: the key figures by name.
         check: the key figures compared with the expected ones; None if they were not compared.
-        thumbnail: a picture, as the bytes of a PNG file.
+        thumbnail: a picture of its main figure; None without figures.
         parameters: the parameters that it was given.
     """
 
@@ -60,7 +68,7 @@ class NotebookResult:
     peak_memory: int | None = None
     key_figures: Mapping[str, KeyFigure] = field(default_factory=dict)
     check: Check | None = None
-    thumbnail: bytes | None = None
+    thumbnail: Thumbnail | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property

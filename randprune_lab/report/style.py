@@ -39,13 +39,13 @@ code, pre, .number { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "Dej
 """
 
 INDEX_CSS = """
-main { max-width: 72rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+main, footer { max-width: 76rem; margin: 0 auto; padding: 2.5rem 1.25rem 0; }
 header { margin-bottom: 2rem; }
 h1 { margin: 0 0 0.25rem; font-size: clamp(1.6rem, 4vw, 2.25rem); line-height: 1.2; letter-spacing: -0.01em; }
 header p { margin: 0.25rem 0; color: var(--soft); }
 header strong { color: var(--ink); font-weight: 600; }
 .cards {
-  display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr));
+  display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr));
   list-style: none; margin: 0; padding: 0;
 }
 .card {
@@ -53,34 +53,36 @@ header strong { color: var(--ink); font-weight: 600; }
   background: var(--card); border: 1px solid var(--line); border-radius: 12px;
 }
 .card:has(a:hover) { border-color: var(--accent); }
-.card h2 { margin: 0; font-size: 1.1rem; line-height: 1.35; }
+.card h2 { margin: 0; font-size: 1.25rem; line-height: 1.35; }
 .card h2 a { color: inherit; text-decoration: none; }
 .card h2 a:hover { color: var(--accent); }
 .card h2 a::after { content: ""; position: absolute; inset: 0; }  /* the whole card is the link */
-.picture {
-  aspect-ratio: 16 / 10; display: grid; place-items: center; position: relative;
-  background: #ffffff; border-bottom: 1px solid var(--line);
+.picture { padding: 0.5rem; background: #ffffff; border-bottom: 1px solid var(--line); }
+.picture img { display: block; width: 100%; }
+@media (min-width: 66rem) {  /* two in a row: pictures of equal height */
+  .picture { aspect-ratio: 2; display: grid; place-items: center; position: relative; }
+  .picture img {
+    position: absolute; inset: 0.5rem; object-fit: contain; width: calc(100% - 1rem); height: calc(100% - 1rem);
+  }
 }
-.picture img {
-  position: absolute; inset: 0.75rem; object-fit: contain;
-  width: calc(100% - 1.5rem); height: calc(100% - 1.5rem);
+.picture.empty {
+  display: grid; place-items: center; background: var(--code); color: var(--soft); font-size: 2.5rem; font-weight: 300;
 }
-.picture.empty { background: var(--code); color: var(--soft); font-size: 2.5rem; font-weight: 300; }
-@media (max-width: 40rem) { .picture.empty { aspect-ratio: 16 / 4; } }
 .text { display: flex; flex-direction: column; gap: 0.75rem; padding: 1rem 1.1rem 1.15rem; flex: 1; }
 .state {
   display: flex; flex-wrap: wrap; gap: 0.3rem 0.6rem; align-items: center;
   margin: 0; color: var(--soft); font-size: 0.9rem;
 }
-.figures { margin: auto 0 0; padding-top: 0.6rem; border-top: 1px solid var(--line); font-size: 0.875rem; }
-.figures div { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1rem; padding: 0.1rem 0; }
+.figures { margin: auto 0 0; padding-top: 0.6rem; border-top: 1px solid var(--line); font-size: 0.9rem; }
+.figures div { display: grid; grid-template-columns: 1fr auto; gap: 0 1rem; padding: 0.2rem 0; align-items: baseline; }
+.figures div + div { border-top: 1px dotted var(--line); }
 .figures dt { color: var(--soft); }
-.figures dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; font-weight: 600; }
-.figures .mark { flex-basis: 100%; font-size: 0.8rem; font-weight: 400; color: var(--soft); }
+.figures dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; font-weight: 600; white-space: nowrap; }
+.figures .mark { grid-column: 1 / -1; white-space: normal; font-size: 0.8rem; font-weight: 400; color: var(--soft); }
 .figures .mark.ok { color: var(--ok); }
 .figures .mark.failed { color: var(--bad); }
 .tick { margin-left: 0.4em; color: var(--ok); font-weight: 400; }
-footer { margin-top: 2.5rem; color: var(--soft); font-size: 0.875rem; }
+footer { padding-bottom: 4rem; color: var(--soft); font-size: 0.875rem; }
 """
 
 PAGE_CSS = """
@@ -169,7 +171,8 @@ th, td { border: 0; padding: 0.35rem 0.8rem; text-align: right; border-bottom: 1
 .key-figures td { font-weight: 600; }
 .key-figures tr:last-child > * { border-bottom: 0; }
 math { font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", math; font-size: 1.08em; }
-math[display="block"] { margin: 1rem 0; overflow-x: auto; overflow-y: hidden; padding: 0.2rem 0; }
+math[display="block"] { padding: 0.2rem 0; }
+.scroll:has(> math) { margin: 1rem 0; overflow-y: hidden; }
 mtd[columnalign] { padding-inline: 0.15em; }
 mtd[columnalign="right"] { text-align: -webkit-right; }
 mtd[columnalign="left"] { text-align: -webkit-left; }

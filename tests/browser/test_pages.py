@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import nbformat
 import pytest
 from conftest import NOTEBOOKS, watched
 from matplotlib.figure import Figure
+from PIL import Image
+from reading import faults
 from support.hostile_html import HOSTILE, SVG
 
 from randprune_lab.report import report
@@ -31,22 +34,65 @@ def made(tmp_path_factory) -> Path:
     return report("smoke", tmp_path_factory.mktemp("made"), only="02", notebooks=NOTEBOOKS).out
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "light"), (1280, "dark")])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_complete_without_a_network(browser, made, name, width):
+def test_a_page_is_complete_without_a_network(browser, made, name, width, scheme):
     with watched(browser, width) as watch:
+        watch.page.emulate_media(color_scheme=scheme)
         watch.page.context.set_offline(True)
         watch.page.goto((made / name).as_uri())
         images = watch.page.locator("img:visible").evaluate_all(IMAGES)
         assert images
-        assert all(natural > 100 and shown > 250 for natural, shown, _ in images)
-        if width > 1000:  # on a phone a figure may be wider than its column, which then scrolls
-            assert all(shown <= column for _, shown, column in images)
-        # The page scrolls down, and never sideways.
-        assert watch.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert all(natural > 100 and 250 < shown <= column for natural, shown, column in images)
+        assert not faults(watch.page)
         assert watch.page.evaluate("getComputedStyle(document.body).fontSize") == "16px"
         assert not watch.errors
         assert not watch.left
+
+
+def page_with(tmp_path: Path, *cells: nbformat.NotebookNode) -> str:
+    path = tmp_path / "page.html"
+    path.write_text(
+        render_page(nbformat.v4.new_notebook(cells=list(cells)), NotebookResult("00", "One", "ok")), "utf-8"
+    )
+    return path.as_uri()
+
+
+WIDE = "|" + " a long heading |" * 30 + "\n|" + "---|" * 30 + "\n|" + " 1 |" * 30
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_wide_table_shows_where_there_is_more_of_it(browser, tmp_path, scheme):
+    with watched(browser, 390) as watch:
+        watch.page.emulate_media(color_scheme=scheme)
+        watch.page.goto(page_with(tmp_path, nbformat.v4.new_markdown_cell(WIDE)))
+        assert not faults(watch.page)
+        box = watch.page.locator(".scroll")
+
+        def edges() -> list[float]:
+            """How bright the outermost pixels are, left and right, where there is no text."""
+            with Image.open(io.BytesIO(box.screenshot())) as image:
+                return [image.convert("L").getpixel((x, 2)) for x in (1, image.width - 2)]
+
+        left, right = edges()
+        assert left > right
+        box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+        left, right = edges()
+        assert left < right
+        box.focus()
+        before = box.evaluate("box => box.scrollLeft")
+        watch.page.keyboard.press("ArrowLeft")
+        watch.page.wait_for_function(f"() => document.querySelector('.scroll').scrollLeft < {before}")
+
+
+@pytest.mark.parametrize(
+    "html",
+    ["<img src=x style='width: 900px'>", "<div style='overflow: auto'><table><tr><td>" + "x" * 99 + "</table></div>"],
+)
+def test_what_is_lost_on_a_phone_is_found(browser, html):
+    with watched(browser, 390) as watch:
+        watch.page.set_content(html)
+        assert any("lost" in fault for fault in faults(watch.page))
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
 import pytest
 import torch
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.report.key_figures import MIMETYPE, format_figure, key_figures, measured
+from randprune_lab.report.key_figures import MIMETYPE, exact, format_figure, key_figures, measured
 
 
 @pytest.fixture
@@ -47,11 +49,37 @@ def test_figures_are_readable(value, text):
     assert format_figure(value) == text
 
 
+@pytest.mark.parametrize(
+    ("figure", "title", "text"),
+    [
+        (exact(16384, "kept", "weights"), "kept", "16,384 weights"),
+        (exact(0.9375, "sparsity", "%"), "sparsity", "93.75 %"),
+        (exact(1, "all of them", "%"), "all of them", "100 %"),
+        (measured(-0.0125, "search <minus> IMP", "points", tolerance=0.1), "search <minus> IMP", "-1.25 points"),
+        (measured(0.5, tolerance=0.1), "some name", "0.5"),
+        (0.5, "some name", "0.5"),
+    ],
+)
+def test_a_reader_sees_label_value_and_unit(figure, title, text, shown):
+    key_figures(some_name=figure)
+    assert shown[0]["text/plain"] == f"{title}: {text}"
+    assert f">{escape(title)}</th><td>{text}</td>" in shown[0]["text/html"]
+    (recorded,) = shown[0][MIMETYPE]
+    assert recorded["value"] == getattr(figure, "value", figure), "the record has the number itself"
+
+
 def test_a_measured_figure_is_recorded_with_its_tolerance(shown):
     key_figures(kept=3, accuracy=measured(0.8, tolerance=0.02, better="higher"))
     kept, accuracy = shown[0][MIMETYPE]
-    assert kept == {"name": "kept", "value": 3, "tolerance": 0.0, "better": "neither"}
-    assert accuracy == {"name": "accuracy", "value": 0.8, "tolerance": 0.02, "better": "higher"}
+    assert kept == {"name": "kept", "value": 3, "tolerance": 0.0, "better": "neither", "label": "", "unit": ""}
+    assert accuracy == {
+        "name": "accuracy",
+        "value": 0.8,
+        "tolerance": 0.02,
+        "better": "higher",
+        "label": "",
+        "unit": "",
+    }
 
 
 @pytest.mark.parametrize("wrong", [{"tolerance": 0.0}, {"tolerance": float("inf")}, {"tolerance": 1, "better": "more"}])

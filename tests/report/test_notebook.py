@@ -85,7 +85,7 @@ def test_older_notebooks_and_further_fields_are_read(tmp_path):
     assert cell.source == "# A\nb"
 
 
-FIGURE = {"name": "accuracy", "value": 0.5, "tolerance": 0.0, "better": "neither"}
+FIGURE = {"name": "accuracy", "value": 0.5, "tolerance": 0.0, "better": "neither", "label": "", "unit": ""}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ FIGURE = {"name": "accuracy", "value": 0.5, "tolerance": 0.0, "better": "neither
     [
         *({**FIGURE, "value": value} for value in ("0.5", None, True, [1.0], float("nan"), 10**400)),
         *({name: value for name, value in FIGURE.items() if name != lost} for lost in FIGURE),
-        {**FIGURE, "unit": "s"},
+        {**FIGURE, "size": "s"},
         *({**FIGURE, "name": name} for name in (None, 5, ["a"])),
         *({**FIGURE, "tolerance": tolerance} for tolerance in ("0.1", None)),
         {**FIGURE, "better": "more"},
@@ -134,12 +134,12 @@ def test_parameters_are_the_names_assigned_in_the_tagged_cell():
 @pytest.mark.parametrize(("tag", "color"), [("thumbnail", (0, 0, 255)), ("other", (255, 0, 0))])
 def test_thumbnail_is_the_tagged_figure_or_else_the_first(tag, color):
     notebook = v4.new_notebook(cells=[figure(png("red")), figure(png("blue"), tag), figure(png("lime"))])
-    with Image.open(io.BytesIO(read.thumbnail(notebook))) as image:
-        assert image.getpixel((0, 0))[:3] == color
+    with Image.open(io.BytesIO(read.thumbnail(notebook).png)) as image:
+        assert image.convert("RGB").getpixel((0, 0)) == color
 
 
 def test_thumbnail_is_small_and_may_be_missing():
     notebook = v4.new_notebook(cells=[figure(png("red", (3000, 2000)))])
-    with Image.open(io.BytesIO(read.thumbnail(notebook))) as image:
-        assert image.size == (720, 480)
+    with Image.open(io.BytesIO(read.thumbnail(notebook).png)) as image:
+        assert image.size == (1120, 747)
     assert read.thumbnail(v4.new_notebook()) is None

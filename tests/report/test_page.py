@@ -203,13 +203,16 @@ def test_a_page_leads_to_the_pages_beside_it_by_their_titles():
     assert not [rel for rel, _ in links_of(render_page(nbformat.v4.new_notebook(), RESULT)) if rel]
 
 
-def test_a_table_scrolls_by_itself_and_with_the_keyboard():
-    written = markdown("| a | b |\n|---|---|\n| 1 | 2 |")
+def test_tables_and_formulas_scroll_by_themselves_and_with_the_keyboard():
     shown = page_of(code_with(nbformat.v4.new_output("display_data", {"text/html": "<table><tr><td>1"})))
-    for page in (written, shown):
+    for page, tag, name in (
+        (markdown("| a | b |\n|---|---|\n| 1 | 2 |"), "table", "Table"),
+        (shown, "table", "Table"),
+        (markdown("So $$\\sum_i \\pi_i = k$$ holds"), "math", "Formula"),
+    ):
         tags = Tags(page).found
-        box = {"class": "scroll", "tabindex": "0", "role": "group", "aria-label": "Table"}
-        assert ("div", box) == tags[[tag for tag, _ in tags].index("table") - 1]
+        box = {"class": "scroll", "tabindex": "0", "role": "group", "aria-label": name}
+        assert ("div", box) == tags[[found for found, _ in tags].index(tag) - 1]
 
 
 # --- what a notebook shows cannot act ---

@@ -96,7 +96,7 @@ def test_every_page_needs_no_other_files(made):
 
 def test_index_shows_figure_link_and_failure(made):
     index = made.text("index.html")
-    assert made.summary.results[0].thumbnail.startswith(b"\x89PNG")
+    assert made.summary.results[0].thumbnail.png.startswith(b"\x89PNG")
     assert index.count("data:image/png;base64,") == 1  # the other two notebooks have no figure
     assert '<a href="00_good.html">The good one</a>' in index
     assert "cell 4: ValueError: sparsity must be in [0, 1), got 1.2" in index

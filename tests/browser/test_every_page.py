@@ -1,0 +1,31 @@
+"""Every page of the smoke report and of the site, where they have been made, can be read by everybody, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import watched
+from reading import faults
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+MADE_BY = {"reports/smoke": "make report PROFILE=smoke", "build/docs/html": "make docs PROFILE=smoke"}
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("folder", MADE_BY)
+def test_every_page_can_be_read_by_everybody(browser, folder, width):
+    pages = [path for path in sorted((ROOT / folder).rglob("*.html")) if "_modules" not in path.parts]
+    if not pages:
+        pytest.skip(f"{folder} has no pages; `{MADE_BY[folder]}` makes them")
+    wrong = {}
+    for path in pages:
+        with watched(browser, width) as watch:
+            watch.page.context.set_offline(True)
+            watch.page.goto(path.as_uri())
+            found = [*faults(watch.page), *watch.errors, *watch.left]
+        if found:
+            wrong[str(path.relative_to(ROOT))] = found
+    assert not wrong, f"if the pages are old: {MADE_BY[folder]}"
