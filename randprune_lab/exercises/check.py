@@ -38,7 +38,23 @@ def expect(what: str, got: Any, expected: Any, next_step: str, *, within: float 
     if got is None:
         next_step = "Does the function return what it computed?"
     margin = f" (± {within:g})" if within else ""
-    raise ExerciseError(f"{what}: got {_shown(got)}, expected {_shown(expected)}{margin}. {next_step}")
+    raise ExerciseError(
+        "{}: got {}, expected {}{}. {}".format(what, *_told_apart(got, expected, within), margin, next_step)
+    )
+
+
+def _told_apart(got: Any, expected: Any, within: float) -> tuple[str, str]:
+    """Both values as texts that differ: where they would read alike, with more digits, one item, or their types."""
+    if isinstance(got, list) and isinstance(expected, list) and len(got) == len(expected) > SHOWN:
+        pairs = zip(got, expected, strict=True)
+        place, (ours, theirs) = next((n, pair) for n, pair in enumerate(pairs) if not _same(*pair, within))
+        first, second = _told_apart(ours, theirs, within)
+        return f"{first} as item {place} of {len(got)}", second
+    for digits in (6, 17):
+        first, second = _shown(got, digits), _shown(expected, digits)
+        if first != second:
+            return first, second
+    return f"{first} ({type(got).__name__})", f"{second} ({type(expected).__name__})"
 
 
 def _plain(value: Any) -> Any:
@@ -69,10 +85,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, digits: int) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key!r}: {_shown(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key!r}: {_shown(item, digits)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        items = [*map(_shown, value[:SHOWN]), *(["..."] if len(value) > SHOWN else [])]
+        items = [*(_shown(item, digits) for item in value[:SHOWN]), *(["..."] if len(value) > SHOWN else [])]
         return f"[{', '.join(items)}]" + (f" ({len(value)} items)" if len(value) > SHOWN else "")
-    return f"{value:.6g}" if isinstance(value, float) else repr(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else repr(value)

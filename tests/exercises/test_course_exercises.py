@@ -118,12 +118,63 @@ MISTAKES = {
 }
 
 
+MORE_MISTAKES = [
+    ("choose", "def choose(s, n): return int(np.argmax([np.mean(s[c][-n:]) for c in sorted(s)]))"),
+    ("step", "def step(weights, gradient, mask, rate): return weights - rate * gradient * mask"),
+    (
+        "pareto",
+        "def pareto(u, q, k):\n mask = np.zeros(len(u), bool)\n mask[np.argsort(u / q)[:k]] = True\n return mask",
+    ),
+    (
+        "optimism",
+        "def optimism(candidates, noise, repeats, seed):\n"
+        " return np.random.normal(0, noise, (repeats, candidates)).max(axis=1).mean()",
+    ),
+]
+
+RIGHT = [
+    ("sparsity_of", "def sparsity_of(mask): return 1 - mask.float().mean()"),
+    ("sparsity_of", "def sparsity_of(mask): return 1 - mask.float().mean().item()"),
+    ("sparsity_of", "def sparsity_of(mask): return (~mask).sum() / mask.numel()"),
+    ("sparsity_of", "def sparsity_of(mask): return float(np.mean(~mask.numpy()))"),
+    ("choose", "def choose(s, n): return min(s, key=lambda c: (-sum(s[c][-n:]) / n, c))"),
+    ("step", "def step(w, g, mask, rate): return torch.where(mask, w - rate * g, 0.0)"),
+    (
+        "shares",
+        "def shares(tensors, k):\n every = torch.cat([t.flatten() for t in tensors.values()]).abs()\n"
+        " least = every.sort(descending=True).values[k - 1]\n"
+        " return {name: (t.abs() >= least).float().mean() for name, t in tensors.items()}",
+    ),
+    ("pareto", "def pareto(u, q, k):\n keys = u * (1 - q) / (q * (1 - u))\n return keys <= np.sort(keys)[k - 1]"),
+    ("spearman", "def spearman(a, b):\n from scipy.stats import spearmanr\n return spearmanr(a, b).statistic"),
+    ("undecided", "def undecided(q, counts): return np.dot((q > 1e-7) & (q < 1 - 1e-7), counts) / sum(counts)"),
+]
+"""Right answers in other styles: in float32, with NumPy, SciPy or plain Python."""
+
+
 @every_exercise
 def test_a_common_mistake_fails(source, exercise):
     mistake = MISTAKES.get(exercise.name)
     assert mistake, f"MISTAKES has no common mistake for exercise {exercise.name}; add one that its check detects"
     with pytest.raises(ExerciseError, match="expected"):
         solve(source, exercise.name, source.notebook, mistake)
+
+
+@pytest.mark.parametrize(("name", "mistake"), MORE_MISTAKES, ids=[name for name, _ in MORE_MISTAKES])
+def test_another_common_mistake_fails(name, mistake):
+    with pytest.raises(ExerciseError, match="expected"):
+        solve(*asked(name), mistake)
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT, ids=[f"{name}-{place}" for place, (name, _) in enumerate(RIGHT)])
+def test_a_right_answer_in_another_style_passes(name, answer):
+    solve(*asked(name), answer)
+
+
+def asked(name: str) -> tuple[Source, str, Any]:
+    """The source of an exercise, its name and its notebook."""
+    (source,) = (source for source, exercise in EXERCISES if exercise.name == name)
+    return source, name, source.notebook
 
 
 def test_every_lesson_has_at_least_three():

@@ -68,6 +68,25 @@ def test_the_message_names_the_call_both_answers_and_the_next_step():
         expect("f()", list(range(50)), [], "Look.")
 
 
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (0.1 + 0.2, 0.3),
+        (np.float32(5 / 6), 5 / 6),
+        (float("nan"), float("nan")),
+        ([0.0] * 500 + [1.0], [0.0] * 500 + [1.0 + 1e-12]),
+        ([True] * 20, [True] * 13 + [False] * 7),
+        ({"a": [0.1 + 0.2]}, {"a": [0.3]}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_message_never_has_two_answers_that_read_alike(got, expected):
+    with pytest.raises(ExerciseError) as raised:
+        expect("f()", got, expected, "Look.")
+    ours, theirs = str(raised.value).removeprefix("f(): got ").removesuffix(". Look.").split(", expected ")
+    assert ours != theirs or "nan (float)" in ours
+
+
 # --- sources ---
 
 
