@@ -28,7 +28,7 @@ def simulate(candidates: int, spread: float, pools: int) -> dict[str, np.ndarray
     rows = []
     for seed in range(pools):
         truth, examples = pool(random, candidates, spread)
-        confidence = assess_choice(examples, seed=seed, resamples=400)
+        confidence = assess_choice(examples, seed=seed, resamples=200)
         relative, scores = truth - truth.mean(), confidence.scores - confidence.scores.mean()
         rows.append(
             {

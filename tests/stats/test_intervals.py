@@ -211,9 +211,9 @@ def test_the_interval_of_a_correlation_is_close_to_fishers():
 
 @pytest.mark.parametrize(("metric", "draw"), [("pearson", correlated), ("matthews", guessed)])
 def test_intervals_of_other_metrics_have_the_stated_coverage(metric, draw):
-    """95 % of 150 repetitions within 4 standard deviations (false alarms: 1 in 15,000), plus 1 % because n = 300."""
+    """95 % of 150 repetitions within 4 standard deviations (false alarms: 1 in 15,000), plus 1 % because n = 150."""
     truth = REFERENCE[metric](*draw(300_000, seed=0))
-    intervals = [score_interval(metric, *draw(300, seed=1 + repetition)) for repetition in range(150)]
+    intervals = [score_interval(metric, *draw(150, seed=1 + repetition)) for repetition in range(150)]
     covered = np.mean([interval.low <= truth <= interval.high for interval in intervals])
     assert abs(covered - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 150) + 0.01
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import cycle, islice
 from random import Random
 from typing import Literal
@@ -74,8 +74,9 @@ class MiniGlue:
             check_count(f"{role} size", getattr(self, role), low=labels(get_task(self.task)))
 
 
+@lru_cache(maxsize=len(GENERATORS))  # each unit of a study asks again
 def generate(settings: MiniGlue) -> Corpus:
-    """The rows of a generated task, in three roles.
+    """The rows of a generated task, in three roles. They are remembered: do not change them.
 
     Raises:
         ConfigError: if the task's language has too few different texts.
