@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.order import SLOW
 
 import randprune_lab as rp
 from randprune_lab.tasks import load_splits
@@ -21,6 +22,16 @@ torch.set_num_threads(1)  # tiny tensors: a second thread costs more than it bri
 GOOD = ("good", "fine", "superb", "moving")
 BAD = ("bad", "dull", "awful", "empty")
 FILLERS = ("the", "film", "is", "a", "story", "and", "plot", "with", "cast", "scenes", "very", "rather")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # pytest-xdist would begin with the files that have most tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    ranks = {here / name: rank for rank, name in enumerate(SLOW)}
+    items.sort(key=lambda item: ranks.get(item.path, len(SLOW)))
 
 
 _loaded = cache(load_splits)

@@ -8,6 +8,7 @@ import torch
 import yaml
 from jaxtyping import TypeCheckError
 from support.commit_message import faults
+from support.order import SLOW
 from support.pages import ROOT
 from support.strip_outputs import main
 
@@ -59,3 +60,7 @@ def test_tests_check_the_arrays_of_functions_and_dataclasses_and_wrap_nothing_el
     with pytest.raises(TypeCheckError):
         Undecided("w", torch.ones(3), torch.ones(3, dtype=torch.int32))
     assert hasattr(row_ranks, "__wrapped__") and not hasattr(together, "__wrapped__")
+
+
+def test_the_files_that_begin_first_exist():
+    assert [name for name in SLOW if not (ROOT / "tests" / name).is_file()] == []
