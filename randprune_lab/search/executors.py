@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -71,6 +73,8 @@ class InProcess(Executor):
 class OnDask(Executor):
     """Evaluates candidates on a Dask cluster. Each worker gets a level once; a job is only a few numbers.
 
+    A level is sent as bytes, because Dask may send it on from a worker that is training its model.
+
     The state of a stopped training stays on the worker that did it. When a worker is lost, Dask repeats only the work
     that was lost with it.
 
@@ -125,11 +129,12 @@ class OnDask(Executor):
 
     def evaluate(self, level: BaseLevel, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
         from dask.distributed import as_completed
+        from distributed.protocol.pickle import dumps
 
         try:
             if level is not self._level:
                 self._level, self._states, self._counted = level, {}, {}
-                self._sent = self.client.scatter(level, broadcast=True, hash=False)
+                self._sent = self.client.scatter(dumps(level), broadcast=True, hash=False)
             before, self._states = self._states, {}
             counted, self._counted = self._counted, {}
             each = level.evaluation_cost
@@ -181,14 +186,27 @@ def make_executor(name: str, *, address: str | None = None, workers: int | None 
 # --- the functions that workers run ---
 
 
-def _advance(level: BaseLevel, candidate: int, state: Any, steps: int) -> tuple[Evaluation, Any]:
-    with level.compute.active():
-        return level.advance(candidate, state, steps)
+ALONE = Lock()
+"""Held by the job that a worker computes: threads of a process share its model and PyTorch's random numbers."""
 
 
-def _finish(level: BaseLevel, candidate: int, state: Any, steps: int) -> Evaluation:
+def _advance(sent: bytes, candidate: int, state: Any, steps: int) -> tuple[Evaluation, Any]:
+    with ALONE:
+        level = _received(sent)
+        with level.compute.active():
+            return level.advance(candidate, state, steps)
+
+
+def _finish(sent: bytes, candidate: int, state: Any, steps: int) -> Evaluation:
     """Return no state, because the candidate is not trained further."""
-    return _advance(level, candidate, state, steps)[0]
+    return _advance(sent, candidate, state, steps)[0]
+
+
+@lru_cache(maxsize=1)
+def _received(sent: bytes) -> BaseLevel:
+    from distributed.protocol.pickle import loads
+
+    return loads(sent)
 
 
 def _first(pair: tuple[Evaluation, Any]) -> Evaluation:

@@ -14,11 +14,12 @@ from pathlib import Path
 import cloudpickle
 import numpy as np
 import pytest
-from dask.distributed import Client, LocalCluster
+from dask.distributed import Client
 
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError, RunError, WorkerError
 from randprune_lab.progress import ignore
+from randprune_lab.search import executors
 from randprune_lab.search.executors import InProcess, Job, OnDask, make_executor
 from randprune_lab.search.level import Level
 from randprune_lab.search.run import Search
@@ -46,12 +47,6 @@ class Watched(Level):
     @property
     def log(self) -> list[list[int]]:
         return [json.loads(line) for line in (Path(self.folder) / "log").read_text().splitlines()]
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        yield cluster
 
 
 @pytest.fixture
@@ -111,6 +106,24 @@ def test_a_worker_computes_the_layers_of_the_run_sparse(level, cluster):
     assert not same(here, dense)
     for ours, theirs in zip(here[0], dense[0], strict=True):
         np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-3)
+
+
+def test_a_worker_that_gets_a_level_from_one_that_trains_it_gets_the_whole_model(level, cluster):
+    level.compute = dataclasses.replace(level.compute, layers="sparse")
+    with OnDask(cluster.scheduler_address) as executor:
+        list(executor.evaluate(level, [Job(0, 4)]))
+        sent = executor._sent.result()
+
+    def shapes(of: Level) -> list[tuple[int, ...]]:
+        return [tuple(parameter.shape) for parameter in of.model.parameters()]
+
+    training, got = executors._received(sent), []
+    training.model.register_forward_hook(
+        lambda *_: got.append((shapes(executors._received.__wrapped__(sent)), shapes(training)))
+    )
+    executors._advance(sent, 0, None, 4)
+    assert {tuple(found) for found, _ in got} == {tuple(shapes(level))}
+    assert got[0][1] != shapes(level), "the worker trains kept weights alone"
 
 
 def test_the_number_of_stops_does_not_matter(level):

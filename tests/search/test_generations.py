@@ -100,9 +100,9 @@ def test_an_interrupted_search_has_the_same_result(learning, tmp_path):
         assert results(copy) == results(path)
 
 
-def test_a_cluster_has_the_same_result(learning, tmp_path):
+def test_a_cluster_has_the_same_result(learning, cluster, tmp_path):
     config, path = learning
-    with OnDask(workers=2) as executor:
+    with OnDask(cluster.scheduler_address) as executor:
         rp.run(config, tmp_path / "run", executor=executor, progress=False)
     assert results(tmp_path / "run") == results(path)
 

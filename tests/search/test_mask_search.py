@@ -257,8 +257,8 @@ def test_ask_and_tell_give_the_record_of_run(tmp_path, strategy):
     assert {name for name in ours if ours[name] != theirs[name]} == {"start"}, "it is not evaluated"
 
 
-def test_a_cluster_gives_the_same_record(whole, tmp_path):
-    with OnDask(workers=1) as executor:
+def test_a_cluster_gives_the_same_record(whole, cluster, tmp_path):
+    with OnDask(cluster.scheduler_address) as executor:
         search(tmp_path / "there").run(executor=executor, progress=False)
     assert record(tmp_path / "there") == record(whole)
 
