@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.forked import command
 from support.runs import write_config
 
 import randprune_lab as rp
@@ -60,14 +61,6 @@ def write(folder: Path, stem: str, text: str | None = None) -> Path:
     path = folder / f"{stem}.py"
     path.write_text(text or RULE.format(name=stem.replace("_", "-")), "utf-8")
     return path
-
-
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Another process, which knows nothing of plugins that were loaded here."""
-    code = (
-        "import sys, torch; torch.set_num_threads(1); from randprune_lab.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +161,8 @@ def test_workers_know_the_plugin(kind, tmp_path, options, config):
         study = {"tasks": ["sst2"], "seeds": [0], "methods": methods, "settings": settings}
         (tmp_path / "study.yaml").write_text(json.dumps(study), "utf-8")
         asked = ["study", tmp_path / "study.yaml", "--out", tmp_path / "out", "--jobs", "2"]
-    done = command(*asked, "--plugin", path)
+    started = [sys.executable, "-c", "import sys; from randprune_lab.cli import main; sys.exit(main(sys.argv[1:]))"]
+    done = subprocess.run([*map(str, (*started, *asked, "--plugin", path))], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

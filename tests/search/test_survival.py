@@ -6,7 +6,6 @@ import dataclasses
 import errno
 import itertools
 import json
-import multiprocessing
 import os
 import random
 import resource
@@ -15,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.forked import forked
 
 import randprune_lab as rp
 from randprune_lab.errors import FileError
@@ -61,30 +61,15 @@ def search(config: rp.RunConfig, path: Path, fatal: int, largest_file: int | Non
 
 
 @pytest.fixture(scope="module")
-def child():
-    """A function that runs `search` in a separate process and returns its exit code. Modules are imported only once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["randprune_lab.search.run", "transformers", "accelerate", "datasets", "sklearn"])
-
-    def start(*arguments: object) -> int | None:
-        process = context.Process(target=search, args=arguments)
-        process.start()
-        process.join()
-        return process.exitcode
-
-    return start
-
-
-@pytest.fixture(scope="module")
 def small(config):
     return dataclasses.replace(config, candidates=2, baselines=("imp",), dense_epochs=2)
 
 
 @pytest.fixture(scope="module")
-def whole(small, child, tmp_path_factory) -> tuple[Path, int]:
+def whole(small, tmp_path_factory) -> tuple[Path, int]:
     """The folder of the same search without interruption, and its number of moments."""
     path = tmp_path_factory.mktemp("survival") / "whole"
-    assert child(small, path, 0) == 0
+    assert forked(search, small, path, 0) == 0
     return path, int(Path(f"{path}.moments").read_text())
 
 
@@ -93,11 +78,11 @@ def results(path: Path) -> str:
     return json.dumps({key: value for key, value in summary.items() if key != "run"}, sort_keys=True)
 
 
-def test_a_search_killed_at_20_random_moments_has_the_same_bits(small, child, whole, tmp_path):
+def test_a_search_killed_at_20_random_moments_has_the_same_bits(small, whole, tmp_path):
     uninterrupted, moments = whole
     choose = random.Random(0)
     kills = 0
-    while child(small, tmp_path / "run", choose.randint(1, max(2, moments // 6)) if kills < KILLS else 0) != 0:
+    while forked(search, small, tmp_path / "run", choose.randint(1, max(2, moments // 6)) if kills < KILLS else 0) != 0:
         kills += 1
         assert kills <= KILLS
     assert kills >= 6  # a search needs at least 6 processes, even if all live as long as possible
@@ -109,11 +94,11 @@ def test_a_search_killed_at_20_random_moments_has_the_same_bits(small, child, wh
         assert all(written[file].read_bytes() == (uninterrupted / name / file).read_bytes() for file in files)
 
 
-def test_a_search_without_disk_space_reports_it_and_can_be_resumed(small, child, whole, tmp_path):
+def test_a_search_without_disk_space_reports_it_and_can_be_resumed(small, whole, tmp_path):
     uninterrupted, _ = whole
-    assert child(small, tmp_path / "run", 0, 2_000) == 3
+    assert forked(search, small, tmp_path / "run", 0, 2_000) == 3
     assert f"cannot write {tmp_path / 'run'}" in Path(f"{tmp_path / 'run'}.error").read_text()
-    assert child(small, tmp_path / "run", 0) == 0
+    assert forked(search, small, tmp_path / "run", 0) == 0
     assert results(tmp_path / "run") == results(uninterrupted)
 
 
