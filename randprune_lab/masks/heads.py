@@ -30,6 +30,8 @@ class Heads(Coupled):
         Pattern(("q", "k", "v"), "o"),
         Pattern(("c_attn",), "c_proj"),
         Pattern(("query_key_value",), "dense"),
+        Pattern(("Wqkv",), "Wo"),
+        Pattern(("qkv_proj",), "o_proj"),
     )
 
     def units(self, rows: Mapping[str, int], width: int, modules: tuple[nn.Module, ...]) -> int:
@@ -41,6 +43,7 @@ class Heads(Coupled):
         return min(rows.values()) // size
 
     def places(self, name: str, layer: nn.Module, rows: int, units: int) -> Places:
-        if name.endswith("c_attn.weight") and is_conv1d(layer):  # GPT-2: all queries, then all keys, then all values
+        blocks = name.endswith(("Wqkv.weight", "qkv_proj.weight"))  # ModernBERT, Phi-3
+        if blocks or (name.endswith("c_attn.weight") and is_conv1d(layer)):  # all queries, then all keys, all values
             return torch.arange(rows).view(3, units, -1).transpose(0, 1).reshape(units, -1)
         return torch.arange(rows).view(units, -1)

@@ -242,8 +242,16 @@ class CustomSearch(LevelSearch[CustomLevel]):
 
     def _training(self, total: int, seed: int | None) -> CustomTraining:
         train, evaluate = self.functions
-        every, examples = self.config.evaluate_every, self.examples
-        return CustomTraining(train, evaluate, total, every, seed or 0, False, examples, self._told)
+        return CustomTraining(
+            train,
+            evaluate,
+            total=total,
+            every=self.config.evaluate_every,
+            seed=seed or 0,
+            keep_best=False,
+            examples=self.examples,
+            told=self._told,
+        )
 
     @cached_property
     def _compute(self) -> Compute:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.small_transformers import ARCHITECTURES, transformer
+from support.small_transformers import ARCHITECTURES, SIZES, transformer
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, ScopeError, WeightError
@@ -80,6 +80,19 @@ def test_a_fused_linear_layer_has_the_query_key_and_value_of_a_head_side_by_side
     before, after = mask["h.0.attn.c_attn.weight"].view(4, 12, 16), mask["h.0.attn.c_proj.weight"].T.view(4, 4, 16)
     assert torch.equal(before.all(dim=(1, 2)), before.any(dim=(1, 2)))
     assert torch.equal(before.all(dim=(1, 2)), after.all(dim=(1, 2))) and int(before.sum()) == 2 * 12 * 16
+
+
+def test_heads_of_phi_3_are_whole_in_the_matrix_of_queries_keys_and_values() -> None:
+    from transformers import Phi3Config, Phi3Model
+
+    phi = Phi3Model(Phi3Config(**SIZES, num_key_value_heads=4, pad_token_id=0))
+    mask = sampler("heads", Voting(), phi).draw(0)
+    every, after = (
+        mask["layers.0.self_attn.qkv_proj.weight"].view(3, 4, 4 * 16),
+        mask["layers.0.self_attn.o_proj.weight"],
+    )
+    assert torch.equal(every.all(dim=2), every.any(dim=2)) and bool((every == every[0]).all())
+    assert torch.equal(every[0].all(dim=1), after.T.reshape(4, -1).all(dim=1)) and int(every.sum()) == 3 * 2 * 64
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

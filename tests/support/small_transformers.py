@@ -12,7 +12,7 @@ SIZES = {
     "num_attention_heads": 4,
     "intermediate_size": 12,
 }
-ARCHITECTURES = ("bert", "distilbert", "gpt2", "llama", "t5", "gated t5")
+ARCHITECTURES = ("bert", "distilbert", "gpt2", "llama", "t5", "gated t5", "modernbert")
 
 
 def transformer(name: str) -> nn.Module:
@@ -26,6 +26,10 @@ def transformer(name: str) -> nn.Module:
     elif name == "gpt2":
         config = t.GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=4, n_inner=12, eos_token_id=0, bos_token_id=0)
         made = t.GPT2LMHeadModel(config)
+    elif name == "modernbert":
+        special = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0)
+        biased = {"attention_bias": True, "mlp_bias": True}
+        made = t.ModernBertForSequenceClassification(t.ModernBertConfig(**SIZES, **special, **biased))
     elif name == "llama":
         biased = {"attention_bias": True, "mlp_bias": True}
         made = t.LlamaForCausalLM(t.LlamaConfig(**SIZES, num_key_value_heads=2, **biased))
