@@ -161,8 +161,11 @@ def test_workers_know_the_plugin(kind, tmp_path, options, config):
         study = {"tasks": ["sst2"], "seeds": [0], "methods": methods, "settings": settings}
         (tmp_path / "study.yaml").write_text(json.dumps(study), "utf-8")
         asked = ["study", tmp_path / "study.yaml", "--out", tmp_path / "out", "--jobs", "2"]
-    started = [sys.executable, "-c", "import sys; from randprune_lab.cli import main; sys.exit(main(sys.argv[1:]))"]
-    done = subprocess.run([*map(str, (*started, *asked, "--plugin", path))], capture_output=True, text=True)
+    code = (
+        "import sys, torch; torch.set_num_threads(1); from randprune_lab.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = [sys.executable, "-c", code, *map(str, asked), "--plugin", str(path)]
+    done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
