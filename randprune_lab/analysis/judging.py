@@ -42,9 +42,9 @@ def judge(pools: Sequence[PoolRecord], repetitions: int | None = None) -> list[d
 
     Returns:
         A row for each strategy, with means over pools and their intervals.
-        `lost` is the best final score minus that of the winner. `gained` is the final score of the winner minus the
-        mean of the pool. `over full` is the final score of the winner minus that of the strategy `full`, pool by pool.
-        `share` is the number of steps as a fraction of that of `full`.
+        `lost` is the best final score minus that of the winner, see `Regret`. `gained` is the final score of the winner
+        minus the mean of the pool. `over full` is the final score of the winner minus that of the strategy `full`, pool
+        by pool. `share` is the number of steps as a fraction of that of `full`.
     """
     draws = repetitions or REPETITIONS
     means = {name: [_means(strategy, pool, draws) for pool in pools] for name, strategy in COMPARED.items()}
@@ -61,5 +61,5 @@ def judge(pools: Sequence[PoolRecord], repetitions: int | None = None) -> list[d
 
 def _means(strategy: Strategy, pool: PoolRecord, repetitions: int) -> dict[str, float]:
     drawn = {"candidates": DRAWN, "examples": pool.examples.shape[2] // 2, "repetitions": repetitions}
-    regrets = regret(strategy, pool.replay, pool.final, **drawn)
+    regrets = regret(strategy, pool.replay, pool.truth, **drawn)
     return {key: float(values.mean()) for key, values in vars(regrets).items()}

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float16, Float64, UInt8
 
-from randprune_lab.analysis.replay import Replay
+from randprune_lab.analysis.replay import Replay, Truth
 from randprune_lab.files import reading
-from randprune_lab.sealed import check_arrays, read_arrays, write_arrays
+from randprune_lab.sealed import Older, check_arrays, read_arrays, write_arrays
 from randprune_lab.typed import record_of, typed
 
-KIND, FORMAT = "randprune pool record", 3
+KIND, FORMAT = "randprune pool record", 4
+"""Format 3 had no answers of candidates after the whole training; it is still read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,8 @@ class PoolRecord:
         examples: log-likelihoods of the right answers to the validation examples. The file has half precision.
         correct: whether the answer to each of these examples is correct.
         final: the accuracy of each candidate on the test set after the whole training of the level.
+        right: whether the answer of each candidate after the whole training to each test example is correct; None for
+            pools that were recorded before this was kept.
         noise: early scores (mean log-likelihoods) of some masks, each trained with several other seeds; may be empty.
     """
 
@@ -41,6 +44,12 @@ class PoolRecord:
     correct: Bool[np.ndarray, "candidates evaluations n"]
     final: Float64[np.ndarray, " candidates"]
     noise: Float64[np.ndarray, "masks seeds"]
+    right: Bool[np.ndarray, "candidates tests"] | None = None
+
+    @property
+    def truth(self) -> Truth:
+        """How good each candidate is after the whole training, as `regret` takes it."""
+        return self.final if self.right is None else self.right
 
     @property
     def replay(self) -> Replay:
@@ -63,8 +72,12 @@ class PoolRecord:
             "final": self.final,
             "noise": self.noise,
         }
+        tests = 0
+        if self.right is not None:
+            arrays["right"], tests = np.packbits(self.right, axis=-1), self.right.shape[1]
         names = ("task", "sparsity", "seed", "candidates_from", "at")
-        about = {"n": self.examples.shape[-1], **{name: getattr(self, name) for name in names}}
+        sizes = {"n": self.examples.shape[-1], "tests": tests}
+        about = {**sizes, **{name: getattr(self, name) for name in names}}
         write_arrays(path, KIND, FORMAT, arrays, about)
 
     @classmethod
@@ -74,23 +87,27 @@ class PoolRecord:
         Raises:
             FileError: if the file is missing, damaged, or not a pool record.
         """
-        arrays, about = read_arrays(path, KIND, FORMAT, "`randprune bench early --out DIR` writes such files")
+        arrays, about = read_arrays(path, KIND, FORMAT, "`randprune bench early --out DIR` writes such files", _OLDER)
         with reading("pool record", path):
             n = typed(int, about.pop("n", None), "n", strict=True)
+            tests = typed(int, about.pop("tests", None), "tests", strict=True)
             values = typed(_ABOUT, about, strict=True)
-            check_arrays(arrays, _ARRAYS)
+            check_arrays(arrays, _ARRAYS | (_RIGHT if tests else {}))
             final, at = arrays["final"], values["at"]
             if not len(final) or not n or list(at) != sorted({*at}) or at[-1] < 1 or not np.isfinite(final).all():
                 raise ValueError("it must have candidates, examples and steps in increasing order")
             shape = (len(final), len(at), n)
             if arrays["examples"].shape != shape or arrays["correct"].shape != (*shape[:2], -(-n // 8)):
                 raise ValueError(f"its evaluations have other shapes than {shape}: candidates, evaluations, examples")
+            if tests and arrays["right"].shape[1] != -(-tests // 8):
+                raise ValueError(f"its final answers are not those to {tests} test examples")
             return cls(
                 **values,
                 examples=arrays["examples"].astype(np.float64),
                 correct=np.unpackbits(arrays["correct"], axis=-1, count=n).astype(bool),
                 final=final,
                 noise=arrays["noise"],
+                right=np.unpackbits(arrays["right"], axis=-1, count=tests).astype(bool) if tests else None,
             )
 
 
@@ -101,4 +118,6 @@ _ARRAYS = {
     "noise": Float64[np.ndarray, "masks seeds"],
 }
 """The arrays of a file."""
-_ABOUT = record_of(PoolRecord, tuple(_ARRAYS))
+_RIGHT = {"right": UInt8[np.ndarray, "candidates test_bytes"]}
+_ABOUT = record_of(PoolRecord, (*_ARRAYS, *_RIGHT))
+_OLDER: Older = {3: lambda about: about.update(tests=0)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from randprune_lab.errors import ConfigError, check_range
 from randprune_lab.search.selection import Evaluation
@@ -15,6 +15,8 @@ from randprune_lab.search.strategies import Strategy
 from randprune_lab.stats.intervals import CONFIDENCE, Interval
 
 Rows = Int64[np.ndarray, " rows"]
+Truth = Float64[np.ndarray, " candidates"] | Bool[np.ndarray, "candidates tests"]
+"""The final score of each candidate, or whether its final answer to each test example is correct."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,9 @@ class Regret:
     """The losses and costs of a strategy, with one value for each repetition.
 
     Args:
-        lost: the best final score in the pool minus that of the winner; 0 is perfect.
+        lost: the best final score in the pool minus that of the winner; 0 is perfect. If the answers to single test
+            examples are known, the best is found on one half of them and compared on the other, both ways round. So it
+            is not better by chance, and `lost` can be negative.
         gained: the final score of the winner minus the mean of the pool, which a random candidate has on average.
         steps: the number of training steps.
         share: the steps as a fraction of training all candidates to the end.
@@ -93,7 +97,7 @@ class Regret:
 def regret(
     strategy: Strategy,
     pool: Replay,
-    truth: Float64[np.ndarray, " candidates"],
+    truth: Truth,
     *,
     candidates: int | None = None,
     examples: int | None = None,
@@ -109,7 +113,8 @@ def regret(
     Args:
         strategy: the strategy.
         pool: the recorded early evaluations.
-        truth: the score of each recorded candidate after its whole training, on other examples.
+        truth: the score of each recorded candidate after its whole training, on other examples, or its answers to them.
+            The highest of several scores is too high by chance, so with scores alone `lost` is too large.
         candidates: the number of candidates in a draw; without it, all.
         examples: the number of validation examples in a draw; without it, all.
         repetitions: the number of draws.
@@ -127,13 +132,24 @@ def regret(
     total, every = pool.at[-1], next(steps for steps in pool.at if steps > 0)
     random = np.random.default_rng(seed)
     values = np.empty((5, repetitions))
+    final, halves = truth if truth.ndim == 1 else truth.mean(axis=1), _halves(truth, seed, repetitions)
     for repetition in range(repetitions):
         chosen = random.choice(recorded, size, replace=False)
         seen = random.choice(n, rows, replace=False) if rows < n else None
         selection = strategy.select(range(size), total, replace(pool, chosen=chosen, rows=seen), every=every)
-        scores = truth[chosen]
+        scores, parts = final[chosen], halves[repetition][:, chosen]
         won = scores[selection.winner]
+        best = parts[::-1].argmax(axis=1)  # on the other half
+        lost = (parts[[0, 1], best] - parts[:, selection.winner]).mean()
         fraction = selection.steps / (size * total)
-        lost, gained = scores.max() - won, won - scores.mean()
-        values[:, repetition] = lost, gained, selection.steps, fraction, selection.evaluations
+        values[:, repetition] = lost, won - scores.mean(), selection.steps, fraction, selection.evaluations
     return Regret(*values)
+
+
+def _halves(truth: Truth, seed: int, repetitions: int) -> Float64[np.ndarray, "repetitions 2 candidates"]:
+    """The final scores on two halves of the test examples, another split for each repetition; or twice the scores."""
+    if truth.ndim == 1:
+        return np.broadcast_to(truth, (repetitions, 2, len(truth)))
+    random, n = np.random.default_rng([seed, 1]), truth.shape[1]
+    orders = (random.permutation(n) for _ in range(repetitions))
+    return np.array([[truth[:, half].mean(axis=1) for half in (order[: n // 2], order[n // 2 :])] for order in orders])

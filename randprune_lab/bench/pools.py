@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.masks.rules import Magnitude
@@ -27,7 +28,7 @@ from randprune_lab.search.units import level_unit, selection_unit
 from randprune_lab.tasks import load_splits
 from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import Training, train
-from randprune_lab.training.scoring import answers, log_likelihood, predict, score
+from randprune_lab.training.scoring import answers, log_likelihood, predict
 
 log = logging.getLogger("randprune_lab")
 
@@ -163,13 +164,13 @@ class _Path:
     def pool(self, level: Level, kind: str) -> PoolRecord:
         """A pool whose candidates were all trained, in an early evaluation and to the end."""
         level = _drawn(level, **KINDS[kind])
-        examples, correct, final = [], [], []
+        examples, correct, right = [], [], []
         for candidate in range(CANDIDATES):
             untrained = self._judge(level, candidate)
             found = [untrained, *_early(level, candidate, level.training.seed)]
             examples.append(np.stack([one for one, _ in found]))
             correct.append(np.stack([right for _, right in found]))
-            final.append(self._ends(level, candidate))
+            right.append(self._ends(level, candidate))
         every = level.training.evaluate_every
         return PoolRecord(
             task=self.config.task,
@@ -179,7 +180,8 @@ class _Path:
             at=(0, *range(every, level.total_steps, every), level.total_steps),
             examples=np.stack(examples),
             correct=np.stack(correct),
-            final=np.array(final),
+            final=np.mean(right, axis=1),
+            right=np.array(right),
             noise=_noise(level) if kind == "voting" else np.zeros((0, 0)),
         )
 
@@ -196,17 +198,17 @@ class _Path:
         last = selection["rounds"][-1]
         return {
             "winner": winner,
-            "final": self._ends(level, winner),
+            "final": float(self._ends(level, winner).mean()),
             "steps": selection["steps"],
             "early": dict(zip(map(str, last["candidates"]), last["scores"], strict=True)),
             "elites": level.proposal.elites,
         }
 
-    def _ends(self, level: Level, candidate: int) -> float:
-        """The test score of a candidate after the full training of the level."""
+    def _ends(self, level: Level, candidate: int) -> Bool[np.ndarray, " tests"]:
+        """Which test examples a candidate answers correctly after the full training of the level."""
         self._train_to_the_end(level.number, level.start_with(candidate))
         test = self.search.tests[""]
-        return score(level.task, predict(level.model, test), test)[level.task.primary_metric]
+        return np.asarray(answers(level.task, predict(level.model, test)) == test.labels)
 
     def _judge(self, level: Level, candidate: int) -> tuple[np.ndarray, np.ndarray]:
         level.start_with(candidate).apply_(level.model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from randprune_lab.analysis.pairs import comparisons
 from randprune_lab.analysis.recorded import write_table
 from randprune_lab.analysis.results import study_table
 from randprune_lab.analysis.run_record import RunRecord
-from randprune_lab.errors import DataError, RunError
+from randprune_lab.errors import RunError
 from randprune_lab.files import atomic_path
 from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
@@ -39,9 +38,9 @@ def write_results(grid: Grid) -> list[Path]:
     written = []
     results, config = study_results(grid), grid.config
     tables = {"results": results, "controls": study_controls(grid)}
-    if config.factors:
-        with contextlib.suppress(DataError):  # not yet: a task has a single seed
-            tables["comparisons"] = comparisons(results, config.combinations, config.chosen)
+    seeds = results[results.method.isin([*config.combinations])].groupby("task").seed.nunique()
+    if len(seeds) and (not config.chosen or seeds.min() > 1):  # another seed chooses
+        tables["comparisons"] = comparisons(results, config.combinations, config.chosen)
     for name, table in tables.items():
         written += [grid.path / f"{name}.csv", grid.path / f"{name}.parquet"]
         write_table(written[-2], table)

@@ -1,11 +1,14 @@
 """A pool record survives saving, and strategies run on it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from support.made_up import pool
 
-from randprune_lab.analysis.pool_record import PoolRecord
+from randprune_lab.analysis.pool_record import FORMAT, KIND, PoolRecord
 from randprune_lab.errors import FileError
+from randprune_lab.sealed import read_arrays, write_arrays
 from randprune_lab.search.strategies import TrainAll
 
 
@@ -16,6 +19,20 @@ def test_a_saved_pool_record_is_loaded_unchanged(tmp_path):
     for name, value in vars(saved).items():
         assert np.array_equal(getattr(loaded, name), value), name
     assert loaded.examples.dtype == np.float64 and loaded.correct.dtype == bool
+
+
+def test_final_answers_are_kept_and_pools_from_before_have_none(tmp_path):
+    saved = pool()
+    right = np.random.default_rng(0).random((len(saved.final), 21)) < 0.5
+    dataclasses.replace(saved, right=right).save(tmp_path / "new")
+    loaded = PoolRecord.load(tmp_path / "new")
+    assert np.array_equal(loaded.right, right) and loaded.truth is loaded.right
+    saved.save(tmp_path / "without")
+    arrays, about = read_arrays(tmp_path / "without", KIND, FORMAT, "")
+    assert about.pop("tests") == 0
+    write_arrays(tmp_path / "old", KIND, 3, arrays, about)
+    old = PoolRecord.load(tmp_path / "old")
+    assert old.right is None and np.array_equal(old.truth, saved.final)
 
 
 def test_strategies_see_the_recorded_evaluations():

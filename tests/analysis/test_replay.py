@@ -77,6 +77,29 @@ def test_without_noise_nothing_is_lost(strategy):
     assert (regret(strategy, pool, truth, candidates=5, examples=60, repetitions=50).lost == 0).all()
 
 
+def test_the_loss_to_the_best_is_no_chance_if_single_answers_are_known():
+    """Candidates that are equally good lose nothing to each other, though the best of 8 scores is 3 points higher."""
+    pool, random = recording()[0], np.random.default_rng(0)
+    by_score, by_halves = [], []
+    for _ in range(60):
+        right = random.random((CANDIDATES, 400)) < 0.7
+        for truth, lost in ((right.mean(axis=1), by_score), (right, by_halves)):
+            lost.append(regret(TrainAll(), pool, truth, repetitions=20).lost.mean())
+    assert abs(np.mean(by_halves)) < 0.016 < 0.02 < np.mean(by_score)  # 4 standard errors: false alarm 1 in 16,000
+
+
+def test_a_loss_that_is_real_is_found_on_either_half():
+    pool, truth = recording()
+    chances = np.linspace(0.4, 0.9, CANDIDATES)[truth.argsort().argsort()]
+    right = np.random.default_rng(1).random((CANDIDATES, 4000)) < chances[:, None]
+    worst = Replay(pool.at, -pool.examples, lambda rows: -pool.metric(rows))
+    for one in (pool, worst):
+        scores = right.mean(axis=1)
+        known, found = (regret(TrainAll(), one, each, candidates=5, repetitions=100) for each in (scores, right))
+        assert (known.gained == found.gained).all() and (known.steps == found.steps).all()
+        assert found.lost == pytest.approx(known.lost, abs=1e-12), "both halves have the same best"
+
+
 def test_candidates_that_do_not_differ_gain_nothing_over_the_mean():
     """The true scores are independent of the recording. A false alarm, beyond 4.9 standard errors, is one in a million.
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from study.test_study import SETTINGS
 
-from randprune_lab.errors import ConfigError, RunError
+from randprune_lab.errors import ConfigError, DataError, RunError
 from randprune_lab.study import Grid, StudyConfig, describe_status, record_study, run_study, status, write_results
+from randprune_lab.study import table as tables
 from randprune_lab.study.grid import planned_steps
 
 FACTORS = {
@@ -59,6 +60,10 @@ def test_factors_that_make_no_methods_are_refused(changes, message):
         study(**changes)
 
 
+def refuse(*_) -> None:
+    raise DataError("two rows")
+
+
 def test_a_finished_study_has_a_table_of_comparisons(tmp_path, monkeypatch):
     assert run_study(study(), tmp_path / "study") == []
     grid = Grid.load(tmp_path / "study")
@@ -68,6 +73,10 @@ def test_a_finished_study_has_a_table_of_comparisons(tmp_path, monkeypatch):
         ["mask", "top", "random", 2],
         ["method", "top", "random", 2],
     ]
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "comparisons", refuse)
+        with pytest.raises(DataError, match="two rows"):  # as if rows differed: only a missing seed means "not yet"
+            write_results(grid)
     record_study(grid, tmp_path / "record")
     assert StudyConfig.load_json(tmp_path / "record" / "study.json").combinations == grid.config.combinations
     monkeypatch.setattr(status, "WIDE", 3)
