@@ -5,6 +5,7 @@ The file has no texts, weights or masks. It has the recipe of each winner, so it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,13 +55,13 @@ class Course(TypedDict):
     `at` has the steps of its evaluations and `scores` their validation scores. `judged` is what the best was chosen by,
     if not by the score, and `losses` the mean loss since the evaluation before. `steps` is the number of steps of the
     winner and `early_steps` that of all early evaluations; `looks` is the number of passes over the validation set, of
-    both.
+    both. A number that is not finite, because the training diverged, is None.
     """
 
     at: list[int]
     scores: list[float]
-    judged: list[float]
-    losses: list[float]
+    judged: list[float | None]
+    losses: list[float | None]
     steps: int
     early_steps: int
     looks: int
@@ -339,12 +340,16 @@ def _course(level: LevelRecord) -> Course:
     return {
         "at": unit["steps"],
         "scores": unit["scores"],
-        "judged": unit.get("judged", []),
-        "losses": unit["losses"],
+        "judged": _finite(unit.get("judged", [])),
+        "losses": _finite(unit["losses"]),
         "steps": level.steps,
         "early_steps": level.candidate_steps,
         "looks": len(unit["steps"]) + int(level.selection.get("evaluations", 0)),
     }
+
+
+def _finite(values: list[float]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values]
 
 
 def _half(logits: Float32[np.ndarray, "levels n labels"]) -> Float16[np.ndarray, "levels n labels"]:

@@ -81,6 +81,7 @@ class _Trained(TypedDict):
     scores: list[Metric]
     steps: list[Count]
     losses: list[float]
+    judged: NotRequired[list[float]]  # what the best was chosen by, if not by the score
     total_steps: Count
     weights_sha256: str
     scores_sha256: NotRequired[str]  # of the scores that the training summed up

@@ -22,8 +22,9 @@ OWN = ("task", "seed", "baselines", "method")
 """Settings of a run that the grid sets. It has no baselines: in a study, they are methods."""
 FACTORS = ("factors", "chosen")
 """The fields of a study whose methods are combinations of factors."""
-IN_STUDIES = {"train_rows": "seed"}
-"""Defaults of a study that are not those of a run: its seeds are to stand for other train sets too."""
+IN_STUDIES = {"train_rows": "seed", "checkpoint": "log-loss"}
+"""Defaults of a study that are not those of a run: its seeds are to stand for other train sets too, and its checkpoints
+to be no worse than the last (`docs/study.md`)."""
 PATHS = ("data", "test_data", "glue_dir")
 """Settings of a run that are paths of data."""
 
@@ -37,8 +38,7 @@ class StudyConfig:
             `task_settings`; with `data` among them, the name is that of custom data.
         seeds: the seeds of the runs. All runs with one seed come before those with the next.
         methods: the settings of each method by its name; they override `settings`.
-        settings: the settings of every run; they override the defaults of `RunConfig`, and that each seed draws its own
-            train rows (`IN_STUDIES`).
+        settings: the settings of every run; they override the defaults of `RunConfig` and `IN_STUDIES`.
         task_settings: the settings of single tasks; they override all others.
         baseline: the method that the others are compared with.
         contrasts: named differences between two methods, the first minus the second, for tables and figures.

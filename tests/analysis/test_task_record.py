@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import shutil
 
 import numpy as np
@@ -72,6 +73,16 @@ def test_logits_of_any_size_are_kept_in_half_precision():
     kept, labels = task_record._half(logits), np.array([1, 1, 0])
     assert kept.dtype == np.float16
     assert log_likelihood(kept[0], labels) == pytest.approx(log_likelihood(logits[0], labels), rel=1e-3, abs=1e-5)
+
+
+def test_a_training_that_diverged_at_an_evaluation_is_recorded(records, tmp_path):
+    imp = records["imp"]
+    unit = imp.units["search-level-1"]
+    changed = {**unit, "losses": [math.nan, *unit["losses"][1:]], "judged": [-math.inf, *unit["losses"][1:]]}
+    record = dataclasses.replace(imp, units={**imp.units, "search-level-1": changed})
+    TaskRecord.of({"imp": record}).save(tmp_path / "runs")
+    course = TaskRecord.load(tmp_path / "runs").courses["imp"][0]
+    assert course["losses"] == course["judged"] == [None, *unit["losses"][1:]]
 
 
 def test_a_record_without_logits_is_read_and_says_so(recorded, tmp_path):

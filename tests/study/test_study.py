@@ -19,13 +19,14 @@ from torch import nn
 
 import randprune_lab as rp
 from randprune_lab.analysis import recorded
-from randprune_lab.analysis.recorded import read_table, write_tables
+from randprune_lab.analysis.recorded import read_table, write_settings, write_tables
 from randprune_lab.analysis.results import contrast
 from randprune_lab.analysis.shipped import data_folder
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, LockedError, RandpruneError, RunError
 from randprune_lab.masks.scope import prunable
+from randprune_lab.sealed import write_sealed
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.journal import JOURNAL
 from randprune_lab.stats.intervals import mean_interval
@@ -744,3 +745,16 @@ def test_recorded_studies_are_those_of_their_files():
         check_recorded(study, data_folder() / "recorded" / folder)
         settings = study.run_config(study.baseline, study.tasks[0], 0)
         assert (settings.mask_gradients, settings.vocabulary, settings.compute) == (False, "whole", "dense")
+        assert (settings.train_rows, settings.checkpoint) == ("first", "metric")
+
+
+def test_a_study_from_before_keeps_its_train_rows_and_checkpoints(tmp_path):
+    """Its file says neither, because there was one way; a new study has others, and both go on as they began."""
+    settings = StudyConfig(TASKS, SEEDS, METHODS, SETTINGS).to_dict()
+    write_sealed(tmp_path / "old.json", 4, {**settings, "tables": {}})
+    write_settings(tmp_path / "new.json", settings, {})
+    for name, wanted in (("old", ("first", "metric")), ("new", ("seed", "log-loss"))):
+        config = StudyConfig.load_json(tmp_path / f"{name}.json").run_config("imp", TASKS[0], SEEDS[0])
+        assert (config.train_rows, config.checkpoint) == wanted
+    given = StudyConfig(TASKS, SEEDS, METHODS, {**SETTINGS, "checkpoint": "last"})
+    assert given.run_config("imp", TASKS[0], SEEDS[0]).checkpoint == "last"
