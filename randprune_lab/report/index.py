@@ -50,7 +50,7 @@ PAGE = """<!doctype html>
 CARD = """<li class="card">
 {picture}
 <div class="text">
-<h2>{title}</h2>
+<h2><small>{number}</small>{title}</h2>
 <p class="state"><span class="badge {state}">{status}</span>{check}{cost}</p>
 {failure}{figures}
 </div>
@@ -137,6 +137,7 @@ def _card(result: NotebookResult) -> str:
     title = escape(result.title)
     return CARD.format(
         picture=_picture(result),
+        number=escape(_number(result)),
         title=f'<a href="{escape(result.page)}">{title}</a>' if was_run else title,
         state=result.status.replace(" ", "-"),
         status=result.status,
@@ -149,10 +150,15 @@ def _card(result: NotebookResult) -> str:
 
 def _picture(result: NotebookResult) -> str:
     if result.thumbnail is None:
-        return f'<div class="picture empty" aria-hidden="true">{escape(result.name.partition("_")[0])}</div>'
+        return f'<div class="picture empty" aria-hidden="true">{escape(_number(result))}</div>'
     encoded = base64.b64encode(result.thumbnail.png).decode("ascii")
     alt = escape(result.thumbnail.alt)
     return f'<div class="picture"><img alt="{alt}" src="data:image/png;base64,{encoded}"></div>'
+
+
+def _number(result: NotebookResult) -> str:
+    """What the name begins with, such as "00"."""
+    return result.name.partition("_")[0]
 
 
 def _cost(result: NotebookResult) -> str:

@@ -18,8 +18,6 @@ from randprune_lab.typed import take_types, typed
 
 MIMETYPE = "application/vnd.randprune.key-figures+json"
 
-IN_HUNDREDTHS = ("%", "points")
-
 
 def _finite(value: Any) -> int | float:
     """A number that JSON and floats can have. Scalars of NumPy and PyTorch become plain ones; a text is none."""
@@ -132,14 +130,20 @@ def key_figures(**values: float | Labelled) -> None:
 
 
 def format_figure(value: float, unit: str = "") -> str:
-    """A number with its unit as text: integers and large numbers in full, others with four significant digits.
+    """A number with its unit as text: integers and large numbers in full, others with three or four digits.
 
-    >>> format_figure(0.9375, "%"), format_figure(-0.0125, "points"), format_figure(16384, "weights")
-    ('93.75 %', '-1.25 points', '16,384 weights')
+    >>> format_figure(0.68366, "%"), format_figure(-0.0238, "points"), format_figure(16384, "weights")
+    ('68.4 %', '-2.4 points', '16,384 weights')
     """
-    value = 100 * value if unit in IN_HUNDREDTHS else value
-    in_full = isinstance(value, int) or 1e4 <= abs(value) < 1e12
-    return " ".join(filter(None, (f"{value:,.0f}" if in_full else f"{value:,.4g}", unit)))
+    if unit == "points":
+        text = f"{100 * value:.1f}"
+    elif unit == "%":
+        text = f"{100 * value:.3g}"
+    elif isinstance(value, int) or 1e4 <= abs(value) < 1e12:
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:,.4g}"
+    return " ".join(filter(None, (text, unit)))
 
 
 def label(name: str) -> str:

@@ -17,7 +17,7 @@ from randprune_lab.typed import record_of, typed
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-THUMBNAIL_SIZE = (1120, 840)  # pixels: twice the size in the index, for high-resolution screens
+THUMBNAIL_SIZE = (720, 960)  # pixels: twice the size in the index, for high-resolution screens
 COLOURS = 64  # of a thumbnail: a third of the size, and looks the same
 
 

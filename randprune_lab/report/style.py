@@ -45,7 +45,7 @@ h1 { margin: 0 0 0.25rem; font-size: clamp(1.6rem, 4vw, 2.25rem); line-height: 1
 header p { margin: 0.25rem 0; color: var(--soft); }
 header strong { color: var(--ink); font-weight: 600; }
 .cards {
-  display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr));
+  display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr));
   list-style: none; margin: 0; padding: 0;
 }
 .card {
@@ -53,18 +53,13 @@ header strong { color: var(--ink); font-weight: 600; }
   background: var(--card); border: 1px solid var(--line); border-radius: 12px;
 }
 .card:has(a:hover) { border-color: var(--accent); }
-.card h2 { margin: 0; font-size: 1.25rem; line-height: 1.35; }
+.card h2 { margin: 0; font-size: 1.15rem; line-height: 1.35; }
+.card small { display: block; color: var(--soft); font-weight: 400; }
 .card h2 a { color: inherit; text-decoration: none; }
 .card h2 a:hover { color: var(--accent); }
 .card h2 a::after { content: ""; position: absolute; inset: 0; }  /* the whole card is the link */
-.picture { padding: 0.5rem; background: #ffffff; border-bottom: 1px solid var(--line); }
+.picture { padding: 0.75rem; background: #ffffff; border-bottom: 1px solid var(--line); }
 .picture img { display: block; width: 100%; }
-@media (min-width: 66rem) {  /* two in a row: pictures of equal height */
-  .picture { aspect-ratio: 2; display: grid; place-items: center; position: relative; }
-  .picture img {
-    position: absolute; inset: 0.5rem; object-fit: contain; width: calc(100% - 1rem); height: calc(100% - 1rem);
-  }
-}
 .picture.empty {
   display: grid; place-items: center; background: var(--code); color: var(--soft); font-size: 2.5rem; font-weight: 300;
 }
@@ -73,7 +68,7 @@ header strong { color: var(--ink); font-weight: 600; }
   display: flex; flex-wrap: wrap; gap: 0.3rem 0.6rem; align-items: center;
   margin: 0; color: var(--soft); font-size: 0.9rem;
 }
-.figures { margin: auto 0 0; padding-top: 0.6rem; border-top: 1px solid var(--line); font-size: 0.9rem; }
+.figures { margin: 0; padding-top: 0.6rem; border-top: 1px solid var(--line); font-size: 0.9rem; }
 .figures div { display: grid; grid-template-columns: 1fr auto; gap: 0 1rem; padding: 0.2rem 0; align-items: baseline; }
 .figures div + div { border-top: 1px dotted var(--line); }
 .figures dt { color: var(--soft); }
@@ -155,7 +150,9 @@ pre {
 .widget-note {
   margin: 0; padding: 0.6rem 1rem; border: 1px dashed var(--line); border-radius: 8px; color: var(--soft);
 }
-:not(pre) > code { background: var(--code); padding: 0.1em 0.3em; border-radius: 4px; font-size: 0.875em; }
+:not(pre) > code {
+  background: var(--code); padding: 0.1em 0.3em; border-radius: 4px; font-size: 0.875em; overflow-wrap: anywhere;
+}
 blockquote { margin: 1rem 0; padding: 0.1rem 1rem; border-left: 3px solid var(--line); color: var(--soft); }
 details { border: 1px solid var(--line); border-radius: 8px; padding: 0.6rem 1rem; }
 summary { cursor: pointer; font-weight: 600; }
@@ -163,7 +160,9 @@ table { border-collapse: collapse; margin: 0.75rem 0; font-size: 0.9rem; font-va
 .dataframe { border: 0; }
 th, td { border: 0; padding: 0.35rem 0.8rem; text-align: right; border-bottom: 1px solid var(--line); }
 .dataframe { font-size: 0.84rem; }
-.dataframe :is(th, td) { padding-inline: 0.4rem; white-space: nowrap; }
+.dataframe :is(th, td) { padding-inline: 0.4rem; }
+.dataframe td { white-space: nowrap; }
+.dataframe th { vertical-align: bottom; }
 .text_cell_render :is(th, td) { text-align: left; }
 .key-figures { outline: 1px solid var(--line); border-radius: 8px; margin: 1px; }
 .key-figures caption { text-align: left; padding: 0.5rem 0.8rem 0.3rem; font-weight: 600; }

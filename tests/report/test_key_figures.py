@@ -53,9 +53,9 @@ def test_figures_are_readable(value, text):
     ("figure", "title", "text"),
     [
         (exact(16384, "kept", "weights"), "kept", "16,384 weights"),
-        (exact(0.9375, "sparsity", "%"), "sparsity", "93.75 %"),
+        (exact(0.9375, "sparsity", "%"), "sparsity", "93.8 %"),
         (exact(1, "all of them", "%"), "all of them", "100 %"),
-        (measured(-0.0125, "search <minus> IMP", "points", tolerance=0.1), "search <minus> IMP", "-1.25 points"),
+        (measured(-0.0125, "search <minus> IMP", "points", tolerance=0.1), "search <minus> IMP", "-1.2 points"),
         (measured(0.5, tolerance=0.1), "some name", "0.5"),
         (0.5, "some name", "0.5"),
     ],

@@ -141,5 +141,5 @@ def test_thumbnail_is_the_tagged_figure_or_else_the_first(tag, color):
 def test_thumbnail_is_small_and_may_be_missing():
     notebook = v4.new_notebook(cells=[figure(png("red", (3000, 2000)))])
     with Image.open(io.BytesIO(read.thumbnail(notebook).png)) as image:
-        assert image.size == (1120, 747)
+        assert image.size == (720, 480)
     assert read.thumbnail(v4.new_notebook()) is None
