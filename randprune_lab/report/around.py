@@ -53,7 +53,7 @@ def contents(headings: Sequence[tuple[str, str]]) -> str:
     """The sections of a lesson as links, from the anchors and the HTML of their headings."""
     items = (f'<li><a href="#{anchor}">{_plain(text)}</a></li>' for anchor, text in headings)
     rows = "".join(items)
-    return f'<nav class="contents" aria-label="Contents"><p>In this lesson</p><ol>{rows}</ol></nav>' if rows else ""
+    return f'<nav class="contents" aria-label="Contents"><p>On this page</p><ol>{rows}</ol></nav>' if rows else ""
 
 
 def foot(around: Around) -> str:

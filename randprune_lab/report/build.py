@@ -16,6 +16,7 @@ from randprune_lab.errors import ConfigError, FileError, RunError, check_count, 
 from randprune_lab.files import given_path
 from randprune_lab.notebook_file import read_notebook
 from randprune_lab.report import notebook as read
+from randprune_lab.report.documents import EXERCISES, TEXTS, read_documents, write_documents
 from randprune_lab.report.index import MADE_BY, SUMMARY_FILE, write_index
 from randprune_lab.report.processes import jobs_that_fit
 from randprune_lab.report.regression import CheckMode, Regression
@@ -71,6 +72,8 @@ def report(
     expected = None if expected is None else given_path(expected)
     sources = _select(_read_folder(notebooks), only)
     _check_parameters(parameters or {}, sources)
+    names = [path.stem for path in sources]
+    documents = read_documents(notebooks, names)
     regression = Regression.prepare(check, profile, notebooks, expected, parameters or {}, only)
     _prepare_folder(out, notebooks, overwrite)
 
@@ -78,7 +81,8 @@ def report(
     summary = ReportSummary(out, profile, dict(parameters or {}), planned)
     write_index(summary)  # marks the folder as a report, even if this run is killed
     start, jobs = time.monotonic(), jobs or jobs_that_fit(len(planned))
-    running = run_notebooks(list(sources), out, summary.parameters, profile, PROFILES[profile], jobs)
+    files = write_documents(documents, names, out)
+    running = run_notebooks(list(sources), out, summary.parameters, profile, PROFILES[profile], jobs, files)
     with closing(running):  # after Ctrl-C, the kernels end first
         for number, result in enumerate(running, 1):
             print(printable(_progress_line(result, number, planned)), flush=True)
@@ -175,8 +179,8 @@ def _remove_report(out: Path, names: set[str]) -> None:
     """Remove the pages of an earlier report, so that none of them is mistaken for a new one."""
     present = {path.stem for path in out.glob("*")}
     for name in names & present:  # whatever the summary contains, nothing outside `out` is removed
-        (out / f"{name}.html").unlink(missing_ok=True)
-        (out / f"{name}.ipynb").unlink(missing_ok=True)
+        for page in (f"{name}.html", f"{name}.ipynb", f"{name}-{EXERCISES}.html", *(f"{text}.html" for text in TEXTS)):
+            (out / page).unlink(missing_ok=True)
         shutil.rmtree(out / WORK_FOLDER / name, ignore_errors=True)
 
 

@@ -1,8 +1,9 @@
 """The page of one executed notebook: a single HTML file that needs no network, whatever it shows.
 
 The only script that a browser runs on it moves the explorers. Formulas become MathML, which browsers display by
-themselves. Other widgets need a kernel, so a note replaces them. Links to other notebooks lead to their pages. Links to
-other files of the repository become plain text, because a report is a separate folder.
+themselves. Other widgets need a kernel, so a note replaces them. Links to other notebooks, and to the documents that a
+report has, lead to their pages. Links to other files of the repository become plain text, because a report is a
+separate folder.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ LATEX_SYNONYMS = {"{aligned}": "{align*}", r"\operatorname*": r"\operatorname"}
 SECTION = 2  # the level of the headings in the contents
 PLACE_OF_CONTENTS = "<!-- contents -->"  # cells have no comments
 BOX = '<div class="scroll" tabindex="0" role="group" aria-label="{}">'
+ANCHOR = re.compile(r'(?<= id=")[^"]*|(?<= href="#)[^"]*')  # in lower case, as GitHub and the site have it
 FORMULA = re.compile(r'<math\b[^>]*\bdisplay="block".*?</math>', re.DOTALL)
 
 TEMPLATE = """
@@ -181,7 +183,7 @@ class _Renderer(IPythonRenderer):
         self.headings: list[tuple[str, str]] = []
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
-        html = super().heading(text, level, **attrs)
+        html = ANCHOR.sub(lambda anchor: anchor[0].lower(), super().heading(text, level, **attrs))
         if level == SECTION and (anchor := re.match(r'<h2[^>]* id="([^"]*)"', html)):
             self.headings.append((anchor[1], text))
         return html
@@ -202,10 +204,12 @@ class _Renderer(IPythonRenderer):
         return super().image(text, url, title)
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        page = re.sub(r"^([^/:]+)\.ipynb", r"\1.html", url)  # another notebook is a page of this report
-        if OUTSIDE.match(page):
+        address, mark, anchor = url.partition("#")
+        page = self.files.get(address) or re.sub(r"^([^/:]+)\.ipynb$", r"\1.html", address)  # a page of this report
+        if OUTSIDE.match(page + mark):
             return text
-        return super().link(text, page, title)
+        is_here = ":" not in page
+        return super().link(text, page + mark + (anchor.lower() if is_here else anchor), title)
 
 
 def scrolling(html: str) -> str:

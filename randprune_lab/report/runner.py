@@ -31,6 +31,7 @@ def run_notebooks(
     profile: str,
     cell_timeout: int | None = None,
     jobs: int = 1,
+    files: Mapping[str, str] | None = None,
 ) -> Generator[NotebookResult, None, None]:
     """Run notebooks and yield each result as soon as the notebook has ended and its page is written.
 
@@ -45,13 +46,14 @@ def run_notebooks(
         profile: the profile that the notebooks are run with.
         cell_timeout: the maximum time of one cell in seconds; None for no maximum.
         jobs: the number of notebooks that run at a time.
+        files: other files of the report, by the address that a notebook has for them.
     """
     waiting = ThreadPoolExecutor(jobs)
     try:
         with Workers(jobs) as workers:  # ends before the threads are waited for, because they wait for the workers
             jobs_of = {path: _job(path, out, parameters, profile, cell_timeout) for path in notebooks}
             made = {waiting.submit(workers.run, job): path for path, job in jobs_of.items()}
-            around = _around(notebooks)
+            around = _around(notebooks, files or {})
             for future in as_completed(made):
                 path = made[future]
                 yield _result(path, out, jobs_of[path]["parameters"], future.result(), around[path])
@@ -76,11 +78,11 @@ def _job(
     }
 
 
-def _around(notebooks: Sequence[Path]) -> dict[Path, Around]:
-    """The pages beside each notebook's page."""
+def _around(notebooks: Sequence[Path], files: Mapping[str, str]) -> dict[Path, Around]:
+    """The pages that each notebook's page can lead to."""
     links = [Link(f"{path.stem}.html", read.title(read_notebook(path), default=path.stem)) for path in notebooks]
     beside = zip(notebooks, [None, *links], [*links[1:], None], strict=False)
-    return {path: Around(previous, following) for path, previous, following in beside}
+    return {path: Around(previous, following, files) for path, previous, following in beside}
 
 
 def _result(

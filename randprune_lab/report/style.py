@@ -151,7 +151,7 @@ pre {
   margin: 0; padding: 0.6rem 1rem; border: 1px dashed var(--line); border-radius: 8px; color: var(--soft);
 }
 :not(pre) > code {
-  background: var(--code); padding: 0.1em 0.3em; border-radius: 4px; font-size: 0.875em; overflow-wrap: anywhere;
+  background: var(--code); padding: 0.1em 0.3em; border-radius: 4px; font-size: 0.875em; overflow-wrap: break-word;
 }
 blockquote { margin: 1rem 0; padding: 0.1rem 1rem; border-left: 3px solid var(--line); color: var(--soft); }
 details { border: 1px solid var(--line); border-radius: 8px; padding: 0.6rem 1rem; }
@@ -163,7 +163,7 @@ th, td { border: 0; padding: 0.35rem 0.8rem; text-align: right; border-bottom: 1
 .dataframe :is(th, td) { padding-inline: 0.4rem; }
 .dataframe td { white-space: nowrap; }
 .dataframe th { vertical-align: bottom; }
-.text_cell_render :is(th, td) { text-align: left; }
+.text_cell_render :is(th, td) { text-align: left; vertical-align: top; }
 .key-figures { outline: 1px solid var(--line); border-radius: 8px; margin: 1px; }
 .key-figures caption { text-align: left; padding: 0.5rem 0.8rem 0.3rem; font-weight: 600; }
 .key-figures th { font-weight: 400; color: var(--soft); }
@@ -191,6 +191,7 @@ mtd[columnalign="left"] { text-align: -webkit-left; }
   .input pre { padding-right: 1rem; }
   .run { margin-left: 0; }
   :is(th, td) { padding-inline: 0.4rem; }
+  .text_cell_render td { min-width: 5.5rem; }
 }
 @media print { .top a, .beside { display: none; } .cell { break-inside: avoid; } }
 """
