@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import matplotlib as mpl
@@ -48,6 +49,9 @@ LABELS = {
 RAMP = ("#9ECAE1", "#4292C6", "#08519C", "#08306B")  # from more to less randomness
 QUIET = "#9A9A9A"
 
+STYLING = Lock()
+"""Held while matplotlib's global settings differ: a kernel may draw an explorer in a thread beside a running cell."""
+
 
 class Picture(Figure):
     """A figure that a notebook displays without pyplot and its global state."""
@@ -63,7 +67,7 @@ def new_figure(width: float = 7.0, height: float = 3.6, **subplots: Any) -> tupl
         width, height: size in inches.
         subplots: keyword arguments of matplotlib's `Figure.subplots`.
     """
-    with mpl.rc_context({**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.95)}):
+    with STYLING, mpl.rc_context({**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.95)}):
         figure = Picture(figsize=(width, height), dpi=110, layout="constrained")
         axes = figure.subplots(**subplots)
     for axis in axes.flat if hasattr(axes, "flat") else [axes]:

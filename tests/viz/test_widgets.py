@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import itertools
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -17,7 +21,7 @@ from matplotlib.figure import Figure
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.curve import Histogram
-from randprune_lab.viz import figures
+from randprune_lab.viz import figures, style
 from randprune_lab.viz.explorer import HEADLESS, PNG, Explorer
 from randprune_lab.viz.live import LiveExplorer
 from randprune_lab.viz.style import described, palette_png
@@ -109,6 +113,22 @@ def test_places_are_as_many_as_asked_and_in_order(start, most):
     control = choice("n", {str(n): n for n in range(7)}, start)
     places = control.places(most)
     assert len(places) == min(most, 7) and places == sorted(set(places)) and start in places
+
+
+def test_threads_that_draw_leave_the_settings_of_matplotlib_as_they_were(monkeypatch):
+    """A kernel may draw an explorer while a cell draws, too."""
+    both, met, before = threading.Barrier(2, timeout=0.3), [], dict(matplotlib.rcParams)
+
+    def meet(self: Figure, *args: object, **kwargs: object) -> None:
+        Figure.__init__(self, *args, **kwargs)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.append(both.wait())
+
+    monkeypatch.setattr(style.Picture, "__init__", meet)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: style.new_figure(), range(2)))
+    assert not met, "two figures were made at a time"
+    assert dict(matplotlib.rcParams) == before
 
 
 def test_without_a_reader_a_notebook_keeps_all_pictures(explorer, monkeypatch):
