@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= classroom
 PYTEST_ARGS ?=
-# A run folder, or a folder of them, for `make app`.
+# For `make app`: run folders, or folders of them, and the page to write.
 RUN ?=
+APP ?= build/app.html
 REPORT_ARGS ?=
 # For `make gpu` and `make gpu-pack`: what is carried to the GPU, its minutes, and the version of its Python.
 CARRY ?= gpu-carry
@@ -25,7 +26,7 @@ LOCKS := requirements.lock requirements-offline.lock
 DOCS_STAMP := $(VENV)/.set-up-docs
 DOCS_BUILDER ?= html
 SOURCES := randprune_lab tests notebooks docs
-EXTRAS := lab,app,dask,dev
+EXTRAS := lab,dask,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint format test-browser lab app report docs gpu gpu-pack lock lowest dist-check audit clean
@@ -69,8 +70,9 @@ test-browser: setup ## drive JupyterLab and the report's pages in a Chromium; ge
 lab: setup ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-app: setup ## open the mask explorer and the run explorer, no code to be seen (RUN=runs/first)
-	$(BIN)/python notebooks/app/serve.py $(if $(RUN),"$(RUN)")
+app: setup ## make the explorers' page and open it: masks, recorded results, your runs (RUN=runs/first)
+	$(BIN)/randprune app $(RUN) --out $(APP)
+	@$(BIN)/python -m webbrowser "file://$(abspath $(APP))" || true
 
 report: setup ## run all notebooks into reports/PROFILE (PROFILE=smoke, REPORT_ARGS="--check")
 	$(BIN)/randprune report --profile $(PROFILE) --out reports/$(PROFILE) $(REPORT_ARGS)

@@ -165,7 +165,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", dest="name", required=True, metavar="COMMAND")
     for add in (_run_parser, _scan_parser, _show_parser, _results_parser, _study_parser, _export_parser):
         _add_plugin(add(commands))
-    for add in (_tasks_parser, _models_parser, _bench_parser, _report_parser, _exercises_parser):
+    for add in (_tasks_parser, _models_parser, _bench_parser, _report_parser, _exercises_parser, _app_parser):
         add(commands)
     return parser
 
@@ -427,6 +427,13 @@ def _exercises_parser(commands: Any) -> argparse.ArgumentParser:
     return sub
 
 
+def _app_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(commands, "app", _app, "write a page of explorers: masks, recorded results and your own runs")
+    sub.add_argument("runs", type=Path, nargs="*", metavar="RUN", help="run folders, or folders of them, to show")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="page to write; it needs no network")
+    return sub
+
+
 # --- commands ---
 
 
@@ -618,6 +625,14 @@ def _grade(options: argparse.Namespace) -> int:
         grades += rows
         write_grades(options.out, grades)  # after each, so that a long grading that is stopped leaves what it has
     print(f"grades: {options.out}")
+    return 0
+
+
+def _app(options: argparse.Namespace) -> int:
+    from randprune_lab.app import write_app
+
+    page = write_app(options.runs, options.out)
+    print(f"{page.pictures} pictures: {options.out}")
     return 0
 
 

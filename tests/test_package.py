@@ -38,6 +38,7 @@ FLOORS = [
     {"viz", "study", "export"},
     {"exercises"},
     {"report", "bench"},
+    {"app"},
     {"cli"},
     {"__main__"},
 ]
@@ -159,9 +160,10 @@ def test_statistics_know_nothing_of_pruning():
     assert {used for module, used in USES if part(module) == "stats"} <= {"errors", "stats"}
 
 
-@pytest.mark.parametrize("top", ["report", "bench", "export"])
+@pytest.mark.parametrize("top", ["report", "bench", "export", "app"])
 def test_only_the_command_line_imports_what_stands_below_it_and_nothing_the_command_line(top):
-    assert {part(module) for module, used in USES if used == top} <= {"cli", top}
+    pages = {"app"} if top == "report" else set()  # whose page has the policy and the style of a report's
+    assert {part(module) for module, used in USES if used == top} <= {"cli", top} | pages
     assert {part(module) for module, used in USES if used == "cli"} <= {"__main__"}
 
 

@@ -3,14 +3,11 @@
 from randprune_lab.viz import figures, widgets
 from randprune_lab.viz.controls import Choice
 from randprune_lab.viz.explorer import Explorer
-from randprune_lab.viz.panel import Panel, Shown
 from randprune_lab.viz.widgets import choice, explore, sampling_ratio_slider, sparsity_slider
 
 __all__ = [
     "Choice",
     "Explorer",
-    "Panel",
-    "Shown",
     "choice",
     "explore",
     "figures",

@@ -92,6 +92,10 @@ class Explorer:
         """
         return _page(_with_frames(self, most))
 
+    def body(self) -> str:
+        """The explorer with all its pictures as HTML, for a page that has the style and the script once."""
+        return _with_frames(self, None)
+
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         frame = self.frame(self.start)
         still = {

@@ -109,15 +109,6 @@ def lab(lab_folder) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
-def app(tmp_path_factory) -> Iterator[str]:
-    """The address of the classroom app, served as by `make app`."""
-    port = _free_port()
-    command = [sys.executable, str(NOTEBOOKS / "app" / "serve.py"), "--no-browser", f"--port={port}"]
-    with _served(command, tmp_path_factory.mktemp("app"), f"http://127.0.0.1:{port}/voila/static/voila.js"):
-        yield f"http://127.0.0.1:{port}/"
-
-
 def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -14,8 +14,6 @@ import pytest
 PACKAGE = "randprune_lab"
 ROOMS = {"analysis", "bench", "exercises", "masks", "models", "report", "search", "stats", "tasks", "training", "viz"}
 MOST_ROOMS = 5  # in one notebook
-APP = {"viz.mask_explorer", "viz.run_explorer"}
-"""The explorers, which only the app imports; no room exports them."""
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("exercises/*.ipynb")])
@@ -59,11 +57,6 @@ def test_a_notebook_imports_only_from_a_few_rooms(path):
     assert found
     assert [text for text in sorted(found) if room(text) is None] == []
     assert len({room(text) for text in found} - {""}) <= MOST_ROOMS
-
-
-def test_the_app_imports_its_explorers():
-    found = imports(FOLDER / "app" / "explorers.ipynb")
-    assert {text.split()[1].removeprefix(f"{PACKAGE}.") for text in found} == APP
 
 
 @pytest.mark.parametrize(

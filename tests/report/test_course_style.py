@@ -120,10 +120,3 @@ def test_its_figures_are_those_of_the_package_whose_titles_and_labels_are_tested
 
 def test_its_widgets_cannot_stall(code):
     assert not [cell.source for cell in code if OUTPUT_WIDGETS.search(cell.source)]
-
-
-def test_the_app_has_no_outputs_and_parameters_too():
-    app = nbformat.read(FOLDER / "app" / "explorers.ipynb", as_version=4)
-    code = [cell for cell in app.cells if cell.cell_type == "code"]
-    assert not [cell.source for cell in code if cell.outputs or cell.execution_count is not None]
-    assert set(parameter_names(app)) == {"own"}

@@ -24,6 +24,7 @@ from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.levels import level_masks
 from randprune_lab.analysis.results import differences, results_table
 from randprune_lab.analysis.shipped import reference_results
+from randprune_lab.analysis.standing import standing
 from randprune_lab.analysis.task_record import TaskRecord, early_evaluations
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
@@ -120,7 +121,12 @@ FIGURES = {
     "inclusion_check": lambda record: figures.inclusion_check(WEIGHTS, [WEIGHTS > 1], curve(rp.Voting())),
     "time_by_candidates": lambda record: figures.time_by_candidates(TIMES),
     "sampling": lambda record: figures.sampling(WEIGHTS, rp.Voting(), 0.75),
-    "corners": lambda record: figures.corners(WEIGHTS, rp.Voting(), 0.75),
+    "kept_strips": lambda record: figures.kept_strips(WEIGHTS, rp.Voting(), 0.75),
+    "early_and_final": lambda record: figures.early_and_final(standing(pool(6), 5)),
+    "method_differences": lambda record: figures.method_differences(
+        {"search": Interval(-0.02, -0.04, 0.01), "uniform": Interval(-0.4, -0.5, -0.3)}, "Who is ahead?", 12
+    ),
+    "run_level": lambda record: figures.run_level(record, 2),
     "scores_by_level": lambda record: figures.scores_by_level(results_table([record]), "sst2"),
     "early_scores": lambda record: figures.early_scores(record, 2),
     "recorded_early_scores": lambda record: figures.recorded_early_scores(runs(record), "search", 0.9),

@@ -1,6 +1,12 @@
 """The figures of the course: each is a pure function from curves or records to a matplotlib figure."""
 
-from randprune_lab.viz.figures.app import corners, scores_by_level
+from randprune_lab.viz.figures.app import (
+    early_and_final,
+    kept_strips,
+    method_differences,
+    run_level,
+    scores_by_level,
+)
 from randprune_lab.viz.figures.diversity import (
     candidate_map,
     coverage_by_candidates,
@@ -39,7 +45,6 @@ __all__ = [
     "chance_of_best",
     "contrast_means",
     "controls",
-    "corners",
     "correlation_by_steps",
     "coverage_by_candidates",
     "difference_parts",
@@ -48,6 +53,7 @@ __all__ = [
     "distance_by_tensor",
     "distance_grid",
     "early_against_final",
+    "early_and_final",
     "early_by_ratio",
     "early_scores",
     "early_trajectories",
@@ -56,9 +62,11 @@ __all__ = [
     "inclusion_check",
     "inclusion_curves",
     "kept_numbers",
+    "kept_strips",
     "levels_against_one_shot",
     "magnitude_pruning",
     "masks_compared",
+    "method_differences",
     "noise_floor",
     "one_shot",
     "overlap_map",
@@ -67,6 +75,7 @@ __all__ = [
     "recorded_early_scores",
     "references",
     "results_by_task",
+    "run_level",
     "sampling",
     "schedule",
     "scope",

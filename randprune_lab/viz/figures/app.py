@@ -1,47 +1,216 @@
-"""Figures of the classroom app: small enough to read on a phone."""
+"""Figures of the app: as narrow as a phone, with the axes of all positions of a control alike."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from randprune_lab.analysis.results import interval_kind, over_seeds
+from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.analysis.standing import Standing
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.viz.figures.sampling import _draw_corner
+from randprune_lab.stats.intervals import Interval
+from randprune_lab.viz.figures.sampling import _inclusion_at, _threshold
 from randprune_lab.viz.style import COLOURS, LABELS, QUIET, errorbars, fix_layout, method_colour, new_figure, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
+WIDTH = 5.2
+"""The width of a figure in inches: letters are legible on a phone."""
+CANDIDATES = 5
+"""The number of candidates whose masks are drawn."""
+BEST = "#E69F00"
+"""The colour of the candidate that is the best in the end."""
 
-def corners(
-    weights: Float[Tensor, "out in"], rule: Rule, sparsity: float, *, candidates: int = 3, corner: int = 12
-) -> Figure:
-    """The corner of a matrix in grey magnitudes; frames mark the weights that each of several candidates keeps.
 
-    Args:
-        candidates: the number of candidates, a panel for each.
-        corner: the number of rows and columns of the corner.
+def kept_strips(weights: Float[Tensor, "out in"], rule: Rule, sparsity: float) -> Figure:
+    """Which weights some candidates keep, a strip for each from small to large weights; below it the inclusion curve.
+
+    Each strip has the weights that are nearest to evenly spaced magnitudes, from a quarter of the threshold to four
+    times.
     """
     sampler = MaskSampler({"weights": weights}, rule, sparsity)
-    masks = [sampler.draw(candidate)["weights"] for candidate in range(candidates)]
-    figure, axes = new_figure(6.0, 2.7, ncols=candidates)
-    for number, (axis, mask) in enumerate(zip(axes, masks, strict=True)):
-        _draw_corner(axis, weights, mask, corner, COLOURS.get(rule.name, QUIET))
-        axis.set_title(f"candidate {number}", fontweight="normal", fontsize="medium")
-    axes[0].set_ylabel(f"first {corner} outputs")
-    parts = [mask[:corner, :corner] for mask in masks]
-    every = int(np.logical_and.reduce(parts).sum())
-    some = int(np.logical_or.reduce(parts).sum())
-    title = f"Of {corner * corner} weights, {some} are kept at least once and {every} by all {candidates} masks"
-    figure.suptitle(title, fontsize="medium")
-    fix_layout(figure, left=0.06, right=0.99, bottom=0.08, top=0.82, wspace=0.1)
+    curve = sampler.curves["weights"]
+    powers = np.linspace(-2, 2, 161)
+    wanted = _threshold(curve) * 2**powers
+    scores = weights.detach().abs().double().flatten().numpy()
+    order = scores.argsort()
+    nearest = order[np.searchsorted(scores[order], wanted).clip(0, len(scores) - 1)]
+    kept = np.array([sampler.draw(number)["weights"].flatten().numpy()[nearest] for number in range(CANDIDATES)])
+    colour = COLOURS.get(rule.name, QUIET)
+    figure, (strips, inclusion) = _tall(2, 5.0, height_ratios=[1, 1.5], sharex=True)
+    half = (powers[1] - powers[0]) / 2
+    strips.imshow(
+        np.where(wanted <= scores.max(), kept, np.nan),
+        cmap=ListedColormap(["#E4E4E4", colour]),
+        extent=(-2 - half, 2 + half, CANDIDATES - 0.5, -0.5),
+        aspect="auto",
+        interpolation="nearest",
+        vmin=0,
+        vmax=1,
+    )
+    for gap in range(1, CANDIDATES):
+        strips.axhline(gap - 0.5, color="white", lw=3)
+    strips.set(yticks=range(CANDIDATES), ylabel="candidate", xlabel="small weights  →  large weights")
+    inclusion.plot(powers, _inclusion_at(curve, wanted), color=colour, lw=2)
+    for axis in (strips, inclusion):
+        axis.axvline(0, color="black", lw=0.8, ls=":")
+    inclusion.set_xticks(range(-2, 3), ["¼", "½", "1", "2", "4"])
+    inclusion.set(xlabel="|weight| / threshold of the magnitude mask", ylim=(-0.03, 1.03))
+    inclusion.set_ylabel("inclusion probability")
+    inclusion.set_title("inclusion curve", fontweight="normal", fontsize="medium")
+    overlap = 1 - curve.expected_hamming() / (2 * curve.k)
+    strips.set_title(f"{percent(sparsity)}: two candidates share {100 * overlap:.0f} % of their weights")
+    fix_layout(figure, left=0.13, right=0.97, bottom=0.11, top=0.93, hspace=0.42)
     return figure
+
+
+def early_and_final(now: Standing) -> Figure:
+    """Early scores of a pool up to some training steps, and below them each candidate's final score by its rank of now.
+
+    The leader is blue; a star marks the candidate that is the best in the end.
+    """
+    pool = now.pool
+    known = pool.at.index(now.steps) + 1
+    scores = pool.examples.mean(axis=2)
+    apart = 1000 * (scores - scores.mean(axis=0))
+    best = pool.final == pool.final.max()
+    ranks = 1 + (-now.early).argsort(kind="stable").argsort(kind="stable")
+    reach = 1.08 * float(np.abs(apart).max())
+    figure, (lines, ends) = _tall(2, 5.4)
+    for candidate, line in enumerate(apart):
+        leads = candidate == now.leader
+        look = _look(leads, bool(best[candidate]))
+        lines.plot(pool.at[:known], line[:known], lw=2.4 if leads else 1.2, **look)
+        marker, size = ("*", 13) if best[candidate] else ("o", 7)
+        ends.plot(ranks[candidate], 100 * pool.final[candidate], marker, ms=size, **look)
+    lines.set(xlim=(0, pool.at[-1]), ylim=(-reach, reach), xlabel="training steps with the mask")
+    lines.set_ylabel("early score − mean\n(0.001 nats)")
+    ends.axhline(100 * pool.final.mean(), color=QUIET, lw=0.8, ls=":")
+    ends.set(xlim=(0, len(ranks) + 1), xlabel="rank by early score now (1: leads)", ylabel="final accuracy\n(points)")
+    ends.margins(y=0.12)
+    place = "It ends as the best" if now.place == 1 else f"It ends at rank {now.place} of {len(pool.final)}"
+    lines.set_title(f"After {now.steps} steps, candidate {now.leader} leads. {place}.", fontsize="medium")
+    ends.set_title(f"rank correlation with the end: {now.rank_as_text}", fontweight="normal", fontsize="medium")
+    fix_layout(figure, left=0.19, right=0.97, bottom=0.1, top=0.94, hspace=0.5)
+    return figure
+
+
+def _look(leads: bool, best: bool) -> dict[str, Any]:
+    colour = COLOURS["search"] if leads else BEST if best else QUIET
+    return {"color": colour, "zorder": 4 if leads else 3 if best else 2}
+
+
+def method_differences(found: Mapping[str, Interval], title: str, reach: float) -> Figure:
+    """The difference of each method from IMP, with its 95 % interval and as a number.
+
+    Args:
+        found: the differences, by method.
+        title: what the figure shows, as a sentence.
+        reach: the axis ends at this many points on both sides; methods that are beyond are named by an arrow.
+    """
+    figure, axis = _tall(1, 0.62 * len(found) + 1.3)
+    for row, (method, difference) in enumerate(found.items()):
+        known = np.isfinite(difference.low)
+        text = difference.in_points(signed=True) if known else f"{100 * difference.estimate:+.1f}"
+        axis.text(-reach, row - 0.2, LABELS.get(method, method), fontsize="medium", va="center")
+        axis.text(reach, row - 0.2, text, fontsize="medium", va="center", ha="right")
+        look = {"color": method_colour(method), "ms": 7}
+        if abs(100 * difference.estimate) > reach:
+            end = np.sign(difference.estimate) * reach
+            axis.plot(end, row + 0.2, "<" if end < 0 else ">", clip_on=False, **look)
+        else:
+            errorbars(axis, [row + 0.2], [difference], scale=100, horizontal=True, **look)
+    axis.axvline(0, color="black", lw=0.8, ls=":")
+    axis.set(xlim=(-reach, reach), ylim=(len(found) - 0.4, -0.6), yticks=[])
+    axis.set(ylabel="method", xlabel="behind IMP   ←   difference (points)   →   ahead")
+    axis.spines["left"].set_visible(False)
+    axis.set_title(title)
+    height = figure.get_figheight()
+    fix_layout(figure, left=0.08, right=0.96, bottom=0.62 / height, top=1 - 0.65 / height)
+    return figure
+
+
+def run_level(record: RunRecord, number: int) -> Figure:
+    """A level of a run, finished or not: early scores of its candidates, and below them the test scores of all levels.
+
+    Args:
+        number: the level, from 1.
+    """
+    level = record.level(number)
+    figure, (early, scores) = _tall(2, 5.6)
+    _draw_candidates(early, record, number)
+    _draw_scores(scores, record, number)
+    figure.suptitle(f"Level {number} of {len(record.config.levels)}, {percent(level.sparsity)}", fontsize="large")
+    fix_layout(figure, left=0.16, right=0.97, bottom=0.1, top=0.87, hspace=0.62)
+    return figure
+
+
+def _draw_candidates(axis: Axes, record: RunRecord, number: int) -> None:
+    level = record.level(number)
+    units, metric = level.candidates, record.task.primary_metric
+    winner = level.selection.get("winner")
+    for unit in units:
+        chosen = unit["candidate"] == winner
+        look: dict[str, Any] = {"color": COLOURS["search"], "zorder": 3} if chosen else {"color": QUIET}
+        axis.plot(unit["at"], 100 * np.array(unit["metric"]), "o-", ms=4, lw=2.4 if chosen else 1.2, **look)
+    axis.set(xlabel="training steps with the mask", ylabel=f"{metric}, validation\nset (points)")
+    axis.set_title(_chosen(len(units), winner, level.done), fontweight="normal", fontsize="medium")
+
+
+def _chosen(candidates: int, winner: int | None, done: bool) -> str:
+    if not candidates:
+        return "no early scores: there was one mask" if done else "no early scores yet"
+    if winner is None:
+        return f"{candidates} candidates, none is selected yet"
+    return f"candidate {winner} of {candidates} is selected"
+
+
+def _draw_scores(axis: Axes, record: RunRecord, number: int) -> None:
+    levels, metric = record.config.levels, record.task.primary_metric
+    if "dense" in record.scored:
+        dense = record.score("dense")
+        axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
+        axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
+    for shift, method in zip(np.linspace(-0.1, 0.1, len(record.methods)), record.methods, strict=True):
+        names = {level: record.level(level, method).name for level in range(1, len(levels) + 1)}
+        places = [level for level, name in names.items() if name in record.scored]
+        if places:
+            scored = [record.score(names[level]) for level in places]
+            look: dict[str, Any] = {"color": method_colour(method), "label": LABELS.get(method, method)}
+            errorbars(axis, np.array(places) + shift, scored, scale=100, fmt="o-", **look)
+    axis.axvspan(number - 0.3, number + 0.3, color=COLOURS["search"], alpha=0.08, lw=0)
+    axis.set_xticks(range(1, len(levels) + 1), map(percent, levels))
+    axis.set(xlim=(0.5, len(levels) + 0.5), xlabel="sparsity", ylabel=f"{metric}, test\nset (points)")
+    axis.set_title(_verdict(record, number), fontweight="normal", fontsize="medium")
+    if record.scored:
+        axis.legend(frameon=False, fontsize="small", loc="best")
+
+
+def _verdict(record: RunRecord, number: int) -> str:
+    """The run's own method compared with its first baseline at a level."""
+    own, label = record.level(number).name, LABELS.get(record.config.method, record.config.method)
+    baselines = [method for method in record.methods[1:] if record.level(number, method).name in record.scored]
+    if own not in record.scored:
+        return f"{label}: no test score yet"
+    if not baselines:
+        return f"{label}: {record.score(own).in_points()} points"
+    found = record.difference(own, record.level(number, baselines[0]).name)
+    return f"{label} minus {LABELS.get(baselines[0], baselines[0])}: {found.in_points(signed=True)} points"
+
+
+def _tall(rows: int, height: float, **subplots: Any) -> tuple[Figure, Any]:
+    """A figure of the width of a phone, with its axes one below the other."""
+    return new_figure(WIDTH, height, nrows=rows, **subplots)
 
 
 def scores_by_level(table: pd.DataFrame, task: str) -> Figure:
