@@ -82,6 +82,7 @@ report: setup ## run all notebooks into reports/PROFILE (PROFILE=smoke, REPORT_A
 docs: $(DOCS_STAMP) ## build the site into build/docs/html (DOCS_BUILDER=linkcheck tries external links)
 	$(BIN)/python -m sphinx -E -q -W --keep-going -c docs/site -b $(DOCS_BUILDER) -d build/docs/doctrees \
 	  -D report_folder=reports/$(PROFILE) . build/docs/$(DOCS_BUILDER)
+	@test $(DOCS_BUILDER) != html || $(BIN)/randprune app --out build/docs/html/app.html
 	@test $(DOCS_BUILDER) != html || $(BIN)/python docs/site/check.py build/docs/html
 
 # What only the site needs is installed when it is first built, not by `make setup`.

@@ -632,7 +632,10 @@ def _app(options: argparse.Namespace) -> int:
     from randprune_lab.app import write_app
 
     page = write_app(options.runs, options.out)
-    print(f"{page.pictures} pictures: {options.out}")
+    for part in page.parts:
+        if not part.cases:
+            say(part.about)
+    print(f"{page.pictures} pictures, {options.out.stat().st_size / 1e6:.1f} MB: {options.out}")
     return 0
 
 

@@ -24,6 +24,8 @@ from safetensors.torch import load_file
 from support.runs import change_unit, write_config
 
 import randprune_lab as rp
+from randprune_lab.app import AppPage
+from randprune_lab.app.part import Part
 from randprune_lab.cli import build_parser, main
 from randprune_lab.errors import RunError
 from randprune_lab.models.load import MODELS
@@ -660,6 +662,42 @@ def test_models_are_listed(randprune):
 def test_bench_of_unknown_shapes_is_wrong_use(randprune):
     answer = randprune("bench", "masks", "--shapes", "bert-bass")
     assert answer.code == 2 and "did you mean 'bert-base'?" in answer.line()
+
+
+# --- app ---
+
+
+def test_the_app_says_how_large_it_is_and_what_is_not_on_it(randprune, monkeypatch, tmp_path):
+    def write(runs: list[Path], out: Path) -> AppPage:
+        assert runs == [Path("runs/first")]
+        out.write_text("x" * 1_200_000)
+        return AppPage((Part("recorded", "Recorded", "Get the data first."),))
+
+    monkeypatch.setattr("randprune_lab.app.write_app", write)
+    answer = randprune("app", "runs/first", "--out", tmp_path / "page.html")
+    assert answer.code == 0 and answer.out == f"0 pictures, 1.2 MB: {tmp_path / 'page.html'}\n"
+    assert answer.err == "randprune: Get the data first.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere is not a run folder and contains none; give a folder that `randprune run --out` wrote"),
+        (["--out", "page.htm"], "--out must be a file that ends in .html, got 'page.htm'"),
+    ],
+    ids=["no run", "no page"],
+)
+def test_the_app_answers_wrong_use_with_one_line_and_code_2(randprune, tmp_path, arguments, message):
+    answer = randprune("app", "--out", tmp_path / "page.html", *arguments)
+    assert answer.code == 2 and message in answer.line() and not (tmp_path / "page.html").exists()
+
+
+def test_the_app_without_the_packages_of_figures_names_what_installs_them(randprune, tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith(("randprune_lab.app", "randprune_lab.viz"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    answer = randprune("app", "--out", tmp_path / "page.html")
+    assert answer.code == 2 and "pip install 'randprune-lab[lab]'" in answer.line()
 
 
 # --- report ---

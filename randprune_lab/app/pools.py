@@ -25,7 +25,7 @@ HINTS = {
     "steps": "Go back to 4, then on step by step, and guess before each move. How often does the leader change, and "
     "does the star lead at any time?",
     "source": "Voting gives every matrix equally many weights; random allocations differ in that. Which candidates "
-    "differ more in the end, and which can an early score tell apart?",
+    "differ more in the end, and where is the early order right?",
     "sparsity": "At 54 % look at the axis on the left: how much is there to win? At 99 %, compare with 50 points, the "
     "accuracy of a guess.",
 }

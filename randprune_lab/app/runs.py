@@ -20,7 +20,7 @@ from randprune_lab.viz.style import LABELS, percent
 CONFIG = "config.json"  # a folder with this file is a run folder
 ABOUT = (
     "Above, the early scores of the candidates at a level; the selected one is blue. Below, the test scores of all "
-    "methods with 95 % intervals; the band marks the level."
+    "methods with 95 % intervals; the shaded one is this level."
 )
 HINTS = {
     "level": "Go from the first level to the last. Did the selected candidate lead from the start? Where do the "

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.browser
 def parts(finished, tmp_path_factory) -> tuple[Part, ...]:
     """Two runs, made-up pools, and the rules that have no settings."""
     another = shutil.copytree(finished, tmp_path_factory.mktemp("runs") / "another")
-    pools = [dataclasses.replace(pool(6, looks=3), candidates_from=source) for source in ("voting", "random allocation")]
+    made = pool(6, looks=3)
+    pools = [made, dataclasses.replace(made, candidates_from="random allocation")]
     masks = masks_part()
     runs = runs_part(run_records([finished, another]))
     return runs, pools_part(pools), dataclasses.replace(masks, cases=masks.cases[2:])

@@ -28,7 +28,7 @@ WIDTH = 5.2
 """The width of a figure in inches: letters are legible on a phone."""
 CANDIDATES = 5
 """The number of candidates whose masks are drawn."""
-BEST = "#E69F00"
+BEST = "black"
 """The colour of the candidate that is the best in the end."""
 
 
@@ -86,7 +86,7 @@ def early_and_final(now: Standing) -> Figure:
     best = pool.final == pool.final.max()
     ranks = 1 + (-now.early).argsort(kind="stable").argsort(kind="stable")
     reach = 1.08 * float(np.abs(apart).max())
-    figure, (lines, ends) = _tall(2, 5.4)
+    figure, (lines, ends) = _tall(2, 5.6)
     for candidate, line in enumerate(apart):
         leads = candidate == now.leader
         look = _look(leads, bool(best[candidate]))
@@ -99,9 +99,9 @@ def early_and_final(now: Standing) -> Figure:
     ends.set(xlim=(0, len(ranks) + 1), xlabel="rank by early score now (1: leads)", ylabel="final accuracy\n(points)")
     ends.margins(y=0.12)
     place = "It ends as the best" if now.place == 1 else f"It ends at rank {now.place} of {len(pool.final)}"
-    lines.set_title(f"After {now.steps} steps, candidate {now.leader} leads. {place}.", fontsize="medium")
+    lines.set_title(f"After {now.steps} steps, candidate {now.leader} leads.\n{place}.")
     ends.set_title(f"rank correlation with the end: {now.rank_as_text}", fontweight="normal", fontsize="medium")
-    fix_layout(figure, left=0.19, right=0.97, bottom=0.1, top=0.94, hspace=0.5)
+    fix_layout(figure, left=0.19, right=0.97, bottom=0.1, top=0.9, hspace=0.5)
     return figure
 
 
