@@ -29,8 +29,8 @@ ABOUT = (
     "those that it keeps are coloured. The curve below has the probability that a weight of this size is kept. Where "
     "it is between 0 and 1, the candidates differ."
 )
-SPARSITY = "From 54 % to 99 % the threshold moves to larger weights. Does the curve get steeper or flatter?"
-RATIOS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 1e-2)
+SPARSITY = "Guess before you move: do two candidates share more of their weights at 54 % or at 99 %?"
+RATIOS = (1e-5, 5e-5, 1e-4, 3e-4, 1e-3, 1e-2)
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ RULES = {
         "Gumbel top-k",
         {
             "sparsity": SPARSITY,
-            "temperature": "It scales the noise that decides which weights come first. Which temperature looks like "
-            "voting at 1e-04?",
+            "temperature": "At 0.2 two candidates share as much as with one round of voting at power 5 (sampling ratio "
+            "1e-05). Divide 1 by 0.2: why?",
         },
         {"temperature": choice("temperature", {f"{each:g}": each for each in (0.02, 0.1, 0.2, 0.5, 1.0)}, 0.2)},
     ),

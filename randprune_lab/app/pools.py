@@ -17,7 +17,7 @@ from randprune_lab.viz.style import percent
 EVERY = 4
 """The number of training steps between two positions, at least."""
 ABOUT = (
-    "Sixteen candidates are trained a little, and the one with the highest early score is selected. Here all of them "
+    "Candidates are trained a little, and the one with the highest early score is selected. Here all of them "
     "were trained to the end, so we know what a search never knows: how the selected one (blue) ends, and which one "
     "was the best (star)."
 )
@@ -32,15 +32,23 @@ HINTS = {
 
 
 def pools_part(pools: Sequence[PoolRecord]) -> Part:
-    """The part about early scores.
+    """The part about early scores: an explorer for each task and seed.
 
     Args:
-        pools: pools of one task and seed, for each source of masks and each sparsity.
+        pools: pools of several sources of masks, at the same sparsities.
     """
+    groups: dict[str, list[PoolRecord]] = {}
+    for pool in pools:
+        groups.setdefault(f"{pool.task}, seed {pool.seed}", []).append(pool)
+    cases = tuple(_case(name, group) for name, group in groups.items())
+    return Part("early", "Does an early score know the end?", ABOUT, "task", cases)
+
+
+def _case(name: str, pools: Sequence[PoolRecord]) -> Case:
     by_place = {(pool.candidates_from, pool.sparsity): pool for pool in pools}
     sources = list(dict.fromkeys(source for source, _ in by_place))
-    levels = sorted({sparsity for _, sparsity in by_place})
-    steps = _positions(pools[0].at)
+    levels = sorted(set.intersection(*({level for each, level in by_place if each == source} for source in sources)))
+    steps = _positions([at for at in pools[0].at if all(at in pool.at for pool in pools)])
     controls = {
         "source": choice("masks", {source: source for source in sources}),
         "sparsity": choice("sparsity", {percent(level): level for level in levels}, _nearest(levels, 0.9375)),
@@ -50,9 +58,8 @@ def pools_part(pools: Sequence[PoolRecord]) -> Part:
     def picture(source: str, sparsity: float, steps: int) -> Figure:
         return figures.early_and_final(standing(by_place[source, sparsity], steps))
 
-    explorer = Explorer("Who leads early, and where do they end?", picture, controls)
-    case = Case("pools", explorer, HINTS, _numbers(by_place, steps))
-    return Part("early", "Does an early score know the end?", ABOUT, "", (case,))
+    explorer = Explorer(f"Who leads early, and where do they end? ({name})", picture, controls)
+    return Case(name, explorer, HINTS, _numbers(by_place, steps))
 
 
 def _positions(at: Sequence[int]) -> list[int]:
