@@ -79,7 +79,7 @@ def _case(record: RunRecord, name: str) -> Case:
 def _numbers(record: RunRecord) -> Table:
     own = LABELS.get(record.config.method, record.config.method)
     metric = f"{record.task.primary_metric}, test set (points) [95 %]"
-    head = ("method", "sparsity", metric, f"{own} − this method (points) [95 %]", "training steps")
+    head = ("method", "sparsity", metric, f"{own} − this method (points) [95 %]", "training steps of the winner")
     return Table(head, list(_rows(record)))
 
 

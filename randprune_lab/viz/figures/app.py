@@ -17,6 +17,7 @@ from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.standing import Standing
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.figures.sampling import _inclusion_at, _threshold
 from randprune_lab.viz.style import COLOURS, LABELS, QUIET, errorbars, fix_layout, method_colour, new_figure, percent
@@ -164,6 +165,9 @@ def _draw_candidates(axis: Axes, record: RunRecord, number: int) -> None:
         look: dict[str, Any] = {"color": COLOURS["search"], "zorder": 3} if chosen else {"color": QUIET}
         axis.plot(unit["at"], 100 * np.array(unit["metric"]), "o-", ms=4, lw=2.4 if chosen else 1.2, **look)
     axis.set(xlabel="training steps with the mask", ylabel=f"{metric}, validation\nset (points)")
+    axis.locator_params(axis="x", integer=True)
+    if not units:
+        axis.set(xticks=[], yticks=[])
     axis.set_title(_chosen(len(units), winner, level.done), fontweight="normal", fontsize="medium")
 
 
@@ -171,29 +175,41 @@ def _chosen(candidates: int, winner: int | None, done: bool) -> str:
     if not candidates:
         return "no early scores: there was one mask" if done else "no early scores yet"
     if winner is None:
-        return f"{candidates} candidates, none is selected yet"
+        return f"early scores of {candidates} so far, none is selected yet"
     return f"candidate {winner} of {candidates} is selected"
 
 
 def _draw_scores(axis: Axes, record: RunRecord, number: int) -> None:
+    """Draw test scores; before there are any, validation scores."""
     levels, metric = record.config.levels, record.task.primary_metric
-    if "dense" in record.scored:
-        dense = record.score("dense")
+    if DENSE in record.scored:
+        dense = record.score(DENSE)
         axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
         axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
     for shift, method in zip(np.linspace(-0.1, 0.1, len(record.methods)), record.methods, strict=True):
-        names = {level: record.level(level, method).name for level in range(1, len(levels) + 1)}
-        places = [level for level, name in names.items() if name in record.scored]
-        if places:
-            scored = [record.score(names[level]) for level in places]
+        found = {level: _score(record, level, method) for level in range(1, len(levels) + 1)}
+        known = {level: score for level, score in found.items() if score}
+        if known:
             look: dict[str, Any] = {"color": method_colour(method), "label": LABELS.get(method, method)}
-            errorbars(axis, np.array(places) + shift, scored, scale=100, fmt="o-", **look)
+            errorbars(axis, np.array([*known]) + shift, [*known.values()], scale=100, fmt="o-", **look)
     axis.axvspan(number - 0.3, number + 0.3, color=COLOURS["search"], alpha=0.08, lw=0)
     axis.set_xticks(range(1, len(levels) + 1), map(percent, levels))
-    axis.set(xlim=(0.5, len(levels) + 0.5), xlabel="sparsity", ylabel=f"{metric}, test\nset (points)")
+    scored_on = "test" if record.scored else "validation"
+    axis.set(xlim=(0.5, len(levels) + 0.5), xlabel="sparsity", ylabel=f"{metric}, {scored_on}\nset (points)")
     axis.set_title(_verdict(record, number), fontweight="normal", fontsize="medium")
-    if record.scored:
+    if axis.get_legend_handles_labels()[0]:
         axis.legend(frameon=False, fontsize="small", loc="best")
+    else:
+        axis.set_yticks([])
+
+
+def _score(record: RunRecord, number: int, method: str) -> Interval | None:
+    level = record.level(number, method)
+    if level.name in record.scored:
+        return record.score(level.name)
+    if record.scored or not level.done:
+        return None
+    return Interval(level.validation_score, -np.inf, np.inf)
 
 
 def _verdict(record: RunRecord, number: int) -> str:
@@ -201,7 +217,7 @@ def _verdict(record: RunRecord, number: int) -> str:
     own, label = record.level(number).name, LABELS.get(record.config.method, record.config.method)
     baselines = [method for method in record.methods[1:] if record.level(number, method).name in record.scored]
     if own not in record.scored:
-        return f"{label}: no test score yet"
+        return f"{label}: no test score yet" if record.scored else "no test scores yet: these come last"
     if not baselines:
         return f"{label}: {record.score(own).in_points()} points"
     found = record.difference(own, record.level(number, baselines[0]).name)
