@@ -701,6 +701,15 @@ def test_a_global_group_of_two_dtypes_is_refused_and_single_tensors_are_not() ->
     assert MaskSampler(weights, Uniform(), 0.5).draw(0).kept == 10
 
 
+@pytest.mark.parametrize("signed", [False, True], ids=["scores", "signed"])
+def test_scores_have_one_global_threshold_whatever_the_dtypes_of_the_weights(signed: bool) -> None:
+    weights = {"half": normal(40).half(), "single": normal(60, seed=1)}
+    scores = {name: weight.float() if signed else weight.float().abs() for name, weight in weights.items()}
+    mask = MaskSampler(weights, Magnitude(), 0.7, allocation="global", scores=scores, signed=signed).draw(0)
+    kept, removed = (torch.cat([scores[name][part == side] for name, part in mask.items()]) for side in (True, False))
+    assert len(kept) == 30 and kept.min() > removed.max()
+
+
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_too_few_nonzero_weights_name_the_tensor_k_and_the_count(rule: Rule) -> None:
     weights = torch.cat([normal(30), torch.zeros(70)])
