@@ -123,8 +123,8 @@ h3 { font-size: 1.2rem; }
   font-size: 0.75rem; user-select: none;
 }
 pre {
-  margin: 0; padding: 0.8rem 1rem; border-radius: 8px; overflow-x: auto;
-  font-size: 0.85rem; line-height: 1.5; background: var(--code);
+  margin: 0; padding: 0.8rem 1rem; border-radius: 8px; font-size: 0.85rem; line-height: 1.5; background: var(--code);
+  white-space: pre-wrap; overflow-wrap: anywhere;
 }
 .input pre { border: 1px solid var(--line); padding-right: 2.5rem; }
 .output_area { margin-top: 0.6rem; }
@@ -187,7 +187,6 @@ mtd[columnalign="left"] { text-align: -webkit-left; }
 .ansi-bold { font-weight: 600; }
 @media (max-width: 40rem) {
   .prompt { visibility: hidden; }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   .input pre { padding-right: 1rem; }
   .run { margin-left: 0; }
   :is(th, td) { padding-inline: 0.4rem; }
