@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
 REPOSITORY = "https://github.com/randprune-lab/randprune_lab/blob/HEAD"
+EXERCISES = "notebooks/exercises/"
 PAGES = {"randprune_lab/masks": "docs/reference/masks.html"}  # folders that have a page
 
 BEFORE_VIEWCODE = 400
@@ -43,8 +44,11 @@ class SourceLinks(SphinxTransform):
 
     def _path(self, link: nodes.Element) -> str | None:
         """Where a Markdown link to a file or folder leads, from the repository's root; None for other links."""
-        if link.get("reftype") != "myst" or link.get("refdomain") == "doc":
+        if link.get("reftype") != "myst":
             return None
+        if link.get("refdomain") == "doc":  # a notebook, of which the exercises are no pages
+            page = link["reftarget"]
+            return f"{page}.ipynb" if page.startswith(EXERCISES) and page not in self.env.found_docs else None
         here = posixpath.dirname(self.env.docname)
         path = posixpath.normpath(posixpath.join(here, link["reftarget"]))
         return path if (Path(self.env.srcdir) / path).exists() else None
