@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float16, Float64, UInt8
 from randprune_lab.analysis.replay import Replay, Truth
 from randprune_lab.files import reading
 from randprune_lab.sealed import Older, check_arrays, read_arrays, write_arrays
+from randprune_lab.stats.intervals import Interval, rank_correlation
 from randprune_lab.typed import record_of, typed
 
 KIND, FORMAT = "randprune pool record", 4
@@ -56,9 +57,19 @@ class PoolRecord:
         """The early evaluations, for strategies to run on."""
         return Replay(self.at, self.examples, lambda rows: self.correct[:, :, rows].mean(axis=2))
 
-    def early(self, last: int) -> Float64[np.ndarray, " candidates"]:
-        """The mean log-likelihood of each candidate over its last early evaluations."""
-        return self.examples[:, -last:].mean(axis=(1, 2))
+    def early(self, last: int, steps: int | None = None) -> Float64[np.ndarray, " candidates"]:
+        """The mean log-likelihood of each candidate over its last early evaluations.
+
+        Args:
+            last: the number of evaluations.
+            steps: leave out evaluations after more training steps than these.
+        """
+        known = len(self.at) if steps is None else sum(at <= steps for at in self.at)
+        return self.examples[:, max(0, known - last) : known].mean(axis=(1, 2))
+
+    def agreement(self, last: int, steps: int | None = None) -> Interval:
+        """The rank correlation of early scores, as `early` returns them, with final scores."""
+        return rank_correlation(self.early(last, steps), self.final)
 
     def save(self, path: str | Path) -> None:
         """Write the pool to a safetensors file, atomically.

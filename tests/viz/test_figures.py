@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import inspect
 import itertools
 import json
@@ -13,8 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.colors import to_rgb
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from support.made_up import pool
 from torch import nn
 
@@ -35,7 +41,8 @@ from randprune_lab.study import StudyConfig
 from randprune_lab.viz import figures
 from randprune_lab.viz.figures import results
 from randprune_lab.viz.figures.sampling import METHODS, _inclusion_at
-from randprune_lab.viz.style import COLOURS, LABELS, QUIET, RAMP, png
+from randprune_lab.viz.figures.selection import MARKERS
+from randprune_lab.viz.style import COLOURS, DEPTH, FAINT, LABELS, QUIET, RAMP, described, png
 
 WEIGHTS = torch.randn(80, 64, generator=torch.Generator().manual_seed(0))
 RULE_OF_EACH_KIND = (rp.Voting(sampling_ratio=0.01), rp.GumbelTopK(), rp.Uniform(), rp.Magnitude())
@@ -165,6 +172,14 @@ def draw(request, record):
     return lambda: FIGURES[request.param](record)
 
 
+@pytest.fixture(scope="module", params=FIGURES)
+def drawn(request, record) -> Figure:
+    """A figure whose texts have their places."""
+    figure = FIGURES[request.param](record)
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
 # --- all figures ---
 
 
@@ -176,8 +191,12 @@ def test_every_figure_is_drawn_here():
 def test_every_axis_has_a_title_and_labels(draw):
     figure = draw()
     assert isinstance(figure, Figure)
-    assert all(axis.get_title() and axis.get_xlabel() for axis in figure.axes)
+    assert figure.get_suptitle() or figure.axes[0].get_title()
     assert figure.axes[0].get_ylabel()
+    for axis in figure.axes:
+        shared = axis.get_shared_x_axes().get_siblings(axis)
+        assert axis.get_title() or shared[0] is not axis or len(shared) > 1
+        assert any(one.get_xlabel() for one in shared)
     for left, axis in itertools.pairwise(figure.axes):  # further axes share the scale to their left, or have none
         assert axis.get_ylabel() or axis.get_shared_y_axes().joined(left, axis) or not len(axis.get_yticks())
 
@@ -194,6 +213,64 @@ def test_no_figure_is_left_open_and_the_global_style_is_left_alone(draw):
     assert plt.get_fignums() == [] and dict(plt.rcParams) == before
 
 
+# --- readable for everybody ---
+
+PHONE = 390 - 2 * 20 - 2 * 5
+"""The width of a figure in pixels, on a phone of 390 pixels: less the margins of the page and of the figure."""
+SMALLEST = 9
+"""The least height of letters on a phone, in pixels."""
+
+
+def written(figure: Figure) -> list[Text]:
+    """The texts that can be seen, where the figure has placed them."""
+    hidden = set()
+    for scale in (scale for axis in figure.axes for scale in (axis.xaxis, axis.yaxis)):
+        low, high = sorted(scale.get_view_interval())
+        room = 1e-6 * (high - low)
+        ticks = (*scale.get_major_ticks(), *scale.get_minor_ticks())
+        shown = {one.label1 for one in ticks if low - room <= one.get_loc() <= high + room}
+        hidden |= {one.label1 for one in (*scale.majorTicks, *scale.minorTicks)} - shown
+    texts = (text for text in figure.findobj(Text) if text not in hidden)
+    return [text for text in texts if text.get_visible() and text.get_text().strip()]
+
+
+def test_all_letters_can_be_read_on_a_phone(drawn):
+    pixel = PHONE / (72 * drawn.get_size_inches()[0])  # of a point
+    for text in written(drawn):
+        assert pixel * text.get_fontsize() >= SMALLEST, text
+        assert "$" not in text.get_text(), "exponents are smaller"
+
+
+def test_nothing_is_cut_off_and_no_two_texts_overlap(drawn):
+    boxes = {text: text.get_window_extent() for text in written(drawn) if text.get_rotation() in (0, 90)}
+    width, height = drawn.bbox.size
+    for text, box in boxes.items():
+        assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1, text
+    for (text, box), (other, next_box) in itertools.combinations(boxes.items(), 2):
+        shared = Bbox.intersection(box, next_box)
+        assert shared is None or min(shared.width, shared.height) <= 2 / 72 * drawn.dpi, (text, other)
+
+
+def test_every_mark_and_letter_has_contrast_with_white(drawn):
+    """Except for what is behind the marks, and for letters on a dark ground."""
+    colours = [line.get_color() for line in drawn.findobj(Line2D) if line.get_alpha() is None and len(line.get_xdata())]
+    colours += [text.get_color() for text in written(drawn)]
+    colours += [bar.get_facecolor() for bar in drawn.findobj(Rectangle) if bar.get_alpha() is None and bar.get_width()]
+    for colour in {to_hex(one) for one in colours} - {FAINT.lower(), "#ffffff"}:
+        assert contrast(colour) >= 3, colour
+
+
+def test_the_description_is_the_title_and_the_axes_and_estimates_are_a_table(drawn):
+    data, metadata = drawn._repr_mimebundle_()
+    said = described(drawn)
+    for axis in drawn.axes:
+        assert all(" ".join(one.split()) in said for one in (axis.get_title(), axis.get_xlabel(), axis.get_ylabel()))
+    assert drawn.get_suptitle() in said
+    assert f' alt="{html.escape(said)}">' in data["text/html"] and metadata == {"image/png": {"alt": said}}
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert ("<table>" in data["text/html"]) == bool(drawn.estimates)
+
+
 # --- inclusion curves ---
 
 
@@ -203,7 +280,7 @@ def test_a_label_that_begins_with_a_rule_has_its_colour_and_others_take_the_ramp
     lines = {line.get_label(): line.get_color() for line in figure.axes[0].lines if line.get_label() in labels}
     expected = (COLOURS["voting"], RAMP[0], COLOURS["magnitude"], RAMP[1], COLOURS["uniform"])
     assert lines == dict(zip(labels, expected, strict=True))
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == labels
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == labels
 
 
 def test_curves_rise_from_0_to_1_around_the_threshold():
@@ -220,16 +297,18 @@ def test_curves_rise_from_0_to_1_around_the_threshold():
 
 
 @pytest.mark.parametrize("rule", RULE_OF_EACH_KIND, ids=lambda rule: rule.name)
-def test_a_frame_in_the_rules_colour_stands_where_a_candidate_keeps_the_weight(rule):
-    figure = figures.sampling(WEIGHTS, rule, 0.75, candidates=2, corner=10)
-    sampler = rp.MaskSampler({"weights": WEIGHTS}, rule, 0.75)
-    for candidate, axis in enumerate(figure.axes[1:]):
-        (frames,) = axis.lines
-        framed = set(zip(map(int, frames.get_ydata()), map(int, frames.get_xdata()), strict=True))
-        kept = sampler.draw(candidate)["weights"][:10, :10].nonzero().tolist()
-        assert framed == set(map(tuple, kept))
-        assert frames.get_markeredgecolor() == COLOURS[rule.name] and frames.get_linestyle() == "None"
-    assert figure.axes[0].lines[0].get_color() == COLOURS[rule.name]
+def test_a_line_in_the_rules_colour_stands_where_a_candidate_keeps_the_weight(rule):
+    strips, curve = figures.sampling(WEIGHTS, rule, 0.75, candidates=2).axes
+    sampler, scores = rp.MaskSampler({"weights": WEIGHTS}, rule, 0.75), WEIGHTS.abs().double()
+    threshold = float(scores.flatten().topk(WEIGHTS.numel() // 4).values.min())
+    kept = [sampler.draw(candidate)["weights"] for candidate in range(2)]
+    masks = [one for mask in kept for one in (~mask, mask)]
+    for line, mask, colour in zip(strips.lines, masks, [FAINT, COLOURS[rule.name]] * 2, strict=True):
+        assert line.get_color() == colour
+        drawn = line.get_xdata()[::3]
+        nearest = np.abs(drawn[:, None] - (scores[mask] / threshold).numpy()).min(axis=1)
+        assert len(drawn) > 20 and nearest.max() < 1e-6
+    assert curve.lines[0].get_color() == COLOURS[rule.name]
 
 
 def test_a_parameter_of_a_model_can_be_drawn():
@@ -243,7 +322,7 @@ def test_a_rule_of_your_own_is_drawn_in_the_neutral_colour():
     class Half(rp.Uniform):
         name = "half"
 
-    assert figures.sampling(WEIGHTS, Half(), 0.5).axes[0].lines[0].get_color() == QUIET
+    assert figures.sampling(WEIGHTS, Half(), 0.5).axes[1].lines[0].get_color() == QUIET
 
 
 @pytest.mark.parametrize(("rule", "overlap"), [(rp.Magnitude(), 100), (rp.Uniform(), 25)])
@@ -256,19 +335,23 @@ def test_the_title_has_the_overlap_of_two_candidates(rule, overlap):
 # --- recorded runs ---
 
 
-def test_early_scores_are_those_of_the_journal_in_points_and_the_winner_is_highlighted(record):
+def test_early_scores_are_those_of_the_journal_from_their_mean_and_the_winner_is_highlighted(record):
     units, winner = record.level(2).candidates, record.units["search-level-2"]["winner"]
     axis, summary = figures.early_scores(record, 2).axes
+    scores, means = (np.array([unit[name] for unit in units]) for name in ("metric", "score"))
     for number, (unit, line, point) in enumerate(zip(units, axis.lines, summary.lines, strict=True)):
         assert line.get_xdata().tolist() == unit["at"]
-        assert line.get_ydata() == pytest.approx(100 * np.array(unit["metric"]))
-        assert (point.get_xdata()[0], point.get_ydata()[0]) == (number, pytest.approx(100 * unit["score"]))
+        assert line.get_ydata() == pytest.approx(100 * (scores[number] - scores.mean(axis=0)))
+        assert (point.get_xdata()[0], point.get_ydata()[0]) == (
+            number,
+            pytest.approx(100 * (means[number] - means.mean())),
+        )
         colour = COLOURS["search"] if number == winner else QUIET
         assert line.get_color() == point.get_color() == colour
     spread = 100 * np.ptp([unit["score"] for unit in units])
     assert axis.get_title() == f"3 masks at 90 %: early scores differ by {spread:.1f} points"
     assert summary.get_title() == f"selected: {winner}"
-    assert summary.get_ylabel() == "early score: mean accuracy (points)"
+    assert summary.get_ylabel() == "mean accuracy,\npoints from mean"
 
 
 def test_early_scores_by_log_loss_are_not_drawn_as_points(record, monkeypatch):
@@ -276,8 +359,14 @@ def test_early_scores_by_log_loss_are_not_drawn_as_points(record, monkeypatch):
     monkeypatch.setattr(LevelRecord, "candidates", candidates)
     axis, summary = figures.early_scores(record, 2).axes
     assert axis.get_title() == "3 masks at 90 %: early scores differ by 0.200 nats"
-    assert [point.get_ydata()[0] for point in summary.lines] == pytest.approx([-0.7, -0.8, -0.9])
-    assert summary.get_ylabel() == "early score: log-likelihood (nats)"
+    assert [point.get_ydata()[0] for point in summary.lines] == pytest.approx([0.1, 0, -0.1])
+    assert summary.get_ylabel() == "log-likelihood,\nnats from mean"
+
+
+def test_the_axes_of_early_scores_are_those_of_every_level(record):
+    first, second = (figures.early_scores(record, level).axes for level in (1, 2))
+    for one, other in zip(first, second, strict=True):
+        assert (one.get_ylim(), one.get_xlim()) == (other.get_ylim(), other.get_xlim())
 
 
 def test_early_scores_of_a_level_that_does_not_exist_are_refused(record):
@@ -345,7 +434,7 @@ def test_accuracies_are_drawn_in_points_with_their_intervals(record):
         ends = [[float(y) for _, y in segment] for segment in bars.get_segments()]
         assert ends == [pytest.approx([100 * interval.low, 100 * interval.high]) for interval in intervals]
         assert line.get_color() == COLOURS[method]
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["50 %", "90 %"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["50", "90"]
 
 
 @pytest.mark.parametrize(
@@ -416,12 +505,13 @@ def test_the_title_has_the_fraction_of_the_energy_that_is_kept():
 
 
 def test_sparsities_are_those_of_the_masks_and_the_widest_spread_is_named():
-    axis = figures.sparsity_by_tensor({"even": two_tensors(), "uneven": two_tensors()}).axes[0]
+    figure = figures.sparsity_by_tensor({"even": two_tensors(), "uneven": two_tensors()})
     expected = [100 * (1 - float(mask.double().mean())) for mask in two_tensors().values()]
-    for line in axis.lines:
-        assert line.get_ydata() == pytest.approx(expected)
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["0 query", "0 key"]
-    assert axis.get_title() == f"even: sparsities of {min(expected):.1f} to {max(expected):.1f} %, by tensor"
+    for axis in figure.axes:
+        assert axis.images[0].get_array().ravel().tolist() == pytest.approx(expected)
+        assert [label.get_text() for label in axis.get_yticklabels()] == ["query", "key"]
+    message = f"even: sparsities of {min(expected):.1f} to {max(expected):.1f} %, by tensor"
+    assert figure.get_suptitle() == message
 
 
 @pytest.mark.parametrize(
@@ -458,8 +548,8 @@ def test_the_map_has_the_magnitude_mask_in_its_origin_beside_a_check_of_its_dist
 
 def test_distances_are_drawn_as_percentages_of_2k():
     axis = figures.distance_by_tensor({"w": 4.0}, {"w": np.array([3, 6])}, {"w": 10}).axes[0]
-    assert axis.lines[0].get_ydata() == pytest.approx([20])
-    assert axis.containers[0].lines[0].get_ydata() == pytest.approx([22.5])
+    assert axis.lines[0].get_xdata() == pytest.approx([20])
+    assert axis.containers[0].lines[0].get_xdata() == pytest.approx([22.5])
     assert axis.get_title() == "Measured means are within 12.5 % of the expected distances"
 
 
@@ -475,6 +565,39 @@ def test_the_grid_marks_the_setting_that_is_drawn_tensor_by_tensor():
 
 # --- colours ---
 
+CONES = {  # what eyes without red, green or blue cones see (Machado et al. 2009, severity 1)
+    "all": np.eye(3),
+    "red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+TOGETHER = {  # colours that are drawn together, and their least distance in CIELAB (1976)
+    "methods": ({*COLOURS.values()}, 22),
+    "ramp and rules": ({*RAMP, COLOURS["magnitude"], COLOURS["uniform"]}, 14),
+    "others than the selected one": ({COLOURS["search"], QUIET}, 30),
+    "controls": ({QUIET, *(COLOURS[name] for name in ("uniform", "magnitude", "dense"))}, 11),
+    "strategies": ({colour for _, colour in MARKERS}, 22),
+}
+
+
+def linear(colour: str) -> np.ndarray:
+    """Linear light of an sRGB colour."""
+    values = np.array(to_rgb(colour))
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(colour: str) -> float:
+    """The contrast of a colour with white, as in WCAG 2.2."""
+    return 1.05 / (float(linear(colour) @ [0.2126, 0.7152, 0.0722]) + 0.05)
+
+
+def seen(colour: str, cones: str) -> np.ndarray:
+    """A colour in CIELAB as eyes see it."""
+    light = np.clip(np.array(CONES[cones]) @ linear(colour), 0, 1)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ light
+    x, y, z = np.cbrt(np.maximum(xyz / [0.9505, 1, 1.089], 1e-4))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
 
 def test_every_published_rule_and_method_has_a_colour(record):
     studied = {*StudyConfig.load("laptop").methods} - {"search"}
@@ -488,20 +611,18 @@ def test_the_same_rule_has_the_same_colour_by_either_name():
         assert COLOURS[method.name] == COLOURS[method.rules[0].name]
 
 
-def test_colour_blind_readers_can_distinguish_different_rules():
-    """Seen by eyes without red, green or blue cones (Machado et al. 2009, severity 1)."""
-    without = {
-        "red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-        "green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-        "blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
-    }
-    colours = set(COLOURS.values())
-    assert len(colours) == 10
-    light = {colour: np.array(to_rgb(colour)) ** 2.2 for colour in colours}
-    for matrix in (np.eye(3), *map(np.array, without.values())):
-        seen = {colour: np.clip(matrix @ light[colour], 0, 1) ** (1 / 2.2) for colour in colours}
-        for one, other in itertools.combinations(colours, 2):
-            assert np.abs(seen[one] - seen[other]).max() > 0.1, (one, other)
+@pytest.mark.parametrize("cones", ["all", "red", "green"])
+@pytest.mark.parametrize("group", TOGETHER)
+def test_colour_blind_readers_can_distinguish_what_is_drawn_together(group, cones):
+    colours, least = TOGETHER[group]
+    for one, other in itertools.combinations(sorted(colours), 2):
+        assert np.linalg.norm(seen(one, cones) - seen(other, cones)) >= least, (one, other)
+
+
+def test_every_colour_has_contrast_with_white():
+    for colour in (*COLOURS.values(), *RAMP, QUIET, *map(DEPTH, np.linspace(0, 1, 9))):
+        assert contrast(colour) >= 3, colour
+    assert contrast(QUIET) >= 4.5, "it is also a colour of text"
 
 
 def test_the_neutral_colour_and_the_ramp_are_not_the_colours_of_rules():

@@ -18,13 +18,13 @@ from randprune_lab.viz import figures, widgets
 from randprune_lab.viz.style import COLOURS
 
 
-def test_trajectories_are_coloured_by_the_final_rank_and_end_at_the_given_steps():
+def test_trajectories_are_darker_the_better_they_end_and_stop_at_the_given_steps():
     one = pool()
     axis = figures.early_trajectories(one, steps=5).axes[0]
     known = [line for line in axis.lines if len(line.get_xdata()) == 2]
     assert len(known) == len(one.final)
     brightness = [sum(to_rgb(line.get_color())) for line in known]
-    assert np.argsort(brightness).tolist() == np.argsort(one.final).tolist()
+    assert np.argsort(brightness).tolist() == np.argsort(-one.final).tolist()
     assert axis.get_title().startswith("After 5 steps")
 
 

@@ -20,13 +20,25 @@ from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.figures.sampling import _inclusion_at, _threshold
-from randprune_lab.viz.style import COLOURS, LABELS, QUIET, errorbars, fix_layout, method_colour, new_figure, percent
+from randprune_lab.viz.style import (
+    COLOURS,
+    LABELS,
+    QUIET,
+    errorbars,
+    headline,
+    legend_below,
+    method_colour,
+    method_look,
+    new_figure,
+    percent,
+    place_axes,
+    sparsity_ticks,
+    subtitle,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDTH = 5.2
-"""The width of a figure in inches: letters are legible on a phone."""
 CANDIDATES = 5
 """The number of candidates whose masks are drawn."""
 BEST = "black"
@@ -48,7 +60,7 @@ def kept_strips(weights: Float[Tensor, "out in"], rule: Rule, sparsity: float) -
     nearest = order[np.searchsorted(scores[order], wanted).clip(0, len(scores) - 1)]
     kept = np.array([sampler.draw(number)["weights"].flatten().numpy()[nearest] for number in range(CANDIDATES)])
     colour = COLOURS.get(rule.name, QUIET)
-    figure, (strips, inclusion) = _tall(2, 5.0, height_ratios=[1, 1.5], sharex=True)
+    figure, (strips, inclusion) = new_figure(height=5.0, nrows=2, height_ratios=[1, 1.5], sharex=True)
     half = (powers[1] - powers[0]) / 2
     strips.imshow(
         np.where(wanted <= scores.max(), kept, np.nan),
@@ -68,10 +80,10 @@ def kept_strips(weights: Float[Tensor, "out in"], rule: Rule, sparsity: float) -
     inclusion.set_xticks(range(-2, 3), ["¼", "½", "1", "2", "4"])
     inclusion.set(xlabel="|weight| / threshold of the magnitude mask", ylim=(-0.03, 1.03))
     inclusion.set_ylabel("inclusion probability")
-    inclusion.set_title("inclusion curve", fontweight="normal", fontsize="medium")
+    subtitle(inclusion, "inclusion curve")
     overlap = 1 - curve.expected_hamming() / (2 * curve.k)
-    strips.set_title(f"{percent(sparsity)}: two candidates share {100 * overlap:.0f} % of their weights")
-    fix_layout(figure, left=0.13, right=0.97, bottom=0.11, top=0.93, hspace=0.42)
+    headline(strips, f"{percent(sparsity)}: two candidates share {100 * overlap:.0f} % of their weights")
+    place_axes(figure, left=0.55, bottom=0.5, top=0.45, hspace=0.5)
     return figure
 
 
@@ -87,7 +99,7 @@ def early_and_final(now: Standing) -> Figure:
     best = pool.final == pool.final.max()
     ranks = 1 + (-now.early).argsort(kind="stable").argsort(kind="stable")
     reach = 1.08 * float(np.abs(apart).max())
-    figure, (lines, ends) = _tall(2, 5.6)
+    figure, (lines, ends) = new_figure(height=5.6, nrows=2)
     for candidate, line in enumerate(apart):
         leads = candidate == now.leader
         look = _look(leads, bool(best[candidate]))
@@ -100,9 +112,9 @@ def early_and_final(now: Standing) -> Figure:
     ends.set(xlim=(0, len(ranks) + 1), xlabel="rank by early score now (1: leads)", ylabel="final accuracy\n(points)")
     ends.margins(y=0.12)
     place = "It ends as the best" if now.place == 1 else f"It ends at rank {now.place} of {len(pool.final)}"
-    lines.set_title(f"After {now.steps} steps, candidate {now.leader} leads.\n{place}.")
-    ends.set_title(f"rank correlation with the end: {now.rank_as_text}", fontweight="normal", fontsize="medium")
-    fix_layout(figure, left=0.19, right=0.97, bottom=0.1, top=0.9, hspace=0.5)
+    headline(lines, f"After {now.steps} steps, candidate {now.leader} leads.\n{place}.")
+    subtitle(ends, f"rank correlation with the end: {now.rank_as_text}")
+    place_axes(figure, left=0.85, bottom=0.5, top=0.5, hspace=0.6)
     return figure
 
 
@@ -119,12 +131,12 @@ def method_differences(found: Mapping[str, Interval], title: str, reach: float) 
         title: what the figure shows, as a sentence.
         reach: the axis ends at this many points on both sides; methods that are beyond are named by an arrow.
     """
-    figure, axis = _tall(1, 0.62 * len(found) + 1.3)
+    figure, axis = new_figure(height=0.62 * len(found) + 1.4)
     for row, (method, difference) in enumerate(found.items()):
         known = np.isfinite(difference.low)
         text = difference.in_points(signed=True) if known else f"{100 * difference.estimate:+.1f}"
-        axis.text(-reach, row - 0.2, LABELS.get(method, method), fontsize="medium", va="center")
-        axis.text(reach, row - 0.2, text, fontsize="medium", va="center", ha="right")
+        axis.text(-reach, row - 0.2, LABELS.get(method, method), va="center")
+        axis.text(reach, row - 0.2, text, va="center", ha="right")
         look = {"color": method_colour(method), "ms": 7}
         if abs(100 * difference.estimate) > reach:
             end = np.sign(difference.estimate) * reach
@@ -135,9 +147,8 @@ def method_differences(found: Mapping[str, Interval], title: str, reach: float) 
     axis.set(xlim=(-reach, reach), ylim=(len(found) - 0.4, -0.6), yticks=[])
     axis.set(ylabel="method", xlabel="behind IMP   ←   difference (points)   →   ahead")
     axis.spines["left"].set_visible(False)
-    axis.set_title(title)
-    height = figure.get_figheight()
-    fix_layout(figure, left=0.08, right=0.96, bottom=0.62 / height, top=1 - 0.65 / height)
+    headline(axis, title)
+    place_axes(figure, left=0.35, bottom=0.55, top=0.7, right=0.15)
     return figure
 
 
@@ -148,11 +159,12 @@ def run_level(record: RunRecord, number: int) -> Figure:
         number: the level, from 1.
     """
     level = record.level(number)
-    figure, (early, scores) = _tall(2, 5.6)
+    figure, (early, scores) = new_figure(height=5.6, nrows=2)
     _draw_candidates(early, record, number)
     _draw_scores(scores, record, number)
-    figure.suptitle(f"Level {number} of {len(record.config.levels)}, {percent(level.sparsity)}", fontsize="large")
-    fix_layout(figure, left=0.16, right=0.97, bottom=0.1, top=0.87, hspace=0.62)
+    headline(figure, f"Level {number} of {len(record.config.levels)}, {percent(level.sparsity)}")
+    legend_below(figure, scores)
+    place_axes(figure, left=0.85, bottom=1.1, top=0.7, hspace=0.75)
     return figure
 
 
@@ -168,7 +180,7 @@ def _draw_candidates(axis: Axes, record: RunRecord, number: int) -> None:
     axis.locator_params(axis="x", integer=True)
     if not units:
         axis.set(xticks=[], yticks=[])
-    axis.set_title(_chosen(len(units), winner, level.done), fontweight="normal", fontsize="medium")
+    subtitle(axis, _chosen(len(units), winner, level.done))
 
 
 def _chosen(candidates: int, winner: int | None, done: bool) -> str:
@@ -190,16 +202,13 @@ def _draw_scores(axis: Axes, record: RunRecord, number: int) -> None:
         found = {level: _score(record, level, method) for level in range(1, len(levels) + 1)}
         known = {level: score for level, score in found.items() if score}
         if known:
-            look: dict[str, Any] = {"color": method_colour(method), "label": LABELS.get(method, method)}
-            errorbars(axis, np.array([*known]) + shift, [*known.values()], scale=100, fmt="o-", **look)
+            errorbars(axis, np.array([*known]) + shift, [*known.values()], scale=100, ls="-", **method_look(method))
     axis.axvspan(number - 0.3, number + 0.3, color=COLOURS["search"], alpha=0.08, lw=0)
-    axis.set_xticks(range(1, len(levels) + 1), map(percent, levels))
+    axis.set_xticks(range(1, len(levels) + 1), [f"{100 * level:.4g}" for level in levels])
     scored_on = "test" if record.scored else "validation"
-    axis.set(xlim=(0.5, len(levels) + 0.5), xlabel="sparsity", ylabel=f"{metric}, {scored_on}\nset (points)")
-    axis.set_title(_verdict(record, number), fontweight="normal", fontsize="medium")
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(frameon=False, fontsize="small", loc="best")
-    else:
+    axis.set(xlim=(0.5, len(levels) + 0.5), xlabel="sparsity (%)", ylabel=f"{metric}, {scored_on}\nset (points)")
+    subtitle(axis, _verdict(record, number))
+    if not axis.get_legend_handles_labels()[0]:
         axis.set_yticks([])
 
 
@@ -224,11 +233,6 @@ def _verdict(record: RunRecord, number: int) -> str:
     return f"{label} minus {LABELS.get(baselines[0], baselines[0])}: {found.in_points(signed=True)} points"
 
 
-def _tall(rows: int, height: float, **subplots: Any) -> tuple[Figure, Any]:
-    """A figure of the width of a phone, with its axes one below the other."""
-    return new_figure(WIDTH, height, nrows=rows, **subplots)
-
-
 def scores_by_level(table: pd.DataFrame, task: str) -> Figure:
     """Scores of all methods on a task at each level, with 95 % intervals over test examples or over seeds.
 
@@ -239,20 +243,20 @@ def scores_by_level(table: pd.DataFrame, task: str) -> Figure:
     metric, pruned = rows.metric.iloc[0], rows[rows.sparsity > 0]
     kind = interval_kind(rows)
     dense = over_seeds(rows[rows.sparsity == 0], "score", kind)
-    levels = sorted(pruned.sparsity.unique())
-    figure, axis = new_figure(7.0, 3.8)
+    levels = sorted(set(table.sparsity) - {0.0})
+    figure, axis = new_figure(height=5.0)
     axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
     axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
     methods = list(dict.fromkeys(pruned.method))
-    for shift, method in zip(np.linspace(-0.15, 0.15, len(methods)), methods, strict=True):
+    for shift, method in zip(np.linspace(-0.24, 0.24, len(methods)), methods, strict=True):
         by_level = pruned[pruned.method == method].groupby("sparsity")
         own = {level: over_seeds(each, "score", kind) for level, each in by_level}
         places = np.array([levels.index(level) for level in own]) + shift
-        look: dict[str, Any] = {"fmt": "o-", "ms": 4, "color": method_colour(method)}
-        errorbars(axis, places, [*own.values()], scale=100, label=LABELS.get(method, method), **look)
-    axis.set_xticks(range(len(levels)), [f"{100 * level:.4g}" for level in levels])
-    axis.set(xlabel="sparsity (%)", ylabel=f"{metric}, test set (points)")
+        errorbars(axis, places, [*own.values()], scale=100, ls="-", lw=1, ms=4, **method_look(str(method)))
+    sparsity_ticks(axis, levels)
+    axis.set(ylabel=f"{metric}, test set (points)", xlim=(-0.5, len(levels) - 0.5))
+    axis.set_ylim(min(0, 100 * table.score.min() - 5), 103)  # the same for every task
     best = 100 * pruned[pruned.sparsity == levels[-1]].groupby("method").score.mean().max()
-    axis.set_title(f"{task}: {100 * dense.estimate:.1f} points dense, at best {best:.1f} at {percent(levels[-1])}")
-    axis.legend(frameon=False, fontsize="small", loc="lower left")
+    headline(axis, f"{task}: {100 * dense.estimate:.1f} points dense, at best {best:.1f} at {percent(levels[-1])}")
+    place_axes(figure, left=0.6, bottom=0.5 + legend_below(figure), top=0.45)
     return figure

@@ -11,7 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.diversity import planar_map
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure, percent, short_name
+from randprune_lab.viz.style import (
+    COLOURS,
+    QUIET,
+    RAMP,
+    headline,
+    legend_below,
+    new_figure,
+    percent,
+    place_axes,
+    short_name,
+    subtitle,
+)
 
 
 def overlap_map(shared: Float[np.ndarray, "n n"], labels: Sequence[str]) -> Figure:
@@ -21,10 +32,8 @@ def overlap_map(shared: Float[np.ndarray, "n n"], labels: Sequence[str]) -> Figu
         shared: the overlap of each pair, from 0 to 1: the fraction of one mask's kept weights that the other keeps too.
         labels: the rule of each mask; the masks of a rule are next to each other.
     """
-    figure, axis = new_figure(7.4, 5.4)
-    picture = axis.imshow(shared, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(picture, ax=axis, label="overlap (fraction of kept weights in both masks)")
-    figure.axes[-1].set(title=" ", xlabel=" ")
+    figure, axis = new_figure(height=4.6)
+    axis.imshow(shared, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     starts = [0, *(i for i in range(1, len(labels)) if labels[i] != labels[i - 1]), len(labels)]
     groups = [slice(*ends) for ends in itertools.pairwise(starts)]
     middles = [(group.start + group.stop - 1) / 2 for group in groups]
@@ -37,9 +46,9 @@ def overlap_map(shared: Float[np.ndarray, "n n"], labels: Sequence[str]) -> Figu
     names = [labels[group.start] for group in groups]
     axis.set_xticks(middles, names, rotation=30, ha="right")
     axis.set_yticks(middles, names)
-    axis.set(xlabel="mask", ylabel="mask")
+    axis.set(xlabel="mask (written: the mean of two rules)", ylabel="mask")
     off = shared[~np.eye(len(shared), dtype=bool)]
-    axis.set_title(f"Overlap of two masks: {100 * off.min():.0f} to {100 * off.max():.0f} % of the kept weights")
+    headline(axis, f"Overlap of two masks: {100 * off.min():.0f} to {100 * off.max():.0f} % of the kept weights")
     return figure
 
 
@@ -48,7 +57,7 @@ def _write_mean(axis: Axes, block: Float[np.ndarray, "m n"], x: float, y: float,
     values = block[~np.eye(len(block), dtype=bool)] if own else block
     if values.size:
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-        axis.text(x, y, f"{100 * values.mean():.0f} %", ha="center", va="center", fontsize="small", bbox=box)
+        axis.text(x, y, f"{100 * values.mean():.0f} %", ha="center", va="center", bbox=box)
 
 
 def candidate_map(hamming: Int[np.ndarray, "n n"], labels: Sequence[str]) -> Figure:
@@ -59,15 +68,15 @@ def candidate_map(hamming: Int[np.ndarray, "n n"], labels: Sequence[str]) -> Fig
         labels: the group of each mask; a group named after a rule has the rule's colour, others go from light to dark.
     """
     plane = planar_map(hamming)
-    figure, (axis, check) = new_figure(9.5, 4.2, ncols=2, width_ratios=[1.4, 1])
+    figure, (axis, check) = new_figure(height=6.2, nrows=2, height_ratios=[1, 1.1])
     for label, colour in _colours(labels).items():
         x, y = plane.points[[one == label for one in labels]].T
         centre = label == labels[0]  # drawn as a ring, so that no candidate is hidden
-        axis.plot(x, y, "o", ms=13 if centre else 5, mfc="none" if centre else colour, mec=colour, mew=2, label=label)
+        axis.plot(x, y, "o", ms=13 if centre else 5, color=colour, mfc="none" if centre else colour, mew=2, label=label)
     axis.set(xlabel="first direction (√weights)", ylabel="second direction (√weights)")
     axis.set_aspect("equal", adjustable="datalim")
-    axis.set_title(f"The map shows {100 * plane.fraction:.0f} % of the masks' variance")
-    axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
+    headline(axis, f"The map shows {100 * plane.fraction:.0f} % of the masks' variance")
+    legend_below(figure)
     pairs = np.triu_indices(len(hamming), 1)
     true = np.sqrt(hamming[pairs])
     drawn = np.linalg.norm(plane.points[pairs[0]] - plane.points[pairs[1]], axis=1)
@@ -75,7 +84,7 @@ def candidate_map(hamming: Int[np.ndarray, "n n"], labels: Sequence[str]) -> Fig
     top = float(true.max()) * 1.05
     check.plot([0, top], [0, top], color="black", lw=0.8, ls="--")
     check.set(xlim=(0, top), ylim=(0, top), xlabel="true distance (√weights)", ylabel="distance in the map")
-    check.set_title("distances: none too large, many too small", fontweight="normal")
+    subtitle(check, "distances: none too large, many too small")
     return figure
 
 
@@ -89,22 +98,23 @@ def distance_by_tensor(
         measured: the distances of several independent pairs in each tensor, in weights; mean and range are drawn.
         kept: k, the number of weights that a candidate keeps in each tensor.
     """
-    figure, axis = new_figure(9.5, 4.2)
     names = list(expected)
+    figure, axis = new_figure(height=1.4 + 0.18 * len(names))
     scale = np.array([50 / kept[name] for name in names])
     found = np.array([measured[name] for name in names]) * scale[:, None]
     computed = np.array([expected[name] for name in names]) * scale
     places = np.arange(len(names))
-    axis.plot(places, computed, "_", ms=11, mew=2, color="black", label="expected", zorder=3)
+    axis.plot(computed, places, "|", ms=9, mew=2, color="black", label="expected", zorder=3)
     middle = found.mean(axis=1)
     arms = [middle - found.min(axis=1), found.max(axis=1) - middle]
     label = f"{found.shape[1]} pairs: mean and range"
-    axis.errorbar(places, middle, arms, fmt="o", ms=4, capsize=2, color=COLOURS["voting"], label=label)
-    axis.set_xticks(places, map(short_name, names), rotation=90, fontsize=7)
-    axis.set(xlabel="tensor, from the first layer to the last", ylabel="distance (% of 2k)", ylim=(0, None))
+    axis.errorbar(middle, places, xerr=arms, fmt="o", ms=4, capsize=2, color=COLOURS["voting"], label=label)
+    axis.set_yticks(places, map(short_name, names))
+    axis.invert_yaxis()
+    axis.set(xlabel="distance (% of 2k)", ylabel="tensor", xlim=(0, None))
     off = float(np.abs(middle / computed - 1).max())
-    axis.set_title(f"Measured means are within {100 * off:.1f} % of the expected distances")
-    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    headline(axis, f"Measured means are within {100 * off:.1f} % of the expected distances")
+    legend_below(figure)
     return figure
 
 
@@ -124,23 +134,25 @@ def distance_grid(
     """
     sparsities, ratios = (sorted({key[i] for key in apart}) for i in (0, 1))
     table = 100 * np.array([[apart[s, r][-1] for r in ratios] for s in sparsities])
-    figure, (axis, bars) = new_figure(9.5, 4.0, ncols=2, width_ratios=[1.15, 1])
+    figure, (axis, bars) = new_figure(
+        height=3.8 + 0.18 * len(tensors), nrows=2, height_ratios=[2.0, 0.2 + 0.18 * len(tensors)]
+    )
     axis.imshow(table, cmap="Blues", vmin=0, vmax=100, aspect="auto", origin="lower")
     for (row, column), value in np.ndenumerate(table):
         axis.text(column, row, f"{value:.0f}", ha="center", va="center", color="white" if value > 55 else "black")
-    axis.plot(ratios.index(sampling_ratio), sparsities.index(sparsity), "s", ms=24, mfc="none", mec="black", mew=2)
-    axis.set_xticks(range(len(ratios)), [f"{ratio:.0e}" for ratio in ratios], rotation=30)
-    axis.set_yticks(range(len(sparsities)), map(percent, sparsities))
-    axis.set(xlabel="sampling ratio", ylabel="sparsity")
-    axis.set_title("distance of two candidates (% of 2k)", fontweight="normal")
+    axis.plot(ratios.index(sampling_ratio), sparsities.index(sparsity), "s", ms=21, mfc="none", mec="black", mew=2)
+    axis.set_xticks(range(len(ratios)), [f"{ratio:.0e}" for ratio in ratios])
+    axis.set_yticks(range(len(sparsities)), [f"{100 * one:.4g}" for one in sparsities])
+    axis.set(xlabel="sampling ratio", ylabel="sparsity (%)")
+    subtitle(axis, "distance of two candidates (% of 2k)")
     here = 100 * apart[sparsity, sampling_ratio]
     bars.barh(range(len(tensors)), here[:-1], color=COLOURS["voting"])
     bars.set_yticks(range(len(tensors)), [*map(short_name, tensors)])
     bars.invert_yaxis()
     bars.axvline(here[-1], color="black", lw=1, ls="--")
     bars.set(xlabel="distance (% of 2k)", ylabel="tensor", xlim=(0, 100))
-    bars.set_title(f"{here[-1]:.1f} % of 2k at {percent(sparsity)}, ratio {sampling_ratio:.0e}")
-    fix_layout(figure, left=0.12, right=0.98, bottom=0.22, top=0.9, wspace=0.46)
+    subtitle(bars, f"{here[-1]:.1f} % of 2k at {percent(sparsity)}, ratio {sampling_ratio:.0e}")
+    place_axes(figure, left=1.55, bottom=0.45, top=0.3, right=0.2, hspace=0.42)
     return figure
 
 
@@ -158,7 +170,7 @@ def coverage_by_candidates(
         measured: the coverage counted in drawn candidates, by label; labels may be missing.
         at: the number of candidates that the title is about.
     """
-    figure, axis = new_figure(7.5, 3.8)
+    figure, axis = new_figure(height=3.9)
     for colour, (label, coverage) in zip(RAMP, expected.items(), strict=False):
         axis.plot(numbers, 100 * coverage, color=colour, lw=2, label=label)
         if label in measured:
@@ -166,12 +178,12 @@ def coverage_by_candidates(
     where = list(numbers).index(at)
     covered = [100 * coverage[where] for coverage in expected.values()]
     low, high = min(covered), max(covered)
-    axis.set_title(f"{at} candidates cover {low:.0f} to {high:.0f} % of the undecided weights")
+    headline(axis, f"{at} candidates cover {low:.0f} to {high:.0f} % of the undecided weights")
     axis.axvline(at, color=QUIET, lw=0.8, ls=":")
     axis.set_xscale("log", base=2)
     axis.set_xticks(numbers, map(str, numbers))
     axis.set(xlabel="number of candidates", ylabel="coverage of the undecided weights (%)", ylim=(0, 100))
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_below(figure)
     return figure
 
 

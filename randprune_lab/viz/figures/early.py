@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -17,26 +16,49 @@ from randprune_lab.errors import RunError
 from randprune_lab.stats.intervals import rank_correlation
 from randprune_lab.stats.known import known
 from randprune_lab.stats.variance import VarianceSplit, variance_split
-from randprune_lab.viz.style import COLOURS, QUIET, fix_layout, new_figure, percent
+from randprune_lab.viz.style import (
+    COLOURS,
+    DEPTH,
+    QUIET,
+    headline,
+    legend_below,
+    new_figure,
+    percent,
+    place_axes,
+    subtitle,
+    whole_ticks,
+)
+
+Units = Sequence[Mapping[str, Any]]
+"""The early evaluations of the candidates of a level."""
 
 
 def early_scores(record: RunRecord, level: int) -> Figure:
     """Scores of all candidates of a level during their early evaluation; the selected one is highlighted.
 
+    Scores are minus the mean of the candidates, on axes that fit every level of the run.
+
     Raises:
         RunError: if the run has no early evaluations at this level, or has not finished them.
     """
     found = record.level(level)
-    units = found.candidates
-    if not units:
+    if not found.candidates:
         raise RunError(f"{record.path} has no early evaluations at level {level}; see `randprune show {record.path}`")
     if not found.selection:
         raise RunError(f"{record.path} has not finished the early evaluations of level {level}; continue with --resume")
-    return _early_scores(units, found.selection["winner"], found.sparsity, record.task.primary_metric)
+    levels = [record.level(number + 1).candidates for number in range(len(record.config.levels))]
+    return _early_scores(
+        found.candidates, found.selection["winner"], found.sparsity, record.task.primary_metric, levels
+    )
 
 
-def recorded_early_scores(runs: TaskRecord, method: str, sparsity: float) -> Figure:
+def recorded_early_scores(
+    runs: TaskRecord, method: str, sparsity: float, *, axes_for: Iterable[TaskRecord] = ()
+) -> Figure:
     """Like `early_scores`, for a method of a recorded study.
+
+    Args:
+        axes_for: records of other tasks that the axes fit too, so that pictures of all of them can be compared.
 
     Raises:
         RunError: if the method has only one candidate.
@@ -47,116 +69,166 @@ def recorded_early_scores(runs: TaskRecord, method: str, sparsity: float) -> Fig
             f"method {method!r} has one candidate and no early evaluations; choose a method with several candidates"
         )
     winner = runs.recipes[method][runs.levels.index(sparsity)]["candidate"]
-    return _early_scores(units, winner, sparsity, runs.metric)
+    levels = [one.early(method, level) for one in (runs, *axes_for) for level in one.levels]
+    return _early_scores(units, winner, sparsity, runs.metric, levels)
 
 
-def _early_scores(units: Sequence[Mapping[str, Any]], winner: int, sparsity: float, metric: str) -> Figure:
-    furthest = max(unit["steps"] for unit in units)
-    # Scores of earlier rounds are not comparable, and a candidate that diverged has none.
-    finalists = [unit for unit in units if unit["steps"] == furthest and unit["score"] is not None]
+def _early_scores(units: Units, winner: int, sparsity: float, metric: str, levels: Sequence[Units]) -> Figure:
     scale, name, unit_of_score = (
         (100, f"mean {metric}", "points") if _by_metric(units) else (1, "log-likelihood", "nats")
     )
-    scores = [scale * unit["score"] for unit in finalists]
-    figure, (axis, summary) = new_figure(9, 3.6, ncols=2, width_ratios=[2.2, 1])
-    for unit in units:
+    finalists = _finalists(units)
+    scores = {one["candidate"]: scale * score for one, score in zip(finalists, _apart(finalists), strict=True)}
+    figure, (axis, summary) = new_figure(height=4.8, nrows=2, height_ratios=[1.15, 1])
+    for unit, line in zip(units, _trajectories(units), strict=True):
         chosen = unit["candidate"] == winner
         look: dict[str, Any] = {
             "color": COLOURS["search"] if chosen else QUIET,
             "zorder": 3 if chosen else 2,
         }
-        axis.plot(unit["at"], 100 * np.array(unit["metric"]), marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
-        if unit in finalists:
-            summary.plot(unit["candidate"], scale * unit["score"], "o", ms=9 if chosen else 6, **look)
-    spread = f"{max(scores) - min(scores):.{1 if scale == 100 else 3}f} {unit_of_score}"
+        axis.plot(unit["at"], 100 * line, marker="o", ms=4, lw=2.4 if chosen else 1.2, **look)
+        if unit["candidate"] in scores:
+            summary.plot(unit["candidate"], scores[unit["candidate"]], "o", ms=9 if chosen else 6, **look)
+    ends = [*scores.values()]
+    spread = f"{max(ends) - min(ends):.{1 if scale == 100 else 3}f} {unit_of_score}"
     compared = "early scores" if len(finalists) == len(units) else f"the last {len(finalists)} early scores"
-    axis.set_title(f"{len(units)} masks at {percent(sparsity)}: {compared} differ by {spread}")
-    axis.set(xlabel="training steps with the mask", ylabel=f"{metric}, validation set (points)")
+    headline(axis, f"{len(units)} masks at {percent(sparsity)}: {compared} differ by {spread}")
+    axis.set(ylabel=f"{metric},\npoints from mean", ylim=_fitting(100 * _widest(levels, _trajectories)))
+    whole_ticks(axis, "training steps with the mask (validation set)")
     summary.set(xlabel="candidate", xticks=[unit["candidate"] for unit in finalists])
-    summary.set(ylabel=f"early score: {name} ({unit_of_score})")
-    summary.set_title(f"selected: {winner}", fontweight="normal")
+    most = max(max(unit["candidate"] for unit in each) for each in levels if each)
+    summary.set(xlim=(-0.5, most + 0.5), ylim=_fitting(scale * _widest(levels, lambda each: _apart(_finalists(each)))))
+    summary.set_ylabel(f"{name},\n{unit_of_score} from mean")
+    subtitle(summary, f"selected: {winner}")
+    place_axes(figure, left=0.9, bottom=0.45, top=0.5, hspace=0.6)
     return figure
 
 
-def _by_metric(units: Sequence[Mapping[str, Any]]) -> bool:
+def _finalists(units: Units) -> Units:
+    """Scores of earlier rounds are not comparable, and a candidate that diverged has none."""
+    furthest = max(unit["steps"] for unit in units)
+    return [unit for unit in units if unit["steps"] == furthest and unit["score"] is not None]
+
+
+def _apart(units: Units) -> np.ndarray:
+    """The early scores minus their mean."""
+    scores = np.array([unit["score"] for unit in units])
+    return scores - scores.mean()
+
+
+def _trajectories(units: Units) -> list[np.ndarray]:
+    """The evaluations of each candidate minus the mean of all candidates that were evaluated at the same step."""
+    at: dict[int, list[float]] = {step: [] for unit in units for step in unit["at"]}
+    for unit in units:
+        for step, score in zip(unit["at"], unit["metric"], strict=True):
+            at[step].append(score)
+    return [np.array(unit["metric"]) - [np.mean(at[step]) for step in unit["at"]] for unit in units]
+
+
+def _widest(levels: Sequence[Units], lines: Callable[[Units], Iterable[Any]]) -> float:
+    """The largest distance from the mean at any level."""
+    return max((float(np.abs(line).max()) for each in levels if each for line in lines(each)), default=0.0)
+
+
+def _fitting(distance: float) -> tuple[float, float]:
+    """Limits that leave some room around the largest distance from zero."""
+    return -1.1 * distance or -1.0, 1.1 * distance or 1.0
+
+
+def _by_metric(units: Units) -> bool:
     """Whether scores are means of the metric's evaluations; if not, they are log-likelihoods."""
     ends = [(min(unit["metric"]), unit["score"], max(unit["metric"])) for unit in units if unit["score"] is not None]
     return all(low - 1e-9 <= score <= high + 1e-9 for low, score, high in ends)
 
 
-def early_trajectories(pool: PoolRecord, steps: int | None = None) -> Figure:
+def early_trajectories(
+    pool: PoolRecord, steps: int | None = None, *, last: int = 2, axes_for: Iterable[PoolRecord] = ()
+) -> Figure:
     """Early scores of a pool's candidates during training, minus their mean, beside the noise of the training seed.
 
     Args:
         steps: later evaluations are drawn faintly; without it, none are.
+        last: the number of evaluations that an early score is the mean of; the title compares it with the final score.
+        axes_for: other pools that the axes fit too, so that pictures of all of them can be compared.
     """
-    figure, (axis, scale) = new_figure(7.5, 3.8, ncols=2, width_ratios=[40, 1])
+    figure, axis = new_figure(height=3.9)
     known = len(pool.at) if steps is None else sum(at <= steps for at in pool.at)
-    scores = pool.examples.mean(axis=2)
-    apart = scores - scores.mean(axis=0)
+    apart = _minus_mean(pool)
     order = pool.final.argsort().argsort() / max(1, len(pool.final) - 1)
-    shades = mpl.colormaps["viridis"]
     for line, rank in zip(apart, order, strict=True):
-        axis.plot(pool.at, line, color=shades(rank), lw=1, alpha=0.25)
-        axis.plot(pool.at[:known], line[:known], color=shades(rank), lw=1.6, marker="o", ms=3)
+        axis.plot(pool.at, line, color=DEPTH(rank), lw=1, alpha=0.2)
+        axis.plot(pool.at[:known], line[:known], color=DEPTH(rank), lw=1.6, marker="o", ms=3)
+    for label, rank in (("first in the end", 1.0), ("last in the end", 0.0)):
+        axis.plot([], [], color=DEPTH(rank), lw=1.6, marker="o", ms=3, label=label)
     if pool.noise.shape[1:] > (1,):
         seed = float(pool.noise.std(axis=1, ddof=1).mean())
         axis.axhspan(-seed, seed, color=QUIET, alpha=0.25, lw=0, label="± 1 standard deviation over training seeds")
-        axis.legend(frameon=False, loc="upper left", fontsize="small")
-    axis.set(xlabel="training steps with the mask", ylabel="log-likelihood minus pool mean (nats)")
-    bar = figure.colorbar(mpl.cm.ScalarMappable(cmap=shades), cax=scale, label="final rank")
-    bar.set_ticks([0, 1], labels=["last", "first"])
-    scale.set(title=" ", xlabel=" ")
-    rank = rank_correlation(apart[:, known - 1], pool.final)
-    axis.set_title(f"After {pool.at[known - 1]} steps: rank correlation {rank.estimate:+.2f} with final scores")
-    fix_layout(figure, left=0.12, right=0.91, bottom=0.15, top=0.9, wspace=0.06)
+    axis.set_ylabel("log-likelihood\nminus pool mean (nats)")
+    pools = [pool, *axes_for]
+    axis.set_ylim(_fitting(max(float(np.abs(_minus_mean(each)).max()) for each in pools)))
+    axis.set_xlim(-1, 1.03 * max(each.at[-1] for each in pools))
+    whole_ticks(axis, "training steps with the mask")
+    rank = pool.agreement(last, steps)
+    headline(axis, f"After {pool.at[known - 1]} steps: rank correlation {rank.estimate:+.2f} with final scores")
+    legend_below(figure)
+    place_axes(figure, left=0.95, bottom=0.5 + 0.1 + 3 * 0.19, top=0.45)  # also where no noise was measured
     return figure
+
+
+def _minus_mean(pool: PoolRecord) -> np.ndarray:
+    """The scores of each candidate at each evaluation, minus the mean of the candidates."""
+    scores = pool.examples.mean(axis=2)
+    return scores - scores.mean(axis=0)
 
 
 def early_against_final(pools: Sequence[PoolRecord], last: int = 2) -> Figure:
     """Final scores of the candidates against their early scores, a panel for each pool.
 
+    The panels have different ranges of the same length on the y axis.
+
     Args:
         last: the number of evaluations that an early score is the mean of.
     """
-    figure, axes = new_figure(3.0 * len(pools) + 0.6, 3.4, ncols=len(pools), squeeze=False)
-    for axis, pool in zip(axes[0], pools, strict=True):
-        early, rank = pool.early(last), rank_correlation(pool.early(last), pool.final)
+    figure, axes = new_figure(height=1.95 * len(pools) + 0.2, nrows=len(pools), squeeze=False)
+    span = 1.1 * max(100 * float(np.ptp(pool.final)) for pool in pools)
+    for axis, pool in zip(axes[:, 0], pools, strict=True):
+        early, rank = pool.early(last), pool.agreement(last)
         axis.plot(early, 100 * pool.final, "o", ms=5, color=COLOURS["search"], alpha=0.8)
-        axis.set(xlabel="early log-likelihood (nats)", ylabel="final accuracy (points)")
-        axis.set_title(
-            f"{pool.candidates_from}, {percent(pool.sparsity)}\nrank correlation {rank.estimate:+.2f} "
-            f"[{rank.low:+.2f}, {rank.high:+.2f}]",
-            fontsize="small",
-            fontweight="normal",
-        )
+        middle = 50 * float(pool.final.max() + pool.final.min())
+        axis.set(xlabel="early log-likelihood (nats)", ylabel="final accuracy\n(points)")
+        axis.set_ylim(middle - span / 2, middle + span / 2)
+        axis.locator_params(axis="x", nbins=6)
+        found = f"{rank.estimate:+.2f} [{rank.low:+.2f}, {rank.high:+.2f}]"
+        headline(axis, f"{pool.candidates_from}, {percent(pool.sparsity)}: rank correlation {found}")
     return figure
 
 
 def noise_floor(pools: Sequence[PoolRecord]) -> Figure:
     """Early scores of the same masks with several training seeds each, and the mask's fraction of their variance."""
     pools = [pool for pool in pools if pool.noise.size]
-    figure, axes = new_figure(3.4 * len(pools) + 0.4, 3.4, ncols=len(pools), squeeze=False)
-    for axis, pool in zip(axes[0], pools, strict=True):
+    figure, axes = new_figure(height=1.9 * len(pools) + 0.2, nrows=len(pools), squeeze=False)
+    for axis, pool in zip(axes[:, 0], pools, strict=True):
         split, _ = known(partial(variance_split, pool.noise))
         for mask, scores in enumerate(pool.noise):
             axis.plot([mask] * len(scores), scores, "o", color=COLOURS["search"], alpha=0.7)
             axis.plot([mask - 0.25, mask + 0.25], [scores.mean()] * 2, color="black", lw=2)
-        axis.set(xlabel="mask", ylabel="early log-likelihood (nats)", xticks=range(len(pool.noise)))
-        axis.set_title(f"{percent(pool.sparsity)}: {_due_to_the_mask(split)}", fontsize="small", fontweight="normal")
+        axis.set(xlabel="mask", ylabel="early log-\nlikelihood (nats)", xticks=range(len(pool.noise)))
+        headline(axis, f"{percent(pool.sparsity)}: {_due_to_the_mask(split)}")
     return figure
 
 
 def _due_to_the_mask(split: VarianceSplit | None) -> str:
     if split is None:
-        return "the fraction of the variance\nthat is due to the mask is unknown"
-    low, high = (f"{100 * min(max(end, 0.0), 1.0):.0f}" for end in (split.share.low, split.share.high))
-    return f"{low} to {high} % of the variance\nis due to the mask (95 % interval)"
+        return "the mask's fraction of the variance is unknown"
+    estimate, low, high = (
+        f"{100 * min(max(one, 0.0), 1.0):.0f}" for one in (split.share.estimate, split.share.low, split.share.high)
+    )
+    return f"{estimate} % of the variance is due to the mask [{low}, {high}]"
 
 
 def correlation_by_steps(pool: PoolRecord) -> Figure:
     """Rank correlation of early scores with final scores, by training steps; early scores by log-loss and by metric."""
-    figure, axis = new_figure(7.0, 3.6)
+    figure, axis = new_figure(height=3.6)
     scores = {"log-loss": pool.examples.mean(axis=2), "task metric": pool.correct.mean(axis=2)}
     best = {}
     for (name, values), colour in zip(scores.items(), (COLOURS["search"], COLOURS["imp"]), strict=True):
@@ -166,9 +238,9 @@ def correlation_by_steps(pool: PoolRecord) -> Figure:
         axis.fill_between(pool.at, [one.low for one in found], [one.high for one in found], color=colour, alpha=0.12)
         best[name] = middle[-1]
     axis.axhline(0, color=QUIET, lw=0.8, ls=":")
-    axis.set(xlabel="training steps with the mask (0: not trained)", ylabel="rank correlation with final scores")
-    axis.set_ylim(-1.02, 1.02)
+    whole_ticks(axis, "training steps with the mask (0: not trained)")
+    axis.set(ylabel="rank correlation with final scores", ylim=(-1.02, 1.02))
     end = f"{best['log-loss']:+.2f} by log-loss, {best['task metric']:+.2f} by the task metric"
-    axis.set_title(f"After {pool.at[-1]} steps: {end}")
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    headline(axis, f"After {pool.at[-1]} steps: {end}")
+    legend_below(figure)
     return figure

@@ -20,39 +20,53 @@ from randprune_lab.viz.style import (
     LABELS,
     QUIET,
     errorbars,
-    fix_layout,
+    headline,
+    legend_below,
     method_colour,
+    method_look,
     new_figure,
     percent,
+    place_axes,
     short_name,
+    sparsity_ticks,
+    subtitle,
+    whole_ticks,
 )
+
+COLUMNS = 3
+"""The most pictures of a mask side by side."""
+NAMED = 12
+"""The most matrices whose names are all written."""
 
 
 def schedule(record: RunRecord) -> Figure:
     """The fraction of the prunable weights that each level keeps, and the training steps of each method."""
     levels, rows = np.array(record.config.levels), training_steps(record)
-    figure, (kept, steps) = new_figure(10, 3.6, ncols=2, width_ratios=[1.3, 1])
+    figure, (kept, steps) = new_figure(
+        height=3.3 + 0.42 * len(record.methods), nrows=2, height_ratios=[2.1, 0.7 + 0.42 * len(record.methods)]
+    )
     places = np.arange(len(levels) + 1)
     left = 100 * np.append(1.0, 1 - levels)
     kept.step(places, left, where="post", color=QUIET, lw=1)
     kept.plot(places, left, "o", color="black")
     for place, height in zip(places, left, strict=True):
-        kept.annotate(f"{height:.4g} %", (place, height), xytext=(4, 6), textcoords="offset points", fontsize="small")
+        kept.annotate(f"{height:.4g} %", (place, height), xytext=(4, 6), textcoords="offset points")
     kept.set(yscale="log", xlabel="level (0: dense)", ylabel="weights kept (%)", xticks=places)
     kept.set_ylim(left[-1] / 1.6, 200)
     kept.yaxis.set_major_formatter("{x:g}")
     kept.margins(x=0.1)
-    kept.set_title(f"{len(levels)} level{'s' * (len(levels) > 1)}: {1 / (1 - levels[-1]):.3g}× fewer prunable weights")
+    headline(kept, f"{len(levels)} level{'s' * (len(levels) > 1)}: {1 / (1 - levels[-1]):.3g}× fewer prunable weights")
     for row_of_bars, method in enumerate(record.methods):
         _draw_steps(steps, row_of_bars, [row for row in rows if row["method"] == method])
     steps.set_yticks(range(len(record.methods)), [LABELS.get(method, method) for method in record.methods])
     steps.invert_yaxis()
-    steps.set(xlabel="training steps (hatched: candidates)", ylabel="method")
+    steps.set(ylabel="method")
+    whole_ticks(steps, "training steps (hatched: candidates)")
     winner, candidates = (
         sum(row[part] for row in rows if row["method"] == record.config.method) for part in ("winner", "candidates")
     )
     name = LABELS.get(record.config.method, record.config.method)
-    steps.set_title(f"{name}: {(winner + candidates) / winner:.3g}× the winner's steps")
+    headline(steps, f"{name}: {(winner + candidates) / winner:.3g}× the winner's steps")
     return figure
 
 
@@ -64,7 +78,7 @@ def _draw_steps(axis: Axes, place: int, rows: Sequence[dict[str, Any]]) -> None:
         done += row["candidates"]
         axis.barh(place, row["winner"], left=done, color=colour, edgecolor="white")
         done += row["winner"]
-        axis.text(done - row["winner"] / 2, place, row["level"], color="white", ha="center", va="center", size="small")
+        axis.text(done - row["winner"] / 2, place, row["level"], color="white", ha="center", va="center")
 
 
 def levels_against_one_shot(record: RunRecord, at_once: RunRecord) -> Figure:
@@ -79,19 +93,18 @@ def levels_against_one_shot(record: RunRecord, at_once: RunRecord) -> Figure:
     """
     methods = [method for method in record.methods if method in at_once.methods]
     sparsity = at_once.config.levels[-1]
-    figure, axis = new_figure(7.5, 3.4)
+    figure, axis = new_figure(height=3.6)
     dense = record.score("dense")
     axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
     runs = {"in one step": at_once, f"in {len(record.config.levels)} levels": record}
     for shift, method in zip(np.linspace(-0.06, 0.06, len(methods)), methods, strict=True):
         scores = [run.score(run.level(len(run.config.levels), method).name) for run in runs.values()]
-        places, label = np.arange(len(runs)) + shift, LABELS.get(method, method)
-        errorbars(axis, places, scores, scale=100, fmt="o-", color=method_colour(method), label=label)
+        errorbars(axis, np.arange(len(runs)) + shift, scores, scale=100, ls="-", **method_look(method))
     axis.set_xticks(range(len(runs)), list(runs))
     axis.margins(x=0.3)
     axis.set(xlabel=f"pruning to {percent(sparsity)}", ylabel=f"{record.task.primary_metric}, test set (points)")
-    axis.set_title(_verdict_on_levels(record, at_once, methods[-1]))
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    headline(axis, _verdict_on_levels(record, at_once, methods[-1]))
+    legend_below(figure)
     return figure
 
 
@@ -113,17 +126,21 @@ def surviving(masks: Sequence[MaskSet], tensor: str, *, method: str = "search") 
         tensor: the name of the matrix.
         method: the method that the masks come from, for the colour.
     """
-    figure, axes = new_figure(2.1 * len(masks), 2.9, ncols=len(masks), squeeze=False)
-    for axis, mask in zip(axes[0], masks, strict=True):
+    columns = min(COLUMNS, len(masks))
+    rows = -(-len(masks) // columns)
+    figure, axes = new_figure(height=0.6 + 1.95 * rows, nrows=rows, ncols=columns, squeeze=False)
+    for unused in axes.flat[len(masks) :]:
+        unused.remove()
+    for axis, mask in zip(axes.flat, masks, strict=False):
         _draw_pixels(axis, _matrix(mask, tensor).astype(int), ["white", method_colour(method)])
         sparsity = percent(1 - _matrix(mask, tensor).mean())
-        axis.set_title(f"sparsity {sparsity}", fontweight="normal", fontsize="medium")
+        subtitle(axis, f"sparsity {sparsity}")
     axes[0, 0].set_ylabel("outputs")
     back = max(revived(masks), default=0.0)
     message = "removed weights stay removed"
     if back:
         message = f"up to {100 * back:.1f} % of a level's kept weights were removed at the level before"
-    figure.suptitle(f"{short_name(tensor)}: {message}", fontsize="medium")
+    headline(figure, f"{short_name(tensor)}: {message}")
     return figure
 
 
@@ -135,35 +152,32 @@ def masks_compared(first: MaskSet, second: MaskSet, tensor: str, *, names: Seque
         names: the methods that the masks come from, for colours and labels.
     """
     one, two = _matrix(first, tensor), _matrix(second, tensor)
-    figure, (picture, overlaps) = new_figure(9.5, 4.0, ncols=2)
-    fix_layout(figure, left=0.03, right=0.98, top=0.92, bottom=0.19, wspace=0.58)
+    figure, (picture, overlaps) = new_figure(height=6.4, nrows=2, height_ratios=[1.5, 1])
     colours = ["white", *map(method_colour, names), QUIET]
     _draw_pixels(picture, one.astype(int) + 2 * two, colours)
-    picture.set(ylabel="outputs")
+    largest = [max(_matrix(first, name).shape[side] for name in first) for side in (0, 1)]
+    picture.set(ylabel="outputs", xlim=(-0.5, largest[1] - 0.5), ylim=(largest[0] - 0.5, -0.5))  # the same for all
     kept = [f"kept by {LABELS.get(name, name)} only" for name in names]
     for label, colour in zip((*kept, "by both"), colours[1:], strict=True):
         picture.plot([], [], "s", color=colour, label=label)
-    picture.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3)
-    picture.set_title(
-        f"{short_name(tensor)}: {(one & ~two).sum():,} of {one.sum():,} kept weights differ",
-        fontsize="small",
-        fontweight="normal",
-    )
+    below = legend_below(figure)
+    headline(picture, f"{short_name(tensor)}: {(one & ~two).sum():,} of {one.sum():,} kept weights differ")
     every = [overlap_fraction(MaskSet({name: first[name]}), MaskSet({name: second[name]})) for name in first]
     places = np.arange(len(every))
     chosen = places == list(first).index(tensor)
     overlaps.barh(places, every, color=np.where(chosen, "black", QUIET))
     overlaps.axvline(second.kept / second.size, color="black", lw=1, ls=":")
-    overlaps.set_yticks(places if len(every) <= 24 else places[chosen], _ticks(first, chosen))
+    overlaps.set_yticks(places if len(every) <= NAMED else places[chosen], _ticks(first, chosen))
     overlaps.invert_yaxis()
     overlaps.set(xlim=(0, 1), xlabel="overlap: fraction of kept weights in both\n(dotted: by chance)", ylabel="matrix")
     whole = 100 * overlap_fraction(first, second)
-    overlaps.set_title(f"At {percent(first.sparsity)}, the overlap is {whole:.1f} %")
+    subtitle(overlaps, f"At {percent(first.sparsity)}, the overlap is {whole:.1f} %")
+    place_axes(figure, left=1.6, bottom=0.65 + below, top=0.5, hspace=0.3)
     return figure
 
 
 def _ticks(mask: MaskSet, chosen: np.ndarray) -> list[str]:
-    return [short_name(name) for name, one in zip(mask, chosen, strict=True) if len(mask) <= 24 or one]
+    return [short_name(name) for name, one in zip(mask, chosen, strict=True) if len(mask) <= NAMED or one]
 
 
 def _matrix(mask: MaskSet, tensor: str) -> np.ndarray:
@@ -207,18 +221,18 @@ def equal_steps(record: RunRecord, longer: RunRecord) -> Figure:
         (record, "imp", "IMP", {"color": COLOURS["imp"], "ls": "--", "mfc": "white"}),
         (longer, method, "IMP", {"color": COLOURS["imp"]}),
     )
-    figure, axis = new_figure(4.8, 3.8)
+    figure, axis = new_figure(height=3.8)
     places = range(len(record.config.levels))
     for run, name, label, look in lines:
         intervals = [run.score(run.level(place + 1, name).name) for place in places]
         took = (steps if run is record else others)[name]
-        shown: dict[str, Any] = {"fmt": "o", "ls": "-", "label": f"{label}, {took:,} steps", **look}
+        shown: dict[str, Any] = {"ls": "-", "label": f"{label}, {took:,} steps", **look}
         errorbars(axis, list(places), intervals, scale=100, **shown)
-    axis.set_xticks(places, [percent(level) for level in record.config.levels], rotation=30)
-    axis.set(xlabel="sparsity of the encoder", ylabel=f"{record.task.primary_metric}, test set (points)")
+    sparsity_ticks(axis, record.config.levels)
+    axis.set(xlabel="sparsity of the encoder (%)", ylabel=f"{record.task.primary_metric}, test set (points)")
     found = difference_at_the_end(record, search, longer, method)
-    axis.set_title(f"At {percent(record.config.levels[-1])} and equal steps:\n{_verdict_at_equal_steps(found)}")
-    axis.legend(frameon=False, fontsize="small", loc="lower left")
+    headline(axis, f"At {percent(record.config.levels[-1])} and equal steps:\n{_verdict_at_equal_steps(found)}")
+    legend_below(figure)
     return figure
 
 

@@ -3,49 +3,63 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from torch import nn
 
 from randprune_lab.analysis.footprint import break_even
 from randprune_lab.masks.scope import prunable
-from randprune_lab.viz.style import COLOURS, QUIET, fix_layout, new_figure
+from randprune_lab.viz.style import COLOURS, QUIET, headline, legend_below, new_figure, place_axes
 
 
-def scope(model: nn.Module, include: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> Figure:
+def scope(
+    model: nn.Module,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    *,
+    axes_for: Iterable[nn.Module] = (),
+) -> Figure:
     """The number of prunable weights in each part of a model.
 
     Args:
         include: name patterns of the weights to prune, as in `masks.prunable`.
         exclude: name patterns of weights that stay dense.
+        axes_for: other models that the axes fit too, so that pictures of all of them can be compared.
 
     Raises:
         ScopeError: if a pattern matches nothing, or nothing is left to prune.
     """
     chosen = prunable(model, include, exclude)
-    prefix = getattr(model, "base_model_prefix", "")
-    every, taken = Counter[str](), Counter[str]()
-    for name, parameter in model.named_parameters():
-        every[_part(name, prefix)] += parameter.numel()
-        taken[_part(name, prefix)] += parameter.numel() if name in chosen else 0
-    height = 1.4 + 0.32 * len(every)
-    figure, axis = new_figure(7.5, height)
-    fix_layout(figure, left=0.26, right=0.82, bottom=0.62 / height, top=1 - 0.3 / height)
+    every, taken = _by_part(model), _by_part(model, chosen)
+    sizes = [_by_part(each) for each in (model, *axes_for)]
+    rows = max(map(len, sizes))
+    height = 1.6 + 0.24 * max(5, rows)
+    figure, axis = new_figure(height=height)
     places = np.arange(len(every))
     axis.barh(places, [*every.values()], color=QUIET, label="stays dense")
     axis.barh(places, [taken[part] for part in every], color=COLOURS["search"], label="prunable")
     axis.set_yticks(places, list(every))
-    axis.invert_yaxis()
     axis.set(xlabel="number of weights", ylabel="part of the model")
+    axis.set(xlim=(0, 1.05 * max(max(each.values()) for each in sizes)), ylim=(rows - 0.4, -0.6))
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    axis.xaxis.set_major_formatter("{x:,.0f}")
     total, pruned = every.total(), taken.total()
     fraction = f"{100 * pruned / total:.0f} %"
-    axis.set_title(f"{len(chosen)} tensors are prunable: {pruned:,} of {total:,} weights ({fraction})")
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    headline(axis, f"{len(chosen)} tensors are prunable: {pruned:,} of {total:,} weights ({fraction})")
+    place_axes(figure, left=1.35, bottom=0.5 + legend_below(figure), top=0.5, right=0.35)
     return figure
+
+
+def _by_part(model: nn.Module, chosen: Container[str] | None = None) -> Counter[str]:
+    """The number of weights in each part of a model; of the chosen ones alone, if there are any."""
+    prefix, sizes = getattr(model, "base_model_prefix", ""), Counter[str]()
+    for name, parameter in model.named_parameters():
+        sizes[_part(name, prefix)] += parameter.numel() if chosen is None or name in chosen else 0
+    return sizes
 
 
 def _part(name: str, prefix: str) -> str:
@@ -61,17 +75,17 @@ def storage(rows: Sequence[dict[str, Any]]) -> Figure:
     Args:
         rows: sizes as `analysis.measure_storage` returns them.
     """
-    figure, axis = new_figure(7.5, 2.4)
+    figure, axis = new_figure(height=2.2)
     sizes = [row["bytes"] / 1e6 for row in rows]
     places = range(len(rows))
     bars = axis.barh(places, sizes, color=[COLOURS["dense"], QUIET, COLOURS["search"]][: len(rows)])
-    axis.bar_label(bars, [f"{size:.3g} MB" for size in sizes], padding=4, fontsize="small")
+    axis.bar_label(bars, [f"{size:.3g} MB" for size in sizes], padding=4)
     axis.set_yticks(places, [row["form"] for row in rows])
     axis.invert_yaxis()
-    axis.margins(x=0.12)
+    axis.margins(x=0.22)
     axis.set(xlabel="size (MB)", ylabel="form")
     smallest = min(rows, key=lambda row: row["bytes"])
-    axis.set_title(f"Smallest form: {smallest['form']}, {sizes[0] / min(sizes):.2g}× smaller than {rows[0]['form']}")
+    headline(axis, f"Smallest form: {smallest['form']}, {sizes[0] / min(sizes):.2g}× smaller than {rows[0]['form']}")
     return figure
 
 
@@ -81,7 +95,7 @@ def product_times(rows: Sequence[dict[str, Any]]) -> Figure:
     Args:
         rows: times as `analysis.measure_products` returns them.
     """
-    figure, axis = new_figure(7.5, 3.6)
+    figure, axis = new_figure(height=3.6)
     sparsities = [100 * row["sparsity"] for row in rows]
     for form, label, colour in (("dense", "dense", "dense"), ("csr", "sparse (CSR)", "search")):
         axis.plot(sparsities, [1e3 * row[form] for row in rows], "o-", color=COLOURS[colour], label=label)
@@ -96,6 +110,6 @@ def product_times(rows: Sequence[dict[str, Any]]) -> Figure:
     else:
         axis.axvline(100 * even, color=QUIET, ls=":", lw=1.2, label="break-even")
         title = f"On this machine, the sparse product is faster above {100 * even:.0f} % sparsity"
-    axis.set_title(title)
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    headline(axis, title)
+    legend_below(figure)
     return figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from randprune_lab.analysis.parts import WHOLE
 from randprune_lab.stats.intervals import Interval
-from randprune_lab.viz.style import COLOURS, QUIET, errorbars, new_figure, percent
+from randprune_lab.viz.style import COLOURS, QUIET, errorbars, headline, legend_below, new_figure, sparsity_ticks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,20 +32,20 @@ def difference_parts(parts: pd.DataFrame, first: str, second: str) -> Figure:
         first, second: the names of the two methods.
     """
     levels, names = sorted(parts.sparsity.unique()), list(dict.fromkeys(parts.part))
-    figure, axis = new_figure(8.0, 3.8)
+    figure, axis = new_figure(height=4.2)
     for shift, name in zip(np.linspace(-0.3, 0.3, len(names)), names, strict=True):
         rows = parts[parts.part == name].sort_values("sparsity")
         found = [Interval(row.estimate, row.low, row.high) for row in rows.itertuples()]
         colour, marker = LOOKS.get(name, (COLOURS["wanda"], "X"))
-        look: dict[str, Any] = {"fmt": marker, "ms": 6, "capsize": 2, "color": colour, "label": name}
+        look: dict[str, Any] = {"marker": marker, "ms": 6, "color": colour, "label": name}
         errorbars(axis, np.array([levels.index(level) for level in rows.sparsity]) + shift, found, scale=100, **look)
     axis.axhline(0, color=QUIET, lw=1)
-    axis.set_xticks(range(len(levels)), [percent(level).removesuffix(" %") for level in levels])
-    axis.set(xlabel="sparsity (%)", ylabel="difference, mean over tasks (points)")
+    sparsity_ticks(axis, levels)
+    axis.set_ylabel("difference, mean over tasks (points)")
     clear = parts[((parts.low > 0) | (parts.high < 0)) & (parts.part != WHOLE)]
     counts = [
         f"{name} at {number} of {len(levels)}" for name, number in clear.groupby("part", sort=False).size().items()
     ]
-    axis.set_title(f"{first} minus {second}, and its parts. Clear: {', '.join(counts) or 'none'}", fontsize="medium")
-    axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    headline(axis, f"{first} minus {second}, and its parts. Clear: {', '.join(counts) or 'none'}")
+    legend_below(figure)
     return figure

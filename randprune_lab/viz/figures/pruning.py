@@ -17,7 +17,18 @@ from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.stats.intervals import Interval
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, errorbars, fix_layout, new_figure, percent, short_name
+from randprune_lab.viz.style import (
+    COLOURS,
+    QUIET,
+    errorbars,
+    headline,
+    legend_below,
+    new_figure,
+    percent,
+    place_axes,
+    short_name,
+    subtitle,
+)
 
 NUMBERS_UP_TO = 12  # columns: the numbers of wider matrices are not written
 
@@ -27,15 +38,14 @@ def kept_numbers(weights: Float[Tensor, "out in"], masks: Mapping[str, Bool[Tens
 
     Numbers are in units of 0.1, rounded; they are written where the matrix has at most 12 columns.
     """
-    figure, axes = new_figure(3.1 * (1 + len(masks)), 3.6, ncols=1 + len(masks))
-    whole = torch.ones_like(weights, dtype=torch.bool)
-    for axis, (label, mask) in zip(axes, {"all weights": whole, **masks}.items(), strict=True):
+    panels = {"all weights": torch.ones_like(weights, dtype=torch.bool), **masks}
+    figure, axes = new_figure(height=0.1 + len(panels) * (0.55 + 0.17 * len(weights)), nrows=len(panels))
+    for axis, (label, mask) in zip(axes, panels.items(), strict=True):
         _draw_numbers(axis, weights, mask)
         threshold = float(weights[mask].abs().min()) if mask.any() else float("nan")
-        rest = "" if label == "all weights" else f"\n{int(mask.sum())} kept, |w| ≥ {threshold:.2f}"
-        axis.set_title(f"{label}{rest}", fontsize="medium", fontweight="normal")
-        axis.set_xlabel("input")
-    axes[0].set_ylabel("output")
+        rest = "" if label == "all weights" else f": {int(mask.sum())} kept, |w| ≥ {threshold:.2f}"
+        subtitle(axis, f"{label}{rest}")
+        axis.set(xlabel="input", ylabel="output")
     return figure
 
 
@@ -51,46 +61,69 @@ def magnitude_pruning(weights: Float[Tensor, "out in"], sparsity: float) -> Figu
     threshold, largest = float(kept.min()), float(kept.max())
     width = threshold / max(1, round(80 * threshold / largest))  # so that the threshold lies between two bars
     edges = np.arange(0, largest + width, width)
-    figure, (axis, picture) = new_figure(9, 3.6, ncols=2, width_ratios=[1.35, 1])
+    figure, (axis, picture) = new_figure(height=5.6, nrows=2, height_ratios=[1, 1.4])
     for label, part, colour in (("removed", removed, QUIET), ("kept", kept, COLOURS["magnitude"])):
         axis.stairs(np.histogram(part, edges)[0], edges, fill=True, color=colour, label=label)
     axis.axvline(threshold, color="black", lw=1, ls="--", label="threshold")
-    axis.set(xlabel="|weight|", ylabel="number of weights", yscale="log", ylim=(0.7, None))
+    # The limits do not depend on the sparsity.
+    axis.set(xlabel="|weight|", ylabel="number of weights", yscale="log", xlim=(0, 1.02 * largest))
+    axis.set_ylim(0.7, 10 ** np.ceil(np.log10(weights.numel() / 10)))
     axis.minorticks_off()
     axis.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten would be typeset at every redraw
     fractions = 100 * float(mask.double().mean()), 100 * energy[0] / sum(energy)
-    axis.set_title("{:.1f} % of the weights have {:.0f} % of the energy".format(*fractions))
+    headline(axis, "{:.1f} % of the weights have {:.0f} % of the energy".format(*fractions))
     axis.legend(frameon=False, loc="upper right")
     picture.imshow(
         mask.numpy(), cmap=ListedColormap(["white", COLOURS["magnitude"]]), vmin=0, vmax=1, interpolation="nearest"
     )
     picture.set(xlabel="input", ylabel="output")
-    picture.set_title("kept weights", fontweight="normal")
-    fix_layout(figure, left=0.11, right=0.98, bottom=0.17, top=0.9, wspace=0.22)
+    subtitle(picture, "kept weights")
+    place_axes(figure, left=0.9, bottom=0.45, top=0.3, hspace=0.38)
     return figure
 
 
 def sparsity_by_tensor(masks: Mapping[str, MaskSet]) -> Figure:
-    """The sparsity of every tensor, in the model's order, under several allocations.
+    """The sparsity of every tensor under several allocations: a heat map for each, a column for each layer.
 
     Args:
         masks: masks by the name of their allocation.
     """
-    figure, axis = new_figure(9.5, 4.2)
     names = list(next(iter(masks.values())))
-    looks = [{"color": QUIET, "marker": ""}, {"color": COLOURS["magnitude"], "marker": "o"}]
-    looks += [{"color": RAMP[2], "marker": "s"}, {"color": RAMP[0], "marker": "^"}]
+    rows, columns = (list(dict.fromkeys(map(part, names))) for part in (_kind, _depth))
+    figure, axes = new_figure(
+        height=0.5 + len(masks) * (0.55 + 0.19 * len(rows)), nrows=len(masks), squeeze=False, sharex=True
+    )
     spreads = {}
-    for look, (label, mask) in zip(looks, masks.items(), strict=False):
-        sparsities = [100 * (1 - float(mask[name].double().mean())) for name in names]
-        spreads[label] = max(sparsities) - min(sparsities), min(sparsities), max(sparsities)
-        axis.plot(range(len(names)), sparsities, ms=4, lw=1.2, label=label, **look)
+    for axis, (label, mask) in zip(axes[:, 0], masks.items(), strict=True):
+        table = np.full((len(rows), len(columns)), np.nan)
+        for name in names:
+            table[rows.index(_kind(name)), columns.index(_depth(name))] = 100 * (1 - float(mask[name].double().mean()))
+        low, high = np.nanmin(table), np.nanmax(table)
+        spreads[label] = high - low, low, high
+        axis.imshow(table, cmap="Blues", vmin=50, vmax=100, aspect="auto")
+        for (row, column), value in np.ndenumerate(table):
+            if len(columns) <= NUMBERS_UP_TO and not np.isnan(value):
+                text = f"{value:.{1 if len(columns) <= NUMBERS_UP_TO // 2 else 0}f}"
+                axis.text(column, row, text, ha="center", va="center", color="white" if value > 75 else "black")
+        subtitle(axis, f"{label}: sparsity of each tensor (%)")
+        axis.set_xticks(range(len(columns)), columns)
+        axis.set_yticks(range(len(rows)), rows)
+        axis.set(xlabel="layer", ylabel="tensor")
+        axis.label_outer()
     widest = max(spreads, key=lambda label: spreads[label][0])
-    axis.set_title(f"{widest}: sparsities of {spreads[widest][1]:.1f} to {spreads[widest][2]:.1f} %, by tensor")
-    axis.set_xticks(range(len(names)), map(short_name, names), rotation=90, fontsize=7)
-    axis.set(xlabel="tensor, from the first layer to the last", ylabel="sparsity (%)")
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    message = f"{widest}: sparsities of {spreads[widest][1]:.1f} to {spreads[widest][2]:.1f} %, by tensor"
+    headline(figure, message)
     return figure
+
+
+def _kind(tensor: str) -> str:
+    """A tensor's short name without numbers."""
+    return " ".join(word for word in short_name(tensor).split() if not word.isdigit()) or tensor
+
+
+def _depth(tensor: str) -> str:
+    """The number of a tensor's layer, if its name has one."""
+    return next((word for word in tensor.split(".") if word.isdigit()), "")
 
 
 def one_shot(
@@ -103,18 +136,21 @@ def one_shot(
         dense: the score of the dense model.
         metric: the name of the score.
     """
-    figure, axis = new_figure(7.5, 3.8)
+    figure, axis = new_figure(height=3.8)
     axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
     axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label="dense")
-    looks: list[dict[str, Any]] = [{"fmt": "o:", "mfc": "white"}, {"fmt": "o-"}]
-    places = np.arange(len(sparsities))
+    looks: list[dict[str, Any]] = [{"ls": ":", "mfc": "white"}, {"ls": "-"}]
+    places = -np.log2(1 - np.array(sparsities))  # a step to the right halves the kept weights
     for look, (label, intervals) in zip(looks, results.items(), strict=True):
         errorbars(axis, places, intervals, scale=100, color=COLOURS["magnitude"], label=label, **look)
-    axis.set_xticks(places, map(percent, sparsities))
-    axis.set(xlabel="sparsity of the encoder", ylabel=f"{metric}, test set (points)")
     before, after = results.values()
-    axis.set_title(_recovered(sparsities, before, after, dense))
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    ends = [[100 * one.estimate for one in intervals] for intervals in (before, after)]
+    gained = np.greater(ends[1], ends[0])
+    axis.fill_between(places, *ends, where=gained, color=COLOURS["magnitude"], alpha=0.15, lw=0, label="recovered")
+    axis.set_xticks(places, [f"{100 * sparsity:.4g}" for sparsity in sparsities])
+    axis.set(xlabel="sparsity of the encoder (%), by weights kept", ylabel=f"{metric}, test set (points)")
+    headline(axis, _recovered(sparsities, before, after, dense))
+    legend_below(figure)
     return figure
 
 
@@ -135,7 +171,7 @@ def _recovered(
 def _draw_numbers(axis: Axes, weights: Float[Tensor, "out in"], mask: Bool[Tensor, "out in"]) -> None:
     magnitudes = weights.detach().abs().numpy()
     shown = np.ma.masked_where(~mask.numpy(), magnitudes)
-    axis.imshow(shown, cmap="Oranges", vmin=0, vmax=float(magnitudes.max()))
+    axis.imshow(shown, cmap="Oranges", vmin=0, vmax=float(magnitudes.max()), aspect="auto")
     axis.set(xticks=[], yticks=[])
     if weights.shape[1] > NUMBERS_UP_TO:
         return
@@ -143,4 +179,4 @@ def _draw_numbers(axis: Axes, weights: Float[Tensor, "out in"], mask: Bool[Tenso
         if kept:
             dark = magnitudes[row, column] > 0.6 * magnitudes.max()
             number = str(round(10 * float(weights[row, column])))
-            axis.text(column, row, number, ha="center", va="center", fontsize=7, color="white" if dark else "black")
+            axis.text(column, row, number, ha="center", va="center", color="white" if dark else "black")

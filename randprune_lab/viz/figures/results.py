@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,21 @@ from randprune_lab.analysis.levels import total_steps
 from randprune_lab.analysis.results import ALL, IMP, differences, single_rows
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.stats.intervals import Interval
-from randprune_lab.viz.style import COLOURS, LABELS, QUIET, errorbars, fix_layout, method_colour, new_figure, percent
+from randprune_lab.viz.style import (
+    COLOURS,
+    FAINT,
+    LABELS,
+    QUIET,
+    errorbars,
+    headline,
+    legend_below,
+    method_look,
+    new_figure,
+    percent,
+    place_axes,
+    sparsity_ticks,
+    subtitle,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,20 +39,19 @@ def accuracy_by_sparsity(record: RunRecord) -> Figure:
     Scores are in the task's first metric, which is accuracy for most tasks. The title compares the run's own method
     with IMP at the last level; if the two took different numbers of training steps, it says so.
     """
-    figure, axis = new_figure(7.5, 3.8)
+    figure, axis = new_figure(height=3.8)
     dense = record.score("dense")
     axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
     axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
     places = np.arange(len(record.config.levels))
     for shift, method in zip(np.linspace(-0.08, 0.08, len(record.methods)), record.methods, strict=True):
         intervals = [record.score(record.level(level + 1, method).name) for level in places.tolist()]
-        look: dict[str, Any] = {"fmt": "o-", "color": method_colour(method), "label": LABELS.get(method, method)}
-        errorbars(axis, places + shift, intervals, scale=100, **look)
-    axis.set_xticks(places, map(percent, record.config.levels))
-    axis.set(xlabel="sparsity of the encoder", ylabel=f"{record.task.primary_metric}, test set (points)")
+        errorbars(axis, places + shift, intervals, scale=100, ls="-", **method_look(method))
+    sparsity_ticks(axis, record.config.levels)
+    axis.set(xlabel="sparsity of the encoder (%)", ylabel=f"{record.task.primary_metric}, test set (points)")
     axis.set_xlim(-0.5, len(places) - 0.5)
-    axis.set_title(_verdict(record))
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    headline(axis, _verdict(record))
+    legend_below(figure)
     return figure
 
 
@@ -65,9 +79,9 @@ def results_by_task(table: pd.DataFrame) -> Figure:
     """
     table = single_rows(table)
     tasks = list(dict.fromkeys(table.task))
-    columns = min(4, len(tasks))
-    lines = -(-len(tasks) // columns)
-    figure, axes = new_figure(2.7 * columns + 1.4, 2.3 * lines + 0.5, nrows=lines, ncols=columns, squeeze=False)
+    columns = min(2, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure, axes = new_figure(height=1.75 * rows + 1.3, nrows=rows, ncols=columns, squeeze=False)
     levels = sorted(table.sparsity[table.sparsity > 0].unique())
     for unused in axes.flat[len(tasks) :]:
         unused.remove()
@@ -75,48 +89,55 @@ def results_by_task(table: pd.DataFrame) -> Figure:
         own = table[table.task == task]
         dense = 100 * own[own.method == "dense"].score.mean()
         axis.axhline(dense, color=COLOURS["dense"], lw=1, ls="--", label=LABELS["dense"])
-        for method, rows in own[own.sparsity > 0].groupby("method", sort=False):
-            mean = 100 * rows.groupby("sparsity").score.mean()
+        for method, rows_of_method in own[own.sparsity > 0].groupby("method", sort=False):
+            mean = 100 * rows_of_method.groupby("sparsity").score.mean()
             places = [levels.index(level) for level in mean.index]
-            axis.plot(places, mean, "o-", ms=4, color=method_colour(str(method)), label=LABELS.get(str(method), method))
-        axis.set_title(task, fontsize="medium", fontweight="normal")
-        ticks = [0, *(levels.index(level) for level in (0.9375, 0.99) if level in levels[1:])]
-        axis.set_xticks(ticks, [f"{100 * levels[tick]:.4g}" for tick in ticks], fontsize="small")
-        axis.set(xlabel="sparsity (%)", ylabel=f"{own.metric.iloc[0]} (points)")
-    axes[0, -1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+            axis.plot(places, mean, ms=4, lw=1.2, **method_look(str(method)))
+        subtitle(axis, task)
+        sparsity_ticks(axis, levels, [0, *(levels.index(level) for level in (0.9375, 0.99) if level in levels[1:])])
+        axis.set_ylabel(f"{own.metric.iloc[0]} (points)")
+    legend_below(figure)
     return figure
 
 
-def differences_by_task(by_method: Mapping[str, Mapping[str, Interval]], sparsity: float) -> Figure:
+def differences_by_task(
+    by_method: Mapping[str, Mapping[str, Interval]],
+    sparsity: float,
+    *,
+    axes_for: Iterable[Mapping[str, Mapping[str, Interval]]] = (),
+) -> Figure:
     """Differences from IMP with 95 % intervals, for each task and as the mean over all tasks.
 
     Args:
         by_method: differences as `analysis.differences` returns them.
         sparsity: the level that they are from.
+        axes_for: differences at other levels that the axes fit too, so that pictures of all of them can be compared.
     """
     tasks = [*dict.fromkeys(task for found in by_method.values() for task in found if task != ALL), ALL]
-    height = 0.42 * len(tasks) + 1.4
-    figure, axis = new_figure(8.0, height)
-    shifts = np.linspace(0.22, -0.22, len(by_method)) if len(by_method) > 1 else [0.0]
+    height = (0.25 + 0.11 * len(by_method)) * len(tasks) + 1.1 + 0.19 * len(by_method)
+    figure, axis = new_figure(height=height)
+    shifts = np.linspace(0.36, -0.36, len(by_method)) if len(by_method) > 1 else [0.0]
     for shift, (method, found) in zip(shifts, by_method.items(), strict=True):
         places = np.array([len(tasks) - 1 - tasks.index(task) for task in found]) + shift
-        look: dict[str, Any] = {
-            "ms": 5,
-            "capsize": 2,
-            "color": method_colour(method),
-            "label": LABELS.get(method, method),
-        }
-        errorbars(axis, places, [*found.values()], scale=100, horizontal=True, **look)
+        errorbars(axis, places, [*found.values()], scale=100, horizontal=True, **method_look(method))
     axis.axvline(0, color=QUIET, lw=1)
     axis.axhline(0.5, color=QUIET, lw=0.8, ls=":")
     axis.set_yticks(range(len(tasks)), reversed(tasks))
     axis.set(xlabel="difference from IMP, same test examples (points)", ylabel="task")
+    axis.set(xlim=_ends([by_method, *axes_for]), ylim=(-0.5, len(tasks) - 0.5))
     better = [LABELS.get(method, method) for method, found in by_method.items() if found[ALL].low > 0]
     verdict = f"{' and '.join(better)} significantly better" if better else "no method significantly better"
-    axis.set_title(f"At {percent(sparsity)}, over all tasks: {verdict} than IMP")
-    axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    fix_layout(figure, left=0.12, right=0.68, bottom=0.6 / height, top=0.91)
+    headline(axis, f"At {percent(sparsity)}, over all tasks: {verdict} than IMP")
+    place_axes(figure, left=0.95, bottom=0.5 + legend_below(figure), top=0.5)
     return figure
+
+
+def _ends(levels: Sequence[Mapping[str, Mapping[str, Interval]]]) -> tuple[float, float]:
+    """Limits in points that fit all intervals that are finite."""
+    found = [one for by_method in levels for by_task in by_method.values() for one in by_task.values()]
+    ends = [100 * end for one in found for end in (one.estimate, one.low, one.high) if np.isfinite(end)]
+    room = 0.04 * (max(ends) - min(ends)) or 1.0
+    return min(ends) - room, max(ends) + room
 
 
 def differences_by_level(table: pd.DataFrame) -> Figure:
@@ -128,21 +149,20 @@ def differences_by_level(table: pd.DataFrame) -> Figure:
     levels = sorted(table.sparsity[table.sparsity > 0].unique())
     found = {level: differences(table, level) for level in levels}
     methods = [method for method in dict.fromkeys(table.method) if method in found[levels[-1]]]
-    figure, axis = new_figure(8.6, 3.8)
+    figure, axis = new_figure(height=4.4)
     better: set[float] = set()
-    shifts = np.linspace(-0.2, 0.2, len(methods)) if len(methods) > 1 else [0.0]
+    shifts = np.linspace(-0.28, 0.28, len(methods)) if len(methods) > 1 else [0.0]
     for shift, method in zip(shifts, methods, strict=True):
         means = [found[level][method][ALL] for level in levels]
-        look: dict[str, Any] = {"fmt": "o-", "ms": 5, "lw": 1, "capsize": 2, "color": method_colour(method)}
-        errorbars(axis, np.arange(len(levels)) + shift, means, scale=100, label=LABELS.get(method, method), **look)
+        errorbars(axis, np.arange(len(levels)) + shift, means, scale=100, ls="-", lw=1, **method_look(method))
         better |= {level for level, each in zip(levels, means, strict=True) if each.low > 0}
     axis.axhline(0, color=QUIET, lw=1)
-    axis.set_xticks(range(len(levels)), [f"{100 * level:.4g}" for level in levels])
-    axis.set(xlabel="sparsity (%)", ylabel="difference from IMP,\nmean over tasks (points)")
+    sparsity_ticks(axis, levels)
+    axis.set_ylabel("difference from IMP,\nmean over tasks (points)")
     where = ", ".join(f"{100 * level:.4g}" for level in sorted(better))
     verdict = f"some significantly better than IMP at {where} %" if better else "none significantly better than IMP"
-    axis.set_title(f"Over {table.task.nunique()} tasks: {verdict}")
-    axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    headline(axis, f"Over {table.task.nunique()} tasks: {verdict}")
+    legend_below(figure)
     return figure
 
 
@@ -153,19 +173,19 @@ def contrast_means(means: Mapping[float, Mapping[str, Interval]]) -> Figure:
         means: for each sparsity, the contrasts as `analysis.contrast_means` returns them.
     """
     names = list(next(iter(means.values())))
-    figure, axis = new_figure(8.0, 0.55 * len(names) + 1.3)
+    figure, axis = new_figure(height=0.62 * len(names) + 1.4)
     shifts = np.linspace(0.15, -0.15, len(means)) if len(means) > 1 else [0.0]
     for shift, (sparsity, found), marker in zip(shifts, means.items(), "osD^"[: len(means)], strict=True):
         places = np.array([len(names) - 1 - names.index(name) for name in found]) + shift
-        look: dict[str, Any] = {"fmt": marker, "color": COLOURS["search"], "label": f"sparsity {percent(sparsity)}"}
+        look: dict[str, Any] = {"marker": marker, "color": COLOURS["search"], "label": f"sparsity {percent(sparsity)}"}
         errorbars(axis, places, [*found.values()], scale=100, horizontal=True, **look)
     axis.axvline(0, color=QUIET, lw=1)
-    axis.set_yticks(range(len(names)), reversed(names))
-    axis.set(xlabel="difference of scores, mean over tasks (points)", ylabel="contrast")
+    axis.set_yticks(range(len(names)), [fill(name, 20) for name in reversed(names)])
+    axis.set(xlabel="difference of scores,\nmean over tasks (points)", ylabel="contrast")
     axis.locator_params(axis="x", nbins=6)
     clear = {name for found in means.values() for name, each in found.items() if each.low > 0 or each.high < 0}
-    axis.set_title(f"{len(clear)} of {len(names)} contrasts differ significantly from zero")
-    axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    headline(axis, f"{len(clear)} of {len(names)} contrasts differ significantly from zero")
+    legend_below(figure)
     return figure
 
 
@@ -177,11 +197,18 @@ def references(published: pd.DataFrame, task: str, metric: str) -> Figure:
         task, metric: the rows to draw.
     """
     rows = published[(published.task == task) & (published.metric == metric)].sort_values("sparsity")
-    figure, axis = new_figure(7.5, 3.6)
-    for (method, own), marker in zip(rows.groupby("method", sort=False), "osDv^PX<>*", strict=False):
-        colour = COLOURS.get(str(method).partition(" ")[0], "black")
-        axis.plot(100 * own.sparsity, own.value, marker, ms=7, color=colour, label=method)
-    axis.set(xlabel="sparsity (%)", ylabel=f"{metric}, in points")
-    axis.set_title(f"{task}: {len(rows)} published results, each with its own settings")
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    methods = list(dict.fromkeys(rows.method))
+    figure, axis = new_figure(height=1.2 + 0.3 * len(methods))
+    for place, method in enumerate(methods):
+        own = rows[rows.method == method]
+        colour = COLOURS.get(method.partition(" ")[0], "black")
+        axis.plot(own.value, [place] * len(own), "o", ms=7, color=colour)
+        for value, sparsity in zip(own.value, own.sparsity, strict=True):
+            axis.annotate(percent(sparsity), (value, place), xytext=(7, 0), textcoords="offset points", va="center")
+    axis.set_yticks(range(len(methods)), methods)
+    axis.invert_yaxis()
+    axis.margins(x=0.15)
+    axis.grid(axis="y", lw=0.5, color=FAINT)
+    axis.set(xlabel=f"{metric}, in points\n(beside it: sparsity)", ylabel="method")
+    headline(axis, f"{task}: {len(rows)} published results, each with its own settings")
     return figure

@@ -9,16 +9,32 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Float, Float64, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from scipy.stats import binomtest
 from torch import Tensor
 
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure
+from randprune_lab.viz.style import (
+    COLOURS,
+    FAINT,
+    QUIET,
+    RAMP,
+    headline,
+    legend_below,
+    new_figure,
+    place_axes,
+    subtitle,
+)
+
+SHOWN = 400
+"""The number of weights of a candidate that are drawn one by one."""
+SPAN = 1 / 4, 4
+"""The ends of the axis of a curve, as multiples of the threshold."""
 
 
 def inclusion_curves(curves: Mapping[str, InclusionCurve], title: str) -> Figure:
@@ -28,14 +44,14 @@ def inclusion_curves(curves: Mapping[str, InclusionCurve], title: str) -> Figure
         curves: by label; a label that begins with a rule's name has the rule's colour, others go from light to dark.
         title: what the figure shows, as a sentence.
     """
-    figure, axis = new_figure()
+    figure, axis = new_figure(height=3.4)
     ramp = iter(RAMP)
     for label, curve in curves.items():
         rule = re.split(r"\W", label.lower())[0]
         colour = COLOURS.get(rule) or next(ramp, QUIET)
         _draw_curve(axis, curve, colour=colour, label=label)
-    axis.set_title(title)
-    axis.legend(frameon=False, loc="upper left")
+    headline(axis, title)
+    place_axes(figure, left=0.5, bottom=0.5 + legend_below(figure), top=0.45)
     return figure
 
 
@@ -66,8 +82,8 @@ def inclusion_check(weights: Float[Tensor, "*shape"], masks: Sequence[Tensor], c
     spread = np.maximum(np.array(arms).T, 0.0)
     axis.errorbar(middle, fractions, spread, fmt="o", ms=4, capsize=2, color="black", label=f"{len(masks)} masks")
     off = float(np.abs(np.array(fractions) - _inclusion_at(curve, np.array(middle) * threshold)).max())
-    axis.set_title(f"Largest difference between masks and curve: {off:.3f}")
-    axis.legend(frameon=False, loc="upper left")
+    headline(axis, f"Largest difference between masks and curve: {off:.3f}")
+    legend_below(figure)
     return figure
 
 
@@ -85,7 +101,7 @@ def time_by_candidates(rows: Sequence[Mapping[str, Any]]) -> Figure:
     Args:
         rows: times as `bench.time_by_candidates` returns them.
     """
-    figure, axis = new_figure()
+    figure, axis = new_figure(height=3.6)
     for method, (label, colour) in METHODS.items():
         points = [(row["candidates"], row["seconds"], row["measured"]) for row in rows if row["method"] == method]
         numbers, seconds, measured = map(np.array, zip(*points, strict=True))
@@ -95,43 +111,62 @@ def time_by_candidates(rows: Sequence[Mapping[str, Any]]) -> Figure:
     last = {row["method"]: row["seconds"] for row in rows if row["candidates"] == most}
     axis.set(xlabel="number of candidates", ylabel="time (s)")
     faster = last["reference"] / last["sampler"]
-    axis.set_title(f"{most:,} candidates: {faster:,.0f} times faster than the published procedure")
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_formatter(lambda number, _: f"{number:,g}")  # not powers, whose exponents are small
+        one.set_minor_formatter(NullFormatter())
+    headline(axis, f"{most:,} candidates: {faster:,.0f} times faster than the published procedure")
+    legend_below(figure)
     return figure
 
 
-def sampling(
-    weights: Float[Tensor, "out in"], rule: Rule, sparsity: float, *, candidates: int = 3, corner: int = 12
-) -> Figure:
-    """One rule on one matrix: its inclusion curve, and the weights that candidates keep in the matrix's corner.
+def sampling(weights: Float[Tensor, "out in"], rule: Rule, sparsity: float, *, candidates: int = 3) -> Figure:
+    """One rule on one matrix: the weights that candidates keep, by magnitude, above the inclusion curve.
+
+    A strip for each candidate has a line for each of some weights, evenly spread along the axis: dark and long if the
+    candidate keeps it.
 
     Args:
-        candidates: the number of candidates, a panel for each.
-        corner: the number of rows and columns of the corner.
+        candidates: the number of candidates, a strip for each.
     """
     sampler = MaskSampler({"weights": weights}, rule, sparsity)
-    curve = sampler.curves["weights"]
-    figure, axes = new_figure(11, 3.2, ncols=1 + candidates, width_ratios=[2.1] + [1] * candidates)
-    colour = COLOURS.get(rule.name, QUIET)
-    _draw_curve(axes[0], curve, colour=colour)
+    curve, colour = sampler.curves["weights"], COLOURS.get(rule.name, QUIET)
+    figure, (strips, axis) = new_figure(height=4.2, nrows=2, sharex=True, height_ratios=[1, 1.6])
+    _draw_curve(axis, curve, colour=colour)
+    places, scores = _evenly_spread(weights, _threshold(curve))
+    for candidate in range(candidates):
+        kept = sampler.draw(candidate)["weights"].flatten().cpu().numpy()[places]
+        for some, half, look in ((~kept, 0.14, FAINT), (kept, 0.38, colour)):
+            x, gap = scores[some], np.nan * scores[some]
+            ends = [np.full_like(x, candidate - half), np.full_like(x, candidate + half)]
+            strips.plot(np.ravel([x, x, gap], "F"), np.ravel([*ends, gap], "F"), color=look, lw=0.8)
+    strips.set(yticks=range(candidates), ylabel="candidate", ylim=(candidates - 0.5, -0.5), xlabel="")
     overlap = 1 - curve.expected_hamming() / (2 * curve.k)
-    axes[0].set_title(f"Expected overlap of two candidates: {100 * overlap:.0f} %")
-    for candidate, axis in enumerate(axes[1:]):
-        _draw_corner(axis, weights, sampler.draw(candidate)["weights"], corner, colour)
-        axis.set_title(f"candidate {candidate}", fontweight="normal", fontsize="medium")
-    axes[1].set_ylabel(f"first {corner} outputs")
-    fix_layout(figure, left=0.06, right=0.99, bottom=0.18, top=0.88, wspace=0.18)
+    headline(strips, f"Expected overlap of two candidates: {100 * overlap:.0f} %")
+    subtitle(axis, "above: colour for a kept weight, grey for a removed one")
+    place_axes(figure, left=0.5, bottom=0.5, top=0.3, hspace=0.25)
     return figure
+
+
+def _evenly_spread(
+    weights: Float[Tensor, "out in"], threshold: float
+) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    """The places of weights evenly spread along the axis of a curve, and their scores over the threshold."""
+    scores = weights.detach().abs().double().flatten().cpu().numpy() / threshold
+    order = np.argsort(scores, kind="stable")
+    nearest = np.searchsorted(scores[order], np.geomspace(*SPAN, SHOWN))
+    places = np.unique(order[nearest[nearest < len(order)]])
+    return places, scores[places]
 
 
 def _draw_curve(axis: Axes, curve: InclusionCurve, *, colour: str, label: str | None = None) -> None:
     threshold = _threshold(curve)
-    scores = threshold * np.geomspace(1 / 4, 4, 400)
+    scores = threshold * np.geomspace(*SPAN, 400)
     axis.plot(scores / threshold, _inclusion_at(curve, scores), color=colour, lw=2, label=label)
     axis.axvline(1, color=QUIET, lw=0.8, ls=":")
     axis.set_xscale("log", base=2)
     axis.set_xticks([1 / 4, 1 / 2, 1, 2, 4], ["¼", "½", "1", "2", "4"])
-    axis.set(xlabel="|weight| / threshold of the magnitude mask", ylabel="inclusion probability", ylim=(-0.03, 1.03))
+    axis.set(xlabel="|weight| / threshold of the magnitude mask", ylabel="inclusion probability")
+    axis.set(xlim=(SPAN[0] / 1.1, SPAN[1] * 1.1), ylim=(-0.03, 1.03))
 
 
 def _inclusion_at(curve: InclusionCurve, scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
@@ -147,14 +182,3 @@ def _threshold(curve: InclusionCurve) -> float:
     """The k-th largest score; if k is 0, the largest."""
     scores = curve.histogram.scores
     return float(scores[curve.magnitude > 0][0] if curve.k else scores[-1])
-
-
-def _draw_corner(
-    axis: Axes, weights: Float[Tensor, "out in"], mask: Bool[Tensor, "out in"], corner: int, colour: str
-) -> None:
-    """Draw magnitudes as grey cells, and a frame in the rule's colour around each kept weight."""
-    scores = weights[:corner, :corner].detach().abs().float().cpu().numpy()
-    axis.imshow(scores, cmap="Greys", vmin=0, vmax=float(np.quantile(scores, 0.98)) or 1.0)
-    rows, columns = torch.nonzero(mask[:corner, :corner], as_tuple=True)
-    axis.plot(columns.tolist(), rows.tolist(), ls="", marker="s", ms=8, mfc="none", mec=colour, mew=2)
-    axis.set(xticks=[], yticks=[], xlabel=f"first {corner} inputs")

@@ -11,13 +11,23 @@ from matplotlib.figure import Figure
 from randprune_lab.search.selection import Selection
 from randprune_lab.stats.confidence import Confidence
 from randprune_lab.stats.winners_curse import best_of
-from randprune_lab.viz.style import COLOURS, QUIET, RAMP, fix_layout, new_figure, percent
+from randprune_lab.viz.style import (
+    COLOURS,
+    QUIET,
+    headline,
+    legend_below,
+    new_figure,
+    percent,
+    place_axes,
+    subtitle,
+    whole_ticks,
+)
 
 MARKERS = (
     ("o", COLOURS["dense"]),
     ("s", COLOURS["search"]),
-    ("D", RAMP[0]),
-    ("v", RAMP[1]),
+    ("D", COLOURS["one-mask"]),
+    ("v", COLOURS["one-mask-long"]),
     ("^", COLOURS["gumbel"]),
     ("P", COLOURS["uniform"]),
     ("X", COLOURS["imp"]),
@@ -25,15 +35,16 @@ MARKERS = (
 """Markers and colours of the strategies, in the order in which these are drawn."""
 
 
-def winners_curse(candidates: int, spread: float, noise: float) -> Figure:
+def winners_curse(candidates: int, spread: float, noise: float, *, axes_for: float = 0.0) -> Figure:
     """Expected score of the best of several candidates, and its expected true score.
 
     Args:
         candidates: the number of candidates that the title is about.
         spread: standard deviation of the true scores, in points.
         noise: standard deviation of the noise of one score, in points.
+        axes_for: the largest noise that the axes fit too, so that pictures can be compared.
     """
-    figure, axis = new_figure(7.0, 3.6)
+    figure, axis = new_figure(height=3.6)
     numbers = np.unique([1, 2, 4, 8, 16, 32, 64, 128, candidates])
     seen, worth = np.array([best_of(int(number), spread, noise) for number in numbers]).T
     axis.plot(numbers, seen, "o-", color=COLOURS["imp"], label="observed score")
@@ -42,15 +53,12 @@ def winners_curse(candidates: int, spread: float, noise: float) -> Figure:
     axis.vlines(candidates, true, shown, color="black", lw=2)
     axis.annotate(f"  {shown - true:.2f}", (candidates, (shown + true) / 2), va="center")
     axis.set_xscale("log", base=2)
-    axis.set_xticks(numbers, [str(number) for number in numbers], fontsize="small")
-    axis.set(
-        xlabel="number of candidates",
-        ylabel="score minus mean score (points)",
-        ylim=(-0.05, 1.1 * max(0.2, seen.max())),
-    )
-    axis.legend(frameon=False, fontsize="small", loc="upper left", title="best candidate")
-    axis.set_title(f"Best of {candidates} candidates: observed {shown:+.2f} points, true {true:+.2f} points")
-    fix_layout(figure, left=0.11, right=0.97, bottom=0.17, top=0.89)
+    axis.set_xticks(numbers, [str(number) for number in numbers])
+    top = best_of(int(numbers[-1]), spread, max(noise, axes_for))[0]
+    axis.set(xlabel="number of candidates", ylabel="score minus mean score (points)", ylim=(-0.05, 1.1 * max(0.2, top)))
+    axis.legend(frameon=False, loc="upper left", title="best candidate")
+    headline(axis, f"Best of {candidates} candidates: observed {shown:+.2f} points, true {true:+.2f} points")
+    place_axes(figure, left=0.6, bottom=0.5, top=0.45, right=0.3)
     return figure
 
 
@@ -63,17 +71,17 @@ def chance_of_best(found: Confidence, labels: Sequence[str]) -> Figure:
         found: the certainty of the choice, as `stats.assess_choice` returns it.
         labels: the names of the candidates.
     """
-    figure, axis = new_figure(7.5, 3.4)
+    figure, axis = new_figure(height=3.2)
     order = np.argsort(-found.chance_of_best, kind="stable")
     colours = [COLOURS["search"] if each == found.winner else QUIET for each in order]
     axis.bar(range(len(order)), 100 * found.chance_of_best[order], color=colours)
     axis.axhline(100 / len(order), color="black", lw=0.8, ls=":", label="if all were equally good")
-    axis.set_xticks(range(len(order)), [labels[each] for each in order], fontsize="small")
+    axis.set_xticks(range(len(order)), [labels[each] for each in order])
     axis.set(xlabel="candidate", ylabel="probability of being the best (%)", ylim=(0, 100))
-    axis.legend(frameon=False, fontsize="small")
+    axis.legend(frameon=False)
     named = {each: f"{labels[each]}: {100 * found.chance_of_best[each]:.0f} %" for each in (found.winner, order[0])}
-    axis.set_title(f"Probability of being the best: selected candidate {', candidate '.join(named.values())}")
-    fix_layout(figure, left=0.1, right=0.98, bottom=0.17, top=0.89)
+    headline(axis, f"Probability of being the best: selected candidate {', candidate '.join(named.values())}")
+    place_axes(figure, left=0.6, bottom=0.5, top=0.5)
     return figure
 
 
@@ -85,18 +93,19 @@ def race(selection: Selection, total_steps: int, names: Sequence[str] | None = N
         total_steps: the steps of a full early evaluation.
         names: the names of the candidates; without it, their numbers.
     """
-    figure, axis = new_figure(7.5, 3.6)
+    figure, axis = new_figure(height=1.0 + 0.18 * len(selection.ranking))
     reached = {candidate: each.steps for each in selection.rounds for candidate in each.candidates}
     order = selection.ranking
     colours = [COLOURS["search"] if candidate == selection.winner else QUIET for candidate in order]
     axis.barh(range(len(order)), [reached[candidate] for candidate in order], color=colours)
     axis.axvline(total_steps, color="black", lw=0.8, ls=":")
-    axis.set_yticks(range(len(order)), [names[c] if names else str(c) for c in order], fontsize="small")
+    axis.set_yticks(range(len(order)), [names[c] if names else str(c) for c in order])
     axis.invert_yaxis()
-    axis.set(xlabel="training steps before it was dropped", ylabel="candidate", xlim=(0, 1.02 * total_steps))
+    axis.set(ylabel="candidate", xlim=(0, 1.02 * total_steps))
+    whole_ticks(axis, "training steps before it was dropped")
     fraction = f"{100 * selection.steps / (total_steps * len(order)):.0f} %"
-    axis.set_title(f"Candidate {selection.winner} wins, with {fraction} of the steps of the strategy full")
-    fix_layout(figure, left=0.1, right=0.98, bottom=0.16, top=0.89)
+    headline(axis, f"Candidate {selection.winner} wins, with {fraction} of the steps of the strategy full")
+    place_axes(figure, left=0.55, bottom=0.5, top=0.45)
     return figure
 
 
@@ -111,8 +120,9 @@ def gain_by_budget(rows: Sequence[Mapping[str, Any]]) -> Figure:
     kinds = list(dict.fromkeys((row["candidates from"], row["sparsity"]) for row in rows))
     columns = min(2, len(kinds))
     lines = -(-len(kinds) // columns)
-    size = 3.6 * columns + 2.0, 2.9 * lines + 0.4
-    figure, axes = new_figure(*size, nrows=lines, ncols=columns, squeeze=False, sharey=True)
+    figure, axes = new_figure(
+        height=2.3 * lines + 1.1, nrows=lines, ncols=columns, squeeze=False, sharex=True, sharey=True
+    )
     names = list(dict.fromkeys(row["strategy"] for row in rows))
     for unused in axes.flat[len(kinds) :]:
         unused.remove()
@@ -125,9 +135,10 @@ def gain_by_budget(rows: Sequence[Mapping[str, Any]]) -> Figure:
             marker, colour = MARKERS[names.index(row["strategy"]) % len(MARKERS)]
             if np.isfinite(gained["low"]):
                 axis.vlines(x, 100 * gained["low"], 100 * gained["high"], color=colour, lw=1.2, alpha=0.6)
-            axis.plot(x, y, marker, ms=9, color=colour, label=row["strategy"])
+            axis.plot(x, y, marker, ms=7, color=colour, label=row["strategy"])
         axis.axhline(0, color=QUIET, lw=0.8, ls=":")
         axis.set(xlabel="steps (full = 100 %)", ylabel="gain over a random\ncandidate (points)", xlim=(-6, 106))
-        axis.set_title(f"{kind[0]}, {percent(kind[1])}", fontsize="medium", fontweight="normal")
-    axes[0, -1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+        subtitle(axis, f"{kind[0]},\n{percent(kind[1])}")
+        axis.label_outer()
+    legend_below(figure)
     return figure

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from randprune_lab.viz.style import COLOURS, new_figure, percent, short_name
+from randprune_lab.viz.style import COLOURS, DEPTH, headline, new_figure, percent, short_name, sparsity_ticks, subtitle
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = 3
+COLUMNS = 2
 """The largest number of panels side by side."""
 
 SHOWN = 6
@@ -41,22 +42,25 @@ def sensitivity(table: pd.DataFrame, measure: str = "loss") -> Figure:
     columns = min(COLUMNS, len(titles))
     rows, depths = -(-len(titles) // columns), sorted(set(table["depth"]))
     shape = {"nrows": rows, "ncols": columns, "squeeze": False}
-    figure, axes = new_figure(3.2 * columns, 0.8 + 2.3 * rows, sharex=True, sharey=True, **shape)
-    shades = dict(zip(depths, sns.color_palette("viridis_r", len(depths)), strict=True))
+    figure, axes = new_figure(height=1.2 + 1.7 * rows, sharex=True, sharey=True, **shape)
+    shades = dict(zip(depths, map(DEPTH, np.linspace(0, 1, len(depths))), strict=True))
+    sparsities = sorted(set(table["sparsity"]))
+    written = sorted({0, len(sparsities) // 2, len(sparsities) - 1})
     look = {"hue": "depth", "palette": shades, "marker": "o", "ms": 4, "lw": 1.3, "legend": False}
     for axis, (kind, title) in zip(axes.flat, titles.items(), strict=False):
         sns.lineplot(table[table["kind"] == kind], x="place", y="increase", ax=axis, **look)
         axis.axhline(0, color=COLOURS["dense"], lw=0.8, ls="--")
-        axis.set_title(title, fontsize="medium", fontweight="normal")
-        axis.set_xticks(range(table["sparsity"].nunique()), [f"{100 * s:g}" for s in sorted(set(table["sparsity"]))])
-        axis.set(xlabel="sparsity of one tensor (%)", ylabel=f"rise of the {measure}")
+        subtitle(axis, title)
+        sparsity_ticks(axis, sparsities, written)
+        axis.set_ylabel(f"rise of the {measure}")
+        axis.label_outer()
     for axis in axes.flat[len(titles) :]:
         axis.remove()
-    figure.suptitle(_largest(table, measure))
+    headline(figure, _largest(table, measure))
     if len(depths) > 1:
         shown = depths if len(depths) <= SHOWN else [depths[0], depths[len(depths) // 2], depths[-1]]
         lines = [Line2D([], [], color=shades[depth], marker="o", ms=4) for depth in shown]
-        figure.legend(lines, [f"layer {depth}" for depth in shown], loc="outside right center", frameon=False)
+        figure.legend(lines, [f"layer {depth}" for depth in shown], loc="outside lower left", frameon=False, ncols=3)
     return figure
 
 

@@ -8,7 +8,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from randprune_lab.stats.intervals import mean_interval
-from randprune_lab.viz.style import COLOURS, QUIET, errorbars, new_figure
+from randprune_lab.viz.style import (
+    COLOURS,
+    FAINT,
+    QUIET,
+    errorbars,
+    headline,
+    legend_below,
+    new_figure,
+    sparsity_ticks,
+    subtitle,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +41,7 @@ def controls(table: pd.DataFrame) -> Figure:
         table: controls as `analysis.recorded_controls` returns them.
     """
     tasks = list(dict.fromkeys(table.task))
-    figure, axis = new_figure(8.0, 0.36 * len(tasks) + 1.4)
+    figure, axis = new_figure(height=0.36 * max(4, len(tasks)) + 1.7)
     for column, (label, marker, colour) in CONTROLS.items():
         means = 100 * table.groupby("task", sort=False)[column].mean()
         axis.plot(means, range(len(tasks) - 1, -1, -1), marker, ms=8, color=colour, label=label)
@@ -40,10 +50,10 @@ def controls(table: pd.DataFrame) -> Figure:
     axis.set_yticks(range(len(tasks) - 1, -1, -1), names)
     for text, task in zip(axis.get_yticklabels(), tasks, strict=True):
         text.set_color("black" if task in included else QUIET)
-    axis.grid(axis="y", lw=0.5)
+    axis.grid(axis="y", lw=0.5, color=FAINT)
     axis.set(xlabel="score, test set (points)", ylabel="task (metric)")
-    axis.set_title(f"The mask matters on {len(included)} of {len(tasks)} tasks: dense is better than no encoder")
-    axis.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    headline(axis, f"The mask matters on {len(included)} of {len(tasks)} tasks: dense is better than no encoder")
+    legend_below(figure)
     return figure
 
 
@@ -57,20 +67,22 @@ def early_by_ratio(early: pd.DataFrame) -> Figure:
     apart = 100 * (early.score - early.groupby(level).score.transform("mean"))
     each = apart.groupby([*(early[name] for name in level), early.sampling_ratio]).mean()
     ratios = sorted(early.sampling_ratio.unique())
-    figure, axis = new_figure(7.0, 3.6)
+    figure, (axis, cloud) = new_figure(height=5.0, nrows=2, sharex=True, height_ratios=[1, 1.2])
     found = [mean_interval(each.xs(ratio, level="sampling_ratio").tolist()) for ratio in ratios]
+    errorbars(axis, range(len(ratios)), found, ms=7, capsize=4, color=COLOURS["search"], label="mean")
     for place, ratio in enumerate(ratios):
         own = each.xs(ratio, level="sampling_ratio")
         shifts = np.linspace(-0.15, 0.15, len(own)) if len(own) > 1 else np.zeros(1)
-        axis.plot(place + shifts, own, ".", color=QUIET, ms=5)
-    errorbars(axis, range(len(ratios)), found, fmt="D", ms=7, capsize=4, color=COLOURS["search"], zorder=3)
-    axis.axhline(0, color=QUIET, lw=1)
-    axis.set_xticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
-    axis.set(xlabel="sampling ratio of the candidate (smaller is more random)")
-    axis.set(ylabel="early score minus its level's mean\n(points)")
+        cloud.plot(place + shifts, own, ".", color=QUIET, ms=5)
+    for one in (axis, cloud):
+        one.axhline(0, color=QUIET, lw=1)
+        one.set_ylabel("early score minus\nlevel's mean (points)")
+    subtitle(cloud, "each level, task and seed")
+    cloud.set_xticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
+    cloud.set(xlabel="sampling ratio of the candidate (smaller is more random)")
     clear = [f"{ratio:g}" for ratio, one in zip(ratios, found, strict=True) if one.low > 0 or one.high < 0]
     verdict = f"{' and '.join(clear)} significantly different from the mean" if clear else "no significant difference"
-    axis.set_title(f"Sampling ratios on {early.task.nunique()} tasks: {verdict}")
+    headline(axis, f"Sampling ratios on {early.task.nunique()} tasks: {verdict}")
     return figure
 
 
@@ -82,16 +94,15 @@ def spread_by_level(early: pd.DataFrame) -> Figure:
     """
     spread = 100 * early.groupby(["task", "seed", "sparsity"], sort=False).score.std()
     levels = sorted(early.sparsity.unique())
-    figure, axis = new_figure(7.0, 3.6)
+    figure, axis = new_figure(height=3.4)
     tasks = list(dict.fromkeys(early.task))
     for shift, task in zip(np.linspace(-0.2, 0.2, len(tasks)), tasks, strict=True):
         own = spread.xs(task, level="task").groupby(level="sparsity").mean()
         axis.plot([levels.index(level) + shift for level in own.index], own, ".", ms=7, color=QUIET)
     means = spread.groupby(level="sparsity").mean()
     axis.plot(range(len(levels)), means[levels], "D-", color=COLOURS["search"], label="mean over tasks")
-    axis.set_xticks(range(len(levels)), [f"{100 * level:.4g}" for level in levels])
-    axis.set_ylim(0)
-    axis.set(xlabel="sparsity (%)", ylabel="standard deviation of early scores\n(points)")
-    axis.set_title(f"Candidates of a level: standard deviation of {means.min():.1f} to {means.max():.1f} points")
-    axis.legend(frameon=False, fontsize="small")
+    sparsity_ticks(axis, levels)
+    axis.set(ylabel="standard deviation of\nearly scores (points)", ylim=(0, None))
+    headline(axis, f"Candidates of a level: standard deviation of {means.min():.1f} to {means.max():.1f} points")
+    axis.legend(frameon=False)
     return figure
