@@ -40,7 +40,7 @@ from randprune_lab.stats.intervals import Interval
 from randprune_lab.study import StudyConfig
 from randprune_lab.viz import figures
 from randprune_lab.viz.figures import results
-from randprune_lab.viz.figures.sampling import METHODS, _inclusion_at
+from randprune_lab.viz.figures.sampling import METHODS, _inclusion_at, _threshold
 from randprune_lab.viz.figures.selection import MARKERS
 from randprune_lab.viz.style import COLOURS, DEPTH, FAINT, LABELS, QUIET, RAMP, described, png
 
@@ -300,7 +300,7 @@ def test_curves_rise_from_0_to_1_around_the_threshold():
 def test_a_line_in_the_rules_colour_stands_where_a_candidate_keeps_the_weight(rule):
     strips, curve = figures.sampling(WEIGHTS, rule, 0.75, candidates=2).axes
     sampler, scores = rp.MaskSampler({"weights": WEIGHTS}, rule, 0.75), WEIGHTS.abs().double()
-    threshold = float(scores.flatten().topk(WEIGHTS.numel() // 4).values.min())
+    threshold = _threshold(sampler.curves["weights"])
     kept = [sampler.draw(candidate)["weights"] for candidate in range(2)]
     masks = [one for mask in kept for one in (~mask, mask)]
     for line, mask, colour in zip(strips.lines, masks, [FAINT, COLOURS[rule.name]] * 2, strict=True):
