@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from randprune_lab.errors import ConfigError
 from randprune_lab.viz.controls import Choice
-from randprune_lab.viz.style import described, palette_png
+from randprune_lab.viz.style import address, described, palette_png
 
 HEADLESS = "RANDPRUNE_FRAMES"
 """Set where a notebook runs without a reader: to the most positions of a control that are drawn, or to "all"."""
@@ -29,7 +29,6 @@ UNTRUSTED = (
     "The controls need a script, which runs in a trusted notebook. In JupyterLab, the command is Trust Notebook."
 )
 """What a reader sees where the script of an explorer may not run."""
-PNG = "data:image/png;base64,"
 
 
 def _source(name: str) -> str:
@@ -51,7 +50,7 @@ class Frame:
 
 def frame_of(figure: Figure) -> Frame:
     """The picture of a figure."""
-    return Frame(PNG + base64.b64encode(palette_png(figure)).decode("ascii"), described(figure))
+    return Frame(address(figure), described(figure))
 
 
 class Explorer:
@@ -76,9 +75,14 @@ class Explorer:
         """The picture at a position."""
         place = tuple(position)
         if place not in self._drawn:
-            values = {name: one.value(at) for (name, one), at in zip(self.controls.items(), place, strict=True)}
-            self._drawn[place] = frame_of(self.picture(**values))
+            self._drawn[place] = frame_of(self.figure(place))
         return self._drawn[place]
+
+    def figure(self, position: Sequence[int]) -> Figure:
+        """The figure at a position."""
+        return self.picture(
+            **{name: one.value(at) for (name, one), at in zip(self.controls.items(), position, strict=True)}
+        )
 
     def still(self) -> str:
         """The explorer with its first picture alone as HTML: style, markup and script."""
@@ -99,7 +103,7 @@ class Explorer:
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         frame = self.frame(self.start)
         still = {
-            "image/png": frame.src.removeprefix(PNG),
+            "image/png": base64.b64encode(palette_png(self.figure(self.start))).decode("ascii"),
             "text/plain": " ".join(filter(None, (self.question, frame.alt))),
         }
         if HEADLESS in os.environ:

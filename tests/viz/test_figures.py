@@ -142,6 +142,7 @@ FIGURES = {
     "spread_by_level": lambda record: figures.spread_by_level(early_evaluations([runs(record)], "search")),
     "accuracy_by_sparsity": lambda record: figures.accuracy_by_sparsity(record),
     "schedule": lambda record: figures.schedule(record),
+    "equal_steps": lambda record: figures.equal_steps(record, record),
     "levels_against_one_shot": lambda record: figures.levels_against_one_shot(record, record),
     "surviving": lambda record: figures.surviving(level_masks(record)["search"], query(record)),
     "masks_compared": lambda record: figures.masks_compared(*last_masks(record), query(record)),

@@ -22,9 +22,9 @@ import randprune_lab as rp
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.curve import Histogram
 from randprune_lab.viz import figures, style
-from randprune_lab.viz.explorer import HEADLESS, PNG, Explorer
+from randprune_lab.viz.explorer import HEADLESS, Explorer
 from randprune_lab.viz.live import LiveExplorer
-from randprune_lab.viz.style import described, palette_png
+from randprune_lab.viz.style import address, described, palette_png
 from randprune_lab.viz.widgets import choice, explore, sampling_ratio_slider, sparsity_slider
 
 # Two million weights: enough for a different curve at every sampling ratio.
@@ -60,8 +60,7 @@ def test_every_option_has_another_picture_which_depends_on_the_values_alone(expl
     assert len({pictures[place, second] for place in range(7)}) == 7
     assert len({pictures[first, place] for place in range(7)}) == 7
     sparsity, ratio = explorer.controls.values()
-    drawn = palette_png(picture(sparsity.value(2), ratio.value(5)))
-    assert pictures[2, 5] == PNG + base64.b64encode(drawn).decode()
+    assert pictures[2, 5] == address(picture(sparsity.value(2), ratio.value(5)))
     assert plt.get_fignums() == []
 
 
@@ -135,7 +134,7 @@ def test_without_a_reader_a_notebook_keeps_all_pictures(explorer, monkeypatch):
     monkeypatch.setenv(HEADLESS, "2")
     data = explorer._repr_mimebundle_()
     assert of_page(data["text/html"])["counts"] == [2, 2]
-    assert PNG + data["image/png"] == explorer.frame(explorer.start).src
+    assert base64.b64decode(data["image/png"]) == palette_png(explorer.figure(explorer.start))
     assert data["text/plain"].startswith("Why? A title without values")
     monkeypatch.setenv(HEADLESS, "few")
     with pytest.raises(ConfigError, match=r"RANDPRUNE_FRAMES must be 'all' or a positive number .* got 'few'"):
@@ -146,7 +145,7 @@ def test_with_a_reader_a_notebook_shows_the_widget_and_keeps_the_first_picture(e
     monkeypatch.delenv(HEADLESS, raising=False)
     data, _ = explorer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data and "text/html" not in data
-    assert PNG + data["image/png"] == explorer.frame(explorer.start).src
+    assert base64.b64decode(data["image/png"]) == palette_png(explorer.figure(explorer.start))
 
 
 def test_every_control_has_a_name_and_a_value_that_can_be_read():
