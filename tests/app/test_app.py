@@ -77,7 +77,7 @@ def test_the_picture_of_each_position_is_that_of_its_values(page, runs, pools):
 
 def test_a_page_is_one_file_without_requests_that_runs_one_script(page):
     assert policy_with(SCRIPT) in page and page.count("<script>") == 1 and f"<title>{TITLE}</title>" in page
-    assert not re.search(r'(?:src|href)="(?!data:image/png;base64,|#)', page)
+    assert not re.search(r'(?:src|href)="(?!data:image/(?:png|svg\+xml);base64,|#)', page)
     assert "http-equiv" in page and "@import" not in page and "url(" not in page
 
 
