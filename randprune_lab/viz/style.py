@@ -133,7 +133,7 @@ def subtitle(axis: Axes, text: str) -> None:
 
 
 def legend_below(figure: Figure, axis: Axes | None = None, **look: Any) -> float:
-    """A legend below all axes, in as many columns as fit.
+    """A legend below all axes, with the number of columns that fit.
 
     Args:
         axis: the axes whose labels it has; the first, if there are several.

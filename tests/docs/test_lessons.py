@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -20,7 +21,7 @@ from randprune_lab.analysis import (
     task_records,
 )
 from randprune_lab.analysis.results import ALL
-from randprune_lab.stats import best_of, rank_correlation
+from randprune_lab.stats import assess_choice, best_of, rank_correlation
 from randprune_lab.stats.intervals import Interval
 
 INTERVAL = re.compile(r"([+-]?\d+(?:\.\d+)?) (?:points )?(\[[^\]a-z]*\d, [^\]a-z]*\d\])")
@@ -156,6 +157,24 @@ def test_lesson_05_says_what_the_closed_form_says():
     assert [f"{gain:.2f}" for gain in gains] == ["0.32", "0.39", "0.46", "0.50"]
     assert "is worth 0.32 points, of 16 0.39, and of 32 0.46." in flat(ROOT / "notebooks" / "05_selection.ipynb")
     assert [f"{best_of(candidates, 1, 0)[1]:.2f}" for candidates in (8, 16)] == ["1.42", "1.77"]
+
+
+def test_lesson_05_says_where_the_chosen_candidates_ended():
+    first = pool_records()[0]
+    chances, places = [], []
+    for kind, sparsity in itertools.product(("voting", "random allocation"), (0.54, 0.9375, 0.99)):
+        (pool,) = (
+            pool
+            for pool in pool_records()
+            if (pool.task, pool.seed, pool.candidates_from, pool.sparsity) == (first.task, first.seed, kind, sparsity)
+        )
+        found = assess_choice(pool.examples[:, -2:].mean(axis=1), resamples=500)
+        chances.append(f"{100 * found.chance_of_best[found.winner]:.0f}")
+        places.append(str(1 + int((pool.final > pool.final[found.winner]).sum())))
+    chance, place = (f"{', '.join(values[:-1])} and {values[-1]}" for values in (chances, places))
+    said = flat(ROOT / "notebooks" / "05_selection.ipynb")
+    assert f"the probability of the chosen candidate is {chance} %, and it ended in place {place} of 16." in said
+    assert places.count("1") == 1 and f"With {chances[places.index('16')]} % the chosen one ended last." in said
 
 
 def test_lesson_04_says_what_the_recorded_pools_show():

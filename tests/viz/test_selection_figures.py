@@ -62,7 +62,7 @@ def test_bars_fall_and_sum_to_100_and_the_selected_one_is_highlighted():
     labels = [label.get_text() for label in axis.get_xticklabels()]
     assert len(chosen) == 1 and labels[axis.patches.index(chosen[0])] == "abcde"[found.winner]
     winner = f"{'abcde'[found.winner]}: {heights[0]:.0f} %"
-    assert axis.get_title() == f"Probability of being the best: selected candidate {winner}"
+    assert axis.get_title() == f"Probability of the best early score: selected candidate {winner}"
 
 
 def test_after_a_choice_by_another_score_the_title_names_the_most_probable_candidate_too():
@@ -71,6 +71,24 @@ def test_after_a_choice_by_another_score_the_title_names_the_most_probable_candi
     found = assess_choice(examples, winner=(best + 1) % 5)
     title = figures.chance_of_best(found, list("abcde")).axes[0].get_title()
     assert f"selected candidate {'abcde'[found.winner]}: " in title and f" %, candidate {'abcde'[best]}: " in title
+
+
+def test_where_the_ends_are_known_a_star_marks_the_best_and_the_title_has_the_place():
+    found = assess_choice(pool(5).examples[:, -1])
+    final = [0.5] * 5
+    final[found.winner], final[(found.winner + 1) % 5] = 0.6, 0.7
+    axis = figures.chance_of_best(found, list("abcde"), final).axes[0]
+    (star,) = (line for line in axis.lines if line.get_marker() == "*")
+    labels = [label.get_text() for label in axis.get_xticklabels()]
+    assert labels[int(star.get_xdata()[0])] == "abcde"[(found.winner + 1) % 5]
+    assert axis.get_title().endswith("; it ended in place 2 of 5")
+
+    selection = TrainAll().select(range(4), 10, pool().replay, every=5)
+    ends = [float(candidate == selection.ranking[-1]) for candidate in range(4)]
+    axis = figures.race(selection, 10, final=ends).axes[0]
+    (star,) = (line for line in axis.lines if line.get_marker() == "*")
+    assert int(star.get_ydata()[0]) == 3, "the last of the ranking"
+    assert axis.get_title().endswith(", and ended in place 2 of 4")
 
 
 def test_the_race_shows_the_steps_of_every_candidate():

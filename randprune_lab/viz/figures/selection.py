@@ -62,14 +62,16 @@ def winners_curse(candidates: int, spread: float, noise: float, *, axes_for: flo
     return figure
 
 
-def chance_of_best(found: Confidence, labels: Sequence[str]) -> Figure:
-    """The probability of being the best, for each candidate, highest first; the selected one is highlighted.
+def chance_of_best(found: Confidence, labels: Sequence[str], final: Sequence[float] | None = None) -> Figure:
+    """The probability of the best early score, for each candidate, highest first; the selected one is highlighted.
 
     A candidate that was selected by another score need not come first. Then the title also names the first one.
 
     Args:
         found: the certainty of the choice, as `stats.assess_choice` returns it.
         labels: the names of the candidates.
+        final: the scores after the whole training, if these are known: a star marks the best of them, and the title
+            has the place of the selected one.
     """
     figure, axis = new_figure(height=3.2)
     order = np.argsort(-found.chance_of_best, kind="stable")
@@ -77,21 +79,41 @@ def chance_of_best(found: Confidence, labels: Sequence[str]) -> Figure:
     axis.bar(range(len(order)), 100 * found.chance_of_best[order], color=colours)
     axis.axhline(100 / len(order), color="black", lw=0.8, ls=":", label="if all were equally good")
     axis.set_xticks(range(len(order)), [labels[each] for each in order])
-    axis.set(xlabel="candidate", ylabel="probability of being the best (%)", ylim=(0, 100))
+    axis.set(xlabel="candidate", ylabel="probability (%)", ylim=(0, 108))
+    ending = ""
+    if final is not None:
+        best = order.tolist().index(int(np.argmax(final)))
+        height = 100 * found.chance_of_best[order[best]] + 4
+        axis.plot(best, height, "*", ms=11, color=COLOURS["imp"], label="best in the end")
+        ending = f"; it ended in place {_place(final, found.winner)} of {len(final)}"
     axis.legend(frameon=False)
     named = {each: f"{labels[each]}: {100 * found.chance_of_best[each]:.0f} %" for each in (found.winner, order[0])}
-    headline(axis, f"Probability of being the best: selected candidate {', candidate '.join(named.values())}")
+    headline(
+        axis, f"Probability of the best early score: selected candidate {', candidate '.join(named.values())}{ending}"
+    )
     place_axes(figure, left=0.6, bottom=0.5, top=0.5)
     return figure
 
 
-def race(selection: Selection, total_steps: int, names: Sequence[str] | None = None) -> Figure:
+def _place(final: Sequence[float], candidate: int) -> int:
+    """The place of a candidate among the final scores; the best has place 1, and equal scores share one."""
+    return 1 + sum(score > final[candidate] for score in final)
+
+
+def race(
+    selection: Selection,
+    total_steps: int,
+    names: Sequence[str] | None = None,
+    final: Sequence[float] | None = None,
+) -> Figure:
     """The training steps of each candidate before it was dropped, in order of the outcome.
 
     Args:
         selection: the outcome, as `Strategy.select` returns it.
         total_steps: the steps of a full early evaluation.
         names: the names of the candidates; without it, their numbers.
+        final: the scores of all candidates after the whole training, if these are known: a star marks the best, and
+            the title has the place of the winner.
     """
     figure, axis = new_figure(height=1.0 + 0.18 * len(selection.ranking))
     reached = {candidate: each.steps for each in selection.rounds for candidate in each.candidates}
@@ -104,7 +126,14 @@ def race(selection: Selection, total_steps: int, names: Sequence[str] | None = N
     axis.set(ylabel="candidate", xlim=(0, 1.02 * total_steps))
     whole_ticks(axis, "training steps before it was dropped")
     fraction = f"{100 * selection.steps / (total_steps * len(order)):.0f} %"
-    headline(axis, f"Candidate {selection.winner} wins, with {fraction} of the steps of the strategy full")
+    ending = ""
+    if final is not None:
+        best = order.index(int(np.argmax(final)))
+        star = {"color": COLOURS["imp"], "ls": "", "label": "best in the end", "clip_on": False}
+        axis.plot(reached[order[best]] + 0.02 * total_steps, best, "*", ms=11, **star)
+        axis.legend(frameon=False)
+        ending = f", and ended in place {_place(final, selection.winner)} of {len(final)}"
+    headline(axis, f"Candidate {selection.winner} wins, with {fraction} of the steps of the strategy full{ending}")
     place_axes(figure, left=0.55, bottom=0.5, top=0.45)
     return figure
 
