@@ -94,6 +94,9 @@ def _early_scores(units: Units, winner: int, sparsity: float, metric: str, level
     compared = "early scores" if len(finalists) == len(units) else f"the last {len(finalists)} early scores"
     headline(axis, f"{len(units)} masks at {percent(sparsity)}: {compared} differ by {spread}")
     axis.set(ylabel=f"{metric},\npoints from mean", ylim=_fitting(100 * _widest(levels, _trajectories)))
+    steps = [step for each in levels for unit in each for step in unit["at"]]
+    room = 0.04 * (max(steps) - min(steps)) or 1.0
+    axis.set_xlim(min(steps) - room, max(steps) + room)
     whole_ticks(axis, "training steps with the mask (validation set)")
     summary.set(xlabel="candidate", xticks=[unit["candidate"] for unit in finalists])
     most = max(max(unit["candidate"] for unit in each) for each in levels if each)
