@@ -192,9 +192,18 @@ def test_lesson_04_says_what_the_recorded_pools_show():
 
 
 def test_at_equal_steps_imp_is_far_ahead_in_lesson_06():
-    found = json.loads((ROOT / "data" / "expected" / "classroom.json").read_text("utf-8"))["notebooks"][
-        "06_iterative_pruning"
-    ]
-    value = {key: figure["value"] if isinstance(figure, dict) else figure for key, figure in found.items()}
+    value = classroom("06_iterative_pruning")
     assert value["steps_of_search"] == 3 * value["steps_of_imp"]
     assert value["imp_equal_steps"] > value["search_score"] + 0.1
+
+
+def test_a_high_rate_of_the_early_evaluation_does_in_lesson_04_what_is_said():
+    value = classroom("04_early_evaluation")
+    assert value["lowest_at_1x"] < value["lowest_at_4x"] < value["dense_accuracy"]
+    assert value["lowest_at_16x"] < 0.53, "chance is one half"
+
+
+def classroom(lesson: str) -> dict[str, float]:
+    """The expected key figures of a lesson in the profile classroom."""
+    found = json.loads((ROOT / "data" / "expected" / "classroom.json").read_text("utf-8"))["notebooks"][lesson]
+    return {key: figure["value"] if isinstance(figure, dict) else figure for key, figure in found.items()}

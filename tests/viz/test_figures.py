@@ -136,6 +136,7 @@ FIGURES = {
     "run_level": lambda record: figures.run_level(record, 2),
     "scores_by_level": lambda record: figures.scores_by_level(results_table([record]), "sst2"),
     "early_scores": lambda record: figures.early_scores(record, 2),
+    "early_by_rate": lambda record: figures.early_by_rate({1.0: record, 4.0: record}),
     "recorded_early_scores": lambda record: figures.recorded_early_scores(runs(record), "search", 0.9),
     "controls": lambda record: figures.controls(CONTROLS),
     "early_by_ratio": lambda record: figures.early_by_ratio(early_evaluations([runs(record)], "search")),

@@ -17,6 +17,7 @@ from randprune_lab.viz.figures.diversity import (
 from randprune_lab.viz.figures.early import (
     correlation_by_steps,
     early_against_final,
+    early_by_rate,
     early_scores,
     early_trajectories,
     noise_floor,
@@ -54,6 +55,7 @@ __all__ = [
     "distance_grid",
     "early_against_final",
     "early_and_final",
+    "early_by_rate",
     "early_by_ratio",
     "early_scores",
     "early_trajectories",

@@ -73,6 +73,26 @@ def recorded_early_scores(
     return _early_scores(units, winner, sparsity, runs.metric, levels)
 
 
+def early_by_rate(records: Mapping[float, RunRecord]) -> Figure:
+    """Validation scores of all candidates during the early evaluation, one panel for each learning rate, on one scale.
+
+    Args:
+        records: runs by the learning rate of their early evaluation, in multiples of the rate of the training.
+    """
+    figure, axes = new_figure(height=0.9 + 1.3 * len(records), nrows=len(records), sharex=True, sharey=True)
+    metric = next(iter(records.values())).task.primary_metric
+    for axis, (rate, record) in zip(np.atleast_1d(axes), records.items(), strict=True):
+        lines = [100 * np.array(unit["metric"]) for unit in record.level(1).candidates]
+        for unit, line in zip(record.level(1).candidates, lines, strict=True):
+            axis.plot(unit["at"], line, marker="o", ms=3, lw=1.2, color=COLOURS["search"])
+        end = np.mean([line[-1] for line in lines])
+        subtitle(axis, f"{rate:g} × the rate of the training: mean at the end {end:.1f}")
+        axis.set_ylabel("points")
+    whole_ticks(np.atleast_1d(axes)[-1], "training steps with the mask")
+    headline(figure, f"{metric.capitalize()} of the same masks, on the way at {len(records)} learning rates")
+    return figure
+
+
 def _early_scores(units: Units, winner: int, sparsity: float, metric: str, levels: Sequence[Units]) -> Figure:
     scale, name, unit_of_score = (
         (100, f"mean {metric}", "points") if _by_metric(units) else (1, "log-likelihood", "nats")
