@@ -104,13 +104,18 @@ def kept_linear(
 
 
 def _form(x: Tensor) -> Tensor:
-    """The feature-major form, which is remembered at the tensor as long as it is unchanged."""
+    """The feature-major form; a copy is remembered at the tensor as long as that is unchanged.
+
+    A view costs nothing to make again, and remembered at its own base it would keep both in memory for ever.
+    """
     if x.is_inference():
         return feature_major(x)
     stamp = (x._version, torch.is_grad_enabled())
     have: tuple[Any, Tensor] | None = getattr(x, "_feature_major", None)
     if have is None or have[0] != stamp:
-        have = x._feature_major = (stamp, _FeatureMajor.apply(x))  # type: ignore[attr-defined]
+        have = (stamp, _FeatureMajor.apply(x))
+        if not have[1]._is_view():
+            x._feature_major = have  # type: ignore[attr-defined]
     return have[1]
 
 

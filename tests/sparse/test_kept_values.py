@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -55,6 +58,19 @@ def test_chained_layers_that_share_an_input_have_the_gradients_of_dense_ones():
     inputs = (x, values, b, later)
     for ours, theirs in zip(*(torch.autograd.grad(f(), inputs) for f in (sparse, dense)), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("features_first", [True, False], ids=["a view", "a copy"])
+def test_nothing_of_a_step_stays_in_memory(features_first):
+    """The feature-major form of a features-first input is a view, which holds that input."""
+    pattern, _, x, values, b = case(0.5, True)
+    inputs = F.gelu(x.flatten(0, 1).T.contiguous().T if features_first else x)
+    out = kept_linear(inputs, values, b, pattern)
+    out.sum().backward()
+    there = weakref.ref(inputs)
+    del inputs, out
+    gc.collect()
+    assert there() is None
 
 
 def test_an_input_that_changed_or_was_read_without_gradients_is_read_again():
