@@ -284,11 +284,12 @@ def svg(figure: Figure) -> bytes:
         (r'width="[\d.]+pt" height="[\d.]+pt"', f'width="{SCREEN}" height="{round(SCREEN * height / width)}"'),
         (r"(font: [\d.]+px|font-family:) [^;\"]*", r"\1 'DejaVu Sans', Verdana, sans-serif"),
         (r' transform="rotate\(-?0 [^"]*"', ""),
-        (r"(\d\.\d\d)\d+", r"\1"),  # a hundredth of a point cannot be seen
         (r"\s*\n\s*", " "),
         ("> <", "><"),
     ):
         text = re.sub(pattern, shorter, text, flags=re.DOTALL)
+    # A hundredth of a point cannot be seen; numbers between tags are what a figure says.
+    text = re.sub("<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), text)
     return text.encode("utf-8")
 
 

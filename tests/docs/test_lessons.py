@@ -21,6 +21,7 @@ from randprune_lab.analysis import (
     task_records,
 )
 from randprune_lab.analysis.results import ALL
+from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.stats import assess_choice, best_of, rank_correlation
 from randprune_lab.stats.intervals import Interval
 
@@ -79,10 +80,14 @@ def intervals_of_results() -> list[tuple[str, str]]:
 
 def the_case(other: str, seed: int) -> Interval:
     """The search minus an IMP on STS-B at 99.8 %, one layer; with `imp` and seed 0 it is the lead of the course."""
-    [run] = [
-        run for run in task_records(data_folder() / "recorded" / "small") if (run.task, run.seed) == ("stsb", seed)
-    ]
-    return run.difference("search", other, 0.998)
+    return the_run("small", "stsb", seed).difference("search", other, 0.998)
+
+
+def the_run(study: str, task: str, seed: int) -> TaskRecord:
+    """The record of a task and seed of a study."""
+    runs = task_records(data_folder() / "recorded" / study)
+    [run] = [run for run in runs if (run.task, run.seed) == (task, seed)]
+    return run
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=name)
@@ -140,6 +145,17 @@ def test_lesson_07_says_what_the_single_levels_and_seeds_say():
     assert f"the search is behind IMP by {-100 * behind:.1f} points" in lesson
     rate = contrast(table[table.seed == 0], "imp-short-4e-3", "imp-short", 0.99)[ALL].estimate
     assert f"the magnitude mask was ahead by {100 * rate:.1f} points there, too" in lesson
+
+
+def test_lesson_07_says_what_ended_the_leads():
+    both = [the_run("gain", "stsb", 1), the_run("small", "stsb", 0)]
+    assert [f"{100 * run.difference('search', 'imp', 0.998).estimate:.1f}" for run in both] == ["12.8", "14.9"]
+    bad = [100 * run.difference("imp-4e-3", "imp", 0.998).estimate for run in both]
+    assert all(16 <= points <= 17 for points in bad)
+    ahead = the_run("small", "mnli", 1)
+    assert all(ahead.difference("search", other, 0.998).low > 0 for other in ("imp", "imp-4e-3"))
+    more = [the_run("small", "mnli", seed) for seed in (0, 2)]
+    assert all(run.difference("search", other, 0.998).low < 0 for run in more for other in ("imp", "imp-4e-3"))
 
 
 def test_lesson_07_says_how_uniform_masks_lose():

@@ -42,7 +42,7 @@ from randprune_lab.viz import figures
 from randprune_lab.viz.figures import results
 from randprune_lab.viz.figures.sampling import METHODS, _inclusion_at, _threshold
 from randprune_lab.viz.figures.selection import MARKERS
-from randprune_lab.viz.style import COLOURS, DEPTH, FAINT, LABELS, QUIET, RAMP, described, png
+from randprune_lab.viz.style import COLOURS, DEPTH, FAINT, LABELS, QUIET, RAMP, described, new_figure, png, svg
 
 WEIGHTS = torch.randn(80, 64, generator=torch.Generator().manual_seed(0))
 RULE_OF_EACH_KIND = (rp.Voting(sampling_ratio=0.01), rp.GumbelTopK(), rp.Uniform(), rp.Magnitude())
@@ -681,3 +681,10 @@ def test_a_scan_has_a_panel_for_each_kind_and_names_the_largest_rise():
     assert [[*line.get_ydata()] for line in lines] == [[0.0, 0.0], [0.5, 0.99]]
     nothing = scanned().assign(increase=-0.1)
     assert figures.sensitivity(nothing).get_suptitle() == "The loss rises for no tensor"
+
+
+def test_small_numbers_of_a_text_stay_whole_in_svg():
+    figure, axis = new_figure()
+    axis.plot([0, 1], [0, 1 / 3], label="ratio 0.0003")
+    axis.legend()
+    assert ">ratio 0.0003<" in svg(figure).decode()
