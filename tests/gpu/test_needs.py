@@ -16,7 +16,7 @@ def test_missing_and_old_packages_are_named():
     del has["datasets"], has["xxhash"]
     assert needs.missing(has | {"transformers": "4.57.1", "torch": "2.11.0+cu130"}) == {
         "datasets": "missing",
-        "transformers": "version 4.57.1 is below 5.0",
+        "transformers": "version 4.57.1 is below 5.8",
         "xxhash": "missing, needed by datasets",
     }
 

@@ -18,7 +18,7 @@ SLOW = (
     "bench/test_bench_early.py",
     "bench/test_bench_limit.py",
     "docs/test_findings.py",
-    "app/test_app.py",
+    "app/test_app_pages.py",
     "search/test_plan.py",
     "search/test_kinds_of_tasks.py",
     "stats/test_confidence.py",
