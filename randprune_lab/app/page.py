@@ -154,7 +154,7 @@ def _table(table: Table) -> str:
         for row in table.rows
     )
     return (
-        '<details class="numbers"><summary>The numbers of all pictures</summary><div class="wide" tabindex="0" '
+        '<details class="numbers"><summary>The numbers of all pictures</summary><div class="wide scroll" tabindex="0" '
         f'role="region" aria-label="numbers"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
         "</details>"
     )

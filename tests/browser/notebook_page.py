@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page
 
 MINUTES = 60_000  # milliseconds
 SLIDER = ".rp-explorer input[type=range]"
-PICTURE = "img.rp-picture"
+PICTURE = ".rp-explorer img.rp-picture"
 
 # JupyterLab itself waits for these promises; waiting for an idle kernel and then running cells would be a race.
 RESTORED = "() => window.jupyterapp && window.jupyterapp.restored.then(() => true)"

@@ -100,7 +100,7 @@ def test_the_explorer_of_a_lesson_moves_without_a_kernel(browser, made, width):
     with watched(browser, width) as watch:
         watch.page.context.set_offline(True)
         watch.page.goto((made / PAGES[1]).as_uri())
-        slider, picture = watch.page.get_by_role("slider").first, watch.page.locator(".rp-picture").first
+        slider, picture = watch.page.get_by_role("slider").first, watch.page.locator(".rp-explorer .rp-picture").first
         slider.focus()
         seen = set()
         for key in ("Home", "ArrowRight", "End"):
