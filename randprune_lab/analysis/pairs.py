@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -71,13 +71,14 @@ def _best(group: pd.DataFrame, chosen: str) -> pd.DataFrame:
 
     A value that a seed does not have cannot be chosen for it, and a seed for which no other can choose is left out.
     """
-    kept: list[Any] = []
-    for _, own in group.groupby("seed", sort=False):
-        others = group[(group.seed != own.seed.iloc[0]) & group[chosen].isin(own[chosen])]
+    kept = np.zeros(len(group), dtype=bool)
+    for seed in group.seed.unique():
+        own = group[group.seed == seed]
+        others = group[(group.seed != seed) & group[chosen].isin(own[chosen])]
         means = others.groupby(chosen, sort=False).validation.mean()
         if not means.empty:
-            kept += own.index[own[chosen] == means.idxmax()].tolist()
-    return group.loc[kept]
+            kept |= ((group.seed == seed) & (group[chosen] == means.idxmax())).to_numpy()
+    return group[kept]
 
 
 def pairs(table: pd.DataFrame) -> pd.DataFrame:
@@ -144,6 +145,6 @@ def _compared(table: pd.DataFrame, column: str, others: list[str]) -> pd.DataFra
             found = fixed_test(by_task)
             rows.append((sparsity, first, second, len(differences), *astuple(found.interval), found.p))
     table = pd.DataFrame(rows, columns=COLUMNS[:-2])
-    adjusted = holm(table.p.to_numpy())
+    adjusted = holm(table.p.to_numpy(np.float64))  # objects, if there is no pair yet
     verdict = np.where(table.difference > 0, "ahead", "behind")
     return table.assign(holm=adjusted, verdict=np.where(adjusted <= LEVEL, verdict, "no clear difference"))

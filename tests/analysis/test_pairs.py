@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from randprune_lab.analysis.pairs import at_chosen, comparisons, factor_pairs, pairs
+from randprune_lab.analysis.pairs import COLUMNS, at_chosen, comparisons, factor_pairs, pairs
 from randprune_lab.analysis.recorded import RESULTS
 from randprune_lab.errors import DataError
 from randprune_lab.stats.holm import holm
@@ -62,6 +62,24 @@ def test_a_seed_that_no_other_can_choose_for_is_left_out():
     assert set(chosen.task[chosen.method == "fisher-top"]) == {"b"}
     whole = at_chosen(table, VALUES, "rate")
     pd.testing.assert_frame_equal(chosen, whole[(whole.method != "fisher-top") | (whole.task == "b")])
+
+
+def test_where_no_seed_can_choose_for_another_there_is_no_comparison_yet():
+    """The state of a study whose second seed has begun with another method."""
+    table = results(noise, noise)
+    begun = table[(table.seed == 0) ^ table.method.str.startswith("fisher")].query("seed < 2")
+    assert set(begun.groupby("task").seed.nunique()) == {2}
+    assert comparisons(begun, VALUES, "rate").shape == (0, 1 + len(COLUMNS))
+
+
+def test_rows_of_two_tables_may_have_the_same_numbers():
+    """As after `pd.concat` of two records."""
+    table = results(noise, noise)
+    two = [table[table.seed == 0], table[table.seed > 0]]
+    chosen = at_chosen(pd.concat([part.reset_index(drop=True) for part in two]), VALUES, "rate")
+    key = ["task", "seed", "method"]
+    expected = at_chosen(table, VALUES, "rate")
+    pd.testing.assert_frame_equal(*(each.sort_values(key).reset_index(drop=True) for each in (chosen, expected)))
 
 
 def test_a_rate_is_chosen_for_each_task_method_and_level():
