@@ -82,7 +82,22 @@ def difference_at_the_end(record: RunRecord, method: str, other: RunRecord, its_
     Raises:
         RunError: if the runs were not scored on the same test examples, or a last level is not done.
     """
+    first = record.level(len(record.config.levels), method).name
+    second = other.level(len(other.config.levels), its_method).name
+    return difference_of_runs(record, first, other, second)
+
+
+def difference_of_runs(record: RunRecord, first: str, other: RunRecord, second: str) -> Interval:
+    """The first metric of a training of one run minus that of a training of another, or of the same, paired.
+
+    A training differs from itself by exactly 0.
+
+    Raises:
+        RunError: if the runs were not scored on the same test examples.
+    """
+    if record == other:
+        return record.difference(first, second)
     record.check_same_examples(other)
-    ours, labels = record.answers(record.level(len(record.config.levels), method).name)
-    theirs, _ = other.answers(other.level(len(other.config.levels), its_method).name)
+    ours, labels = record.answers(first)
+    theirs, _ = other.answers(second)
     return score_difference(record.task.primary_metric, ours, theirs, labels)

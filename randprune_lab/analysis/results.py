@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from randprune_lab.analysis.levels import training_steps
+from randprune_lab.analysis.levels import difference_of_runs, training_steps
 from randprune_lab.analysis.recorded import ENDS, RESULTS
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
@@ -17,7 +17,7 @@ from randprune_lab.errors import DataError, RunError, unknown_name
 from randprune_lab.search.config import DATA, EARLY, RunConfig, settings_of_group
 from randprune_lab.search.strategies import TrainAll
 from randprune_lab.search.units import DENSE
-from randprune_lab.stats.intervals import Interval, mean_interval, score_difference
+from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.tasks import over_tasks
 
 if TYPE_CHECKING:
@@ -387,10 +387,12 @@ def _rows(
             continue
         sparsity = level["sparsity"]
         steps += level["candidates"] + level["winner"]
-        other = baseline(method, sparsity)
-        difference = None if other is None else _difference(method, sparsity, other)
+        trained, other = method.trained(sparsity), baseline(method, sparsity)
+        difference = (
+            None if other is None else difference_of_runs(method.record, trained, other.record, other.trained(sparsity))
+        )
         about = {"method": method.name, "sparsity": sparsity, "steps": steps}
-        yield _row(method.record, method.trained(sparsity), about, difference)
+        yield _row(method.record, trained, about, difference)
 
 
 def _row(record: RunRecord, name: str, about: Mapping[str, Any], difference: Interval | None) -> dict[str, Any]:
@@ -408,13 +410,3 @@ def _row(record: RunRecord, name: str, about: Mapping[str, Any], difference: Int
 def _columns(name: str, interval: Interval | None) -> dict[str, float | None]:
     values = (None,) * 3 if interval is None else (interval.estimate, interval.low, interval.high)
     return {f"{name}{end}": value for end, value in zip(ENDS, values, strict=True)}
-
-
-def _difference(method: MethodOfRun, sparsity: float, baseline: MethodOfRun) -> Interval:
-    record, other = method.record, baseline.record
-    if method == baseline:
-        return Interval(0.0, 0.0, 0.0)
-    record.check_same_examples(other)
-    ours, labels = record.answers(method.trained(sparsity))
-    theirs, _ = other.answers(baseline.trained(sparsity))
-    return score_difference(record.task.primary_metric, ours, theirs, labels)

@@ -118,10 +118,14 @@ class TaskRecord:
     def difference(self, first: str, second: str, sparsity: float) -> Interval:
         """The metric of `first` minus that of `second` at a level, with a paired interval.
 
+        A method differs from itself by exactly 0.
+
         Raises:
             UnknownNameError: if there is no such method or level.
         """
         ours, theirs = (self._answers(method, sparsity) for method in (first, second))
+        if first == second:
+            return Interval(0.0, 0.0, 0.0)
         return score_difference(self.metric, ours, theirs, self.labels)
 
     def log_likelihood(self, method: str, sparsity: float) -> Float64[np.ndarray, " n"]:

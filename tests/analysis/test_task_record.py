@@ -16,6 +16,7 @@ from randprune_lab.analysis.answers import read_logits
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.errors import DataError, FileError, RunError, UnknownNameError
 from randprune_lab.sealed import read_arrays, write_arrays
+from randprune_lab.stats.intervals import Interval
 from randprune_lab.training.scoring import log_likelihood
 
 
@@ -50,6 +51,8 @@ def test_scores_differences_and_early_evaluations_are_those_of_the_runs(recorded
     # The IMP baseline of the search has the same training as this IMP run.
     paired = records["search"].difference("search-level-2", "imp-level-2")
     assert recorded.difference("search", "imp", config.levels[1]) == paired
+    for method in ("imp", "dense"):
+        assert recorded.difference(method, method, config.levels[1]) == Interval(0.0, 0.0, 0.0)
 
 
 def test_logits_and_courses_of_trainings_are_those_of_the_runs(recorded, records, config):
