@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.pool_record import PoolRecord
-from randprune_lab.analysis.standing import standing
+from randprune_lab.analysis.standing import Standing
 from randprune_lab.app.part import Case, Part, Table
 from randprune_lab.viz import figures
 from randprune_lab.viz.controls import choice
@@ -56,7 +56,7 @@ def _case(name: str, pools: Sequence[PoolRecord]) -> Case:
     }
 
     def picture(source: str, sparsity: float, steps: int) -> Figure:
-        return figures.early_and_final(standing(by_place[source, sparsity], steps))
+        return figures.early_and_final(Standing(by_place[source, sparsity], steps))
 
     explorer = Explorer(f"Who leads early, and where do they end? ({name})", picture, controls)
     return Case(name, explorer, HINTS, _numbers(by_place, steps))
@@ -80,8 +80,8 @@ def _numbers(by_place: Mapping[tuple[str, float], PoolRecord], steps: Sequence[i
     head += ["mean final accuracy (points)", "rank correlation of early with final scores [95 %]"]
     rows: list[tuple[object, ...]] = []
     for (source, sparsity), pool in by_place.items():
-        for now in (standing(pool, each) for each in steps):
+        for now in (Standing(pool, each) for each in steps):
             accuracy = f"{100 * pool.final[now.leader]:.1f}", f"{100 * pool.final.mean():.1f}"
             place = f"{now.place} of {len(pool.final)}"
-            rows.append((source, percent(sparsity), now.steps, now.leader, place, *accuracy, now.rank_as_text))
+            rows.append((source, percent(sparsity), now.steps, now.leader, place, *accuracy, now.agreement_as_text))
     return Table(head, rows)

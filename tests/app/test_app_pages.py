@@ -16,7 +16,7 @@ from support.made_up import pool
 import randprune_lab as rp
 from randprune_lab.analysis.results import ALL, differences
 from randprune_lab.analysis.shipped import pool_records, recorded_controls, recorded_results
-from randprune_lab.analysis.standing import standing
+from randprune_lab.analysis.standing import Standing
 from randprune_lab.app import AppPage, masks, write_app
 from randprune_lab.app.masks import masks_part
 from randprune_lab.app.page import TITLE
@@ -166,7 +166,7 @@ def test_the_first_view_of_recorded_pools_has_an_early_leader_that_is_not_the_be
     chosen = {name: control.value(control.start) for name, control in explorer.controls.items()}
     assert chosen == {"source": "voting", "sparsity": 0.9375, "steps": 40}
     by_place = {(each.candidates_from, each.sparsity): each for each in pool_records()}
-    assert standing(by_place["voting", 0.9375], 40).place > 1
+    assert Standing(by_place["voting", 0.9375], 40).place > 1
 
 
 # --- results ---

@@ -30,7 +30,7 @@ from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.levels import level_masks
 from randprune_lab.analysis.results import differences, results_table
 from randprune_lab.analysis.shipped import reference_results
-from randprune_lab.analysis.standing import standing
+from randprune_lab.analysis.standing import Standing
 from randprune_lab.analysis.task_record import TaskRecord, early_evaluations
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
@@ -129,7 +129,7 @@ FIGURES = {
     "time_by_candidates": lambda record: figures.time_by_candidates(TIMES),
     "sampling": lambda record: figures.sampling(WEIGHTS, rp.Voting(), 0.75),
     "kept_strips": lambda record: figures.kept_strips(WEIGHTS, rp.Voting(), 0.75),
-    "early_and_final": lambda record: figures.early_and_final(standing(pool(6), 5)),
+    "early_and_final": lambda record: figures.early_and_final(Standing(pool(6), 5)),
     "method_differences": lambda record: figures.method_differences(
         {"search": Interval(-0.02, -0.04, 0.01), "uniform": Interval(-0.4, -0.5, -0.3)}, "Who is ahead?", 12
     ),

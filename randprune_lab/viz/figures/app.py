@@ -113,7 +113,7 @@ def early_and_final(now: Standing) -> Figure:
     ends.margins(y=0.12)
     place = "It ends as the best" if now.place == 1 else f"It ends at rank {now.place} of {len(pool.final)}"
     headline(lines, f"After {now.steps} steps, candidate {now.leader} leads.\n{place}.")
-    subtitle(ends, f"rank correlation with the end: {now.rank_as_text}")
+    subtitle(ends, f"rank correlation with the end: {now.agreement_as_text}")
     place_axes(figure, left=0.85, bottom=0.5, top=0.5, hspace=0.6)
     return figure
 
