@@ -45,16 +45,23 @@ def expect(what: str, got: Any, expected: Any, next_step: str, *, within: float 
 
 def _told_apart(got: Any, expected: Any, within: float) -> tuple[str, str]:
     """Both values as texts that differ: where they would read alike, with more digits, one item, or their types."""
-    if isinstance(got, list) and isinstance(expected, list) and len(got) == len(expected) > SHOWN:
-        pairs = zip(got, expected, strict=True)
-        place, (ours, theirs) = next((n, pair) for n, pair in enumerate(pairs) if not _same(*pair, within))
-        first, second = _told_apart(ours, theirs, within)
-        return f"{first} as item {place} of {len(got)}", second
-    for digits in (6, 17):
-        first, second = _shown(got, digits), _shown(expected, digits)
-        if first != second:
-            return first, second
+    items = _items(got), _items(expected)
+    alike = bool(items[0]) and type(got) is type(expected) and items[0].keys() == items[1].keys()
+    if not (alike and isinstance(got, list) and len(got) > SHOWN):
+        for digits in (6, 17):
+            first, second = _shown(got, digits), _shown(expected, digits)
+            if first != second:
+                return first, second
+    if alike:
+        place = next(place for place in items[0] if not _same(items[0][place], items[1][place], within))
+        first, second = _told_apart(items[0][place], items[1][place], within)
+        return f"{first} as item {place!r} of {len(got)}", second
     return f"{first} ({type(got).__name__})", f"{second} ({type(expected).__name__})"
+
+
+def _items(value: Any) -> dict[Any, Any]:
+    """The items of a list or dict by their places; of anything else none."""
+    return value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
 
 
 def _plain(value: Any) -> Any:

@@ -77,6 +77,8 @@ def test_the_message_names_the_call_both_answers_and_the_next_step():
         ([0.0] * 500 + [1.0], [0.0] * 500 + [1.0 + 1e-12]),
         ([True] * 20, [True] * 13 + [False] * 7),
         ({"a": [0.1 + 0.2]}, {"a": [0.3]}),
+        ({"a": [0] * 13 + [1]}, {"a": [0] * 13 + [2]}),
+        ([[0] * 13 + [1]] * 2, [[0] * 13 + [1], [0] * 13 + [2]]),
     ],
     ids=lambda value: type(value).__name__,
 )
