@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from randprune_lab.analysis.recorded import IN_STUDIES
 from randprune_lab.analysis.results import Contrasts, single_rows
 from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.search.config import RunConfig
@@ -130,7 +131,7 @@ def alike_but_for(setting: str, study: Mapping[str, Any]) -> dict[str, dict[str,
     groups: dict[str, list[str]] = {}
     found: dict[str, tuple[str, Any]] = {}
     for method, own in study["methods"].items():
-        every = {**study["settings"], **own}
+        every = {**IN_STUDIES, **study["settings"], **own}
         value = every.pop(setting, getattr(RunConfig, setting))
         group = json.dumps(every, sort_keys=True)
         groups.setdefault(group, []).append(method)

@@ -32,6 +32,9 @@ FORMAT = 5
 """The format number of `study.json`. Format 4 is still read: its studies had the same train rows for all seeds, and
 chose checkpoints by the metric. Before 4, the default was to train with the gradients of removed weights, and all word
 embeddings."""
+IN_STUDIES = {"train_rows": "seed", "checkpoint": "log-loss"}
+"""Defaults of a study that are not those of a run: its seeds are to stand for other train sets too, and its checkpoints
+to be no worse than the last (`docs/study.md`)."""
 IN_FORMAT_4 = {"train_rows": "first", "checkpoint": "metric"}
 """What the settings of a study in format 4 do not say."""
 TABLES: Literal["tables"] = "tables"

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from randprune_lab.analysis.recorded import RESULTS, TABLES, read_settings
+from randprune_lab.analysis.recorded import IN_STUDIES, RESULTS, TABLES, read_settings
 from randprune_lab.errors import ConfigError, FileError, UnknownNameError, unknown_name
 from randprune_lab.files import check_plain
 from randprune_lab.search.config import DENSE_SETTINGS, RunConfig, check_name
@@ -22,9 +22,6 @@ OWN = ("task", "seed", "baselines", "method")
 """Settings of a run that the grid sets. It has no baselines: in a study, they are methods."""
 FACTORS = ("factors", "chosen")
 """The fields of a study whose methods are combinations of factors."""
-IN_STUDIES = {"train_rows": "seed", "checkpoint": "log-loss"}
-"""Defaults of a study that are not those of a run: its seeds are to stand for other train sets too, and its checkpoints
-to be no worse than the last (`docs/study.md`)."""
 PATHS = ("data", "test_data", "glue_dir")
 """Settings of a run that are paths of data."""
 

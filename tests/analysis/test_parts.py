@@ -100,6 +100,8 @@ def test_the_methods_of_laptop_rates_differ_in_the_rate_alone_or_not_at_all():
     assert [value["learning_rate"] for value in values.values()].count("0.004") == 4
     chosen = at_chosen(results(), values, "learning_rate")
     assert set(chosen.method) == {"imp", "search", "imp-short", "one-mask"} and set(chosen.learning_rate) == {"0.002"}
+    given = {**RATES.to_dict(), "settings": {}}
+    assert {value["checkpoint"] for value in alike_but_for("checkpoint", given).values()} == {"log-loss"}
     with pytest.raises(ConfigError, match="no setting 'rate'"):
         alike_but_for("rate", RATES.to_dict())
 
