@@ -97,7 +97,7 @@ class LevelRecord:
 
     @property
     def validation_score(self) -> float:
-        """The best score of the winner on the validation set during its training."""
+        """The score on the validation set of the weights that the winner's training ended with."""
         return float(self._unit["score"])
 
     @property

@@ -20,11 +20,12 @@ Metric = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _aligned(*names: str) -> AfterValidator:
-    """Checks that some lists have the same length, and at least one value."""
+    """Checks that those of some lists that are there have the same length, and at least one value."""
 
     def check(values: dict[str, Any]) -> dict[str, Any]:
-        if len({len(values[name]) for name in names}) > 1 or not values[names[0]]:
-            raise ValueError(f"{' and '.join(names)} must have the same length, at least 1")
+        found = [name for name in names if name in values]
+        if len({len(values[name]) for name in found}) > 1 or not values[names[0]]:
+            raise ValueError(f"{' and '.join(found)} must have the same length, at least 1")
         return values
 
     return AfterValidator(check)
@@ -177,7 +178,7 @@ class Final(TypedDict):
     weights: str
 
 
-_HISTORY = _aligned("scores", "steps", "losses")
+_HISTORY = _aligned("scores", "steps", "losses", "judged")
 
 Ran = record_of(Compute)
 Data = Annotated[_Data, AfterValidator(_check_rows)]

@@ -97,6 +97,7 @@ def test_a_journal_without_a_unit_is_that_of_an_unfinished_run(copy, name):
         ("dense", {"score": "0.5"}, "dense.score must be a number, got '0.5'"),
         ("dense", {"score": float("nan")}, "dense.score must be a finite number, got nan"),
         ("dense", {"extra": 1}, "unknown name in dense 'extra'"),
+        ("dense", {"judged": [0.5] * 99}, "losses and judged must have the same length"),
         ("data", {"task": "evil"}, "data.task must be a mapping, got 'evil'"),
         ("data", {"validation": "9"}, "must have the number of rows of train, validation, test"),
         ("model", {"weights": 5}, "model.weights must be a text, got 5"),
