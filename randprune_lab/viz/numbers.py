@@ -36,8 +36,9 @@ class Estimates:
         """The estimates as text, by name."""
         axis = self.axis.yaxis if self.horizontal else self.axis.xaxis
         ticks = [float(place) for place in axis.get_majorticklocs()]
-        names = dict(zip(map(round, ticks), axis.get_major_formatter().format_ticks(ticks), strict=True))
-        return {names[round(at)]: self._text(one) for at, one in zip(self.places, self.intervals, strict=True)}
+        names = dict(zip(ticks, axis.get_major_formatter().format_ticks(ticks), strict=True))
+        nearest = (min(ticks, key=lambda tick: abs(tick - at)) for at in self.places)
+        return {names[tick]: self._text(one) for tick, one in zip(nearest, self.intervals, strict=True)}
 
     def _text(self, one: Interval) -> str:
         estimate, low, high = (f"{self.scale * number:.1f}" for number in (one.estimate, one.low, one.high))

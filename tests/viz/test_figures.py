@@ -7,6 +7,7 @@ import html
 import inspect
 import itertools
 import json
+import re
 import shutil
 
 import matplotlib.pyplot as plt
@@ -271,6 +272,17 @@ def test_the_description_is_the_title_and_the_axes_and_estimates_are_a_table(dra
     assert f' alt="{html.escape(said)}">' in data["text/html"] and metadata == {"image/png": {"alt": said}}
     assert data["image/png"].startswith(b"\x89PNG")
     assert ("<table>" in data["text/html"]) == bool(drawn.estimates)
+
+
+def test_the_table_has_each_estimate_in_the_row_of_its_name():
+    """Also where ticks are closer than one: 83 and 90 % are, where a step halves the kept weights."""
+    levels = (0.5, 0.83, 0.9, 0.9375)
+    falling = [Interval(0.9 - level / 2, 0.8 - level / 2, 1 - level / 2) for level in levels]
+    figure = figures.one_shot(levels, {"before": falling, "after": [NARROW] * 4}, NARROW, "accuracy")
+    page = figure._repr_mimebundle_()[0]["text/html"]
+    rows = re.findall('<th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td>', page)
+    names = ("50", "83", "90", "93.75")
+    assert rows == [(name, one.in_points(), NARROW.in_points()) for name, one in zip(names, falling, strict=True)]
 
 
 # --- inclusion curves ---
