@@ -110,9 +110,10 @@ def _outputs(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, NotebookNod
 def _shrink(png: bytes) -> bytes:
     from PIL import Image
 
-    with Image.open(io.BytesIO(png)) as image:
-        image.thumbnail(THUMBNAIL_SIZE)
-        few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-        smaller = io.BytesIO()
-        few.save(smaller, format="PNG", optimize=True)
+    with Image.open(io.BytesIO(png)) as given:
+        image = given.convert("RGBA")
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image.thumbnail(THUMBNAIL_SIZE)
+    smaller = io.BytesIO()
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(smaller, format="PNG", optimize=True)
     return smaller.getvalue()

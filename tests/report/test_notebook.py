@@ -17,9 +17,9 @@ from randprune_lab.report import notebook as read
 from randprune_lab.report.key_figures import MIMETYPE
 
 
-def png(color: str, size: tuple[int, int] = (8, 8)) -> dict[str, str]:
+def png(color: str, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> dict[str, str]:
     file = io.BytesIO()
-    Image.new("RGB", size, color).save(file, "PNG")
+    Image.new(mode, size, color).save(file, "PNG")
     return {"image/png": base64.b64encode(file.getvalue()).decode()}
 
 
@@ -136,6 +136,12 @@ def test_thumbnail_is_the_tagged_figure_or_else_the_first(tag, color):
     notebook = v4.new_notebook(cells=[figure(png("red")), figure(png("blue"), tag), figure(png("lime"))])
     with Image.open(io.BytesIO(read.thumbnail(notebook).png)) as image:
         assert image.convert("RGB").getpixel((0, 0)) == color
+
+
+def test_what_is_transparent_in_a_figure_is_white_in_its_thumbnail():
+    notebook = v4.new_notebook(cells=[figure(png("#00000000", mode="RGBA"))])
+    with Image.open(io.BytesIO(read.thumbnail(notebook).png)) as image:
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_thumbnail_is_small_and_may_be_missing():
