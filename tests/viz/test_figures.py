@@ -437,6 +437,14 @@ def test_early_scores_are_not_drawn_before_there_is_a_winner(record, tmp_path):
         figures.accuracy_by_sparsity(rp.RunRecord.load(copy))
 
 
+def test_the_legend_of_a_level_has_room_below_its_axes_however_long_the_name_of_the_method_is(record, monkeypatch):
+    monkeypatch.setitem(LABELS, "search", "a search with a name that is as wide as the figure")
+    figure = figures.run_level(record, 2)
+    FigureCanvasAgg(figure).draw()
+    (legend,), (_, scores) = figure.legends, figure.axes
+    assert legend.get_window_extent().y1 < scores.xaxis.label.get_window_extent().y0
+
+
 def test_accuracies_are_drawn_in_points_with_their_intervals(record):
     axis = figures.accuracy_by_sparsity(record).axes[0]
     drawn = {container.get_label(): container for container in axis.containers}

@@ -163,8 +163,7 @@ def run_level(record: RunRecord, number: int) -> Figure:
     _draw_candidates(early, record, number)
     _draw_scores(scores, record, number)
     headline(figure, f"Level {number} of {len(record.config.levels)}, {percent(level.sparsity)}")
-    legend_below(figure, scores)
-    place_axes(figure, left=0.85, bottom=1.1, top=0.7, hspace=0.75)
+    place_axes(figure, left=0.85, bottom=0.6 + legend_below(figure, scores), top=0.7, hspace=0.75)
     return figure
 
 
