@@ -23,6 +23,8 @@ from randprune_lab.viz.style import percent
 
 SIZE = 400
 """The rows and columns of the matrix: large enough that every sampling ratio gives another number of rounds."""
+CANDIDATES = 5
+"""The number of candidates whose masks are drawn."""
 LEVELS = (0.54, 0.83, 0.9375, 0.99)
 ABOUT = (
     "A rule decides which weights of a matrix are kept. Each strip is one candidate: its weights are sorted by size, "
@@ -101,7 +103,7 @@ def weights() -> Float[Tensor, "out in"]:
 
 
 def _picture(rule: str, sparsity: float, **settings: float) -> Figure:
-    return figures.kept_strips(weights(), make_rule(rule, **settings), sparsity)
+    return figures.sampling(weights(), make_rule(rule, **settings), sparsity, candidates=CANDIDATES)
 
 
 def _numbers(rule: str, controls: Mapping[str, Choice]) -> Table:

@@ -129,7 +129,6 @@ FIGURES = {
     "inclusion_check": lambda record: figures.inclusion_check(WEIGHTS, [WEIGHTS > 1], curve(rp.Voting())),
     "time_by_candidates": lambda record: figures.time_by_candidates(TIMES),
     "sampling": lambda record: figures.sampling(WEIGHTS, rp.Voting(), 0.75),
-    "kept_strips": lambda record: figures.kept_strips(WEIGHTS, rp.Voting(), 0.75),
     "early_and_final": lambda record: figures.early_and_final(Standing(pool(6), 5)),
     "method_differences": lambda record: figures.method_differences(
         {"search": Interval(-0.02, -0.04, 0.01), "uniform": Interval(-0.4, -0.5, -0.3)}, "Who is ahead?", 12
@@ -311,18 +310,18 @@ def test_curves_rise_from_0_to_1_around_the_threshold():
 
 
 @pytest.mark.parametrize("rule", RULE_OF_EACH_KIND, ids=lambda rule: rule.name)
-def test_a_line_in_the_rules_colour_stands_where_a_candidate_keeps_the_weight(rule):
+def test_a_strip_has_the_rules_colour_where_a_candidate_keeps_the_next_larger_weight(rule):
     strips, curve = figures.sampling(WEIGHTS, rule, 0.75, candidates=2).axes
-    sampler, scores = rp.MaskSampler({"weights": WEIGHTS}, rule, 0.75), WEIGHTS.abs().double()
+    sampler, scores = rp.MaskSampler({"weights": WEIGHTS}, rule, 0.75), WEIGHTS.abs().double().flatten()
     threshold = _threshold(sampler.curves["weights"])
-    kept = [sampler.draw(candidate)["weights"] for candidate in range(2)]
-    masks = [one for mask in kept for one in (~mask, mask)]
-    for line, mask, colour in zip(strips.lines, masks, [FAINT, COLOURS[rule.name]] * 2, strict=True):
-        assert line.get_color() == colour
-        drawn = line.get_xdata()[::3]
-        nearest = np.abs(drawn[:, None] - (scores[mask] / threshold).numpy()).min(axis=1)
-        assert len(drawn) > 20 and nearest.max() < 1e-6
     assert curve.lines[0].get_color() == COLOURS[rule.name]
+    for candidate, strip in enumerate(strips.collections):
+        assert [to_hex(strip.cmap(each)) for each in (0, 1)] == [to_hex(FAINT), to_hex(COLOURS[rule.name])]
+        kept = sampler.draw(candidate)["weights"].flatten()
+        edges = strip.get_coordinates()[0, :, 0]
+        for place, colour in zip(np.sqrt(edges[1:] * edges[:-1]), strip.get_array().ravel(), strict=True):
+            larger = torch.where(scores >= threshold * place, scores, torch.inf)
+            assert colour == kept[larger.argmin()] if larger.isfinite().any() else colour is np.ma.masked
 
 
 def test_a_parameter_of_a_model_can_be_drawn():
@@ -343,7 +342,7 @@ def test_a_rule_of_your_own_is_drawn_in_the_neutral_colour():
 def test_the_title_has_the_overlap_of_two_candidates(rule, overlap):
     """Two masks that keep a quarter of the weights at random have a quarter of their kept weights in common."""
     title = figures.sampling(WEIGHTS, rule, 0.75).axes[0].get_title()
-    assert title == f"Expected overlap of two candidates: {overlap} %"
+    assert title == f"75 %: two candidates share {overlap} % of their weights"
 
 
 # --- recorded runs ---

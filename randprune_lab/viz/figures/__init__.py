@@ -2,7 +2,6 @@
 
 from randprune_lab.viz.figures.app import (
     early_and_final,
-    kept_strips,
     method_differences,
     run_level,
     scores_by_level,
@@ -64,7 +63,6 @@ __all__ = [
     "inclusion_check",
     "inclusion_curves",
     "kept_numbers",
-    "kept_strips",
     "levels_against_one_shot",
     "magnitude_pruning",
     "masks_compared",

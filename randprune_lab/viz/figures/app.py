@@ -6,20 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from randprune_lab.analysis.results import interval_kind, over_seeds
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.standing import Standing
-from randprune_lab.masks.rules import Rule
-from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval
-from randprune_lab.viz.figures.sampling import _inclusion_at, _threshold
 from randprune_lab.viz.style import (
     COLOURS,
     LABELS,
@@ -39,52 +33,8 @@ from randprune_lab.viz.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
-CANDIDATES = 5
-"""The number of candidates whose masks are drawn."""
 BEST = "black"
 """The colour of the candidate that is the best in the end."""
-
-
-def kept_strips(weights: Float[Tensor, "out in"], rule: Rule, sparsity: float) -> Figure:
-    """Which weights some candidates keep, a strip for each from small to large weights; below it the inclusion curve.
-
-    Each strip has the weights that are nearest to evenly spaced magnitudes, from a quarter of the threshold to four
-    times.
-    """
-    sampler = MaskSampler({"weights": weights}, rule, sparsity)
-    curve = sampler.curves["weights"]
-    powers = np.linspace(-2, 2, 161)
-    wanted = _threshold(curve) * 2**powers
-    scores = weights.detach().abs().double().flatten().numpy()
-    order = scores.argsort()
-    nearest = order[np.searchsorted(scores[order], wanted).clip(0, len(scores) - 1)]
-    kept = np.array([sampler.draw(number)["weights"].flatten().numpy()[nearest] for number in range(CANDIDATES)])
-    colour = COLOURS.get(rule.name, QUIET)
-    figure, (strips, inclusion) = new_figure(height=5.0, nrows=2, height_ratios=[1, 1.5], sharex=True)
-    half = (powers[1] - powers[0]) / 2
-    strips.imshow(
-        np.where(wanted <= scores.max(), kept, np.nan),
-        cmap=ListedColormap(["#E4E4E4", colour]),
-        extent=(-2 - half, 2 + half, CANDIDATES - 0.5, -0.5),
-        aspect="auto",
-        interpolation="nearest",
-        vmin=0,
-        vmax=1,
-    )
-    for gap in range(1, CANDIDATES):
-        strips.axhline(gap - 0.5, color="white", lw=3)
-    strips.set(yticks=range(CANDIDATES), ylabel="candidate", xlabel="small weights  →  large weights")
-    inclusion.plot(powers, _inclusion_at(curve, wanted), color=colour, lw=2)
-    for axis in (strips, inclusion):
-        axis.axvline(0, color="black", lw=0.8, ls=":")
-    inclusion.set_xticks(range(-2, 3), ["¼", "½", "1", "2", "4"])
-    inclusion.set(xlabel="|weight| / threshold of the magnitude mask", ylim=(-0.03, 1.03))
-    inclusion.set_ylabel("inclusion probability")
-    subtitle(inclusion, "inclusion curve")
-    overlap = 1 - curve.expected_hamming() / (2 * curve.k)
-    headline(strips, f"{percent(sparsity)}: two candidates share {100 * overlap:.0f} % of their weights")
-    place_axes(figure, left=0.55, bottom=0.5, top=0.45, hspace=0.5)
-    return figure
 
 
 def early_and_final(now: Standing) -> Figure:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Bool, Float, Float64, Int
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from scipy.stats import binomtest
@@ -27,12 +28,13 @@ from randprune_lab.viz.style import (
     headline,
     legend_below,
     new_figure,
+    percent,
     place_axes,
     subtitle,
 )
 
-SHOWN = 400
-"""The number of weights of a candidate that are drawn one by one."""
+SHOWN = 240
+"""The number of weights in the strip of a candidate."""
 SPAN = 1 / 4, 4
 """The ends of the axis of a curve, as multiples of the threshold."""
 
@@ -122,40 +124,40 @@ def time_by_candidates(rows: Sequence[Mapping[str, Any]]) -> Figure:
 def sampling(weights: Float[Tensor, "out in"], rule: Rule, sparsity: float, *, candidates: int = 3) -> Figure:
     """One rule on one matrix: the weights that candidates keep, by magnitude, above the inclusion curve.
 
-    A strip for each candidate has a line for each of some weights, evenly spread along the axis: dark and long if the
-    candidate keeps it.
+    A strip for each candidate has weights at evenly spread magnitudes, coloured where the candidate keeps them.
 
     Args:
         candidates: the number of candidates, a strip for each.
     """
     sampler = MaskSampler({"weights": weights}, rule, sparsity)
     curve, colour = sampler.curves["weights"], COLOURS.get(rule.name, QUIET)
-    figure, (strips, axis) = new_figure(height=4.2, nrows=2, sharex=True, height_ratios=[1, 1.6])
+    figure, (strips, axis) = new_figure(
+        height=3.3 + 0.3 * candidates, nrows=2, sharex=True, height_ratios=[candidates, 5]
+    )
     _draw_curve(axis, curve, colour=colour)
-    places, scores = _evenly_spread(weights, _threshold(curve))
+    edges = np.geomspace(*SPAN, SHOWN + 1)
+    places, shown = _next_larger(weights, _threshold(curve) * np.sqrt(edges[1:] * edges[:-1]))
+    look: dict[str, Any] = {"cmap": ListedColormap([FAINT, colour]), "vmin": 0, "vmax": 1, "rasterized": True}
     for candidate in range(candidates):
         kept = sampler.draw(candidate)["weights"].flatten().cpu().numpy()[places]
-        for some, half, look in ((~kept, 0.14, FAINT), (kept, 0.38, colour)):
-            x, gap = scores[some], np.nan * scores[some]
-            ends = [np.full_like(x, candidate - half), np.full_like(x, candidate + half)]
-            strips.plot(np.ravel([x, x, gap], "F"), np.ravel([*ends, gap], "F"), color=look, lw=0.8)
+        strip = [candidate - 0.4, candidate + 0.4]
+        strips.pcolormesh(edges, strip, np.where(shown, kept, np.nan)[None], **look)
     strips.set(yticks=range(candidates), ylabel="candidate", ylim=(candidates - 0.5, -0.5), xlabel="")
     overlap = 1 - curve.expected_hamming() / (2 * curve.k)
-    headline(strips, f"Expected overlap of two candidates: {100 * overlap:.0f} %")
+    headline(strips, f"{percent(sparsity)}: two candidates share {100 * overlap:.0f} % of their weights")
     subtitle(axis, "above: colour for a kept weight, grey for a removed one")
     place_axes(figure, left=0.5, bottom=0.5, top=0.3, hspace=0.25)
     return figure
 
 
-def _evenly_spread(
-    weights: Float[Tensor, "out in"], threshold: float
-) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
-    """The places of weights evenly spread along the axis of a curve, and their scores over the threshold."""
-    scores = weights.detach().abs().double().flatten().cpu().numpy() / threshold
+def _next_larger(
+    weights: Float[Tensor, "out in"], wanted: Float64[np.ndarray, " n"]
+) -> tuple[Int[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    """The place of the smallest weight that is not below each of some scores, and whether there is one."""
+    scores = weights.detach().abs().double().flatten().cpu().numpy()
     order = np.argsort(scores, kind="stable")
-    nearest = np.searchsorted(scores[order], np.geomspace(*SPAN, SHOWN))
-    places = np.unique(order[nearest[nearest < len(order)]])
-    return places, scores[places]
+    ranks = np.searchsorted(scores[order], wanted)
+    return order[ranks.clip(max=len(scores) - 1)], ranks < len(scores)
 
 
 def _draw_curve(axis: Axes, curve: InclusionCurve, *, colour: str, label: str | None = None) -> None:
