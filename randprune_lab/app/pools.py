@@ -10,7 +10,7 @@ from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.standing import Standing
 from randprune_lab.app.part import Case, Part, Table
 from randprune_lab.viz import figures
-from randprune_lab.viz.controls import choice
+from randprune_lab.viz.controls import choice, nearest
 from randprune_lab.viz.explorer import Explorer
 from randprune_lab.viz.style import percent
 
@@ -51,7 +51,7 @@ def _case(name: str, pools: Sequence[PoolRecord]) -> Case:
     steps = _positions([at for at in pools[0].at if all(at in pool.at for pool in pools)])
     controls = {
         "source": choice("masks", {source: source for source in sources}),
-        "sparsity": choice("sparsity", {percent(level): level for level in levels}, _nearest(levels, 0.9375)),
+        "sparsity": choice("sparsity", {percent(level): level for level in levels}, nearest(levels, 0.9375)),
         "steps": choice("training steps", {str(step): step for step in steps}, steps[-1]),
     }
 
@@ -69,10 +69,6 @@ def _positions(at: Sequence[int]) -> list[int]:
         if steps and (not chosen or chosen[-1] - steps >= EVERY):
             chosen.append(steps)
     return chosen[::-1]
-
-
-def _nearest(levels: Sequence[float], wanted: float) -> float:
-    return min(levels, key=lambda level: abs(level - wanted))
 
 
 def _numbers(by_place: Mapping[tuple[str, float], PoolRecord], steps: Sequence[int]) -> Table:

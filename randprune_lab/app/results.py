@@ -14,7 +14,7 @@ from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.tasks.spec import TASKS
 from randprune_lab.viz import figures
-from randprune_lab.viz.controls import choice
+from randprune_lab.viz.controls import choice, nearest
 from randprune_lab.viz.explorer import Explorer
 from randprune_lab.viz.style import LABELS, percent
 
@@ -49,7 +49,6 @@ def results_part(results: pd.DataFrame, controls: pd.DataFrame) -> Part:
     mean = f"mean of the {len(included)} included tasks"
     names = {ALL: mean} | {task: f"{title(task)}{'' if task in included else ' (not included)'}" for task in tasks}
     levels = sorted(set(results.sparsity[results.sparsity > 0]))
-    chosen = min(levels, key=lambda level: abs(level - 0.9375))
 
     @cache
     def found(sparsity: float) -> Mapping[str, Mapping[str, Interval]]:
@@ -69,7 +68,7 @@ def results_part(results: pd.DataFrame, controls: pd.DataFrame) -> Part:
         picture,
         {
             "task": choice("task", {name: task for task, name in names.items()}),
-            "sparsity": choice("sparsity", {percent(level): level for level in levels}, chosen),
+            "sparsity": choice("sparsity", {percent(level): level for level in levels}, nearest(levels, 0.9375)),
         },
     )
     methods = [method for method in dict.fromkeys(results.method) if method not in (DENSE, IMP)]

@@ -10,6 +10,7 @@ from typing import Any
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.app.part import Case, Part, Table
 from randprune_lab.errors import RunError
+from randprune_lab.search.folder import CONFIG
 from randprune_lab.search.units import DENSE
 from randprune_lab.terminal import printable
 from randprune_lab.viz import figures
@@ -17,7 +18,6 @@ from randprune_lab.viz.controls import choice
 from randprune_lab.viz.explorer import Explorer
 from randprune_lab.viz.style import LABELS, percent
 
-CONFIG = "config.json"  # a folder with this file is a run folder
 ABOUT = (
     "Above, the early scores of the candidates at a level; the selected one is blue. Below, the test scores of all "
     "methods with 95 % intervals; the shaded one is this level."

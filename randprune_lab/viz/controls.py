@@ -78,7 +78,7 @@ def choice(label: str, options: Mapping[str, Any] | Sequence[str], value: Any = 
 def sparsity_slider(value: float = 0.9375) -> Choice:
     """A slider over sparsities from 54 % to 99 %, which starts at the one nearest to `value`."""
     levels = (0.54, 0.75, 0.83, 0.92, 0.9375, 0.97, 0.99)
-    return choice("sparsity", {f"{100 * level:.4g} %": level for level in levels}, _nearest(levels, value))
+    return choice("sparsity", {f"{100 * level:.4g} %": level for level in levels}, nearest(levels, value))
 
 
 def sampling_ratio_slider(value: float = 1e-4, removed: int | None = None) -> Choice:
@@ -95,8 +95,9 @@ def sampling_ratio_slider(value: float = 1e-4, removed: int | None = None) -> Ch
         rounds = [max(2, int(removed * ratio)) for ratio in ratios]
         ratios = [ratio for ratio, this, after in zip(ratios, rounds, [*rounds[1:], 0], strict=True) if this != after]
     names = {f"{ratio:.0e}".replace("e-0", "e-"): ratio for ratio in ratios}
-    return choice("sampling ratio", names, _nearest(ratios, value))
+    return choice("sampling ratio", names, nearest(ratios, value))
 
 
-def _nearest(values: Sequence[float], value: float) -> float:
+def nearest(values: Sequence[float], value: float) -> float:
+    """The one of these values that is nearest to another; of two, the first."""
     return min(values, key=lambda each: abs(each - value))

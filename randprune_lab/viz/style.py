@@ -210,6 +210,12 @@ def errorbars(
         axis.errorbar(places, middle, yerr=arms, **look)
 
 
+def draw_dense(axis: Axes, score: Interval) -> None:
+    """Draw the score of the dense model and its 95 % interval, in points, across the axis."""
+    axis.axhspan(100 * score.low, 100 * score.high, color=COLOURS["dense"], alpha=0.12, lw=0)
+    axis.axhline(100 * score.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
+
+
 def percent(fraction: float) -> str:
     """A sparsity as text, with up to four digits.
 
@@ -246,6 +252,15 @@ def short_name(tensor: str) -> str:
     words = tensor.removesuffix(".weight").split(".")
     layer = next((place for place, word in enumerate(words) if word.isdigit()), 0)
     return " ".join(word for word in words[layer:] if word not in ("self", "dense"))
+
+
+def kind_of(tensor: str) -> str:
+    """A tensor's short name without numbers, which the tensors of all layers share.
+
+    >>> kind_of("bert.encoder.layer.0.attention.self.query.weight")
+    'attention query'
+    """
+    return " ".join(word for word in short_name(tensor).split() if not word.isdigit()) or tensor
 
 
 def png(figure: Figure) -> bytes:

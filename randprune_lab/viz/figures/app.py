@@ -18,6 +18,7 @@ from randprune_lab.viz.style import (
     COLOURS,
     LABELS,
     QUIET,
+    draw_dense,
     errorbars,
     headline,
     legend_below,
@@ -144,9 +145,7 @@ def _draw_scores(axis: Axes, record: RunRecord, number: int) -> None:
     """Draw test scores; before there are any, validation scores."""
     levels, metric = record.config.levels, record.task.primary_metric
     if DENSE in record.scored:
-        dense = record.score(DENSE)
-        axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
-        axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
+        draw_dense(axis, record.score(DENSE))
     for shift, method in zip(np.linspace(-0.1, 0.1, len(record.methods)), record.methods, strict=True):
         found = {level: _score(record, level, method) for level in range(1, len(levels) + 1)}
         known = {level: score for level, score in found.items() if score}
@@ -194,8 +193,7 @@ def scores_by_level(table: pd.DataFrame, task: str) -> Figure:
     dense = over_seeds(rows[rows.sparsity == 0], "score", kind)
     levels = sorted(set(table.sparsity) - {0.0})
     figure, axis = new_figure(height=5.0)
-    axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
-    axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
+    draw_dense(axis, dense)
     methods = list(dict.fromkeys(pruned.method))
     for shift, method in zip(np.linspace(-0.24, 0.24, len(methods)), methods, strict=True):
         by_level = pruned[pruned.method == method].groupby("sparsity")

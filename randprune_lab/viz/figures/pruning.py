@@ -20,13 +20,14 @@ from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import (
     COLOURS,
     QUIET,
+    draw_dense,
     errorbars,
     headline,
+    kind_of,
     legend_below,
     new_figure,
     percent,
     place_axes,
-    short_name,
     subtitle,
 )
 
@@ -89,7 +90,7 @@ def sparsity_by_tensor(masks: Mapping[str, MaskSet]) -> Figure:
         masks: masks by the name of their allocation.
     """
     names = list(next(iter(masks.values())))
-    rows, columns = (list(dict.fromkeys(map(part, names))) for part in (_kind, _depth))
+    rows, columns = (list(dict.fromkeys(map(part, names))) for part in (kind_of, _depth))
     figure, axes = new_figure(
         height=0.5 + len(masks) * (0.55 + 0.19 * len(rows)), nrows=len(masks), squeeze=False, sharex=True
     )
@@ -97,7 +98,8 @@ def sparsity_by_tensor(masks: Mapping[str, MaskSet]) -> Figure:
     for axis, (label, mask) in zip(axes[:, 0], masks.items(), strict=True):
         table = np.full((len(rows), len(columns)), np.nan)
         for name in names:
-            table[rows.index(_kind(name)), columns.index(_depth(name))] = 100 * (1 - float(mask[name].double().mean()))
+            place = rows.index(kind_of(name)), columns.index(_depth(name))
+            table[place] = 100 * (1 - float(mask[name].double().mean()))
         low, high = np.nanmin(table), np.nanmax(table)
         spreads[label] = high - low, low, high
         axis.imshow(table, cmap="Blues", vmin=50, vmax=100, aspect="auto")
@@ -116,11 +118,6 @@ def sparsity_by_tensor(masks: Mapping[str, MaskSet]) -> Figure:
     return figure
 
 
-def _kind(tensor: str) -> str:
-    """A tensor's short name without numbers."""
-    return " ".join(word for word in short_name(tensor).split() if not word.isdigit()) or tensor
-
-
 def _depth(tensor: str) -> str:
     """The number of a tensor's layer, if its name has one."""
     return next((word for word in tensor.split(".") if word.isdigit()), "")
@@ -137,8 +134,7 @@ def one_shot(
         metric: the name of the score.
     """
     figure, axis = new_figure(height=3.8)
-    axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
-    axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label="dense")
+    draw_dense(axis, dense)
     looks: list[dict[str, Any]] = [{"ls": ":", "mfc": "white"}, {"ls": "-"}]
     places = -np.log2(1 - np.array(sparsities))  # a step to the right halves the kept weights
     for look, (label, intervals) in zip(looks, results.items(), strict=True):

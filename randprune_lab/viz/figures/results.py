@@ -18,6 +18,7 @@ from randprune_lab.viz.style import (
     FAINT,
     LABELS,
     QUIET,
+    draw_dense,
     errorbars,
     headline,
     legend_below,
@@ -40,9 +41,7 @@ def accuracy_by_sparsity(record: RunRecord) -> Figure:
     with IMP at the last level; if the two took different numbers of training steps, it says so.
     """
     figure, axis = new_figure(height=3.8)
-    dense = record.score("dense")
-    axis.axhspan(100 * dense.low, 100 * dense.high, color=COLOURS["dense"], alpha=0.12, lw=0)
-    axis.axhline(100 * dense.estimate, color=COLOURS["dense"], lw=1.2, ls="--", label=LABELS["dense"])
+    draw_dense(axis, record.score("dense"))
     places = np.arange(len(record.config.levels))
     for shift, method in zip(np.linspace(-0.08, 0.08, len(record.methods)), record.methods, strict=True):
         intervals = [record.score(record.level(level + 1, method).name) for level in places.tolist()]

@@ -10,7 +10,17 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from randprune_lab.viz.style import COLOURS, DEPTH, headline, new_figure, percent, short_name, sparsity_ticks, subtitle
+from randprune_lab.viz.style import (
+    COLOURS,
+    DEPTH,
+    headline,
+    kind_of,
+    new_figure,
+    percent,
+    short_name,
+    sparsity_ticks,
+    subtitle,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +48,7 @@ def sensitivity(table: pd.DataFrame, measure: str = "loss") -> Figure:
         depth=[int(found[0]) if found else 0 for found in numbers],
         place=table["sparsity"].rank(method="dense") - 1,
     )
-    titles = {kind: _title(name) for kind, name in zip(table["kind"], table["weight"], strict=True)}
+    titles = {kind: kind_of(name) for kind, name in zip(table["kind"], table["weight"], strict=True)}
     columns = min(COLUMNS, len(titles))
     rows, depths = -(-len(titles) // columns), sorted(set(table["depth"]))
     shape = {"nrows": rows, "ncols": columns, "squeeze": False}
@@ -62,11 +72,6 @@ def sensitivity(table: pd.DataFrame, measure: str = "loss") -> Figure:
         lines = [Line2D([], [], color=shades[depth], marker="o", ms=4) for depth in shown]
         figure.legend(lines, [f"layer {depth}" for depth in shown], loc="outside lower left", frameon=False, ncols=3)
     return figure
-
-
-def _title(name: str) -> str:
-    """A tensor's short name without numbers."""
-    return " ".join(word for word in short_name(name).split() if not word.isdigit()) or name
 
 
 def _named(name: str) -> str:
