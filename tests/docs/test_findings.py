@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from dataclasses import astuple
 from pathlib import Path
@@ -26,6 +27,7 @@ from randprune_lab.analysis import (
 )
 from randprune_lab.analysis.pairs import at_chosen, comparisons
 from randprune_lab.analysis.results import ALL
+from randprune_lab.search import RunConfig
 from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.tasks import fixed_tasks
 from randprune_lab.study import StudyConfig
@@ -57,7 +59,7 @@ def test_the_table_of_the_readme_is_that_of_the_record():
     """Its rows are differences of two methods with their rates; the last one is of the studies with larger levels."""
     rows = [
         ("search minus IMP, each at its tuned rate", included(), ("search", "imp")),
-        ("search minus IMP, at equal rate (second study)", gain_and_small(), ("search", "imp-4e-3")),
+        ("search minus IMP, at equal rate (further studies)", gain_and_small(), ("search", "imp-4e-3")),
         (
             "randomness: one random mask minus one magnitude mask",
             included(),
@@ -82,6 +84,24 @@ def test_the_table_of_the_readme_is_that_of_the_record():
     loss = "{:.1f} [{:.1f}, {:.1f}]".format(*(-100 * end for end in (rate.estimate, rate.high, rate.low)))
     assert f"a magnitude mask trained for 3 epochs a level at the search's rate loses {loss} points as well" in said(
         README
+    )
+    spent = included().pivot(index=["task", "seed", "sparsity"], columns="method", values="steps")
+    share = (spent["allocation"] / spent["imp"]).dropna().mean()
+    assert f"random allocations have about {epochs(settings_of('study'), 'imp') * share:.0f}" in said(README)
+
+
+def test_the_readme_and_the_method_page_have_the_same_times_of_a_mask():
+    method = ROOT / "docs" / "method.md"
+    rows = {name: cells for name, *cells in table_rows(method, ["", "54 %", "93.75 %", "99 %"])}
+    of_a_draw = "candidate by the published procedure (one round, times their number), relative to a draw"
+    seconds, times = (
+        float(rows[name][1].removesuffix(" s").replace(",", ""))
+        for name in ("time of a draw, once per candidate", of_a_draw)
+    )
+    published = round(seconds * times, -1)
+    assert (
+        f"a mask took {seconds:.2f} seconds on two CPU cores; the published procedure would take {published:.0f}"
+        in said(README)
     )
 
 
@@ -154,6 +174,18 @@ def test_what_is_said_below_the_table_of_laptop_is_that_of_the_record():
         f"the search is {-100 * search.estimate:.1f} points behind IMP, and a magnitude mask at the search's rate is "
         f"{behind} behind the same mask at IMP's rate."
     ) in page
+
+
+def test_the_looks_at_the_validation_set_are_those_of_the_settings():
+    study = settings_of("study")
+    train, every = study["settings"]["train_size"], study["settings"]["evaluate_every"]
+    looks = {n: math.ceil(n * train / RunConfig().batch_size / every) for n in (1, 3, 11)}
+    candidates = study["settings"]["candidates"]
+    assert (
+        f"`search` is evaluated {candidates * looks[1] + looks[3]} times ({looks[1]} times each of {candidates} "
+        f"candidates, {looks[3]} times the winner), `imp` {looks[11]} times, "
+        f"`imp-short` and `one-mask` {looks[3]} times"
+    ) in said(STUDY)
 
 
 def test_the_intervals_over_the_seeds_of_laptop_are_those_of_the_record():
