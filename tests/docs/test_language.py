@@ -1,4 +1,4 @@
-"""The words of the field, and plain English: phrases that readers stumbled over stay out of code, docs and README."""
+"""The words of the field, and plain English: phrases that readers stumbled over stay out of code, docs and lessons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
-from support.pages import PAGES, ROOT, name, prose
+from support.pages import LESSONS, PAGES, ROOT, name, prose
 
 DIALECT = [
     (r"less (that|those|imp|the other|each other|others)\b", "minus; difference from"),
@@ -66,6 +66,6 @@ def test_code_is_in_plain_english(path):
     assert found(words(path)) == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=name)
+@pytest.mark.parametrize("path", [*PAGES, *LESSONS], ids=name)
 def test_pages_are_in_plain_english(path):
     assert found(prose(path)) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import pytest
 from support.pages import LESSONS, ROOT, name, text
 
 from randprune_lab.analysis import (
+    PoolRecord,
     contrast,
     data_folder,
+    early_evaluations,
+    judge,
     pool_records,
     recorded_controls,
     recorded_results,
@@ -22,8 +26,9 @@ from randprune_lab.analysis import (
 )
 from randprune_lab.analysis.results import ALL
 from randprune_lab.analysis.task_record import TaskRecord
+from randprune_lab.search import PairedRace
 from randprune_lab.stats import assess_choice, best_of, rank_correlation
-from randprune_lab.stats.intervals import Interval
+from randprune_lab.stats.intervals import Interval, mean_interval
 
 INTERVAL = re.compile(r"([+-]?\d+(?:\.\d+)?) (?:points )?(\[[^\]a-z]*\d, [^\]a-z]*\d\])")
 """A number with its interval, as the lessons write it."""
@@ -120,10 +125,10 @@ SUSPECTS = {
 def test_the_board_has_the_verdicts_of_the_lessons_before(lesson):
     number = lesson.stem[:2]
     board = []
-    for suspect, (judge, verdict) in SUSPECTS.items():
-        open_question = f"**{suspect}?**" if judge == number else f"{suspect}?"
+    for suspect, (by, verdict) in SUSPECTS.items():
+        open_question = f"**{suspect}?**" if by == number else f"{suspect}?"
         mark = {"cleared": "✓", "guilty": "✗"}[verdict]
-        board.append(f"{mark} {suspect} ({verdict})" if judge < number else open_question)
+        board.append(f"{mark} {suspect} ({verdict})" if by < number else open_question)
     assert f"Suspects: {' · '.join(board)}" in flat(lesson)
 
 
@@ -158,6 +163,28 @@ def test_lesson_07_says_what_ended_the_leads():
     assert all(run.difference("search", other, 0.998).low < 0 for run in more for other in ("imp", "imp-4e-3"))
 
 
+def test_lesson_07_says_how_far_apart_the_two_imps_are():
+    lesson, apart = flat(ROOT / "notebooks" / "07_results.ipynb"), []
+    for study in ("gain", "small"):
+        last = results(study).query("sparsity == 0.998")
+        scores = 100 * last.pivot(index=["task", "seed"], columns="method", values="score")
+        apart += (scores["imp-4e-3"] - scores["imp"]).dropna().abs().tolist()
+    *others, _, _ = sorted(apart)
+    assert f"In the {len(others)} other trainings the two IMPs are closer, by {others[-1]:.1f} points or less" in lesson
+    imps = results("gain").query("task == 'stsb' and method in ('imp', 'imp-4e-3')")
+    ranges = 100 * imps.groupby(["sparsity", "method"]).score.agg(np.ptp).unstack()
+    before, last = ranges[:0.99].to_numpy(), ranges.loc[0.998]
+    assert (
+        f"the scores of the three seeds range over {before.min():.0f} to {before.max():.0f} points, at 99.8 % over "
+        f"{last['imp']:.0f} (`imp`) and {last['imp-4e-3']:.0f} (`imp-4e-3`)."
+    ) in lesson
+
+
+def test_lesson_07_says_what_random_allocations_cost():
+    steps = results().pivot(index=["task", "seed", "sparsity"], columns="method", values="steps")
+    assert ((steps["allocation"] / steps["search"]).dropna().round(1).isin([0.4, 0.5])).all(), "said to be about half"
+
+
 def test_lesson_07_says_how_uniform_masks_lose():
     for sparsity in (0.9375, 0.99):
         tasks = contrast(results(), "uniform", "imp", sparsity)
@@ -176,14 +203,9 @@ def test_lesson_05_says_what_the_closed_form_says():
 
 
 def test_lesson_05_says_where_the_chosen_candidates_ended():
-    first = pool_records()[0]
     chances, places = [], []
     for kind, sparsity in itertools.product(("voting", "random allocation"), (0.54, 0.9375, 0.99)):
-        (pool,) = (
-            pool
-            for pool in pool_records()
-            if (pool.task, pool.seed, pool.candidates_from, pool.sparsity) == (first.task, first.seed, kind, sparsity)
-        )
+        pool = the_pool(kind, sparsity)
         found = assess_choice(pool.examples[:, -2:].mean(axis=1), resamples=500)
         chances.append(f"{100 * found.chance_of_best[found.winner]:.0f}")
         places.append(str(1 + int((pool.final > pool.final[found.winner]).sum())))
@@ -194,23 +216,96 @@ def test_lesson_05_says_where_the_chosen_candidates_ended():
 
 
 def test_lesson_04_says_what_the_recorded_pools_show():
-    first = pool_records()[0]
-    pools = [
-        pool
-        for pool in pool_records()
-        if (pool.task, pool.seed, pool.candidates_from) == (first.task, first.seed, "voting")
-    ]
-    ranges = {pool.sparsity: 100 * float(np.ptp(pool.final)) for pool in pools}
-    assert ranges[0.54] < 0.5
-    assert [round(ranges[sparsity]) for sparsity in (0.9375, 0.99)] == [2, 2]
+    pools = [the_pool("voting", sparsity) for sparsity in (0.54, 0.9375, 0.99)]
+    ranges = [100 * float(np.ptp(pool.final)) for pool in pools]
+    assert ranges[0] < 0.5 and [round(each) for each in ranges[1:]] == [2, 2]
     correlations = [rank_correlation(pool.early(2), pool.final) for pool in pools]
     assert all(found.low < 0 < found.high for found in correlations)
+
+
+def test_lesson_04_says_what_random_allocations_show():
+    low, *high = (the_pool("random allocation", sparsity) for sparsity in (0.54, 0.9375, 0.99))
+    ranges = " and ".join(f"{100 * np.ptp(pool.final):.0f}" for pool in high)
+    assert f"their final scores range over {ranges} points" in flat(ROOT / "notebooks" / "04_early_evaluation.ipynb")
+    assert all(rank_correlation(pool.early(2), pool.final).low > 0 for pool in high), "said to be seen in one epoch"
+    by_chance = rank_correlation(low.early(2), low.final)
+    assert f"{by_chance.estimate:.1f}" == "-0.5" and by_chance.high > 0
+
+
+def the_pool(kind: str, sparsity: float) -> PoolRecord:
+    """The pool of candidates that lessons 04 and 05 take."""
+    wanted = (kind, sparsity)
+    [pool] = [pool for pool in pool_records() if (pool.candidates_from, pool.sparsity) == wanted]
+    return pool
+
+
+def test_lesson_03_says_what_the_sampling_ratio_does():
+    early, lesson = early_evaluations(task_records(), "search"), flat(ROOT / "notebooks" / "03_mask_diversity.ipynb")
+    level = ["task", "seed", "sparsity"]
+    apart = 100 * (early.score - early.groupby(level).score.transform("mean"))
+    each = apart.groupby([*(early[name] for name in level), early.sampling_ratio]).mean()
+    means = [mean_interval(values.tolist()) for _, values in each.groupby(level="sampling_ratio")]
+    low, high = (f"{end([mean.estimate for mean in means]):+.1f}" for end in (min, max))
+    assert f"the four means are between {low} and {high} points" in lesson
+    assert all(mean.low < 0 < mean.high for mean in means)
+    assert round(each.std()) == 1, "said to scatter by about a point"
+    ratios = early.sampling_ratio
+    assert round(ratios.max() / ratios.min()) == 6 and f"{ratios.min() / 36:g} {ratios.max() / 36:.0e}" == "5e-05 3e-04"
+
+
+def test_lesson_05_says_what_cheap_strategies_gain():
+    most = []
+    for pool in (the_pool("random allocation", sparsity) for sparsity in (0.9375, 0.99)):
+        gains = {row["strategy"]: row["gained"]["estimate"] for row in judge([pool], repetitions=40)}
+        assert all(gains[name] >= gains["full"] for name in ("halving, 1/6 of the steps", "pre-filtered to 2"))
+        highest = [math.comb(below, 7) / math.comb(16, 8) for below in range(16)]  # of eight, in the order of scores
+        most.append(f"{100 * (np.sort(pool.final) @ highest - pool.final.mean()):.1f}")
+    said = "The best of the eight would gain {} points at 93.75 % and {} at 99 %.".format(*most)
+    assert said in flat(ROOT / "notebooks" / "05_selection.ipynb")
+
+
+def test_lesson_05_says_when_the_race_dropped_the_best():
+    dropped = []
+    for kind in ("voting", "random allocation"):
+        pool = the_pool(kind, 0.9375)
+        every, total = pool.at[1], pool.at[-1]
+        rounds = PairedRace(error_rate=0.05, last=2).select(range(16), total, pool.replay, every=every).rounds
+        assert rounds[0].steps == 4 and len(rounds[0].dropped) > 8, "most are said to be dropped at the first look"
+        best = pool.final.argmax()
+        dropped += [one.steps for one in rounds if best in [drop.candidate for drop in one.dropped]]
+    assert (
+        f"in the voting pool the candidate that ends best was dropped at step {dropped[0]}, with random allocations at "
+        f"step {dropped[1]}."
+    ) in flat(ROOT / "notebooks" / "05_selection.ipynb")
+
+
+def test_lesson_05_says_how_early_scores_scatter():
+    early, lesson = early_evaluations(task_records(), "search"), flat(ROOT / "notebooks" / "05_selection.ipynb")
+    level = ["task", "seed", "sparsity"]
+    spread = (100 * early.groupby(level).score.std()).groupby("sparsity").mean()
+    assert spread[:0.9375].is_monotonic_decreasing
+    assert (
+        f"their standard deviation falls from {spread[0.54]:.1f} points to {spread[0.9375]:.1f}, and is "
+        f"{spread[0.99]:.1f} at 99 %"
+    ) in lesson
+    scores = pd.DataFrame(
+        (run.task, run.seed, sparsity, found["metric"][0], found["metric"][-1])
+        for run in task_records()
+        for sparsity in run.levels
+        for found in run.early("search", sparsity)
+    ).set_axis([*level, "first", "last"], axis="columns")
+    apart = scores[["first", "last"]] - scores.groupby(level)[["first", "last"]].transform("mean")
+    found = [rows["first"].corr(rows["last"]) for _, rows in apart.groupby(scores.sparsity)]
+    assert f"correlate by {min(found):.1f} to {max(found):.1f}." in lesson
 
 
 def test_at_equal_steps_imp_is_far_ahead_in_lesson_06():
     value = classroom("06_iterative_pruning")
     assert value["steps_of_search"] == 3 * value["steps_of_imp"]
     assert value["imp_equal_steps"] > value["search_score"] + 0.1
+    for sparsity in (0.9375, 0.99):
+        steps = contrast(results(), "imp", "imp-short", sparsity)[ALL]
+        assert steps.low < 0 < steps.high, "in the study, 11 epochs are said to be not clearly better than 3"
 
 
 def test_a_high_rate_of_the_early_evaluation_does_in_lesson_04_what_is_said():
