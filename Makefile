@@ -29,7 +29,7 @@ SOURCES := randprune_lab tests notebooks docs
 EXTRAS := lab,dask,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format test-browser lab app report docs gpu gpu-pack lock lowest dist-check audit clean
+.PHONY: help setup test fuzz lint format test-browser lab app report docs gpu gpu-pack lock lowest dist-check audit clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -51,6 +51,9 @@ $(STAMP): $(LOCKS) pyproject.toml
 
 test: lint ## lint, then run the tests (PYTEST_ARGS="-k masks")
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+
+fuzz: setup ## try other random inputs in the tests of properties than every run of the tests tries
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=other -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 format: setup ## fix what can be fixed automatically: style, import order, outputs in notebooks
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -62,7 +62,7 @@ def unsealed(
     """
     values = dict(content)
     version, recorded = values.pop("format", 1), values.pop("checksum", None)
-    if version not in {number, *older}:
+    if not isinstance(version, int) or version not in {number, *older}:
         raise other_format(path, version, number, remedy)
     check_sum(values, recorded)
     if version in older:
@@ -108,7 +108,8 @@ def read_arrays(
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about = strict_json((file.metadata() or {}).get("about", "{}"))
         version = about.get("format")
-        check_format(path, about, kind, version if version in older else number, remedy)
+        known = isinstance(version, int) and version in older
+        check_format(path, about, kind, version if known else number, remedy)
         recorded = about.pop("checksum", None)
         check_sum(_content(arrays, about), recorded)
         if version in older:

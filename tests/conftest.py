@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from support.order import SLOW
 
 import randprune_lab as rp
@@ -18,6 +19,10 @@ from randprune_lab.tasks import load_splits
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a name that is not to be had fails at once
 torch.set_num_threads(1)  # tiny tensors: a second thread costs more than it brings
+
+settings.register_profile("same", deadline=None, derandomize=True)  # a run of the tests tries what every run tries
+settings.register_profile("other", deadline=None, print_blob=True)  # each run tries something else: see `make fuzz`
+settings.load_profile("same")
 
 GOOD = ("good", "fine", "superb", "moving")
 BAD = ("bad", "dull", "awful", "empty")

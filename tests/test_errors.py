@@ -45,7 +45,7 @@ def test_an_unknown_name_lists_the_nearest_names_or_all() -> None:
     low_open=st.booleans(),
     high_open=st.booleans(),
 )
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(max_examples=300)
 def test_a_range_accepts_exactly_the_values_inside_it(
     value: float, low: float, width: float, low_open: bool, high_open: bool
 ) -> None:

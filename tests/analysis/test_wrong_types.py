@@ -36,7 +36,7 @@ from randprune_lab.search.strategies import TrainAll
 from randprune_lab.search.winner import winning_mask
 from randprune_lab.study.config import StudyConfig
 
-anything = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+anything = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +156,20 @@ def test_a_configuration_or_environment_with_another_value_is_refused_or_read(co
     try:
         file.write_text(json.dumps(content), "utf-8")
         check_refused_or_read(copy)
+    finally:
+        file.write_bytes(before)
+
+
+@pytest.mark.parametrize("value", [[], {}, "3", None, 3.5])
+def test_a_format_that_is_no_number_is_another_format(copy, value):
+    file = copy / "config.json"
+    before = file.read_bytes()
+    try:
+        file.write_text(json.dumps(json.loads(before) | {"format": value}), "utf-8")
+        with pytest.raises(
+            FileError, match=r"config\.json has format .*, and this version of randprune_lab reads format"
+        ):
+            read_all(copy)
     finally:
         file.write_bytes(before)
 

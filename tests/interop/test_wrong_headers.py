@@ -18,9 +18,7 @@ from randprune_lab.errors import FileError
 WEIGHTS = {"w": torch.tensor([[1.0, 0.0, 0.5], [0.0, 0.0, -1.0]]), "v": torch.ones(2)}
 MASK = rp.MaskSet({"w": WEIGHTS["w"] != 0})
 
-anything = settings(
-    deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+anything = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def written(kind: str, folder: Path) -> tuple[Path, dict[str, Any], bytes]:

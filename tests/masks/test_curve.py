@@ -14,7 +14,7 @@ from randprune_lab.masks.curve import BUCKETINGS, Bucketing, Histogram, Inclusio
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 RESOLUTION = 1 / 1024
 
-law = settings(deadline=None, derandomize=True, max_examples=80)
+law = settings(max_examples=80)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 

@@ -26,7 +26,7 @@ from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Voting
 from randprune_lab.masks.sampler import MaskSampler
 
-law = settings(deadline=None, derandomize=True, max_examples=80)
+law = settings(max_examples=80)
 
 SHAPES = {"layer.weight": (3, 5), "odd": (13,), "scalar": (), "empty": (0, 3), "cube": (2, 2, 2)}
 
@@ -414,7 +414,7 @@ def test_offloaded_weights_cannot_be_masked(offload: str, tmp_path: Path) -> Non
 
 
 @given(shapes=any_shapes, seed=st.integers(0, 2**32))
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 def test_names_shapes_and_bits_survive_a_file(
     tmp_path_factory: pytest.TempPathFactory, shapes: dict[str, tuple[int, ...]], seed: int
 ) -> None:

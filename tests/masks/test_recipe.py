@@ -155,7 +155,7 @@ def test_a_field_of_another_kind_is_refused_even_if_the_check_fits(change):
 RECIPE = rp.MaskSampler(weights(), rp.Voting(), {"small": 0.5, "*": 0.9}, include=["*"]).recipe(7).to_dict()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(content=changed(RECIPE))
 def test_a_recipe_with_another_value_is_refused_or_a_recipe(content):
     """Also if the check fits: a program may have written it."""

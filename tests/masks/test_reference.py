@@ -70,7 +70,7 @@ def test_vote_and_the_published_mask_agree_weight_by_weight() -> None:
     power=st.sampled_from([0.0, 1.0, 5.0]),
     data=st.data(),
 )
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(max_examples=100)
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_vote_keeps_exactly_k_and_no_zero(scores: list[float], rounds: int, power: float, data: st.DataObject) -> None:
     array = np.array(scores)
@@ -104,7 +104,7 @@ def test_the_published_mask_has_the_shape_of_the_weights_and_k_of_them() -> None
 
 
 @given(keys=st.lists(st.integers(0, 5), max_size=20), data=st.data())
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(max_examples=100)
 def test_first_takes_the_smallest_keys_equal_ones_by_index(keys: list[int], data: st.DataObject) -> None:
     k = data.draw(st.integers(0, len(keys)))
     expected = sorted(range(len(keys)), key=lambda i: (keys[i], i))[:k]

@@ -27,7 +27,7 @@ from randprune_lab.masks.rules import (
     votes_above,
 )
 
-law = settings(deadline=None, derandomize=True, max_examples=150)
+law = settings(max_examples=150)
 
 any_rule = st.one_of(
     st.just(Magnitude()),

@@ -141,19 +141,19 @@ small_floats = (torch.float16, torch.bfloat16, torch.float32)
 
 
 @given(case=cases(small_floats, random_rules))
-@settings(deadline=None, derandomize=True, max_examples=120)
+@settings(max_examples=120)
 def test_every_mask_keeps_exactly_the_promised_number_and_no_zero(case: Case) -> None:
     check_counts(case)
 
 
 @given(case=cases(small_floats, st.just(Magnitude())))
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(max_examples=100)
 def test_magnitude_keeps_the_largest_with_ties_by_tensor_and_index(case: Case) -> None:
     check_counts(case)
 
 
 @given(case=cases((torch.float64,), st.one_of(random_rules, st.just(Magnitude()))))
-@settings(deadline=None, derandomize=True, max_examples=6)
+@settings(max_examples=6)
 def test_float64_weights_obey_the_same_laws(case: Case) -> None:
     """Fewer examples, since the float64 histogram has 8 million buckets."""
     check_counts(case)

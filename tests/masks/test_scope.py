@@ -23,7 +23,7 @@ from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import prunable
 from randprune_lab.masks.sparsity import keep_count
 
-law = settings(deadline=None, derandomize=True, max_examples=150)
+law = settings(max_examples=150)
 
 LAYERS = 2
 BERT_BLOCK = {

@@ -213,7 +213,7 @@ def scans(draw: st.DrawFn) -> tuple[dict[str, tuple[int, ...]], list[tuple[str, 
 
 
 @given(found=scans(), sparsity=st.floats(0, 0.99))
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 def test_the_allocation_by_sensitivity_has_the_least_sum_of_rises(found: Any, sparsity: float) -> None:
     shapes, rows = found
     total = keep_count(sum(size for (size,) in shapes.values()), sparsity)
@@ -254,7 +254,7 @@ def test_a_table_a_file_and_a_run_give_the_same_allocation(model: Model, tmp_pat
 
 
 @given(seed=st.integers(0, 2**63 - 1), moved=st.integers(1, 30))
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 def test_a_mutant_keeps_the_total_and_no_tensor_more_than_it_has(seed: int, moved: int) -> None:
     counts, room = {"a": 10, "b": 40, "c": 0}, {"a": 12, "b": 60, "c": 30}
     for number in range(4):

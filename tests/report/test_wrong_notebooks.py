@@ -19,7 +19,7 @@ from randprune_lab.report import notebook as read
 from randprune_lab.report.expected import read_expected, write_expected
 from randprune_lab.report.key_figures import MIMETYPE
 
-anything = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+anything = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 SOURCE = ROOT / "notebooks" / "exercises" / "01_pruning.ipynb"
 FIGURE = {"name": "accuracy", "value": 0.5, "tolerance": 0.0, "better": "neither"}

@@ -123,7 +123,7 @@ def test_a_single_candidate_wins(strategy):
 # --- full ---
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), last=st.integers(1, 12), score=st.sampled_from(["metric", "log-loss"]))
 def test_full_selects_the_highest_mean_of_the_last_evaluations(seed, last, score):
     pool = track(seed)
@@ -138,7 +138,7 @@ def test_full_selects_the_highest_mean_of_the_last_evaluations(seed, last, score
 # --- successive halving ---
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     candidates=st.integers(1, 40),
     eta=st.integers(2, 5),

@@ -18,7 +18,7 @@ from randprune_lab.tasks import Splits, load_splits
 from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.splits import Roles, assign_roles, text_key
 
-law = settings(deadline=None, derandomize=True, max_examples=100)
+law = settings(max_examples=100)
 few_words = st.lists(st.sampled_from(["a", "A", "b", "c", ".", "-"]), min_size=1, max_size=3).map(" ".join)
 repeated_rows = st.lists(st.builds(lambda text, label: Row((text,), label), few_words, st.integers(0, 1)), max_size=60)
 
