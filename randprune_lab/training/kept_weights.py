@@ -21,7 +21,7 @@ from randprune_lab.training.config import TrainingConfig
 
 log = logging.getLogger("randprune_lab")
 
-SPARSITY = 0.85
+SPARSITY = 0.82
 """The least sparsity at which a training step with sparse layers is faster; masks and optimizer are saved too."""
 
 

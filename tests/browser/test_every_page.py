@@ -22,11 +22,11 @@ def test_every_page_can_be_read_by_everybody(browser, folder, width):
     if not pages:
         pytest.skip(f"{folder} has no pages; `{MADE_BY[folder]}` makes them")
     wrong = {}
-    for path in pages:
-        with watched(browser, width) as watch:
-            watch.page.context.set_offline(True)
+    with watched(browser, width) as watch:
+        watch.page.context.set_offline(True)
+        for path in pages:
             watch.page.goto(path.as_uri())
-            found = [*faults(watch.page), *watch.errors, *watch.left]
-        if found:
-            wrong[str(path.relative_to(ROOT))] = found
+            if found := [*faults(watch.page), *watch.errors, *watch.left]:
+                wrong[str(path.relative_to(ROOT))] = found
+            watch.errors.clear(), watch.left.clear()
     assert not wrong, f"if the pages are old: {MADE_BY[folder]}"
