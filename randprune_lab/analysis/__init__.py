@@ -1,7 +1,7 @@
 """Recorded runs as tables: what a search found, how certain it is, how methods compare. Nothing is trained here."""
 
 from randprune_lab.analysis.diversity import count_coverage, count_overlap, expected_coverage, planar_map
-from randprune_lab.analysis.footprint import break_even, measure_products, measure_storage
+from randprune_lab.analysis.footprint import break_even, measure_models, measure_products, measure_storage
 from randprune_lab.analysis.judging import COMPARED, judge
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.levels import (
@@ -64,6 +64,7 @@ __all__ = [
     "interval_kind",
     "judge",
     "level_masks",
+    "measure_models",
     "measure_products",
     "measure_storage",
     "over_seeds",

@@ -16,6 +16,7 @@ from randprune_lab.interop.names import leftovers, matched
 from randprune_lab.interop.torch_prune import mask_from_zeros
 from randprune_lab.masks.layers import is_conv1d
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.sparsity import keep_count
 from randprune_lab.masks.wrappers import named_weights, unwrapped
 from randprune_lab.sparse.layer import SparseLinear
 from randprune_lab.sparse.product import FeatureMajor
@@ -118,7 +119,7 @@ def why_dense(layers: list[nn.Module], shape: tuple[int, ...], kept: int, dtype:
         return f"is {dtype}; sparse products need float32: model.float()"
     if size < SIZE:
         return f"has {size:,} weights; sparse products pay from {SIZE:,} on"
-    if 1 - kept / size < SPARSITY:
+    if kept > keep_count(size, SPARSITY):
         return f"has a sparsity of {1 - kept / size:.2%}; sparse products pay from {SPARSITY:.0%} on"
     return None
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.layers import is_conv1d
 from randprune_lab.masks.mask_set import MaskSet
+from randprune_lab.masks.sparsity import keep_count
 from randprune_lab.masks.wrappers import named_weights, unwrapped
 from randprune_lab.sparse.fast import SIZE, replaceable
 from randprune_lab.sparse.kept_values import KeptPattern, kept_linear
@@ -84,7 +85,7 @@ def find_kept_weights(model: nn.Module, mask: MaskSet, config: TrainingConfig) -
     found = {}
     for name, kept in mask.items():
         (full, layer), *others = owners[id(weights[name])]
-        pays = kept.numel() >= SIZE and int(kept.sum()) <= (1 - SPARSITY) * kept.numel()
+        pays = kept.numel() >= SIZE and int(kept.sum()) <= keep_count(kept.numel(), SPARSITY)
         single = not others and unwrapped(model) is model
         if (pays or not auto) and single and replaceable(layer) and _fits(weights[name]):
             found[name] = KeptWeights(full, layer, kept)

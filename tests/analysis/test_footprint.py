@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import randprune_lab as rp
 from randprune_lab.analysis import footprint
-from randprune_lab.analysis.footprint import PACKED, break_even, measure_products, measure_storage
+from randprune_lab.analysis.footprint import PACKED, break_even, measure_models, measure_products, measure_storage
 from randprune_lab.errors import ConfigError, FileError
 
 
@@ -85,3 +86,26 @@ def test_settings_out_of_range_are_refused(wrong):
 def test_above_the_break_even_the_ratio_stays_below_one(ratios, even):
     rows = [{"sparsity": sparsity, "dense": 2.0, "csr": 2.0 * ratio} for sparsity, ratio in ratios.items()]
     assert break_even(rows) == (even if even is None else pytest.approx(even))
+
+
+def test_a_whole_model_has_sparse_layers_where_they_pay_and_is_left_as_it_is():
+    from transformers import BertConfig, BertForSequenceClassification
+
+    model = BertForSequenceClassification(
+        BertConfig(vocab_size=50, hidden_size=384, num_hidden_layers=1, num_attention_heads=12, intermediate_size=1536)
+    )
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    low, *_, high = measure_models(model, (0.5, 0.9, 0.99), texts=2, tokens=3, repeats=1)
+    assert [row["layers"] for row in (low, *_, high)] == [0, 6, 6]
+    size = 4 * sum(weight.numel() for weight in model.parameters())
+    assert low["dense_memory"] == high["dense_memory"] == low["sparse_memory"] >= size
+    assert high["sparse_memory"] < 0.5 * size and high["sparse_file"] < low["sparse_file"] < size
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("wrong", [{"texts": 0}, {"tokens": 0}, {"repeats": 0}, {"sparsities": (1.0,)}], ids=str)
+def test_a_measurement_of_a_model_needs_a_batch_and_something_to_prune(wrong):
+    with pytest.raises(ConfigError):
+        measure_models(
+            SimpleNamespace(get_input_embeddings=lambda: torch.nn.Embedding(3, 2)), **({"sparsities": (0.5,)} | wrong)
+        )

@@ -27,8 +27,7 @@ def faults(page: Page) -> list[str]:
     found = [f"lost: {one}" for one in page.evaluate(LOST)]
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         found.append("the page scrolls sideways")
-    # Without `preload`, axe-core does not ask for style sheets, which a page on a disk may not. Of what is right, it need
-    # not say where.
+    # Without `preload`, axe-core does not ask for style sheets, which a page on a disk may not. Only faults are listed.
     for one in Axe().run(page, options={"preload": False, "resultTypes": ["violations"]}).response["violations"]:
         if one["impact"] in ("serious", "critical"):
             found += [f"{one['id']}: {node['html'][:200]}" for node in one["nodes"]]

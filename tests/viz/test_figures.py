@@ -110,6 +110,12 @@ def scanned() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["weight", "size", "sparsity", "measured", "increase", "dense"])
 
 
+SAVINGS = [
+    {"sparsity": at, "layers": layers, "dense": 0.06, "sparse": seconds, "dense_memory": 9e7, "sparse_memory": memory}
+    | {"dense_file": 9e7, "sparse_file": 8e7 * (1 - at)}
+    for at, layers, seconds, memory in ((0.54, 0, 0.06, 9e7), (0.9375, 36, 0.03, 6e7), (0.99, 36, 0.02, 5e7))
+]
+
 FIGURES = {
     "kept_numbers": lambda record: figures.kept_numbers(WEIGHTS[:12, :12], {"large": WEIGHTS[:12, :12].abs() > 1}),
     "magnitude_pruning": lambda record: figures.magnitude_pruning(WEIGHTS, 0.75),
@@ -163,6 +169,7 @@ FIGURES = {
     "chance_of_best": lambda record: figures.chance_of_best(assess_choice(pool().examples[:, -1]), list("abcd")),
     "race": lambda record: figures.race(TrainAll().select(range(4), 10, pool().replay, every=5), 10),
     "gain_by_budget": lambda record: figures.gain_by_budget(judge([pool(9, looks=20)], repetitions=2)),
+    "model_savings": lambda record: figures.model_savings(SAVINGS),
     "product_times": lambda record: figures.product_times(
         [{"sparsity": sparsity, "dense": 1.0, "csr": 2 - sparsity} for sparsity in (0.5, 0.9)]
     ),

@@ -93,3 +93,16 @@ def test_the_title_says_where_the_sparse_product_is_faster(ratios, title, marked
     assert axis.get_title() == title
     assert dense.get_ydata() == pytest.approx([2000.0] * 3) and sparse.get_ydata()[0] == pytest.approx(2000 * ratios[0])
     assert [line.get_xdata()[0] for line in lines] == ([] if marked is None else [pytest.approx(marked)])
+
+
+def test_the_savings_of_a_whole_model_say_from_where_on_layers_are_sparse():
+    rows = [
+        {"sparsity": at, "layers": layers, "dense": 0.06, "sparse": 0.06 * part, "dense_memory": 9e7}
+        | {"sparse_memory": 9e7 * part, "dense_file": 9e7, "sparse_file": 6e7}
+        for at, layers, part in ((0.5, 0, 1.0), (0.9, 3, 0.5), (0.99, 3, 0.25))
+    ]
+    figure = figures.model_savings(rows)
+    assert [line.get_xdata()[0] for line in figure.axes[0].lines[2:]] == [0.5]
+    assert figure.get_suptitle().replace("\n", " ") == (
+        "On this machine, rp.fast takes 0.25 of the dense time at 99 %, and 0.25 of the memory"
+    )

@@ -23,7 +23,7 @@ from randprune_lab.viz.figures.early import (
     recorded_early_scores,
 )
 from randprune_lab.viz.figures.levels import equal_steps, levels_against_one_shot, masks_compared, schedule, surviving
-from randprune_lab.viz.figures.model import product_times, scope, storage
+from randprune_lab.viz.figures.model import model_savings, product_times, scope, storage
 from randprune_lab.viz.figures.parts import difference_parts
 from randprune_lab.viz.figures.pruning import kept_numbers, magnitude_pruning, one_shot, sparsity_by_tensor
 from randprune_lab.viz.figures.results import (
@@ -67,6 +67,7 @@ __all__ = [
     "magnitude_pruning",
     "masks_compared",
     "method_differences",
+    "model_savings",
     "noise_floor",
     "one_shot",
     "overlap_map",

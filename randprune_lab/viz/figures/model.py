@@ -1,4 +1,4 @@
-"""Figures of a model: its prunable weights, the size of its files, and the time of a sparse product."""
+"""Figures of a model: its prunable weights, its size, and the time of a sparse product and of a pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 
 from randprune_lab.analysis.footprint import break_even
 from randprune_lab.masks.scope import prunable
-from randprune_lab.viz.style import COLOURS, QUIET, headline, legend_below, new_figure, place_axes
+from randprune_lab.viz.style import COLOURS, QUIET, headline, legend_below, new_figure, percent, place_axes, subtitle
 
 
 def scope(
@@ -112,4 +112,44 @@ def product_times(rows: Sequence[dict[str, Any]]) -> Figure:
         title = f"On this machine, the sparse product is faster above {100 * even:.0f} % sparsity"
     headline(axis, title)
     legend_below(figure)
+    return figure
+
+
+def model_savings(rows: Sequence[dict[str, Any]]) -> Figure:
+    """The time of a whole model's forward pass, and the size of its weights, against sparsity.
+
+    Args:
+        rows: what `analysis.measure_models` returns.
+    """
+    figure, axes = new_figure(height=5.2, nrows=2)
+    places = range(len(rows))
+    values = {
+        "time": [[1e3 * row[form] for row in rows] for form in ("dense", "sparse")],
+        "size": [[row[form] / 1e6 for row in rows] for form in ("dense_memory", "sparse_memory", "sparse_file")],
+    }
+    looks = [
+        {"color": COLOURS["dense"], "marker": "o", "label": "dense"},
+        {"color": COLOURS["search"], "marker": "s", "label": "rp.fast"},
+        {"color": COLOURS["search"], "marker": "^", "ls": ":", "label": "file of rp.save_sparse"},
+    ]
+    for axis, (what, lines) in zip(axes, values.items(), strict=True):
+        for line, look in zip(lines, looks, strict=False):
+            axis.plot(places, line, **look)
+        axis.set_xticks(places, [percent(row["sparsity"]) for row in rows])
+        axis.set_ylim(0, 1.1 * max(map(max, lines)))
+        axis.set(ylabel="time of a pass (ms)" if what == "time" else "weights (MB)")
+        axis.set(xlabel="sparsity of the pruned matrices")
+    first = next((place for place, row in enumerate(rows) if row["layers"]), None)
+    if first:
+        axes[0].axvline(first - 0.5, color=QUIET, ls=":", lw=1.2)
+    last = rows[-1]
+    where = f": sparse layers from {percent(rows[first]['sparsity'])} on" if first else ""
+    subtitle(axes[0], f"A forward pass{where}")
+    subtitle(axes[1], "The weights in memory, and in a file")
+    headline(
+        figure,
+        f"On this machine, rp.fast takes {last['sparse'] / last['dense']:.2f} of the dense time at "
+        f"{percent(last['sparsity'])}, and {last['sparse_memory'] / last['dense_memory']:.2f} of the memory",
+    )
+    legend_below(figure, axes[1])
     return figure
