@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import partial
@@ -37,8 +38,9 @@ Learn = Literal["nothing", "allocation", "inclusion"]
 Protocol = Literal["held-out", "select-on-test"]
 TrainRows = Literal["first", "seed"]
 Checkpoint = Literal["metric", "log-loss", "last"]
-BASELINES: dict[str, Rule] = {"imp": Magnitude(), "uniform": Uniform()}
-"""The rules of the methods that a run may have besides its own, by name."""
+LONG = "imp-long"
+BASELINES: dict[str, Rule] = {"imp": Magnitude(), LONG: Magnitude(), "uniform": Uniform()}
+"""The rules of the methods that a run may have besides its own, by name. `LONG` has the search's training steps."""
 
 EXECUTORS = ("in-process", "dask")
 
@@ -314,7 +316,8 @@ class RunConfig:
         EVALUATION,
         ("imp", "uniform"),
         "other methods to run for comparison, with one mask a level and the winner's training steps: imp (iterative "
-        "magnitude pruning without rewinding), uniform (uniformly random masks)",
+        "magnitude pruning without rewinding), uniform (uniformly random masks); imp-long is imp with the training "
+        "steps of the whole search, candidates included (rounded up to epochs)",
     )
     protocol: Protocol = _option(
         EVALUATION,
@@ -494,9 +497,12 @@ class RunConfig:
             raise ConfigError(f"method and baselines must have different names, got {' '.join(names)}")
         settings = self._own_settings(self.rule, self.rule_settings, "rule_settings")
         rules = tuple(make_rule(self.rule, **values) for values in _cycled(settings))
+        # In whole epochs, and never fewer steps than the search has.
+        early = math.ceil(self.candidates * self.strategy().steps_fraction * self.early_epochs)
+        longer = self.epochs + (early if self.candidates > 1 else 0)
         return [
-            Method(self.method, rules, self.screen or self.candidates),
-            *(Method(name, (BASELINES[name],), 1) for name in self.baselines),
+            Method(self.method, rules, self.screen or self.candidates, self.epochs),
+            *(Method(name, (BASELINES[name],), 1, longer if name == LONG else self.epochs) for name in self.baselines),
         ]
 
     def strategy(self) -> Strategy:
@@ -720,8 +726,10 @@ class Method:
         name: the name of the method.
         rules: the mask rules, which candidates use cyclically.
         candidates: the number of candidates; a single one needs no selection.
+        epochs: the epochs of the training with the mask of a level.
     """
 
     name: str
     rules: tuple[Rule, ...]
     candidates: int
+    epochs: int

@@ -176,7 +176,7 @@ class Search(LevelSearch[Level]):
         level = Level(
             name,
             number,
-            self.config,
+            replace(self.config, epochs=method.epochs),
             self.compute,
             self.task,
             self.model,
@@ -195,7 +195,7 @@ class Search(LevelSearch[Level]):
         return with_allocation(level, self.folder)
 
     def train_winner(self, level: Level, winner: int, mask: MaskSet) -> Trained:
-        config = self.config.level_training(derived_seed(self.config.seed, "level", level.number))
+        config = level.config.level_training(derived_seed(self.config.seed, "level", level.number))
         record = self._record() if level.number < len(self.config.levels) else None
         history = train(
             self.model,

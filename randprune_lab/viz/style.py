@@ -49,6 +49,7 @@ LABELS = {
     "imp": "IMP",
     "uniform": "uniform random",
     "dense": "dense",
+    "imp-long": "IMP, the search's steps",
     "imp-short": "IMP, winner's steps",
     "imp-short-4e-3": "IMP, winner's steps, learning rate 4e-3",
     "one-mask": "one random mask",
@@ -57,7 +58,14 @@ LABELS = {
     "wanda": "Wanda score",
 }
 """The names of the methods in legends and titles."""
-MARKERS = {"imp-short": "v", "imp-short-4e-3": "^", "one-mask": "s", "one-mask-long": "D", "allocation": "P"}
+MARKERS = {
+    "imp-long": "D",
+    "imp-short": "v",
+    "imp-short-4e-3": "^",
+    "one-mask": "s",
+    "one-mask-long": "D",
+    "allocation": "P",
+}
 """Markers of the methods that are drawn together with many others; the rest have dots."""
 RAMP = ("#5A94CC", "#2F6DA8", "#17477C", "#08213F")  # from more to less randomness
 DEPTH = LinearSegmentedColormap.from_list("depth", [RAMP[0], RAMP[-1]])
@@ -168,6 +176,7 @@ def place_axes(figure: Figure, *, left: float, bottom: float, top: float, right:
 def method_colour(method: str) -> str:
     """The colour of a method; methods that are not in `COLOURS` get the colour of the search."""
     variants = dict.fromkeys(("random allocation", "learned allocation"), COLOURS["allocation"])
+    variants["imp-long"] = COLOURS["imp"]  # with another marker
     return variants.get(method) or COLOURS.get(method, COLOURS["search"])
 
 

@@ -47,6 +47,23 @@ def test_baselines_are_methods_with_one_candidate():
     assert methods["search"].candidates == 6
 
 
+@pytest.mark.parametrize(
+    ("settings", "epochs"),
+    [
+        ({}, 2 + 8),
+        ({"candidates": 1}, 2),
+        ({"early_epochs": 3, "epochs": 1}, 1 + 24),
+        ({"early_strategy": "halving"}, 2 + 3),  # a third of 8 epochs, rounded up
+    ],
+    ids=str,
+)
+def test_a_long_baseline_has_at_least_the_steps_of_the_search(settings, epochs):
+    config = rp.RunConfig(baselines=("imp", "imp-long"), **settings)
+    search, short, long = config.methods()
+    assert (search.epochs, short.epochs, long.epochs) == (config.epochs, config.epochs, epochs)
+    assert long.rules == (rp.Magnitude(),) and long.candidates == 1
+
+
 def test_early_evaluation_has_a_multiple_of_the_learning_rate():
     config = rp.RunConfig(learning_rate=5e-5, early_rate=4.0)
     assert config.early_training(0).learning_rate == pytest.approx(2e-4)

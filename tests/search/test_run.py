@@ -10,6 +10,7 @@ import torch
 from support.runs import change_unit, write_config
 
 import randprune_lab as rp
+from randprune_lab.analysis.levels import total_steps
 from randprune_lab.errors import ConfigError, DataError, FileError, RunError, UnknownNameError
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.search.folder import RunFolder, load_predictions, weights_sha256
@@ -119,6 +120,13 @@ def test_resuming_a_finished_run_trains_nothing(finished, config, tmp_path, monk
     monkeypatch.setattr("randprune_lab.search.run.train", lambda *_, **__: pytest.fail("trained again"))
     rp.run(config, copy, resume=True, progress=False)
     assert (copy / "journal.jsonl").read_bytes() == (finished / "journal.jsonl").read_bytes()
+
+
+def test_a_long_baseline_has_the_steps_of_the_whole_search(config, tmp_path):
+    settings = {"levels": (0.5, 0.9), "candidates": 2, "dense_epochs": 1}
+    long = dataclasses.replace(config, baselines=("imp-long",), **settings)
+    steps = total_steps(rp.RunRecord.load(rp.run(long, tmp_path / "long", progress=False)))
+    assert steps["imp-long"] == steps["search"] == 2 * (2 * 12 + 12)
 
 
 @pytest.mark.parametrize(("device", "processor"), [("cuda:0", "Great GPU"), ("sim:0", None)])
