@@ -10,30 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool
 
 from randprune_lab.analysis.pool_record import PoolRecord
-from randprune_lab.masks.rules import Magnitude
-from randprune_lab.masks.sampler import MaskSampler
+from randprune_lab.bench.levels import PATH, MagnitudeLevels, drawn, train_early
 from randprune_lab.sealed import write_sealed
-from randprune_lab.search.base_level import Weights
 from randprune_lab.search.config import PRESETS, RunConfig
 from randprune_lab.search.executors import InProcess
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.generations import Generations
-from randprune_lab.search.level import Level, derived_seed
-from randprune_lab.search.run import Search
-from randprune_lab.search.units import level_unit, selection_unit
+from randprune_lab.search.level import Level
+from randprune_lab.search.units import selection_unit
 from randprune_lab.tasks import load_splits
-from randprune_lab.training.distillation import Teacher
-from randprune_lab.training.loop import Training, train
 from randprune_lab.training.scoring import answers, log_likelihood, predict
 
 log = logging.getLogger("randprune_lab")
-
-PATH = (0.54, 0.83, 0.92, 0.9375, 0.97, 0.99)
-"""The levels of the schedule; each starts from the weights of the level before, trained with its magnitude mask."""
 
 SPARSITIES = (0.54, 0.9375, 0.99)
 
@@ -105,7 +96,7 @@ def train_pools(folder: Path, task: str, seed: int) -> Iterator[Setting]:
         settings = [Setting(task, seed, sparsity, kind) for kind in KINDS]
         files = [*(one.file(folder) for one in settings), settings[0].learned_file(folder)]
         if not all(file.exists() for file in files):
-            search = search or _Path(task, seed)
+            search = search or _Pools(task, seed)
             level = search.level(sparsity)
             for setting in settings:
                 if not setting.file(folder).exists():
@@ -117,53 +108,28 @@ def train_pools(folder: Path, task: str, seed: int) -> Iterator[Setting]:
         yield from settings
 
 
-class _Path:
-    """A dense model, and the levels after it, which are pruned by magnitude up to the level that is needed."""
+class _Pools:
+    """The pools of a task and seed, at the levels after one dense model."""
 
     def __init__(self, task: str, seed: int):
         preset = PRESETS["lesson"] | {"task": task, "seed": seed, "levels": PATH, "candidates": CANDIDATES}
-        # The last three are those of the recorded pools.
-        config = RunConfig(**preset, mask_gradients=False, vocabulary="whole", compute="dense")
-        self.search = Search(config if config.mini_glue else replace(config, **REAL_TEXT), progress=False)
-        self.config = self.search.config
+        recorded: dict[str, Any] = {"mask_gradients": False, "vocabulary": "whole", "compute": "dense"}
+        config = RunConfig(**preset, **recorded, checkpoint="last", early_score="log-loss")
+        self.config = config if config.mini_glue else replace(config, **REAL_TEXT)
+        self.levels = MagnitudeLevels(self.config)
+        search = self.levels.search
         if generated := self.config.mini_glue:
-            rows = load_splits(replace(generated, test=TEST)).tests[""]
-            self.search.tests = {"": self.search.encode(rows)}
-        search = self.search
-        train(search.model, search.train, replace(self.config.dense_training(), keep_best=False), evaluate=_unjudged)
-        self.start = self._weights()
-        self.done = 0
-        teacher = search.fresh_model()  # a separate model, because a teacher is not trained
-        teacher.load_state_dict(self.start)
-        self.teacher = Teacher(teacher, search.train)
+            search.tests = {"": search.encode(load_splits(replace(generated, test=TEST)).tests[""])}
+        self.test = search.tests[""]
+        self.steps = self.config.early_epochs * -(-len(search.train) // self.config.batch_size)
 
     def level(self, sparsity: float) -> Level:
-        """The level with this sparsity; it starts from weights that were pruned by magnitude up to the level before."""
-        number = PATH.index(sparsity) + 1
-        while self.done < number - 1:
-            self.search.model.load_state_dict(self.start)
-            self._train_to_the_end(self.done + 1, MaskSampler(self.search.model, Magnitude(), PATH[self.done]).draw(0))
-            self.start, self.done = self._weights(), self.done + 1
-        search, steps = self.search, self.config.early_epochs * -(-len(self.search.train) // self.config.batch_size)
-        config = replace(self.config, evaluate_every=max(1, steps // LOOKS), early_score="log-loss")
-        proposal = config.proposal(config.methods()[0], number, derived_seed(config.seed, "mask", number))
-        return Level(
-            level_unit(config.method, number),
-            number,
-            config,
-            search.compute,
-            search.task,
-            search.model,
-            self.start,
-            search.train,
-            search.validation,
-            self.teacher,
-            proposal,
-        )
+        """The level with this sparsity, whose early evaluations are looked at more often than its trainings."""
+        return self.levels.level(sparsity, evaluate_every=max(1, self.steps // LOOKS))
 
     def pool(self, level: Level, kind: str) -> PoolRecord:
         """A pool whose candidates were all trained, in an early evaluation and to the end."""
-        level = _drawn(level, **KINDS[kind])
+        level = drawn(level, **KINDS[kind])
         examples, correct, right = [], [], []
         for candidate in range(CANDIDATES):
             untrained = self._judge(level, candidate)
@@ -174,7 +140,7 @@ class _Path:
         every = level.training.evaluate_every
         return PoolRecord(
             task=self.config.task,
-            sparsity=PATH[level.number - 1],
+            sparsity=self.config.levels[level.number - 1],
             seed=self.config.seed,
             candidates_from=kind,
             at=(0, *range(every, level.total_steps, every), level.total_steps),
@@ -187,7 +153,7 @@ class _Path:
 
     def learned(self, level: Level, **how: Any) -> dict[str, Any]:
         """The result of a search that learns, with the number of early evaluations of a pool."""
-        level = _drawn(level, **how)
+        level = drawn(level, **how)
         with (
             tempfile.TemporaryDirectory() as place,
             RunFolder.open(Path(place) / "run", level.config) as folder,
@@ -206,35 +172,12 @@ class _Path:
 
     def _ends(self, level: Level, candidate: int) -> Bool[np.ndarray, " tests"]:
         """Which test examples a candidate answers correctly after the full training of the level."""
-        self._train_to_the_end(level.number, level.start_with(candidate))
-        test = self.search.tests[""]
-        return np.asarray(answers(level.task, predict(level.model, test)) == test.labels)
+        self.levels.train_to_the_end(level.number, level.start_with(candidate))
+        return np.asarray(answers(level.task, predict(level.model, self.test)) == self.test.labels)
 
     def _judge(self, level: Level, candidate: int) -> tuple[np.ndarray, np.ndarray]:
         level.start_with(candidate).apply_(level.model)
         return _answered(level)
-
-    def _train_to_the_end(self, number: int, mask: Any) -> None:
-        config = self.config.level_training(derived_seed(self.config.seed, "level", number))
-        search = self.search
-        train(
-            search.model,
-            search.train,
-            replace(config, keep_best=False),
-            evaluate=_unjudged,
-            mask=mask,
-            teacher=self.teacher,
-        )
-
-    def _weights(self) -> Weights:
-        return {name: tensor.clone() for name, tensor in self.search.model.state_dict().items()}
-
-
-def _drawn(level: Level, **how: Any) -> Level:
-    """The same level, with candidates that are drawn in another way."""
-    config = replace(level.config, **how)
-    proposal = config.proposal(config.methods()[0], level.number, level.proposal.seed)
-    return replace(level, config=config, proposal=proposal)
 
 
 def _noise(level: Level) -> np.ndarray:
@@ -251,15 +194,8 @@ def _noise(level: Level) -> np.ndarray:
 
 def _early(level: Level, candidate: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Log-likelihoods and correctness at every evaluation of a full early evaluation with this seed."""
-    mask = level.start_with(candidate)
-    training = Training(level.model, level.train, replace(level.training, seed=seed), mask=mask, teacher=level.teacher)
     found: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def evaluate(model: torch.nn.Module) -> float:
-        found.append(_answered(level))
-        return 0.0
-
-    training.run(evaluate)
+    train_early(level, candidate, seed, lambda model: found.append(_answered(level)))
     return found
 
 
@@ -268,7 +204,3 @@ def _answered(level: Level) -> tuple[np.ndarray, np.ndarray]:
     logits = predict(level.model, level.scoring)
     right = answers(level.task, logits) == level.scoring.labels
     return log_likelihood(logits, level.scoring.labels), np.asarray(right)
-
-
-def _unjudged(model: torch.nn.Module) -> float:
-    return 0.0

@@ -52,6 +52,6 @@ def test_strategies_are_judged_on_pools_that_are_trained_once(small, tmp_path, m
     def never(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(pools, "_Path", never)
+    monkeypatch.setattr(pools, "_Pools", never)
     again = early.bench_early(["mini-rte"], tmp_path)
     assert json.loads(json.dumps(again)) == found
