@@ -1,5 +1,6 @@
 """Recorded runs as tables: what a search found, how certain it is, how methods compare. Nothing is trained here."""
 
+from randprune_lab.analysis.answer_record import AnswerRecord
 from randprune_lab.analysis.diversity import count_coverage, count_overlap, expected_coverage, planar_map
 from randprune_lab.analysis.footprint import break_even, measure_models, measure_products, measure_storage
 from randprune_lab.analysis.judging import COMPARED, judge
@@ -15,6 +16,7 @@ from randprune_lab.analysis.levels import (
 from randprune_lab.analysis.parts import alike_but_for, difference_parts, parts_by_level, parts_table
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.replay import Replay, regret
+from randprune_lab.analysis.reporting import inflation_by_size, inflation_table, reported_gains
 from randprune_lab.analysis.results import (
     contrast,
     contrast_means,
@@ -29,6 +31,7 @@ from randprune_lab.analysis.results import (
 )
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.shipped import (
+    answer_records,
     data_folder,
     pool_records,
     recorded_contrasts,
@@ -42,12 +45,14 @@ from randprune_lab.analysis.text import describe_run
 
 __all__ = [
     "COMPARED",
+    "AnswerRecord",
     "LevelRecord",
     "PoolRecord",
     "Replay",
     "RunRecord",
     "TaskRecord",
     "alike_but_for",
+    "answer_records",
     "break_even",
     "contrast",
     "contrast_means",
@@ -61,6 +66,8 @@ __all__ = [
     "differences",
     "early_evaluations",
     "expected_coverage",
+    "inflation_by_size",
+    "inflation_table",
     "interval_kind",
     "judge",
     "level_masks",
@@ -78,6 +85,7 @@ __all__ = [
     "recorded_results",
     "reference_results",
     "regret",
+    "reported_gains",
     "results_table",
     "revived",
     "seed_by_seed",

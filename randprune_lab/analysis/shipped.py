@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from randprune_lab.analysis.answer_record import WRITES, AnswerRecord
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.recorded import CONTROLS, FILE, RESULTS, parse_table, read_settings, read_table
 from randprune_lab.analysis.task_record import TaskRecord
@@ -57,6 +58,22 @@ def pool_records(folder: str | Path | None = None) -> list[PoolRecord]:
     if not pools:
         raise FileError(f"no pool records (*.safetensors) in {folder}; `randprune bench early --out` writes them")
     return sorted(pools, key=lambda pool: (pool.task, pool.seed, pool.candidates_from != "voting", pool.sparsity))
+
+
+def answer_records(folder: str | Path | None = None) -> list[AnswerRecord]:
+    """The answer records in a folder, sorted by seed, task and sparsity.
+
+    Args:
+        folder: a folder that `randprune bench reporting --out` wrote; without it, the one that ships.
+
+    Raises:
+        FileError: if the folder has no answer records, or one is damaged.
+    """
+    folder = data_folder() / "recorded" / "answers" if folder is None else Path(folder)
+    records = [AnswerRecord.load(path) for path in sorted(folder.glob("*.safetensors"))]
+    if not records:
+        raise FileError(f"no answer records (*.safetensors) in {folder}; {WRITES}")
+    return sorted(records, key=lambda record: (record.seed, record.task, record.sparsity))
 
 
 def reference_results() -> pd.DataFrame:

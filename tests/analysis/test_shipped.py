@@ -3,10 +3,12 @@
 import itertools
 
 import pytest
+from support.made_up import answer_record
 from support.made_up import pool as made_up_pool
 
 from randprune_lab.analysis.results import seed_by_seed
 from randprune_lab.analysis.shipped import (
+    answer_records,
     data_folder,
     pool_records,
     recorded_controls,
@@ -35,6 +37,14 @@ def test_another_folder_of_pools_can_be_named(tmp_path):
     assert [pool.task for pool in pool_records(tmp_path)] == ["mini-sst2"]
     with pytest.raises(FileError, match="no pool records"):
         pool_records(tmp_path / "none")
+
+
+def test_answer_records_are_sorted_seed_by_seed(tmp_path):
+    for task, seed in (("qnli", 1), ("qnli", 0), ("mnli", 1)):
+        answer_record(task=task, seed=seed).save(tmp_path / f"{task}-{seed}.safetensors")
+    assert [(one.seed, one.task) for one in answer_records(tmp_path)] == [(0, "qnli"), (1, "mnli"), (1, "qnli")]
+    with pytest.raises(FileError, match="no answer records"):
+        answer_records(tmp_path / "none")
 
 
 def test_the_variable_names_the_folder_of_the_data(tmp_path, monkeypatch):
