@@ -353,6 +353,14 @@ def _bench_parser(commands: Any) -> argparse.ArgumentParser:
     bench.add_argument("--task", type=str, nargs="*", default=(), metavar="NAME", help="tasks (default: three of them)")
     bench.add_argument("--out", type=Path, metavar="DIR", help="folder of the trained pools (default: bench-early)")
     bench = benches.add_parser(
+        "reporting",
+        help="how much too good a result is by how it was reported, on pools of candidates of GLUE tasks (many hours; "
+        "a pool is written when it is finished, and the same command continues)",
+    )
+    bench.add_argument("--task", type=str, nargs="*", default=(), metavar="NAME", help="tasks (default: qnli mnli qqp)")
+    bench.add_argument("--out", type=Path, metavar="DIR", help="folder of the records (default: bench-reporting)")
+    _add_fields(bench, ["glue_dir"])
+    bench = benches.add_parser(
         "train",
         help="time of a training step, with a mask and compared with transformers.Trainer; on a GPU if there is one",
     )
@@ -579,9 +587,10 @@ def _bench(options: argparse.Namespace) -> int:
         "masks": ("shapes", "sparsity", "device"),
         "tasks": ("task",),
         "early": ("task", "out"),
+        "reporting": ("task", "out", "glue_dir"),
         "train": ("model", "layers", "task", "steps"),
     }.get(options.what, ())
-    rows = getattr(bench, f"bench_{options.what}")(*(getattr(options, name) for name in arguments))
+    rows = getattr(bench, f"bench_{options.what}")(*(getattr(options, name, None) for name in arguments))
     print(bench.describe(rows))
     if options.json:
         write_json(options.json, rows)
