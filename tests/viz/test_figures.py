@@ -29,6 +29,7 @@ import randprune_lab as rp
 from randprune_lab.analysis.judging import judge
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.levels import level_masks
+from randprune_lab.analysis.reporting import SIZES, WAYS
 from randprune_lab.analysis.results import differences, results_table
 from randprune_lab.analysis.shipped import reference_results
 from randprune_lab.analysis.standing import Standing
@@ -69,6 +70,12 @@ PARTS = pd.DataFrame(
     {"sparsity": sparsity, "part": part, "estimate": 0.01, "low": -0.02, "high": 0.04}
     for sparsity in (0.9, 0.99)
     for part in ("whole", "mask", "rate")
+)
+INFLATION = pd.DataFrame(
+    {"kind": kind, "way": way, "size": size, "estimate": 0.01 * place, "low": 0.01 * (place - 1), "high": 0.05}
+    for kind in ("masks", "restarts")
+    for place, way in enumerate(WAYS)
+    for size in SIZES.values()
 )
 MEANS = {name: Interval(0.01 * place, 0.01 * place - 0.005, 0.1) for place, name in enumerate(CONTRASTS)}
 
@@ -162,6 +169,7 @@ FIGURES = {
     "results_by_task": lambda record: figures.results_by_task(results_table([record])),
     "contrast_means": lambda record: figures.contrast_means({0.9: MEANS, 0.99: MEANS}),
     "difference_parts": lambda record: figures.difference_parts(PARTS, "search", "IMP"),
+    "inflation_by_size": lambda record: figures.inflation_by_size(INFLATION),
     "differences_by_task": lambda record: figures.differences_by_task(differences(results_table([record]), 0.9), 0.9),
     "differences_by_level": lambda record: figures.differences_by_level(results_table([record])),
     "references": lambda record: figures.references(reference_results(), "mnli", "accuracy (matched)"),

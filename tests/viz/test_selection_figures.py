@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from support.made_up import pool
@@ -139,3 +140,21 @@ def test_explorers_draw_at_every_position(picture, controls):
     explorer = widgets.explore("Which?", picture, **controls)
     places = list(itertools.product(*(range(len(control.options)) for control in controls.values())))
     assert len({explorer.frame(place).src for place in places}) == len(places)
+
+
+def test_the_title_about_ways_of_reporting_says_which_of_them_are_clear():
+    ways = {"honest": (0, -1), "mask": (0.2, -0.1), "checkpoint": (1.5, 1), "best of 8": (2, -np.inf)}
+    rows = [
+        {"kind": "masks", "way": way, "size": size, "estimate": middle / size, "low": low / size, "high": 3 / size}
+        for way, (middle, low) in ways.items()
+        for size in (50, 100)
+    ]
+    figure = figures.inflation_by_size(pd.DataFrame(rows))
+    assert figure.get_suptitle() == (
+        "Points too good if the 50 reported examples choose: mask +0.4 (not clear), checkpoint +3.0, "
+        "best of 8 +4.0 (not clear)"
+    )
+    (axis,) = figure.axes
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["\n50", "\n100"]
+    heights = {way: [bar[0].get_ydata() for bar in axis.containers][place] for place, way in enumerate(ways)}
+    assert heights["checkpoint"] == pytest.approx([3, 1.5]), "in points"

@@ -26,6 +26,7 @@ from randprune_lab.viz.figures.levels import equal_steps, levels_against_one_sho
 from randprune_lab.viz.figures.model import model_savings, product_times, scope, storage
 from randprune_lab.viz.figures.parts import difference_parts
 from randprune_lab.viz.figures.pruning import kept_numbers, magnitude_pruning, one_shot, sparsity_by_tensor
+from randprune_lab.viz.figures.reporting import inflation_by_size
 from randprune_lab.viz.figures.results import (
     accuracy_by_sparsity,
     contrast_means,
@@ -62,6 +63,7 @@ __all__ = [
     "gain_by_budget",
     "inclusion_check",
     "inclusion_curves",
+    "inflation_by_size",
     "kept_numbers",
     "levels_against_one_shot",
     "magnitude_pruning",

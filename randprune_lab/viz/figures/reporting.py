@@ -1,0 +1,66 @@
+"""A figure of how much too good results are, by how they were reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from randprune_lab.analysis.reporting import SIZES, WAYS
+from randprune_lab.stats.intervals import Interval
+from randprune_lab.viz.style import COLOURS, QUIET, errorbars, headline, legend_below, new_figure, subtitle
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOOKS = {  # way: (colour, marker)
+    "honest": (COLOURS["dense"], "o"),
+    "mask": (COLOURS["search"], "s"),
+    "checkpoint": (COLOURS["uniform"], "^"),
+    "best of 8": (COLOURS["imp"], "v"),
+    "everything": (COLOURS["allocation"], "D"),
+}
+KINDS = {"masks": "8 random masks", "restarts": "8 restarts of the magnitude mask"}
+TITLED = SIZES["MRPC"]
+"""The number of reported examples that the title is about, if the table has it."""
+
+
+def inflation_by_size(summary: pd.DataFrame) -> Figure:
+    """How much too good a result is, by the number of reported examples and the way of reporting.
+
+    Means over tasks with 95 % intervals, for random masks and for restarts of the magnitude mask.
+
+    Args:
+        summary: the table of `analysis.inflation_by_size`.
+    """
+    sizes = sorted(summary["size"].unique().tolist())
+    names = {size: name for name, size in SIZES.items()}
+    kinds = [kind for kind in KINDS if kind in set(summary.kind)]
+    figure, axes = new_figure(height=1.9 + 1.9 * len(kinds), nrows=len(kinds), sharex=True, sharey=True, squeeze=False)
+    for axis, kind in zip(axes.flat, kinds, strict=True):
+        for shift, (way, (colour, marker)) in zip(np.linspace(-0.3, 0.3, len(LOOKS)), LOOKS.items(), strict=True):
+            rows = summary[(summary.kind == kind) & (summary.way == way)].sort_values("size")
+            look: dict[str, Any] = {"color": colour, "marker": marker, "label": WAYS[way], "lw": 1.2}
+            places = np.array([sizes.index(size) for size in rows["size"]]) + shift
+            errorbars(axis, places, _intervals(rows), scale=100, **look)
+        axis.axhline(0, color=QUIET, lw=1)
+        axis.set_ylabel("reported minus\ntrue (points)")
+        subtitle(axis, KINDS[kind])
+    axes.flat[-1].set_xticks(range(len(sizes)), [f"{names.get(size, '')}\n{size:,}" for size in sizes])
+    axes.flat[-1].set_xlabel("number of reported examples (GLUE dev set)")
+    headline(figure, _verdict(summary[summary.kind == kinds[0]]))
+    legend_below(figure)
+    return figure
+
+
+def _verdict(rows: pd.DataFrame) -> str:
+    """The title: how much too good each way is with the number of examples of MRPC, and whether that is clear."""
+    size = TITLED if TITLED in set(rows["size"]) else int(rows["size"].min())
+    own = rows[(rows["size"] == size) & (rows.way != "honest")]
+    said = [f"{row.way} {100 * row.estimate:+.1f}{'' if row.low > 0 else ' (not clear)'}" for row in own.itertuples()]
+    return f"Points too good if the {size:,} reported examples choose: {', '.join(said)}"
+
+
+def _intervals(rows: pd.DataFrame) -> list[Interval]:
+    return [Interval(row.estimate, row.low, row.high) for row in rows.itertuples()]
