@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.made_up import answer_record
 from support.pages import ROOT, table_rows, text
+from support.pools_show import HEADING, NOT_YET, pools_show
 
 from randprune_lab.analysis import (
+    answer_records,
     contrast,
     contrast_means,
     contrast_table,
@@ -27,6 +30,7 @@ from randprune_lab.analysis import (
 )
 from randprune_lab.analysis.pairs import at_chosen, comparisons
 from randprune_lab.analysis.results import ALL
+from randprune_lab.bench.reporting import pool_config
 from randprune_lab.search import RunConfig
 from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.tasks import fixed_tasks
@@ -198,6 +202,31 @@ def test_the_intervals_over_the_seeds_of_laptop_are_those_of_the_record():
         for sparsity in (0.9375, 0.99)
     )
     assert f"For `search` minus `imp` it is {at_16} at 93.75 % and {at_100} at 99 %." in said(STUDY)
+
+
+# --- ways of reporting ---
+
+
+def test_what_is_said_of_ways_of_reporting_is_that_of_the_record():
+    page = text(STUDY)
+    folder = RECORDED / "answers"
+    assert f"\n### {HEADING}\n\n{pools_show(answer_records(folder) if folder.is_dir() else [])}\n\n## " in page
+    config = pool_config("qnli", 0)
+    assert f"at one learning rate: {config.learning_rate:.0e}".replace("e-0", "e-") in page
+    rates = ["2e-4", "5e-4", "1e-3", "2e-3", "4e-3", "8e-3"]
+    imp, search = ([float(cell.strip("*")) for cell in row[1:]] for row in table_rows(STUDY, ["learning rate", *rates]))
+    tuned = {rate: (a + b) / 2 for rate, a, b in zip(rates, imp, search, strict=True)}
+    assert max(tuned, key=tuned.get) == "4e-3"
+    assert f"({tuned['4e-3']:.2f} points; {tuned['2e-3']:.2f} at 2e-3)" in page
+
+
+def test_the_text_about_the_pools_says_what_is_clear_and_what_is_not():
+    """Independent answers: an early choice of the mask adds nothing, all other choices add luck alone."""
+    records = [answer_record(task=task, seed=seed, tests=3000, masks=8) for task in ("qnli", "mnli") for seed in (0, 1)]
+    found = pools_show(records)
+    assert found.startswith("The record has 4 of the 18 pools, so this is preliminary (MNLI 2 seeds, QNLI 2 seeds).")
+    assert "no clear effect of the mask" in found and "too good: the checkpoint, best of 8, everything" in found
+    assert pools_show([]) == NOT_YET
 
 
 # --- laptop-gain and laptop-small ---

@@ -1,0 +1,70 @@
+"""What the page about studies says of the recorded pools of `randprune bench reporting`, made from their record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from randprune_lab.analysis import AnswerRecord, inflation_by_size, inflation_table, reported_gains
+from randprune_lab.bench.reporting import SEEDS, SPARSITIES, TASKS
+from randprune_lab.stats.intervals import Interval
+
+HEADING = "What the pools show"
+NOT_YET = "These pools are not recorded yet."
+PICTURE = "inflation.png"
+"""The figure of all recorded pools, beside the page: `figures.inflation_by_size`."""
+SIZES = (277, 408, 872, 1500)
+ASKED = 408
+KINDS = {"masks": "random masks", "restarts": "restarts of the magnitude mask"}
+CHOSEN = {"mask": "the mask", "checkpoint": "the checkpoint", "best of 8": "best of 8", "everything": "everything"}
+
+
+def pools_show(records: Sequence[AnswerRecord]) -> str:
+    """The text below the heading, from the records that there are."""
+    if not records:
+        return NOT_YET
+    gains = reported_gains(records, SIZES)
+    every = len(TASKS) * len(SEEDS) * len(SPARSITIES)
+    seeds = gains.groupby("task").seed.nunique()
+    units = ", ".join(f"{task.upper()} {number} {'seeds' if number > 1 else 'seed'}" for task, number in seeds.items())
+    few = ", so this is preliminary" if len(records) < every else ""
+    lines = [f"The record has {len(records)} of the {every} pools{few} ({units})."]
+    lines += ["", f"![Reported minus true accuracy in points, by number of reported examples and way]({PICTURE})"]
+    summary = inflation_by_size(gains)
+    for kind, what in KINDS.items():
+        lines += ["", f"Reported minus true accuracy, 8 {what}:", ""]
+        head = ["way", *(f"{size:,} examples (points)" for size in SIZES)]
+        lines += _markdown(head, inflation_table(summary, kind))
+    lines += [
+        "",
+        *_verdict(summary[(summary["size"] == ASKED) & (summary.kind == "masks") & (summary.way != "honest")]),
+    ]
+    lines += ["", f"Difference from one honest training of the magnitude mask, with {ASKED} reported examples:", ""]
+    own = gains[gains["size"] == ASKED].assign(reported=lambda rows: rows.inflation + rows.gain)
+    columns = {
+        f"{KINDS[kind]}, {name} (points)": inflation_table(inflation_by_size(own, column), kind)[ASKED]
+        for kind in KINDS
+        for name, column in (("reported", "reported"), ("true", "gain"))
+    }
+    return "\n".join([*lines, *_markdown(["way", *columns], pd.DataFrame(columns))])
+
+
+def _verdict(rows: pd.DataFrame) -> list[str]:
+    clear, unclear = (
+        ", ".join(CHOSEN[way] for way in part.way) for part in (rows[rows.low > 0], rows[~(rows.low > 0)])
+    )
+    said = [f"clearly too good: {clear}"] if clear else []
+    said += [f"no clear effect of {unclear}"] if unclear else []
+    (mask,) = rows[rows.way == "mask"].itertuples()
+    found = Interval(mask.estimate, mask.low, mask.high).in_points(signed=True)
+    bound = "less than half a point" if mask.high < 0.005 else "half a point is not excluded"
+    return [
+        f"With {ASKED} reported examples and random masks: {'; '.join(said)}.",
+        f"The choice of the mask adds {found} points: {bound}.",
+    ]
+
+
+def _markdown(head: list[str], table: pd.DataFrame) -> list[str]:
+    rows = [[str(name), *row] for name, row in zip(table.index, table.to_numpy(), strict=True)]
+    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]
