@@ -726,10 +726,10 @@ class Method:
         name: the name of the method.
         rules: the mask rules, which candidates use cyclically.
         candidates: the number of candidates; a single one needs no selection.
-        epochs: the epochs of the training with the mask of a level.
+        epochs: the epochs of the training with the mask of a level; 0 in a search around a training of its own.
     """
 
     name: str
     rules: tuple[Rule, ...]
     candidates: int
-    epochs: int
+    epochs: int = 0
