@@ -6,51 +6,43 @@ no code of a student runs. `notebooks/exercises/README.md` says what students' c
 
 from __future__ import annotations
 
-import csv
+import ast
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from randprune_lab.errors import FileError, GradingError, check_range
+from randprune_lab.exercises.check import ExerciseError
+from randprune_lab.exercises.grades import SEVERAL, Grade
 from randprune_lab.exercises.sandbox import AnswerError, Kernel, Stopped, start
 from randprune_lab.exercises.source import CHECK, SOURCES, Source, exercise_of, grade_id, read_sources
 from randprune_lab.exercises.submissions import Answers, one_line, read_submissions
-from randprune_lab.files import atomic_path
 
 log = logging.getLogger("randprune_lab")
 
 MISSING = "not submitted"
 ISOLATION = ("bwrap", "unshare", None)
-FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")  # some spreadsheets begin a cell after a semicolon
+COMPARISONS = ("expect", "choice")
 
 Start = Callable[[], AbstractContextManager[Kernel]]
 
 
 @dataclass(frozen=True)
-class Grade:
-    """A row of the grades: the points of one student for one exercise.
+class Wrong:
+    """What is wrong with an answer.
 
     Args:
-        student: the name of the student's folder.
-        notebook: the name of the notebook.
-        exercise, title: the name of the exercise, and its title.
-        points: the points of this student.
-        out_of: the maximum points.
-        failed: the reason for missing points; empty if there is none.
+        reason: a message for each part that is wrong, between `SEVERAL`.
+        right: the fraction of the parts that are right.
     """
 
-    student: str
-    notebook: str
-    exercise: str
-    title: str
-    points: float
-    out_of: float
-    failed: str
+    reason: str
+    right: float = 0.0
 
 
 def grade(
@@ -64,7 +56,7 @@ def grade(
 
     A student submits notebooks at any depth of the subfolder; `read_submissions` describes which are graded. A notebook
     is graded for all students if at least one of them submitted it; the others get no points for it. All submissions
-    are read before any of them runs.
+    are read before any of them runs. Points are given for each part of an exercise, rounded to hundredths.
 
     Args:
         folder: the folder of the submissions.
@@ -105,17 +97,10 @@ def grade(
             yield _rows(student, known[name], failed)
 
 
-def write_grades(path: str | Path, grades: Sequence[Grade]) -> None:
-    """Write the rows to a CSV file, with a header. Texts are one line each, and not a formula in a spreadsheet."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(field.name for field in fields(Grade))
-        for row in map(astuple, grades):
-            writer.writerow(FORMULA.sub(r"\1'", one_line(value)) if isinstance(value, str) else value for value in row)
-
-
-def run(source: Source, answers: Answers, kernel: Start, seconds: float) -> dict[str, str]:
+def run(source: Source, answers: Answers, kernel: Start, seconds: float) -> dict[str, Wrong]:
     """Run the cells of a student and the check of each exercise.
+
+    Each comparison of a check is a part, and all parts have equal points. `parts_of` says what a comparison is.
 
     A cell or a check that takes too long, or stops the kernel, fails its exercise. The others run again without it.
 
@@ -124,12 +109,12 @@ def run(source: Source, answers: Answers, kernel: Start, seconds: float) -> dict
         seconds: the maximum time of a cell, and of the calls in a check.
 
     Returns:
-        The reason of the failure, for each exercise that failed.
+        What is wrong, for each exercise that is not all right.
 
     Raises:
         GradingError: if the kernel does not start, or a cell for all exercises fails.
     """
-    results: dict[str, str] = {}
+    results: dict[str, Wrong | None] = {}
     stopped: set[str] = set()
     while True:
         with kernel() as started:
@@ -139,14 +124,28 @@ def run(source: Source, answers: Answers, kernel: Start, seconds: float) -> dict
                     error = _run_cells(started, [] if name in stopped else answers.get(name, []), seconds)
                     if name and name not in results:
                         started.begin(seconds)
-                        wrong = _check(source, name, started, names)
-                        results[name] = wrong and (error or wrong)
+                        wrong = check_answer(source, name, started, names)
+                        results[name] = wrong and Wrong(error or wrong.reason, wrong.right)
                 except Stopped as reason:
                     stopped.add(name)
-                    results[name] = str(reason)
+                    results[name] = Wrong(str(reason))
                     break
             else:
-                return {name: reason for name, reason in results.items() if name and reason}
+                return {name: wrong for name, wrong in results.items() if name and wrong}
+
+
+def parts_of(check: str) -> list[list[ast.stmt]]:
+    """The parts of a check: the lines up to each comparison, and the comparison.
+
+    A comparison is a call of `expect` or `choice`, or an `assert`; a loop of them is one. A check without any is one
+    part. Lines after the last comparison belong to no part.
+    """
+    parts: list[list[ast.stmt]] = [[]]
+    for line in ast.parse(check).body:
+        parts[-1].append(line)
+        if not isinstance(line, ast.FunctionDef) and any(map(_compares, ast.walk(line))):
+            parts.append([])
+    return parts[:-1] or parts
 
 
 def _first_that_works(source: Source, ways: Sequence[partial[Any]], seconds: float) -> partial[Any]:
@@ -161,7 +160,9 @@ def _first_that_works(source: Source, ways: Sequence[partial[Any]], seconds: flo
         else:
             if not failed:
                 return kernel
-            reasons.append("the solution of {} fails: {}".format(*next(iter(failed.items()))))
+            reasons.append(
+                "the solution of {} fails: {}".format(*next((name, wrong.reason) for name, wrong in failed.items()))
+            )
     raise GradingError(f"cannot grade {source.name} here: {reasons[-1]}")
 
 
@@ -190,14 +191,44 @@ def _run_cells(kernel: Kernel, cells: Sequence[str], seconds: float) -> str:
     return errors[0] if errors else ""
 
 
-def _check(source: Source, exercise: str, kernel: Kernel, names: dict[str, Any]) -> str:
-    """Run the check of an exercise here, with functions that are called in the kernel. Returns what is wrong."""
+def check_answer(source: Source, exercise: str, kernel: Kernel, names: dict[str, Any]) -> Wrong | None:
+    """Run the check of an exercise here. Functions are called in the kernel, and other answers come from it."""
     functions = re.findall(r"^def (\w+)", _cell(source, exercise), re.MULTILINE)
     try:
-        exec(_cell(source, exercise + CHECK), names | {name: partial(kernel.call, name) for name in functions})
+        answers = {exercise: kernel.value(exercise)} if exercise not in functions else {}
     except Exception as error:
-        return _reason(error)
-    return ""
+        return Wrong(_reason(error))
+    own = names | answers | {name: partial(kernel.call, name) for name in functions} | {"passed": lambda points: None}
+    parts, lost = parts_of(_cell(source, exercise + CHECK)), dict[str, str]()
+    reasons = [_run_part(part, own, lost) for part in parts]
+    if not any(reasons):
+        return None
+    return Wrong(SEVERAL.join(dict.fromkeys(filter(None, reasons))), reasons.count("") / len(parts))
+
+
+def _run_part(part: Sequence[ast.stmt], names: dict[str, Any], lost: dict[str, str]) -> str:
+    """Run all lines of a part. Returns the first reason of a failure; empty if there is none.
+
+    Args:
+        lost: the names that lines before did not define because they failed, with the reasons.
+    """
+    reasons = []
+    for line in part:
+        try:
+            exec(compile(ast.Module([line], []), "check", "exec"), names)
+        except Exception as error:
+            reasons.append(lost.get(error.name or "", "") if isinstance(error, NameError) else "")
+            reasons[-1] = reasons[-1] or _reason(error)
+            for node in ast.walk(line):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    names.pop(node.id, None)
+                    lost[node.id] = reasons[-1]
+    return reasons[0] if reasons else ""
+
+
+def _compares(node: ast.AST) -> bool:
+    called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+    return called in COMPARISONS or isinstance(node, ast.Assert)
 
 
 def _cell(source: Source, name: str) -> str:
@@ -205,14 +236,16 @@ def _cell(source: Source, name: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) if isinstance(error, AnswerError | Stopped) else f"{type(error).__name__}: {error}"
+    told = isinstance(error, AnswerError | ExerciseError | Stopped)
+    return str(error) if told else f"{type(error).__name__}: {error}"
 
 
-def _rows(student: str, source: Source, failed: str | dict[str, str]) -> list[Grade]:
-    """The rows of a notebook, from the reason of each failure, or one reason for all."""
+def _rows(student: str, source: Source, failed: str | dict[str, Wrong]) -> list[Grade]:
+    """The rows of a notebook, from what is wrong with each exercise, or one reason for all."""
     rows = []
     for exercise in source.exercises:
-        reason = one_line(failed if isinstance(failed, str) else failed.get(exercise.name, ""))
+        wrong = Wrong(failed) if isinstance(failed, str) else failed.get(exercise.name, Wrong("", 1.0))
+        reason = SEVERAL.join(map(one_line, wrong.reason.split(SEVERAL)))
         about = (one_line(student), source.name, exercise.name, exercise.title)
-        rows.append(Grade(*about, 0 if reason else exercise.points, exercise.points, reason))
+        rows.append(Grade(*about, round(wrong.right * exercise.points, 2), exercise.points, reason))
     return rows

@@ -99,9 +99,11 @@ def _reply(shell: Any, request: dict[str, Any]) -> str:
         if "run" in request:
             shell.run_cell(request["run"]).raise_error()
             return "{}"
-        name, *given = request["call"]
+        name, *given = request["call"] if "call" in request else [request["value"]]
         if name not in shell.user_ns:
             raise NameError(f"name {name!r} is not defined")
+        if not given:
+            return json.dumps({"value": encode(shell.user_ns[name])})
         arguments, keywords = map(decode, given)
         return json.dumps({"value": encode(shell.user_ns[name](*arguments, **keywords))})
     except BaseException as error:  # sys.exit() too

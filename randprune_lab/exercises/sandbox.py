@@ -79,6 +79,10 @@ class Kernel:
         """Call a function with copies of plain data. Returns plain data. Raises its error, or `Stopped`."""
         return self._ask({"call": [name, encode(arguments), encode(keywords)]})
 
+    def value(self, name: str) -> Any:
+        """The plain data with this name. Raises its error, or `Stopped`."""
+        return self._ask({"value": name})
+
     def reply(self) -> Any:
         """The JSON of the next reply. Raises `Stopped` if there is none."""
         reply = bytearray()

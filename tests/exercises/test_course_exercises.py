@@ -11,7 +11,9 @@ import nbformat
 import pytest
 
 from randprune_lab.exercises import ExerciseError, Source, read_sources
+from randprune_lab.exercises.check import read_choices
 from randprune_lab.exercises.copies import instructor_copy, student_copy
+from randprune_lab.exercises.grade import check_answer
 from randprune_lab.exercises.kernel import decode, encode
 from randprune_lab.exercises.source import SOLUTION, exercise_of
 
@@ -19,8 +21,15 @@ COURSE = Path(__file__).parents[2] / "notebooks"
 SOURCES = read_sources(COURSE / "exercises")
 EXERCISES = [(source, exercise) for source in SOURCES for exercise in source.exercises]
 
+CHOICES = read_choices()
+
 every_exercise = pytest.mark.parametrize(
     ("source", "exercise"), EXERCISES, ids=[f"{source.name}-{exercise.name}" for source, exercise in EXERCISES]
+)
+
+FUNCTIONS = [(source, exercise) for source, exercise in EXERCISES if exercise.name not in CHOICES]
+with_functions = pytest.mark.parametrize(
+    ("source", "exercise"), FUNCTIONS, ids=[f"{source.name}-{exercise.name}" for source, exercise in FUNCTIONS]
 )
 
 
@@ -32,7 +41,8 @@ def solve(source: Source, name: str, notebook: Any, answer: str | None = None) -
             own = answer is not None and cell.metadata.nbgrader.solution
             exec(compile(answer if own else cell.source, f"{source.name}, {name}", "exec"), names)
             if cell.metadata.nbgrader.solution:
-                names[name] = partial(sent, names[name])
+                answer = names[name]
+                names[name] = partial(sent, answer) if callable(answer) else decode(encode(answer))
 
 
 def sent(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
@@ -70,8 +80,6 @@ def test_an_answer_that_returns_none_fails(source):
 MISTAKES = {
     "paired_error": "def paired_error(a, b):\n a, b = (np.array(x, dtype=float) for x in (a, b))\n"
     " return a.mean() - b.mean(), ((a.var(ddof=1) + b.var(ddof=1)) / len(a)) ** 0.5",
-    "average_rank": "def average_rank(scores):\n"
-    " return dict(zip(scores, rankdata(-np.array(list(scores.values())), axis=0, method='min').mean(axis=1)))",
     "conclusion": "def conclusion(found, t):\n arm = t * np.std(found) / len(found) ** 0.5\n"
     " return 'better' if np.mean(found) > arm else 'worse' if np.mean(found) < -arm else 'cannot tell'",
     "spearman": "def spearman(early, final): return np.corrcoef(early.argsort(), final.argsort())[0, 1]",
@@ -152,7 +160,7 @@ RIGHT = [
 """Right answers in other styles: in float32, with NumPy, SciPy or plain Python."""
 
 
-@every_exercise
+@with_functions
 def test_a_common_mistake_fails(source, exercise):
     mistake = MISTAKES.get(exercise.name)
     assert mistake, f"MISTAKES has no common mistake for exercise {exercise.name}; add one that its check detects"
@@ -171,6 +179,11 @@ def test_a_right_answer_in_another_style_passes(name, answer):
     solve(*asked(name), answer)
 
 
+def cell(source: Source, name: str) -> str:
+    """The text of a cell."""
+    return next(cell.source for cell in source.notebook.cells if cell.metadata.nbgrader.grade_id == name)
+
+
 def asked(name: str) -> tuple[Source, str, Any]:
     """The source of an exercise, its name and its notebook."""
     (source,) = (source for source, exercise in EXERCISES if exercise.name == name)
@@ -183,10 +196,116 @@ def test_every_lesson_has_at_least_three():
     assert not [source.name for source in SOURCES if len(source.exercises) < 3]
 
 
-def test_an_exercise_asks_for_a_function_with_its_name():
+def test_an_exercise_asks_for_what_has_its_name():
     for source, exercise in EXERCISES:
-        (cell,) = (cell for cell in source.notebook.cells if cell.metadata.nbgrader.grade_id == exercise.name)
-        assert f"def {exercise.name}(" in cell.source, exercise
+        defines = f"{exercise.name} = {{" if exercise.name in CHOICES else f"def {exercise.name}("
+        assert defines in cell(source, exercise.name), exercise
+
+
+def test_a_third_asks_to_interpret_to_control_or_to_change_a_run():
+    assert CHOICES.keys() <= {exercise.name for _, exercise in EXERCISES}
+    assert 3 * len(CHOICES) >= len(EXERCISES)
+    assert all(set(CHOICES) & {exercise.name for exercise in source.exercises} for source in SOURCES)
+
+
+def test_a_check_says_the_points_at_its_end():
+    for source, exercise in EXERCISES:
+        assert cell(source, f"{exercise.name}-check").endswith(f"\npassed({exercise.points})"), exercise.name
+
+
+# --- points for parts ---
+
+
+class Answered:
+    """A kernel in which every function returns the same, and which has the given value."""
+
+    def __init__(self, answer: Callable[..., Any]) -> None:
+        self.answer = answer
+
+    def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        return self.answer(*arguments, **keywords)
+
+    def value(self, name: str) -> Any:
+        return self.answer()
+
+
+def right_parts(source: Source, name: str, answer: Callable[..., Any]) -> float:
+    """The fraction of the parts that an answer gets right."""
+    names: dict[str, Any] = {}
+    exec(cell(source, "setup"), names)
+    wrong = check_answer(source, name, Answered(answer), names)
+    return wrong.right if wrong else 1.0
+
+
+TRIVIAL = {
+    "None": lambda *_, **__: None,
+    "0": lambda *_, **__: 0,
+    "1.0": lambda *_, **__: 1.0,
+    "True": lambda *_, **__: True,
+    "an empty list": lambda *_, **__: [],
+    "cannot tell": lambda *_, **__: "cannot tell",
+    "the first argument": lambda *given, **_: given[0] if given else {},
+}
+
+
+@pytest.mark.parametrize("answer", TRIVIAL.values(), ids=TRIVIAL)
+def test_an_answer_without_a_thought_gets_at_most_half(answer):
+    points = {exercise.name: right_parts(source, exercise.name, answer) for source, exercise in EXERCISES}
+    assert not {name: right for name, right in points.items() if right > 0.5}
+
+
+def test_an_edge_that_is_wrong_costs_its_part_only():
+    source, name, _ = asked("jaccard")
+    one_of_four = right_parts(source, name, lambda one, other: (one & other).sum() / max((one | other).sum(), 1))
+    assert one_of_four == 3 / 4
+
+
+# --- choices ---
+
+
+WRONG = [
+    (exercise, part, key, says)
+    for exercise, parts in CHOICES.items()
+    for part, about in parts.items()
+    for key, says in about.get("says", {}).items()
+]
+
+
+@pytest.mark.parametrize(("name", "part", "key", "says"), WRONG, ids=["-".join(wrong[:3]) for wrong in WRONG])
+def test_a_wrong_choice_gets_its_message_and_the_points_of_the_other_parts(name, part, key, says):
+    right = CHOICES[name][part]["right"]
+    answers = {other: about["right"] for other, about in CHOICES[name].items()}
+    answers[part] = float(key) if isinstance(right, float | int) else key
+    with pytest.raises(ExerciseError) as raised:
+        solve(*asked(name), f"{name} = {answers!r}")
+    assert str(raised.value) == f"{name}[{part!r}]: {answers[part]!r} is not right. {says}".replace(".0 is", " is")
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_choice_names_its_parts_and_its_messages_do_not_give_numbers_away(name):
+    source, _, _ = asked(name)
+    form, text = cell(source, name).splitlines()[0], cell(source, f"{name}-text")
+    for part, about in CHOICES[name].items():
+        assert f'"{part}": ' in form and part in text.lower(), part
+        right, said = about["right"], [*about.get("says", {}).values(), about.get("otherwise", "")]
+        if isinstance(right, float | int) and right > 9:
+            assert not [says for says in said if f"{right:,}" in says or f"{right:g}" in says], part
+        assert about.get("otherwise") or about["says"], part
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("answers", [None, "C", ("C", 1), {}, {"claim": None}, ...], ids=repr)
+def test_what_is_no_choice_is_named(name, answers):
+    with pytest.raises((ExerciseError, TypeError), match=r"[Ee]xpected|missing"):
+        solve(*asked(name), f"{name} = {answers!r}")
+
+
+@pytest.mark.parametrize("style", [str.lower, lambda word: f" {word} "], ids=["small", "spaces"])
+def test_a_letter_may_be_small_and_a_number_numpys(style):
+    for name, parts in CHOICES.items():
+        right = {part: about["right"] for part, about in parts.items()}
+        styled = {part: style(value) if isinstance(value, str) else value for part, value in right.items()}
+        solve(*asked(name), f"{name} = {styled!r}")
 
 
 def test_the_sources_follow_the_rules_of_the_course():

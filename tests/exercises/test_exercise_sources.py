@@ -6,10 +6,12 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 from randprune_lab.cli import main
 from randprune_lab.errors import FileError, RandpruneError, RunError, UnknownNameError
-from randprune_lab.exercises import Exercise, ExerciseError, expect, read_sources, write_copies
+from randprune_lab.exercises import Exercise, ExerciseError, expect, passed, read_sources, write_copies
 
 # --- expect ---
 
@@ -87,6 +89,57 @@ def test_a_message_never_has_two_answers_that_read_alike(got, expected):
         expect("f()", got, expected, "Look.")
     ours, theirs = str(raised.value).removeprefix("f(): got ").removesuffix(". Look.").split(", expected ")
     assert ours != theirs or "nan (float)" in ours
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "advice"),
+    [
+        (
+            [0.0, 1.0],
+            [False, True],
+            "Return a list of 2 items, each True or False, not a list of 2 items, each a number.",
+        ),
+        (torch.zeros(2, 1), [0.0, 0.0], "Return a list of 2 items, each a number, not"),
+        ((1, 2), {"a": 1}, "Return a dict with the keys 'a', not a list"),
+        ({"b": 1}, {"a": 1}, "Return a dict with the keys 'a', not a dict with the keys 'b'."),
+        ({"a": "1"}, {"a": 1}, "At 'a': Return a number, not a text."),
+        ([1, 2, 3], [1, 2], "Return a list of 2 items"),
+        ("Better ", "better", "The word is right; spell it exactly as expected."),
+        (83.33, 0.8333, "This is a percentage; return a fraction"),
+        (0.693, -0.693, "Only the sign is wrong."),
+        (float("nan"), 0.5, "where is 0 divided by 0?"),
+        (0.2, 0.8, "Look."),
+        ([0.2], [0.8], "Look."),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_is_wrong_with_a_type_a_shape_or_a_unit_comes_first(got, expected, advice):
+    with pytest.raises(ExerciseError) as raised:
+        expect("f()", got, expected, "Look.")
+    assert advice in str(raised.value).partition(", expected ")[2]
+    assert ("Look." in str(raised.value)) == (advice == "Look.")
+
+
+def test_a_right_answer_is_said_in_green_where_html_is_shown_and_in_text_elsewhere(capsys, monkeypatch):
+    import IPython
+
+    passed(1)
+    assert capsys.readouterr().out == "✓ 1 point\n"
+    shown = []
+    monkeypatch.setattr(IPython, "get_ipython", object)
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    passed(2.5)
+    assert shown[0]["text/plain"] == "✓ 2.5 points" and "✓ 2.5 points</div>" in shown[0]["text/html"]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_wrong_answer_has_one_line_in_jupyter_and_is_an_error():
+    shell = InteractiveShell.instance()
+    with capture_output() as output:
+        done = shell.run_cell("from randprune_lab.exercises import expect\nexpect('f()', 1, 2, 'Look.')")
+    InteractiveShell.clear_instance()
+    assert isinstance(done.error_in_exec, AssertionError)
+    assert output.stdout.strip().splitlines() == ["\x1b[1;31m✗\x1b[0m f(): got 1, expected 2. Look."]
 
 
 # --- sources ---

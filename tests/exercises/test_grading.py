@@ -13,8 +13,8 @@ from nbformat.v4 import new_code_cell
 
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, GradingError
-from randprune_lab.exercises import Grade, grade, read_sources, write_copies
-from randprune_lab.exercises.grade import run, write_grades
+from randprune_lab.exercises import Grade, grade, read_sources, write_copies, write_grades
+from randprune_lab.exercises.grade import parts_of, run
 from randprune_lab.exercises.sandbox import start
 
 RIGHT = {name: f"def {name}():\n    return {value}" for value, name in enumerate(("one", "two", "three"), 1)}
@@ -34,7 +34,8 @@ def submit(sources: Path, student: Path, **answers: str) -> Any:
 def failures(sources: Path, seconds: float = 60, **answers: str) -> dict[str, str]:
     """The reason for each exercise of the source that these answers fail."""
     (source,) = read_sources(sources)
-    return run(source, {name: [answer] for name, answer in answers.items()}, start, seconds)
+    wrong = run(source, {name: [answer] for name, answer in answers.items()}, start, seconds)
+    return {name: found.reason for name, found in wrong.items()}
 
 
 def points(sources: Path, folder: Path) -> dict[str, list[float]]:
@@ -113,6 +114,58 @@ def test_cells_that_a_student_added_run_where_they_are(sources, tmp_path, cell_o
 def test_magics_run_and_a_deleted_answer_gets_no_points(sources):
     failed = failures(sources, two=f"%time pass\n!true\n{RIGHT['two']}", three=RIGHT["three"])
     assert list(failed) == ["one"] and "NameError: name 'one' is not defined" in failed["one"]
+
+
+# --- parts ---
+
+
+def test_each_comparison_has_its_part_of_the_points_and_a_reason(sources, tmp_path, numbers, cell_of):
+    check = "\n".join(f"expect('is {n}', three() % {n}, 1, 'Look {n}.')" for n in (2, 5, 7))
+    cell_of(numbers, "setup").source = "from randprune_lab.exercises import expect, passed"
+    cell_of(numbers, "three").source = "def three():\n    ### BEGIN SOLUTION\n    return 71\n    ### END SOLUTION"
+    for name in ("one-check", "two-check"):
+        cell_of(numbers, name).source = "assert True"
+    cell_of(numbers, "three-check").source = f"{check}\npassed(3)"
+    nbformat.write(numbers, sources / "01_numbers.ipynb")
+    submit(sources, tmp_path / "all" / "ada", three="def three():\n    return 3")
+    submit(sources, tmp_path / "all" / "bob", three="def three():\n    return 36")
+    submit(sources, tmp_path / "all" / "eve", three="def three():\n    return 71")
+    found = {rows[0].student: rows[2] for rows in grade(tmp_path / "all", sources)}
+    assert {name: row.points for name, row in found.items()} == {"ada": 1, "bob": 2, "eve": 3}
+    assert found["ada"].failed == "is 5: got 3, expected 1. Look 5. | is 7: got 3, expected 1. Look 7."
+    assert found["eve"].failed == ""
+
+
+def test_a_part_ends_with_a_comparison_and_a_loop_is_one():
+    check = "a = f()\nexpect('a', a, 1, '')\nfor b in g():\n    expect('b', b, 1, '')\n"
+    check += "def h():\n    expect('h', 1, 1, '')\n"
+    assert [len(part) for part in parts_of(check + "choice('x', 'y', x)\npassed(1)")] == [2, 1, 2]
+    assert [len(part) for part in parts_of("f()\ng()")] == [2]
+
+
+def test_a_line_that_fails_does_not_lend_its_old_value_to_the_next_part(sources, numbers, cell_of):
+    cell_of(numbers, "setup").source = "from randprune_lab.exercises import expect"
+    cell_of(numbers, "one").source = "def one(n=1):\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION"
+    check = "a = one()\nexpect('a', a, 1, '')\na = one(2)\nb = 1\nexpect('b', b, 1, '')\nexpect('a again', a, 1, '')"
+    cell_of(numbers, "one-check").source = check
+    for name in ("two-check", "three-check"):
+        cell_of(numbers, name).source = "assert True"
+    nbformat.write(numbers, sources / "01_numbers.ipynb")
+    (source,) = read_sources(sources)
+    answer = "def one(n=1):\n    return 1 if n == 1 else {}[n]"
+    wrong = run(source, {"one": [answer]}, start, 60)["one"]
+    assert wrong.right == 1 / 3 and wrong.reason == "KeyError: '2'"
+
+
+def test_an_answer_may_be_a_value(sources, tmp_path, numbers, cell_of):
+    cell_of(numbers, "one").source = "# one = a number\n### BEGIN SOLUTION\none = 1\n### END SOLUTION"
+    cell_of(numbers, "one-check").source = "assert one == 1, 'count again'"
+    nbformat.write(numbers, sources / "01_numbers.ipynb")
+    for student, answer in {"ada": "one = 1", "bob": "one = ...", "eve": "two = 1"}.items():
+        submit(sources, tmp_path / "all" / student, **RIGHT | {"one": answer})
+    found = {rows[0].student: rows[0] for rows in grade(tmp_path / "all", sources)}
+    assert {student: row.points for student, row in found.items()} == {"ada": 1, "bob": 0, "eve": 0}
+    assert "got ellipsis" in found["bob"].failed and found["eve"].failed == "NameError: name 'one' is not defined"
 
 
 # --- failures of the grader ---

@@ -37,7 +37,7 @@ def reasons(sources, tmp_path):
     def grade(answer: str, tool: str | None) -> str:
         failed = run(source, {"one": [answer]}, partial(start, tool, [tmp_path]), 5)
         assert failed.keys() >= {"two", "three"}
-        return failed.get("one", "")
+        return failed["one"].reason if "one" in failed else ""
 
     return grade
 
