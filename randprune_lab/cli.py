@@ -410,7 +410,7 @@ def _report_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def _exercises_parser(commands: Any) -> argparse.ArgumentParser:
-    sub = _command(commands, "exercises", _exercises, "write copies of the exercises for students, and grade them")
+    sub = _command(commands, "exercises", _exercises, "hand out the exercises, collect and grade them, and give back")
     actions = sub.add_subparsers(title="what to do", dest="action", required=True, metavar="ACTION")
     actions.add_parser("student", help="write copies for students, without solutions")
     actions.add_parser("instructor", help="write copies for instructors, with solutions folded away")
@@ -419,13 +419,29 @@ def _exercises_parser(commands: Any) -> argparse.ArgumentParser:
         action.add_argument(
             "--overwrite", action="store_true", help="replace existing copies, including answers in them"
         )
+    action = actions.add_parser("collect", help="sort a download of Canvas or Moodle into a folder for each student")
+    action.add_argument("download", type=Path, metavar="ZIP", help="ZIP file that Canvas or Moodle made, or a folder")
+    action.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write or to add to")
     action = actions.add_parser("grade", help="run the students' notebooks with the checks of the original exercises")
     action.add_argument("folder", type=Path, metavar="DIR", help="folder with one subfolder for each student")
     action.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")
     action.add_argument("--seconds", type=float, default=120, metavar="X", help="time limit of a cell (default: 120)")
-    for action in actions.choices.values():
+    action = actions.add_parser("table", help="write a table with a row for each student, or a form for a gradebook")
+    action.add_argument("grades", type=Path, nargs="+", metavar="FILE", help="CSV files of randprune exercises grade")
+    action.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")
+    action.add_argument("--lms", type=str, choices=["canvas", "moodle"], help="write what this gradebook imports")
+    action.add_argument(
+        "--roster", type=Path, metavar="FILE", help="CSV file that the gradebook exported; needed with --lms"
+    )
+    action = actions.add_parser("feedback", help="write a page for each student: points, messages, answers and hints")
+    action.add_argument("folder", type=Path, metavar="DIR", help="folder with one subfolder for each student")
+    action.add_argument("--grades", type=Path, nargs="+", required=True, metavar="FILE", help="CSV files of the grades")
+    action.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    for name in ("student", "instructor", "grade"):
+        action = actions.choices[name]
         action.add_argument("--only", type=str, metavar="NAME", help="use only notebooks whose name starts with NAME")
-        action.add_argument(
+    for name in ("student", "instructor", "grade", "feedback"):
+        actions.choices[name].add_argument(
             "--sources",
             type=Path,
             default=Path("notebooks/exercises"),
@@ -617,10 +633,19 @@ def _report(options: argparse.Namespace) -> int:
 def _exercises(options: argparse.Namespace) -> int:
     from randprune_lab.exercises import write_copies
 
-    if options.action == "grade":
-        return _grade(options)
+    if others := {"collect": _collect, "grade": _grade, "table": _table, "feedback": _feedback}.get(options.action):
+        return others(options)
     paths = write_copies(options.action, options.out, options.sources, only=options.only, overwrite=options.overwrite)
     print("\n".join(map(str, paths)))
+    return 0
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from randprune_lab.exercises import collect
+
+    for student, paths in collect(options.download, options.out).items():
+        print(f"{printable(student)}  {', '.join(printable(path.name) for path in paths)}")
+    print(f"to grade: {options.out}")
     return 0
 
 
@@ -634,6 +659,26 @@ def _grade(options: argparse.Namespace) -> int:
         grades += rows
         write_grades(options.out, grades)  # after each, so that a long grading that is stopped leaves what it has
     print(f"grades: {options.out}")
+    return 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    from randprune_lab.exercises import gradebook, read_grades, table, write_rows
+
+    if (options.lms is None) != (options.roster is None):
+        raise ConfigError("--lms and --roster belong together; give both, or none for a table of all exercises")
+    grades = read_grades(options.grades)
+    rows = gradebook(grades, options.lms, options.roster) if options.lms else table(grades)
+    write_rows(options.out, rows)
+    print(f"{len({grade.student for grade in grades})} students: {options.out}")
+    return 0
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from randprune_lab.exercises import read_grades, write_feedback
+
+    pages = write_feedback(options.out, read_grades(options.grades), options.folder, options.sources)
+    print("\n".join(str(printable(path)) for path in pages.values()))
     return 0
 
 

@@ -1,9 +1,12 @@
-"""The exercises of the course: their sources, the copies for students and instructors, and grading."""
+"""The exercises of the course: their sources, copies for students and instructors, grading, and what is given back."""
 
 from randprune_lab.exercises.check import ExerciseError, choice, expect, passed
+from randprune_lab.exercises.collect import collect
 from randprune_lab.exercises.copies import write_copies
+from randprune_lab.exercises.feedback import write_feedback
 from randprune_lab.exercises.grade import grade
-from randprune_lab.exercises.grades import Grade, write_grades
+from randprune_lab.exercises.gradebook import gradebook
+from randprune_lab.exercises.grades import Grade, read_grades, table, write_grades, write_rows
 from randprune_lab.exercises.source import Exercise, Source, read_sources
 
 __all__ = [
@@ -12,10 +15,16 @@ __all__ = [
     "Grade",
     "Source",
     "choice",
+    "collect",
     "expect",
     "grade",
+    "gradebook",
     "passed",
+    "read_grades",
     "read_sources",
+    "table",
     "write_copies",
+    "write_feedback",
     "write_grades",
+    "write_rows",
 ]

@@ -6,12 +6,15 @@ The table of rows is the record. A teacher may correct its points; the other for
 from __future__ import annotations
 
 import csv
+import io
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from randprune_lab.errors import FileError, listed
 from randprune_lab.exercises.submissions import one_line
 from randprune_lab.files import atomic_path
 
@@ -53,9 +56,101 @@ def write_rows(path: str | Path, rows: Iterable[Sequence[Any]]) -> None:
         writer.writerows([_cell(value) for value in row] for row in rows)
 
 
+def cell_text(text: str) -> str:
+    """A text as a cell has it: one line, and not a formula in a spreadsheet."""
+    return FORMULA.sub(r"\1'", SEVERAL.join(map(one_line, text.split(SEVERAL))))
+
+
 def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:g}"
-    if not isinstance(value, str):
-        return value
-    return FORMULA.sub(r"\1'", SEVERAL.join(map(one_line, value.split(SEVERAL))))
+    return f"{value:g}" if isinstance(value, float) else cell_text(value) if isinstance(value, str) else value
+
+
+def read_grades(paths: Sequence[str | Path]) -> list[Grade]:
+    """The rows of one or more files of grades, which a teacher may have corrected.
+
+    Raises:
+        FileError: if a file is none of `write_grades`, points are no number, or an exercise of a student has two rows.
+    """
+    grades: dict[tuple[str, str, str], Grade] = {}
+    for path in paths:
+        for line, row in read_rows(path, [field.name for field in fields(Grade)]):
+            where = f"{path}, line {line}"
+            points, out_of = (_points(where, name, row[name]) for name in ("points", "out_of"))
+            grade = Grade(row["student"], row["notebook"], row["exercise"], row["title"], points, out_of, row["failed"])
+            key = grade.student, grade.notebook, grade.exercise
+            if key in grades:
+                raise FileError(f"{where}: a second row of {' '.join(key)}; keep one")
+            grades[key] = grade
+    return [*grades.values()]
+
+
+def read_rows(path: str | Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file with their lines. Columns may be separated by semicolons, as some spreadsheets save them.
+
+    Raises:
+        FileError: if the file cannot be read, is no table, or lacks one of the needed columns.
+    """
+    try:
+        text = Path(path).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from error
+    first = text.partition("\n")[0]
+    rows = csv.DictReader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",", restval="")
+    lacking = [name for name in needed if name not in (rows.fieldnames or [])]
+    if lacking:
+        raise FileError(f"{path} has no column {listed(lacking)}; its columns are {listed(rows.fieldnames or [])}")
+    return [(rows.line_num, {name: value for name, value in row.items() if name is not None}) for row in rows]
+
+
+def table(grades: Sequence[Grade]) -> list[list[Any]]:
+    """A header, and a row for each student: the points of each exercise, of each notebook, and in all.
+
+    The header has the maximum of each column. A cell is empty where a student has no row.
+    """
+    students = by_student(grades)
+    exercises = list(dict.fromkeys((grade.notebook, grade.exercise, grade.out_of) for grade in grades))
+    books = maxima(grades)
+    header = [f"{book} {name} (of {out_of:g})" for book, name, out_of in exercises]
+    totals = [f"{book} (of {out_of:g})" for book, out_of in books.items()]
+    rows: list[list[Any]] = [["student", *header, *totals, f"total (of {sum(books.values()):g})"]]
+    for student, own in students.items():
+        points = {(grade.notebook, grade.exercise): grade.points for grade in own}
+        sums = book_points(own)
+        cells = [points.get(key[:2], "") for key in exercises] + [sums.get(book, "") for book in books]
+        rows.append([student, *cells, round(sum(points.values()), 2)])
+    return rows
+
+
+def maxima(grades: Sequence[Grade]) -> dict[str, float]:
+    """The maximum points of each notebook."""
+    exercises = {(grade.notebook, grade.exercise): grade.out_of for grade in grades}
+    books = dict.fromkeys((book for book, _ in exercises), 0.0)
+    for (book, _), out_of in exercises.items():
+        books[book] += out_of
+    return books
+
+
+def book_points(own: Sequence[Grade]) -> dict[str, float]:
+    """The points of one student for each notebook."""
+    return {
+        book: round(sum(grade.points for grade in own if grade.notebook == book), 2)
+        for book in dict.fromkeys(grade.notebook for grade in own)
+    }
+
+
+def by_student(grades: Sequence[Grade]) -> dict[str, list[Grade]]:
+    """The rows of each student."""
+    students: dict[str, list[Grade]] = {}
+    for grade in grades:
+        students.setdefault(grade.student, []).append(grade)
+    return students
+
+
+def _points(where: str, name: str, text: str) -> float:
+    try:
+        points = float(text.replace(",", "."))
+    except ValueError:
+        points = -1.0
+    if not 0 <= points < math.inf:
+        raise FileError(f"{where}: {name} must be a number of at least 0, got {text!r}")
+    return points
