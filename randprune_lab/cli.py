@@ -437,7 +437,16 @@ def _exercises_parser(commands: Any) -> argparse.ArgumentParser:
     action.add_argument("folder", type=Path, metavar="DIR", help="folder with one subfolder for each student")
     action.add_argument("--grades", type=Path, nargs="+", required=True, metavar="FILE", help="CSV files of the grades")
     action.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
-    for name in ("student", "instructor", "grade"):
+    action = actions.add_parser("questions", help="write the question bank for Moodle, for Canvas, or to be printed")
+    action.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    action.add_argument(
+        "--format",
+        type=str,
+        choices=["gift", "qti", "md"],
+        required=True,
+        help="gift: text for Moodle; qti: ZIP file for Canvas and others; md: Markdown, with the answers at its end",
+    )
+    for name in ("student", "instructor", "grade", "questions"):
         action = actions.choices[name]
         action.add_argument("--only", type=str, metavar="NAME", help="use only notebooks whose name starts with NAME")
     for name in ("student", "instructor", "grade", "feedback"):
@@ -633,8 +642,9 @@ def _report(options: argparse.Namespace) -> int:
 def _exercises(options: argparse.Namespace) -> int:
     from randprune_lab.exercises import write_copies
 
-    if others := {"collect": _collect, "grade": _grade, "table": _table, "feedback": _feedback}.get(options.action):
-        return others(options)
+    if options.action not in ("student", "instructor"):
+        others = {"collect": _collect, "grade": _grade, "table": _table, "feedback": _feedback, "questions": _questions}
+        return others[options.action](options)
     paths = write_copies(options.action, options.out, options.sources, only=options.only, overwrite=options.overwrite)
     print("\n".join(map(str, paths)))
     return 0
@@ -679,6 +689,15 @@ def _feedback(options: argparse.Namespace) -> int:
 
     pages = write_feedback(options.out, read_grades(options.grades), options.folder, options.sources)
     print("\n".join(str(printable(path)) for path in pages.values()))
+    return 0
+
+
+def _questions(options: argparse.Namespace) -> int:
+    from randprune_lab.exercises import read_questions, write_questions
+
+    questions = read_questions(options.only or "")
+    write_questions(options.out, options.format, questions)
+    print(f"{len(questions)} questions: {options.out}")
     return 0
 
 

@@ -7,12 +7,14 @@ from randprune_lab.exercises.feedback import write_feedback
 from randprune_lab.exercises.grade import grade
 from randprune_lab.exercises.gradebook import gradebook
 from randprune_lab.exercises.grades import Grade, read_grades, table, write_grades, write_rows
+from randprune_lab.exercises.questions import Question, read_questions, write_questions
 from randprune_lab.exercises.source import Exercise, Source, read_sources
 
 __all__ = [
     "Exercise",
     "ExerciseError",
     "Grade",
+    "Question",
     "Source",
     "choice",
     "collect",
@@ -21,10 +23,12 @@ __all__ = [
     "gradebook",
     "passed",
     "read_grades",
+    "read_questions",
     "read_sources",
     "table",
     "write_copies",
     "write_feedback",
     "write_grades",
+    "write_questions",
     "write_rows",
 ]

@@ -37,7 +37,8 @@ h3 {{ margin: .3rem 0; display: flex; gap: 1rem; justify-content: space-between;
 h3 span {{ white-space: nowrap; }}
 .sides {{ display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }}
 .sides h4 {{ margin: .5rem 0 .2rem; }}
-pre {{ background: #f3f3f3; padding: .6rem; margin: 0; overflow-x: auto; font-size: .85rem; overflow-wrap: normal; }}
+pre {{ background: #f3f3f3; padding: .6rem; margin: 0; white-space: pre-wrap; font-size: .85rem; }}
+.sides p {{ margin: .2rem 0 .6rem; }}
 code {{ background: #f3f3f3; }} ul {{ margin: .3rem 0; padding-left: 1.2rem; }}
 @media print {{ section {{ break-inside: avoid; }} }}
 </style>
