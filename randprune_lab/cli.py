@@ -426,6 +426,7 @@ def _exercises_parser(commands: Any) -> argparse.ArgumentParser:
     action.add_argument("folder", type=Path, metavar="DIR", help="folder with one subfolder for each student")
     action.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")
     action.add_argument("--seconds", type=float, default=120, metavar="X", help="time limit of a cell (default: 120)")
+    action.add_argument("--overwrite", action="store_true", help="replace existing grades, including corrections")
     action = actions.add_parser("table", help="write a table with a row for each student, or a form for a gradebook")
     action.add_argument("grades", type=Path, nargs="+", metavar="FILE", help="CSV files of randprune exercises grade")
     action.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")
@@ -662,6 +663,8 @@ def _collect(options: argparse.Namespace) -> int:
 def _grade(options: argparse.Namespace) -> int:
     from randprune_lab.exercises import grade, write_grades
 
+    if options.out.exists() and not options.overwrite:
+        raise FileError(f"{options.out} exists and may contain corrections; choose another file, or use --overwrite")
     grades = []
     for rows in grade(options.folder, options.sources, only=options.only, seconds=options.seconds):
         points, out_of = sum(row.points for row in rows), sum(row.out_of for row in rows)

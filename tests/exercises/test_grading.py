@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell
 
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, GradingError
-from randprune_lab.exercises import Grade, grade, read_sources, write_copies, write_grades
+from randprune_lab.exercises import Grade, grade, read_grades, read_sources, write_copies, write_grades
 from randprune_lab.exercises.grade import parts_of, run
 from randprune_lab.exercises.sandbox import start
 
@@ -64,6 +64,23 @@ def test_a_perfect_and_a_stub_submission(sources, tmp_path, capsys):
     failed = {row["student"]: row["failed"] for row in rows}
     assert failed["ada"] == "" and failed["eve"] == "not submitted"
     assert failed["bob"].startswith("NotImplementedError: write your answer here")
+
+
+def test_grades_that_may_be_corrected_are_not_replaced(sources, tmp_path, capsys):
+    submit(sources, tmp_path / "all" / "ada", **RIGHT)
+    (tmp_path / "grades.csv").write_text("corrected")
+    call = [
+        "exercises",
+        "grade",
+        str(tmp_path / "all"),
+        "--out",
+        str(tmp_path / "grades.csv"),
+        "--sources",
+        str(sources),
+    ]
+    assert main(call) == 2 and "may contain corrections" in capsys.readouterr().err
+    assert (tmp_path / "grades.csv").read_text() == "corrected"
+    assert main([*call, "--overwrite"]) == 0 and read_grades([tmp_path / "grades.csv"])[2].points == 3
 
 
 def test_changed_texts_imports_checks_and_points_are_ignored(sources, tmp_path, cell_of):
