@@ -1,7 +1,8 @@
 """Collecting: a download of Canvas or Moodle becomes a folder with one subfolder for each student.
 
-Canvas gives one file for each hand-in, `doeann_LATE_123_456_01_pruning.ipynb`; Moodle gives such a file or a folder for
-each, `Ann Doe_789_assignsubmission_file_`. Both give them in a ZIP file.
+Canvas gives one file for each hand-in, `doeann_LATE_123_456_01_pruning.ipynb`, where 123 is the student's number.
+Moodle gives such a file or a folder for each, `Ann Doe_789_assignsubmission_file_`, where 789 is another number in each
+assignment. Both give them in a ZIP file.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -18,8 +20,8 @@ from randprune_lab.files import atomic_path
 
 log = logging.getLogger("randprune_lab")
 
-CANVAS = re.compile(r"(?P<student>.+?(?:_LATE)?_\d+)_\d+_(?P<name>.+)")
-MOODLE = re.compile(r"(?P<student>.+?_\d+_assignsubmission_file)_?(?P<name>.*)")
+CANVAS = re.compile(r"(?P<student>.+?)(?P<late>_LATE)?_(?P<number>\d+)_\d+_(?P<name>.+)")
+MOODLE = re.compile(r"(?P<student>.+?)_(?P<number>\d+)_assignsubmission_file_?(?P<name>.*)")
 
 HIDDEN = (".", "/", "__MACOSX")  # also `..`, which leads out of the download
 
@@ -27,8 +29,9 @@ HIDDEN = (".", "/", "__MACOSX")  # also `..`, which leads out of the download
 def collect(download: str | Path, out: str | Path) -> dict[str, list[Path]]:
     """Copy the notebooks of a download, a ZIP file or the folder of one, to a subfolder of `out` for each student.
 
-    A folder `out` that exists gets more of them, so that each assignment can be collected by itself. Files that are not
-    notebooks, and files whose student is not in their name or folder, are logged.
+    A folder `out` that exists gets more of them, so that each assignment can be collected by itself. What Canvas calls
+    late is called `01_pruning (late).ipynb`. Files that are not notebooks, and files whose student is not in their name
+    or folder, are logged.
 
     Returns:
         The copies of each student.
@@ -39,10 +42,14 @@ def collect(download: str | Path, out: str | Path) -> dict[str, list[Path]]:
     """
     found: dict[Path, bytes] = {}
     left = []
-    for name, content in _files(Path(download)):
-        student, file = _whose(PurePosixPath(name))
+    files = {name: (*_whose(PurePosixPath(name)), content) for name, content in _files(Path(download))}
+    namesakes = Counter(
+        student for student, _ in {(student, number) for student, number, *_ in files.values() if number}
+    )
+    for name, (student, number, file, content) in files.items():
         if student and content and file.endswith(".ipynb"):
-            path = Path(out) / _plain(student) / _plain(file)
+            folder = f"{student}_{number}" if namesakes[student] > 1 else student
+            path = Path(out) / _plain(folder) / _plain(file)
             if path in found:
                 raise FileError(f"{download}: several files would be {path}; collect each student's folder by itself")
             found[path] = content
@@ -80,16 +87,24 @@ def _files(download: Path) -> Iterator[tuple[str, bytes]]:
         raise FileError(f"cannot read {download}: {reason}; give a ZIP file or a folder") from error
 
 
-def _whose(path: PurePosixPath) -> tuple[str, str]:
-    """The student whose file this is, and what it was called; empty if the student is not known."""
+def _whose(path: PurePosixPath) -> tuple[str, str, str]:
+    """The student whose file this is, a number that tells namesakes apart, and what the file was called.
+
+    The student is empty if the file is nobody's. The number is empty where none is needed.
+    """
     if any(part.startswith(HIDDEN) for part in path.parts):
-        return "", path.name
+        return "", "", path.name
     for part in path.parts:
         if found := MOODLE.fullmatch(part):
-            return found["student"], path.name if part != path.name else found["name"]
+            return found["student"], found["number"], path.name if part != path.name else found["name"]
     if len(path.parts) == 1 and (found := CANVAS.fullmatch(path.name)):
-        return found["student"], found["name"]
-    return (path.parts[0], path.name) if len(path.parts) > 1 else ("", path.name)
+        name = PurePosixPath(found["name"])
+        return (
+            f"{found['student']}_{found['number']}",
+            "",
+            f"{name.stem} (late){name.suffix}" if found["late"] else name.name,
+        )
+    return (path.parts[0], "", path.name) if len(path.parts) > 1 else ("", "", path.name)
 
 
 def _plain(name: str) -> str:

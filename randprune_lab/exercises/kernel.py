@@ -41,6 +41,8 @@ def encode(value: Any) -> Any:
         if isinstance(value, kind):
             return [name, [encode(item) for item in value]]
     if hasattr(value, "tolist"):
+        if getattr(value.dtype, "kind", "") == "U":  # an array of texts
+            return encode(value.tolist())
         return [
             "tensor" if hasattr(value, "detach") else "array",
             str(value.dtype).removeprefix("torch."),

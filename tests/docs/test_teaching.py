@@ -72,7 +72,7 @@ def test_the_path_from_hand_out_to_grade_works_as_it_is_written(tmp_path, monkey
         if "canvas" in command:
             Path("roster.csv").write_text("\n".join(["Student,ID,SIS Login ID,Section", *canvas]), "utf-8")
         if "moodle" in command:
-            rows = [f"{row},{folder}" for row, folder in zip(moodle, ["doeann_7", "roebob_LATE_8", ""], strict=True)]
+            rows = [f"{row},{folder}" for row, folder in zip(moodle, ["doeann_7", "roebob_8", ""], strict=True)]
             Path("roster.csv").write_text("\n".join(["First name,Last name,Email address,folder", *rows]), "utf-8")
         assert main(shlex.split(command)[1:]) == 0, (command, capsys.readouterr().err)
         done.append(command.split()[2])
@@ -80,7 +80,7 @@ def test_the_path_from_hand_out_to_grade_works_as_it_is_written(tmp_path, monkey
     assert last_column("table.csv") == ["total (of 6)", "1", "0"]
     assert last_column("canvas.csv") == ["01_numbers", "6", "1", "0", ""]
     assert last_column("moodle.csv") == ["01_numbers", "1", "0", ""]
-    assert sorted(path.name for path in Path("feedback").iterdir()) == ["doeann_7.html", "roebob_LATE_8.html"]
+    assert sorted(path.name for path in Path("feedback").iterdir()) == ["doeann_7.html", "roebob_8.html"]
     assert main(["exercises", "grade", "handed-in", "--out", "grades.csv"]) == 2, "corrections are not overwritten"
 
 

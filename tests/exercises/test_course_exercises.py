@@ -155,6 +155,121 @@ RIGHT = [
     ),
     ("pareto", "def pareto(u, q, k):\n keys = u * (1 - q) / (q * (1 - u))\n return keys <= np.sort(keys)[k - 1]"),
     ("spearman", "def spearman(a, b):\n from scipy.stats import spearmanr\n return spearmanr(a, b).statistic"),
+    (
+        "largest",
+        "def largest(weights, k):\n w = [abs(x) for x in weights.tolist()]\n"
+        " first = sorted(range(len(w)), key=lambda i: (-w[i], i))[:k]\n return [i in first for i in range(len(w))]",
+    ),
+    (
+        "largest",
+        "def largest(weights, k):\n import numpy as np\n mask = np.zeros(len(weights), bool)\n"
+        " mask[np.argsort(-np.abs(weights.numpy()), kind='stable')[:k]] = True\n return mask",
+    ),
+    (
+        "file_bytes",
+        "def file_bytes(n, k):\n import math\n"
+        " return dict(dense=n * 4, bitmap=math.ceil(n / 8) + k * 4.0, indices=k * 8)",
+    ),
+    ("step", "def step(w, g, mask, rate): return [(a - rate * b) if m else 0 for a, b, m in zip(w, g, mask)]"),
+    ("race", "def race(w, e, k, power): return sorted(range(len(w)), key=lambda i: e[i] / abs(w[i]) ** power)[:k]"),
+    (
+        "chances",
+        "def chances(p, k):\n from scipy.optimize import brentq\n"
+        " t = brentq(lambda t: (1 - np.exp(-p * t)).sum() - k, 0, 1e9)\n return -np.expm1(-p * t)",
+    ),
+    ("undecided", "def undecided(q, n): return sum(c for p, c in zip(q, n) if 1e-7 < p < 1 - 1e-7) / n.sum()"),
+    (
+        "pareto",
+        "def pareto(u, q, k):\n keys = np.log(u / (1 - u)) - np.log(q / (1 - q))\n return keys.argsort().argsort() < k",
+    ),
+    (
+        "jaccard",
+        "def jaccard(a, b):\n n = np.sum(a | b)\n return np.float32(np.sum(a & b)) / np.float32(n) if n else 1",
+    ),
+    ("jaccard", "def jaccard(a, b): return torch.tensor(1.0 if not any(a | b) else sum(a & b) / sum(a | b))"),
+    (
+        "expected_share",
+        "def expected_share(q, n):\n q, n = torch.tensor(q), torch.tensor(n)\n"
+        " return (n * q * (1 - q)).sum() / (n * q).sum()",
+    ),
+    ("enough", "def enough(q, sure):\n n = 1\n while 1 - (1 - q) ** n < sure - 1e-12: n += 1\n return n"),
+    (
+        "embed",
+        "def embed(d):\n n = len(d)\n j = np.eye(n) - np.ones((n, n)) / n\n"
+        " u, s, _ = np.linalg.svd(-j @ (d * d) @ j / 2)\n"
+        " return (u * s**0.5)[:, :2].tolist()",
+    ),
+    (
+        "spearman",
+        "def spearman(a, b):\n from scipy.stats import rankdata\n a, b = rankdata(a), rankdata(b)\n n = len(a)\n"
+        " return 1 - 6 * ((a - b) ** 2).sum() / (n * (n * n - 1))",
+    ),
+    ("log_likelihood", "def log_likelihood(x, y): return -torch.nn.functional.cross_entropy(x, y)"),
+    (
+        "log_likelihood",
+        "def log_likelihood(x, y):\n x = x.double().numpy()\n m = x.max(1)\n"
+        " return (x[range(len(x)), y] - m - np.log(np.exp(x - m[:, None]).sum(1))).mean()",
+    ),
+    (
+        "mask_share",
+        "def mask_share(scores):\n from statistics import mean, variance\n s = mean(map(variance, scores.tolist()))\n"
+        " m = variance([mean(row) for row in scores.tolist()]) - s / len(scores[0])\n return m / (m + s)",
+    ),
+    (
+        "worth",
+        "def worth(x, m, s, n):\n import torch\n"
+        " return torch.tensor(m + (x - m) * (s * s / (s * s + n * n) if s + n else 0))",
+    ),
+    (
+        "chance_of_best",
+        "def chance_of_best(right, drawn):\n won = [0.0] * len(right)\n for row in drawn:\n"
+        "  s = [right[c][row].sum() for c in range(len(right))]\n  best = [c for c, x in enumerate(s) if x == max(s)]\n"
+        "  for c in best: won[c] += 1 / len(best) / len(drawn)\n return won",
+    ),
+    (
+        "halving",
+        "def halving(scores, stops):\n racing, spent, last = np.arange(len(scores)), 0, 0\n"
+        " for r, stop in enumerate(stops):\n"
+        "  spent, last = spent + len(racing) * (stop - last), stop\n"
+        "  order = np.argsort(-scores[racing, r], kind='stable')\n  racing = racing[order[: -(-len(racing) // 2)]]\n"
+        "  racing = np.sort(racing)\n return np.int64(racing[0]), np.int64(spent)",
+    ),
+    (
+        "shares_removed",
+        "def shares_removed(levels):\n import numpy as np\n left = 1 - np.array([0, *levels])\n"
+        " return 1 - left[1:] / left[:-1]",
+    ),
+    (
+        "next_mask",
+        "def next_mask(w, mask, k):\n if k > sum(mask): raise ValueError\n"
+        " kept = [i for i in range(len(w)) if mask[i]]\n"
+        " kept = sorted(kept, key=lambda i: -abs(w[i]))[:k]\n return [i in kept for i in range(len(w))]",
+    ),
+    (
+        "prune_in_levels",
+        "def prune_in_levels(w, levels, change):\n for s in levels:\n  k = len(w) - round(s * len(w))\n"
+        "  keep = sorted(range(len(w)), key=lambda i: -abs(w[i]))[:k]\n"
+        "  w = torch.stack([w[i] + change[i] if i in keep else w[i] * 0 for i in range(len(w))])\n return w",
+    ),
+    (
+        "paired_error",
+        "def paired_error(a, b):\n from statistics import mean, stdev\n d = [x * 1.0 - y for x, y in zip(a, b)]\n"
+        " return [mean(d), stdev(d) / len(d) ** 0.5]",
+    ),
+    (
+        "conclusion",
+        "def conclusion(d, t):\n from scipy.stats import sem\n m, e = np.mean(d), t * sem(d)\n"
+        " return np.select([m > e, m < -e], ['better', 'worse'], 'cannot tell')",
+    ),
+    (
+        "zeros_in_file",
+        "def zeros_in_file(w, names): return (torch.cat([w[n].flatten() for n in names]) == 0).float().mean()",
+    ),
+    ("shrinks_by", "def shrinks_by(n, p, s): return torch.tensor(32 * n / (p + 32 * (n - round(s * p))))"),
+    (
+        "verdict",
+        "def verdict(low, high): return np.array(['worse', 'cannot tell', 'better'])[1 + (low > 0) - (high < 0)]",
+    ),
     ("undecided", "def undecided(q, counts): return np.dot((q > 1e-7) & (q < 1 - 1e-7), counts) / sum(counts)"),
 ]
 """Right answers in other styles: in float32, with NumPy, SciPy or plain Python."""

@@ -203,15 +203,28 @@ def test_downloads_are_sorted_into_a_folder_for_each_student(tmp_path, caplog):
     for download in (canvas, moodle):
         collect(download, tmp_path / "out")
     assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.ipynb")) == [
-        "Ann Doe_5_assignsubmission_file/01_pruning.ipynb",
-        "Bob Roe_6_assignsubmission_file/01_pruning.ipynb",
+        "Ann Doe/01_pruning.ipynb",
+        "Bob Roe/01_pruning.ipynb",
         "cyd/my.ipynb",
         "doeann_7/01_pruning.ipynb",
-        "roebob_LATE_8/01_pruning-1.ipynb",
+        "roebob_8/01_pruning-1 (late).ipynb",
     ]
     assert not list(tmp_path.parent.glob("evil*")) and all(
         name in caplog.text for name in ("alone", "evil", "8_91_a.txt")
     )
+
+
+def test_a_student_has_one_folder_for_all_assignments_and_namesakes_have_their_own(tmp_path):
+    for number, names in enumerate(
+        [
+            ("doeann_7_90_01.ipynb", "roebob_LATE_8_91_01.ipynb", "Ann Doe_5_assignsubmission_file_/01.ipynb"),
+            ("doeann_LATE_7_92_02.ipynb", "roebob_8_93_02.ipynb", "Ann Doe_6_assignsubmission_file_/02.ipynb"),
+        ]
+    ):
+        collect(zipped(tmp_path / f"{number}.zip", *names), tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Ann Doe", "doeann_7", "roebob_8"]
+    twins = zipped(tmp_path / "twins.zip", *(f"Ann Doe_{n}_assignsubmission_file_/01.ipynb" for n in (5, 6)))
+    assert sorted(collect(twins, tmp_path / "twins")) == ["Ann Doe_5", "Ann Doe_6"]
 
 
 def test_collecting_twice_changes_nothing_and_other_content_is_not_lost(tmp_path):
