@@ -88,7 +88,7 @@ def _files(download: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _whose(path: PurePosixPath) -> tuple[str, str, str]:
-    """The student whose file this is, a number that tells namesakes apart, and what the file was called.
+    """The student whose file this is, a number that distinguishes namesakes, and what the file was called.
 
     The student is empty if the file is nobody's. The number is empty where none is needed.
     """

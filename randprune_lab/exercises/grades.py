@@ -93,7 +93,9 @@ def read_rows(path: str | Path, needed: Sequence[str]) -> list[tuple[int, dict[s
     try:
         text = Path(path).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from error
+        raise FileError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or 'save it as CSV in UTF-8'}"
+        ) from error
     first = text.partition("\n")[0]
     rows = csv.DictReader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",", restval="")
     lacking = [name for name in needed if name not in (rows.fieldnames or [])]

@@ -133,6 +133,7 @@ def qti(questions: Sequence[Question]) -> bytes:
 
 def _manifest() -> Element:
     root = Element("manifest", {"xmlns": CONTENT, "identifier": "randprune"})
+    SubElement(root, "organizations")
     resources = SubElement(root, "resources")
     about = {"identifier": "questions", "type": "imsqti_xmlv1p2", "href": "questions.xml"}
     SubElement(SubElement(resources, "resource", about), "file", {"href": "questions.xml"})

@@ -299,6 +299,48 @@ def cell(source: Source, name: str) -> str:
     return next(cell.source for cell in source.notebook.cells if cell.metadata.nbgrader.grade_id == name)
 
 
+SAID = [
+    ("sparsity_of", "def sparsity_of(mask): return 100 * (~mask).float().mean()", "This is a percentage"),
+    (
+        "largest",
+        "def largest(w, k): return (w.abs() >= w.abs().topk(k).values.min()).float()",
+        "each True or False, not",
+    ),
+    ("verdict", "def verdict(low, high): return 'Better' if low > 0 else 'Worse'", "spell it exactly as expected"),
+    (
+        "file_bytes",
+        "def file_bytes(n, k): return 4 * n, -(-n // 8) + 4 * k, 8 * k",
+        "the keys 'bitmap', 'dense', 'indices', not",
+    ),
+    ("step", "def step(w, g, mask, rate): return (w + rate * g) * mask", "First 1 - 0.5 × 1"),
+    ("spearman", "def spearman(a, b): return -np.corrcoef(a.argsort(), b.argsort())[0, 1]", "Only the sign is wrong"),
+    (
+        "log_likelihood",
+        "def log_likelihood(x, y): return torch.nn.functional.cross_entropy(x, y)",
+        "Only the sign is wrong",
+    ),
+    ("jaccard", "def jaccard(a, b): return (a & b).sum() / np.float64((a | b).sum())", "where is 0 divided by 0?"),
+    ("worth", "def worth(score, mean, spread, noise): return [82.0]", "Return a number, not a list of 1 item"),
+    ("halving", "def halving(scores, stops): return 1", "Return a list of 2 items, each a number, not a number"),
+    (
+        "next_mask",
+        "def next_mask(w, mask, k): return w.abs().topk(k).indices",
+        "each True or False, not a list of 2 items",
+    ),
+    ("nothing", "def worth(score, mean, spread, noise): pass", "Does the function return what it computed?"),
+]
+"""What a check says first about a wrong type, shape, unit or sign."""
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize(("name", "answer", "said"), SAID, ids=[name for name, *_ in SAID])
+def test_a_message_is_about_the_mistake(name, answer, said):
+    name = answer.partition("(")[0].removeprefix("def ")
+    with pytest.raises(ExerciseError) as raised:
+        solve(*asked(name), answer)
+    assert said in str(raised.value)
+
+
 def asked(name: str) -> tuple[Source, str, Any]:
     """The source of an exercise, its name and its notebook."""
     (source,) = (source for source, exercise in EXERCISES if exercise.name == name)
