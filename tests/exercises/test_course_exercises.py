@@ -411,6 +411,14 @@ def test_an_answer_without_a_thought_gets_at_most_half(answer):
     assert not {name: right for name, right in points.items() if right > 0.5}
 
 
+def test_no_part_is_given_for_nothing():
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyError("no answer")
+
+    points = {exercise.name: right_parts(source, exercise.name, fail) for source, exercise in EXERCISES}
+    assert not {name: right for name, right in points.items() if right}
+
+
 def test_an_edge_that_is_wrong_costs_its_part_only():
     source, name, _ = asked("jaccard")
     one_of_four = right_parts(source, name, lambda one, other: (one & other).sum() / max((one | other).sum(), 1))
