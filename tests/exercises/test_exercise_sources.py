@@ -136,10 +136,12 @@ def test_a_right_answer_is_said_in_green_where_html_is_shown_and_in_text_elsewhe
 def test_a_wrong_answer_has_one_line_in_jupyter_and_is_an_error():
     shell = InteractiveShell.instance()
     with capture_output() as output:
-        done = shell.run_cell("from randprune_lab.exercises import expect\nexpect('f()', 1, 2, 'Look.')")
+        right = shell.run_cell("from randprune_lab.exercises import expect, passed\npassed(2)")
+        done = shell.run_cell("expect('f()', 1, 2, 'Look.')")
     InteractiveShell.clear_instance()
+    assert right.success and right.result is None and not output.stderr, "nbgrader would read a result as the points"
     assert isinstance(done.error_in_exec, AssertionError)
-    assert output.stdout.strip().splitlines() == ["\x1b[1;31m✗\x1b[0m f(): got 1, expected 2. Look."]
+    assert output.stdout.strip().splitlines()[-1:] == ["\x1b[1;31m✗\x1b[0m f(): got 1, expected 2. Look."]
 
 
 # --- sources ---
