@@ -167,6 +167,8 @@ def build_parser() -> argparse.ArgumentParser:
         _add_plugin(add(commands))
     for add in (_tasks_parser, _models_parser, _bench_parser, _report_parser, _exercises_parser, _app_parser):
         add(commands)
+    for add in (_share_parser, _gather_parser):
+        add(commands)
     return parser
 
 
@@ -468,6 +470,48 @@ def _app_parser(commands: Any) -> argparse.ArgumentParser:
     return sub
 
 
+def _share_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(
+        commands,
+        "share",
+        _share,
+        "write the results of one seed as a small file for a class: scores and settings, without texts, weights, names "
+        "and paths",
+    )
+    sub.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="finished run folders of one seed; the first is the search"
+    )
+    sub.add_argument("--out", type=Path, metavar="FILE.json", help="file to write (default: seed-N-....json)")
+    sub.add_argument("--guess", type=str, metavar="TEXT", help="what you expected before, such as 'search ahead'")
+    return sub
+
+
+def _gather_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(
+        commands,
+        "gather",
+        _gather,
+        "draw the shared results of a class: a row for each seed, and the mean with its interval over seeds",
+    )
+    sub.add_argument("folder", type=Path, metavar="DIR", help="folder with the files that students shared")
+    sub.add_argument(
+        "--out",
+        type=Path,
+        default=Path("class.html"),
+        metavar="FILE",
+        help="page (.html), picture (.png) or table (.csv) to write (default: class.html)",
+    )
+    sub.add_argument("--watch", action="store_true", help="go on: draw again when a file is added, until Ctrl-C")
+    sub.add_argument(
+        "--against",
+        type=str,
+        metavar="METHOD",
+        help="method that the search is compared with (default: one with the same training steps, or else imp)",
+    )
+    sub.add_argument("--sparsity", type=float, metavar="X", help="sparsity to compare at (default: the last)")
+    return sub
+
+
 # --- commands ---
 
 
@@ -712,6 +756,36 @@ def _app(options: argparse.Namespace) -> int:
         if not part.cases:
             say(part.about)
     print(f"{page.pictures} pictures, {options.out.stat().st_size / 1e6:.1f} MB: {options.out}")
+    return 0
+
+
+def _share(options: argparse.Namespace) -> int:
+    from randprune_lab.analysis import share_runs
+
+    share = share_runs(options.runs, options.guess)
+    path = options.out or Path(share.file_name)
+    share.save(path)
+    print(f"seed {share.seed}, {path.stat().st_size / 1000:.0f} kB: {path}")
+    return 0
+
+
+def _gather(options: argparse.Namespace) -> int:
+    from randprune_lab.analysis import gather
+    from randprune_lab.classroom import watch, write_gathered
+    from randprune_lab.classroom.page import check_out, verdict
+
+    check_out(options.out)
+
+    def draw() -> None:
+        found = gather(options.folder, other=options.against, sparsity=options.sparsity)
+        write_gathered(found, options.out, watched=options.watch)
+        for line in found.left_out:
+            say(line)
+        print(f"{verdict(found)}: {options.out}", flush=True)
+
+    if options.watch:
+        watch(options.folder, draw, say, without=options.out)
+    draw()
     return 0
 
 

@@ -700,6 +700,48 @@ def test_the_app_without_the_packages_of_figures_names_what_installs_them(randpr
     assert answer.code == 2 and "pip install 'randprune-lab[lab]'" in answer.line()
 
 
+# --- share and gather ---
+
+
+def test_a_run_is_shared_and_a_class_is_gathered(randprune, finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = randprune("share", finished, "--guess", "search ahead")
+    (path,) = tmp_path.glob("seed-0-*.json")
+    assert answer.code == 0 and answer.out.endswith(f"kB: {path.name}\n")
+    (tmp_path / "broken.json").write_text("{", "utf-8")
+    answer = randprune("gather", ".")
+    assert answer.code == 0 and re.fullmatch(
+        r"1 seed at 90 %: search minus IMP is .* points; .*: class\.html\n", answer.out
+    )
+    assert answer.err.startswith("randprune: broken.json: ") and answer.err.count("\n") == 1
+    assert "search ahead: 1" in (tmp_path / "class.html").read_text("utf-8")
+
+
+def test_watching_a_class_ends_with_ctrl_c(randprune, finished, tmp_path, monkeypatch):
+    def stop(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("randprune_lab.classroom.watching.sleep", stop)
+    randprune("share", finished, "--out", tmp_path / "one.json")
+    answer = randprune("gather", tmp_path, "--out", tmp_path / "class.html", "--watch")
+    assert answer.code == 130 and answer.out.count("\n") == 1 and answer.err == "randprune: stopped\n"
+    assert "refresh" in (tmp_path / "class.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["share", "nowhere"], "nowhere holds no run"),
+        (["gather", "nowhere"], "cannot read nowhere: No such file or directory; give the folder of the shared files"),
+        (["gather", ".", "--out", "class.pdf"], "--out must be a file that ends in .html, .png, .csv, got 'class.pdf'"),
+    ],
+    ids=["no run", "no folder", "no page"],
+)
+def test_share_and_gather_answer_wrong_use_with_one_line_and_code_2(randprune, arguments, message):
+    answer = randprune(*arguments)
+    assert answer.code == 2 and message in answer.line()
+
+
 # --- report ---
 
 

@@ -38,7 +38,7 @@ FLOORS = [
     {"viz", "study", "export"},
     {"exercises"},
     {"report", "bench"},
-    {"app"},
+    {"app", "classroom"},
     {"cli"},
     {"__main__"},
 ]
@@ -160,9 +160,9 @@ def test_statistics_know_nothing_of_pruning():
     assert {used for module, used in USES if part(module) == "stats"} <= {"errors", "stats"}
 
 
-@pytest.mark.parametrize("top", ["report", "bench", "export", "app"])
+@pytest.mark.parametrize("top", ["report", "bench", "export", "app", "classroom"])
 def test_only_the_command_line_imports_what_stands_below_it_and_nothing_the_command_line(top):
-    pages = {"app"} if top == "report" else set()  # whose page has the policy and the style of a report's
+    pages = {"app", "classroom"} if top == "report" else set()  # whose pages have policy and style of a report's
     assert {part(module) for module, used in USES if used == top} <= {"cli", top} | pages
     assert {part(module) for module, used in USES if used == "cli"} <= {"__main__"}
 

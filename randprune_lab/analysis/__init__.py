@@ -3,6 +3,7 @@
 from randprune_lab.analysis.answer_record import AnswerRecord
 from randprune_lab.analysis.diversity import count_coverage, count_overlap, expected_coverage, planar_map
 from randprune_lab.analysis.footprint import break_even, measure_models, measure_products, measure_storage
+from randprune_lab.analysis.gathered import Gathered, gather
 from randprune_lab.analysis.judging import COMPARED, judge
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.levels import (
@@ -30,6 +31,7 @@ from randprune_lab.analysis.results import (
     summary_table,
 )
 from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.analysis.shared import Share, read_share, share_runs
 from randprune_lab.analysis.shipped import (
     answer_records,
     data_folder,
@@ -46,10 +48,12 @@ from randprune_lab.analysis.text import describe_run
 __all__ = [
     "COMPARED",
     "AnswerRecord",
+    "Gathered",
     "LevelRecord",
     "PoolRecord",
     "Replay",
     "RunRecord",
+    "Share",
     "TaskRecord",
     "alike_but_for",
     "answer_records",
@@ -66,6 +70,7 @@ __all__ = [
     "differences",
     "early_evaluations",
     "expected_coverage",
+    "gather",
     "inflation_by_size",
     "inflation_table",
     "interval_kind",
@@ -80,6 +85,7 @@ __all__ = [
     "parts_table",
     "planar_map",
     "pool_records",
+    "read_share",
     "recorded_contrasts",
     "recorded_controls",
     "recorded_results",
@@ -89,6 +95,7 @@ __all__ = [
     "results_table",
     "revived",
     "seed_by_seed",
+    "share_runs",
     "study_table",
     "summary_table",
     "task_records",

@@ -62,24 +62,27 @@ DENSE_SETTINGS = (
 SCORE_SETTINGS = ("criterion", "criterion_settings", "include", "exclude", "types")
 """The settings that the scores summed up during a training depend on, besides those of the training."""
 
-PRESETS: dict[str, dict[str, Any]] = {
+_LESSON: dict[str, Any] = {
     # For `tiny`, whose weights are random at first: higher learning rates, more epochs before pruning. A matrix in its
     # attention has 1/36 of the weights of one in BERT-base, so the ratios are 36 times larger: the same number of
     # rounds vote.
-    "lesson": {
-        "task": "mini-sst2",
-        "model": "tiny",
-        "train_size": 1280,
-        "validation_size": 400,
-        "sampling_ratios": (1.8e-3, 3.6e-3, 2.9e-3, 1.1e-2),
-        "dense_epochs": 12,
-        "dense_learning_rate": 1e-3,
-        "learning_rate": 5e-4,
-        "early_rate": 2.0,
-        "early_last": 2,
-        "evaluate_every": 20,
-    },
+    "task": "mini-sst2",
+    "model": "tiny",
+    "train_size": 1280,
+    "validation_size": 400,
+    "sampling_ratios": (1.8e-3, 3.6e-3, 2.9e-3, 1.1e-2),
+    "dense_epochs": 12,
+    "dense_learning_rate": 1e-3,
+    "learning_rate": 5e-4,
+    "early_rate": 2.0,
+    "early_last": 2,
+    "evaluate_every": 20,
 }
+# Lesson 06: four candidates are trained early for one epoch each, and the winner for two.
+_CLASS = _LESSON | {"levels": (0.54, 0.83, 0.92, 0.9375, 0.97, 0.99), "candidates": 4}
+_EQUAL = {"method": "imp-long", "rule": "magnitude", "candidates": 1, "baselines": (), "epochs": 6}
+
+PRESETS: dict[str, dict[str, Any]] = {"lesson": _LESSON, "class": _CLASS, "class-imp": _CLASS | _EQUAL}
 """Settings that belong together, by name. Other settings can be added, and override them."""
 
 _OPTIONS: dict[str, dict[str, str]] = {

@@ -1,12 +1,17 @@
+import ast
 import dataclasses
 import json
 
+import nbformat
 import pytest
 import torch
+from support.pages import ROOT
 
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError, UnknownNameError
 from randprune_lab.search.config import CUSTOM_DATA
+
+LESSON = ROOT / "notebooks" / "06_iterative_pruning.ipynb"
 
 
 def test_a_configuration_survives_json():
@@ -168,6 +173,24 @@ def test_settings_override_those_of_a_preset():
     )
     with pytest.raises(UnknownNameError, match="unknown preset 'leson'; did you mean 'lesson'"):
         rp.RunConfig.preset("leson")
+
+
+def test_the_presets_of_a_class_are_the_two_runs_of_lesson_06_with_the_same_training_steps():
+    search, imp = (rp.RunConfig.preset(name, seed=7) for name in ("class", "class-imp"))
+    epochs = search.candidates * search.early_epochs + search.epochs
+    names = {"rp": rp, "dataclasses": dataclasses, "profile": "classroom", "task": "mini-sst2", "seed": 7}
+    names["times"] = epochs // search.epochs  # which the lesson counts from the records
+    source = "\n".join(cell.source for cell in nbformat.read(LESSON, as_version=4).cells if cell.cell_type == "code")
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) in (
+            "down",
+            "config",
+            "one_mask",
+            "longer",
+        ):
+            exec(ast.unparse(statement), names)
+    assert names["config"] == search and names["longer"] == imp
+    assert imp.epochs == epochs and imp.candidates == 1
 
 
 def test_settings_of_generated_data_are_refused_for_other_tasks():

@@ -36,6 +36,7 @@ from randprune_lab.viz.figures.results import (
     results_by_task,
 )
 from randprune_lab.viz.figures.sampling import inclusion_check, inclusion_curves, sampling, time_by_candidates
+from randprune_lab.viz.figures.seeds import seeds_forest
 from randprune_lab.viz.figures.selection import chance_of_best, gain_by_budget, race, winners_curse
 from randprune_lab.viz.figures.sensitivity import sensitivity
 from randprune_lab.viz.figures.study import controls, early_by_ratio, spread_by_level
@@ -83,6 +84,7 @@ __all__ = [
     "schedule",
     "scope",
     "scores_by_level",
+    "seeds_forest",
     "sensitivity",
     "sparsity_by_tensor",
     "spread_by_level",
