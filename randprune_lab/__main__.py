@@ -25,6 +25,10 @@ def main() -> int:
     if os.environ.get("PYTHONOPTIMIZE", "") > "1":  # removes docstrings, which transformers reads
         os.environ["PYTHONOPTIMIZE"] = "1"
         os.execv(sys.executable, sys.orig_argv)
+    if sys.argv[1:2] == ["doctor"]:  # which also works where PyTorch does not
+        from randprune_lab.doctor import main as doctor
+
+        return doctor(sys.argv[2:])
     keep_freed_memory()
     before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     from randprune_lab.cli import main as command

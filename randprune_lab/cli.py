@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from randprune_lab.criteria import CRITERIA, Custom
+from randprune_lab.doctor import HELP, add_options, show
 from randprune_lab.errors import ConfigError, FileError, RandpruneError
 from randprune_lab.files import atomic_path, given_path, refused_by_machine
 from randprune_lab.masks.allocations import ALLOCATIONS
@@ -167,7 +168,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_plugin(add(commands))
     for add in (_tasks_parser, _models_parser, _bench_parser, _report_parser, _exercises_parser, _app_parser):
         add(commands)
-    for add in (_share_parser, _gather_parser):
+    for add in (_share_parser, _gather_parser, _doctor_parser):
         add(commands)
     return parser
 
@@ -512,6 +513,12 @@ def _gather_parser(commands: Any) -> argparse.ArgumentParser:
     return sub
 
 
+def _doctor_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(commands, "doctor", _doctor, HELP)
+    add_options(sub)
+    return sub
+
+
 # --- commands ---
 
 
@@ -787,6 +794,10 @@ def _gather(options: argparse.Namespace) -> int:
         watch(options.folder, draw, say, without=options.out)
     draw()
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    return show(as_json=options.json)
 
 
 # --- printing ---

@@ -713,7 +713,7 @@ def test_a_run_is_shared_and_a_class_is_gathered(randprune, finished, tmp_path, 
     assert answer.code == 0 and re.fullmatch(
         r"1 seed at 90 %: search minus IMP is .* points; .*: class\.html\n", answer.out
     )
-    assert answer.err.startswith("randprune: broken.json: ") and answer.err.count("\n") == 1
+    assert answer.err.startswith("randprune: shared file broken.json is damaged") and answer.err.count("\n") == 1
     assert "search ahead: 1" in (tmp_path / "class.html").read_text("utf-8")
 
 

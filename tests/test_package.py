@@ -26,7 +26,7 @@ MODULES = {
 # From the ground up. A module imports only from its own room and from rooms on lower floors.
 FLOORS = [
     {"errors", "machine", "progress", "terminal"},
-    {"files", "registry", "plugins", "stats", "typed"},
+    {"doctor", "files", "registry", "plugins", "stats", "typed"},
     {"sealed", "notebook_file", "masks", "tasks"},
     {"criteria"},
     {"interop", "probe"},

@@ -95,7 +95,7 @@ def gather(folder: str | Path, *, other: str | None = None, sparsity: float | No
             try:
                 found[name] = read_share(path)
             except FileError as error:
-                left_out.append(f"{name}: {str(error).replace(str(path), 'the file')}")
+                left_out.append(str(error).replace(str(path), name))
     if unknown:
         left_out.append(f"no shared files: {listed(unknown)}")
     if not found:
@@ -166,7 +166,7 @@ def _once(alike: Mapping[str, Share]) -> tuple[dict[str, Share], list[str]]:
         used = first.setdefault(share.seed, name)
         if used != name:
             numbers = "the same numbers" if share.results == alike[used].results else "other numbers"
-            told.append(f"{name}: seed {share.seed} again, with {numbers} as {used}, which is used; run another seed")
+            told.append(f"{name}: seed {share.seed} again, with {numbers}; {used} is used, so run another seed")
     return {first[seed]: alike[first[seed]] for seed in sorted(first)}, told
 
 

@@ -71,20 +71,19 @@ def verdict(gathered: Gathered) -> str:
     (first, other), mean, seeds = _names(gathered), gathered.over_seeds, len(gathered.shares)
     where = f"{counted(seeds, 'seed')} at {percent(gathered.sparsity)}"
     if not np.isfinite(mean.low):
-        return f"{where}: {first} minus {other} is {_points(mean)} points; more seeds give an interval"
+        return f"{where}: {first} minus {other}: {_points(mean)} points; more seeds give an interval"
     if mean.low <= 0 <= mean.high:
-        return f"{where}: no clear difference, {first} minus {other} is {_points(mean)} points"
-    return f"{where}: {first} is {'ahead of' if mean.estimate > 0 else 'behind'} {other}, {_points(mean)} points"
+        return f"{where}: no clear difference. {first} minus {other}: {_points(mean)} points"
+    return f"{where}: {first} is {'ahead of' if mean.estimate > 0 else 'behind'} {other}: {_points(mean)} points"
 
 
 def caption(gathered: Gathered) -> str:
     """What the intervals are, and what the methods have in common."""
     share, steps = gathered.first, gathered.steps
-    names = _names(gathered)
     training = (
         f"The same training for both: {steps[0]:,} steps"
         if steps[0] == steps[1]
-        else f"Not the same training: {names[0]} has {steps[0]:,} steps, {names[1]} has {steps[1]:,}"
+        else f"Not the same training: {steps[0]:,} steps and {steps[1]:,}"
     )
     return (
         f"Each row is one seed: other masks, other batches, another dense model. Its 95 % interval is over test "
@@ -115,11 +114,11 @@ def counted(number: int, name: str) -> str:
 
 
 def _names(gathered: Gathered) -> tuple[str, str]:
-    return _label(gathered.first.method), _label(gathered.other)
-
-
-def _label(method: str) -> str:
-    return LABELS.get(method, method)
+    """The two methods, the second with its training steps as a fraction of those of the first."""
+    first, other, (ours, theirs) = gathered.first.method, gathered.other, gathered.steps
+    known = LABELS.get(other, LABELS["imp"] if other.startswith("imp-") else other)
+    steps = "equal steps" if ours == theirs else f"{100 * theirs / ours:.0f} % of its steps"
+    return LABELS.get(first, first), f"{known} with {steps}"
 
 
 def _points(one: Interval) -> str:

@@ -175,8 +175,8 @@ def test_a_seed_counts_once(tmp_path):
     found = gather(saved(tmp_path, share(1), share(1), share(1, -0.1), share(2)))
     assert found.over_seeds == mean_interval([-0.2, -0.2]) and [*found.shares] == ["00.json", "03.json"]
     same, other = found.left_out
-    assert same.startswith("01.json: seed 1 again, with the same numbers as 00.json")
-    assert other.startswith("02.json: seed 1 again, with other numbers as 00.json")
+    assert same.startswith("01.json: seed 1 again, with the same numbers; 00.json is used")
+    assert other.startswith("02.json: seed 1 again, with other numbers; 00.json is used")
 
 
 def damaged(folder: Path) -> None:
@@ -213,11 +213,11 @@ def other_files(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("add", "message"),
     [
-        (damaged, "a.json: shared file the file is damaged or truncated (its checksum is not that of its content)"),
-        (truncated, "a.json: shared file the file is damaged or truncated"),
-        (of_another_kind, "a.json: the file is no shared file; share the run again: randprune share RUN"),
-        (a_later_format, "a.json: the file has format 9"),
-        (too_large, "a.json: the file is larger than any shared file"),
+        (damaged, "shared file a.json is damaged or truncated (its checksum is not that of its content)"),
+        (truncated, "shared file a.json is damaged or truncated"),
+        (of_another_kind, "a.json is no shared file; share the run again: randprune share RUN"),
+        (a_later_format, "a.json has format 9"),
+        (too_large, "a.json is larger than any shared file"),
         (a_run, "a: this is a run folder; its student shares it first: randprune share a"),
         (other_files, "no shared files: 'notes.txt'"),
     ],

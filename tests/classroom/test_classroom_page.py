@@ -35,10 +35,10 @@ def test_thirty_rows_and_the_mean_are_drawn_where_the_numbers_are():
 @pytest.mark.parametrize(
     ("estimates", "message"),
     [
-        ((-0.2, -0.21, -0.22), "3 seeds at 99 %: search is behind IMP, search's steps, -21.0 [-23.5, -18.5] points"),
-        ((0.2, 0.21, 0.22), "3 seeds at 99 %: search is ahead of IMP, search's steps, +21.0 [+18.5, +23.5] points"),
-        ((-0.1, 0.1), "2 seeds at 99 %: no clear difference, search minus IMP, search's steps is"),
-        ((-0.2,), "1 seed at 99 %: search minus IMP, search's steps is -20.0 points; more seeds give an interval"),
+        ((-0.2, -0.21, -0.22), "3 seeds at 99 %: search is behind IMP with equal steps: -21.0 [-23.5, -18.5] points"),
+        ((0.2, 0.21, 0.22), "3 seeds at 99 %: search is ahead of IMP with equal steps: +21.0 [+18.5, +23.5] points"),
+        ((-0.1, 0.1), "2 seeds at 99 %: no clear difference. search minus IMP with equal steps: "),
+        ((-0.2,), "1 seed at 99 %: search minus IMP with equal steps: -20.0 points; more seeds give an interval"),
     ],
     ids=["behind", "ahead", "unclear", "one"],
 )
@@ -51,7 +51,8 @@ def test_the_caption_says_which_kind_each_interval_is_and_who_had_how_many_steps
     assert "interval is over test examples, paired" in said and "interval is over seeds (Student's t)" in said
     assert "The same training for both: 600 steps" in said
     unequal = Gathered(gathered(-0.2).shares, [], "imp", 0.99)
-    assert "Not the same training: search has 600 steps, IMP has 200" in caption(unequal)
+    assert "Not the same training: 600 steps and 200" in caption(unequal)
+    assert "IMP with 33 % of its steps" in verdict(unequal)
 
 
 def test_a_page_asks_for_nothing_and_shows_names_as_text():
