@@ -168,7 +168,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_plugin(add(commands))
     for add in (_tasks_parser, _models_parser, _bench_parser, _report_parser, _exercises_parser, _app_parser):
         add(commands)
-    for add in (_share_parser, _gather_parser, _doctor_parser):
+    for add in (_share_parser, _gather_parser, _slides_parser, _doctor_parser):
         add(commands)
     return parser
 
@@ -513,6 +513,32 @@ def _gather_parser(commands: Any) -> argparse.ArgumentParser:
     return sub
 
 
+def _slides_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = _command(
+        commands,
+        "slides",
+        _slides,
+        "write the slides of a lesson: a page with its figures, explorers and speaker's notes (key n) that needs no "
+        "network",
+    )
+    sub.add_argument(
+        "source", type=str, metavar="LESSON", help="beginning of a lesson's name, such as 06, or a notebook"
+    )
+    sub.add_argument("--out", type=Path, metavar="FILE.html", help="page to write (default: LESSON-slides.html)")
+    sub.add_argument(
+        "--report",
+        type=Path,
+        default=Path("reports/classroom"),
+        metavar="DIR",
+        help="report with the lessons as they ran; a lesson that is not there is run (default: reports/classroom)",
+    )
+    sub.add_argument("--notebooks", type=Path, default=Path("notebooks"), metavar="DIR", help="folder of the notebooks")
+    sub.add_argument(
+        "--profile", type=str, default="classroom", help="size of a lesson that is run (default: classroom)"
+    )
+    return sub
+
+
 def _doctor_parser(commands: Any) -> argparse.ArgumentParser:
     sub = _command(commands, "doctor", _doctor, HELP)
     add_options(sub)
@@ -793,6 +819,20 @@ def _gather(options: argparse.Namespace) -> int:
     if options.watch:
         watch(options.folder, draw, say, without=options.out)
     draw()
+    return 0
+
+
+def _slides(options: argparse.Namespace) -> int:
+    from randprune_lab.report.slides import write_slides
+
+    path, number = write_slides(
+        options.source,
+        options.out,
+        report=options.report,
+        notebooks=options.notebooks,
+        profile=options.profile,
+    )
+    print(f"{number} slides, {path.stat().st_size / 1e6:.1f} MB: {path}")
     return 0
 
 

@@ -52,7 +52,26 @@ BOX = '<div class="scroll" tabindex="0" role="group" aria-label="{}">'
 ANCHOR = re.compile(r'(?<= id=")[^"]*|(?<= href="#)[^"]*')  # in lower case, as GitHub and the site have it
 FORMULA = re.compile(r'<math\b[^>]*\bdisplay="block".*?</math>', re.DOTALL)
 
-TEMPLATE = """
+CELLS = """
+{% block input_group %}
+{%- if cell.metadata.folded %}
+<details class="plumbing"><summary>{{ cell.metadata.folded | escape_html }}</summary>{{ super() }}</details>
+{%- else %}{{ super() }}{% endif %}
+{% endblock input_group %}
+{% block in_prompt %}
+<div class="prompt" id="cell-{{ cell.execution_count | e }}">{{ (cell.execution_count or "") | e }}</div>
+{% endblock in_prompt %}
+{% block empty_in_prompt %}{% endblock empty_in_prompt %}
+{% block output_area_prompt %}{% endblock output_area_prompt %}
+{% block data_html %}
+<div class="output_html rendered_html output_subarea">{{ output.data["text/html"] | clean_html }}</div>
+{% endblock data_html %}
+{% block data_latex %}{{ output.data["text/latex"] | markdown2html | clean_html }}{% endblock data_latex %}
+"""
+"""How cells are written; a page puts its own blocks around it."""
+
+TEMPLATE = (
+    """
 {%- extends "classic/base.html.j2" -%}
 {% block header %}<!doctype html>
 <html lang="en">
@@ -76,21 +95,9 @@ TEMPLATE = """
 {% block body_footer %}</main>{{ resources.foot }}
 <script>{{ resources.script }}</script></body>{% endblock body_footer %}
 {% block footer %}</html>{% endblock footer %}
-{% block input_group %}
-{%- if cell.metadata.folded %}
-<details class="plumbing"><summary>{{ cell.metadata.folded | escape_html }}</summary>{{ super() }}</details>
-{%- else %}{{ super() }}{% endif %}
-{% endblock input_group %}
-{% block in_prompt %}
-<div class="prompt" id="cell-{{ cell.execution_count | e }}">{{ (cell.execution_count or "") | e }}</div>
-{% endblock in_prompt %}
-{% block empty_in_prompt %}{% endblock empty_in_prompt %}
-{% block output_area_prompt %}{% endblock output_area_prompt %}
-{% block data_html %}
-<div class="output_html rendered_html output_subarea">{{ output.data["text/html"] | clean_html }}</div>
-{% endblock data_html %}
-{% block data_latex %}{{ output.data["text/latex"] | markdown2html | clean_html }}{% endblock data_latex %}
 """
+    + CELLS
+)
 
 
 def render_page(notebook: NotebookNode, result: NotebookResult, around: Around = Around()) -> str:  # noqa: B008
@@ -104,7 +111,7 @@ def render_page(notebook: NotebookNode, result: NotebookResult, around: Around =
         "script": SCRIPT,
         "policy": policy_with(SCRIPT),
     }
-    exporter = _PageExporter(around.files)
+    exporter = PageExporter(around.files)
     html, _ = exporter.from_notebook_node(fold(presentable(notebook)), resources=resources)
     return str(html).replace(PLACE_OF_CONTENTS, contents(exporter.headings), 1)
 
@@ -148,9 +155,17 @@ def _model_names(model_id: str, models: Mapping[str, Any]) -> Iterator[str]:
         yield from _model_names(child.removeprefix("IPY_MODEL_"), models)
 
 
-class _PageExporter(HTMLExporter):
-    def __init__(self, files: Mapping[str, str]) -> None:
-        super().__init__(raw_template=TEMPLATE)
+class PageExporter(HTMLExporter):
+    """Writes the cells of a notebook as passive HTML.
+
+    Args:
+        files: the files that a page can lead to, by the address that a notebook has for them.
+        template: what is written around the cells, which ends with `CELLS`.
+        traits: traits of nbconvert's exporters, such as `exclude_input`.
+    """
+
+    def __init__(self, files: Mapping[str, str], template: str = TEMPLATE, **traits: Any) -> None:
+        super().__init__(raw_template=template, **traits)
         self.files = files
         self.headings: list[tuple[str, str]] = []
 

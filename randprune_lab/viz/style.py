@@ -49,6 +49,7 @@ LABELS = {
     "imp": "IMP",
     "uniform": "uniform random",
     "dense": "dense",
+    "imp-long": "IMP, search's steps",
     "imp-short": "IMP, winner's steps",
     "imp-short-4e-3": "IMP, winner's steps, learning rate 4e-3",
     "one-mask": "one random mask",
