@@ -121,7 +121,10 @@ def write_slides(source: str, out: Path | None, *, report: Path, notebooks: Path
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
     notebook = read_notebook(path)
-    if not any(cell.get("outputs") for cell in notebook.cells):
+    if not _has_run(notebook) and path.parent == report:  # it failed there, or is still running
+        path = find_notebook(source, [notebooks])
+        notebook = read_notebook(path)
+    if not _has_run(notebook):
         notebook = _executed(path, profile)
     slides = slides_of(notebook)
     with atomic_path(out) as temporary:
@@ -146,6 +149,13 @@ def find_notebook(source: str, folders: Sequence[Path]) -> Path:
         if found:
             return found[0]
     raise unknown_name("lesson", source, {path.stem for paths in known.values() for path in paths})
+
+
+def _has_run(notebook: NotebookNode) -> bool:
+    """Whether all of its code has run without an error."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    failed = any(output.output_type == "error" for cell in code for output in cell.outputs)
+    return not failed and all(cell.execution_count for cell in code)
 
 
 def _executed(path: Path, profile: str) -> NotebookNode:

@@ -24,7 +24,7 @@ def made(small_explorer: Explorer, tmp_path_factory) -> Path:
     frame = small_explorer.frame(small_explorer.start)
     figure = new_output("display_data", {"text/html": f'<img class="rp-picture" src="{frame.src}" alt="A curve">'})
     explorer = new_output("display_data", {"text/html": small_explorer.page()})
-    text = "# A lesson\n\nIt begins.\n\n## 1. One\n\n" + "Many words. " * 60 + "\n\nAn aside.\n\n**Predict:** what?"
+    text = "# A lesson\n\nIt begins.\n\n## 1. One\n\n" + "Many words. " * 50 + "\n\nAn aside.\n\n**Predict:** what?"
     cells = [
         new_markdown_cell(text),
         new_code_cell("draw()", execution_count=1, outputs=[figure]),

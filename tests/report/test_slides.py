@@ -145,6 +145,20 @@ def test_a_notebook_that_has_not_run_is_run_first(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own.ipynb", "slides.html"]
 
 
+def test_a_lesson_that_is_half_run_in_the_report_is_taken_from_the_notebooks(tmp_path, monkeypatch):
+    taken = []
+    for folder, cells in (("report", [picture(), new_code_cell("later()")]), ("notebooks", [new_code_cell("draw()")])):
+        (tmp_path / folder).mkdir()
+        nbformat.write(new_notebook(cells=cells), tmp_path / folder / "01_a.ipynb")
+    monkeypatch.setattr(
+        "randprune_lab.report.slides._executed",
+        lambda path, profile: taken.append(path) or new_notebook(cells=[picture()]),
+    )
+    where = {"report": tmp_path / "report", "notebooks": tmp_path / "notebooks", "profile": "smoke"}
+    assert write_slides("01", tmp_path / "slides.html", **where)[1] == 1
+    assert taken == [tmp_path / "notebooks" / "01_a.ipynb"]
+
+
 def test_a_notebook_that_fails_gives_no_slides(tmp_path):
     with pytest.raises(RunError, match="failed in cell 2: ValueError: no; its slides need a notebook that runs"):
         written(tmp_path, "raise ValueError('no')")
