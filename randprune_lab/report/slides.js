@@ -11,11 +11,27 @@ function go(to) {
   document.querySelector(".done").style.width = `${(100 * (at + 1)) / slides.length}%`;
   history.replaceState(null, "", `#${at + 1}`);
   slides[at].scrollTop = 0;
+  fit();
+}
+
+// A picture is as high as the slide allows, but not less than this many pixels.
+const LEAST = 240;
+
+function fit() {
+  const slide = slides[at];
+  for (const picture of slide.querySelectorAll(".body img")) picture.style.height = "";
+  const picture = [...slide.querySelectorAll(".body img")].find((one) => one.checkVisibility());
+  const over = slide.scrollHeight - slide.clientHeight;
+  if (!picture || over <= 0 || document.body.classList.contains("with-notes")) return;
+  picture.style.height = `${Math.max(LEAST, picture.clientHeight - over)}px`;
 }
 
 const fromAddress = () => go((Number(location.hash.slice(1)) || 1) - 1);
 const turn = (by) => () => go(at + by);
-const notes = () => document.body.classList.toggle("with-notes");
+const notes = () => {
+  document.body.classList.toggle("with-notes");
+  fit();
+};
 const keys = {
   ArrowRight: turn(1),
   ArrowLeft: turn(-1),
@@ -51,5 +67,6 @@ document.querySelector(".back").addEventListener("click", turn(-1));
 document.querySelector(".on").addEventListener("click", turn(1));
 document.querySelector(".show-notes").addEventListener("click", notes);
 window.addEventListener("hashchange", fromAddress);
+window.addEventListener("resize", fit);
 document.body.classList.add("one-by-one");
 fromAddress();

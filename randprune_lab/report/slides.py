@@ -38,14 +38,17 @@ log = logging.getLogger("randprune_lab")
 
 SLIDE, NOTES, SKIP = "slide", "notes", "skip"
 """Tags of cells: all its text, or its code too, is shown; it is in the notes alone; it is left out."""
-LONGEST = 700
-"""The most characters of text on a slide; a paragraph that begins in bold goes to another one then."""
+LONGEST = 650
+"""The most characters of text on a slide; a paragraph that begins in bold goes to another one then, with its list."""
+MUCH, MOST = 420, 700
+"""Numbers of characters from which letters are smaller."""
 TRY = "**Try it"
 """The beginning of a paragraph that is shown together with the explorer after it."""
 ASIDE = ("**[", "**Time**", "**Needs**", "**Beside it**", "**Exercises", "**Where to go next")
 """Beginnings of paragraphs that help a reader, and are only in the notes."""
 OPENING = re.compile(r"\*\*|>|\$\$|\||!\[|###|```|[*-]\s|\d+\.\s")
 """The beginning of what a slide shows besides the first paragraph: bold text, quotations, formulas, tables, lists."""
+POINT = re.compile(r"[*-]\s|\d+\.\s")
 HEADING = re.compile(r"(#{1,2})\s+(.+)")
 ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
 LINK = re.compile(r'<a\b[^>]*\bhref="(?!https?:|mailto:)[^"]*"[^>]*>(.*?)</a>', re.DOTALL)
@@ -184,7 +187,8 @@ def slides_of(notebook: NotebookNode) -> list[Slide]:
 
 def _add_text(slides: list[Slide], cell: NotebookNode, tags: Sequence[str]) -> None:
     first = False
-    for block in blocks(cell.source):
+    parts = [*blocks(cell.source)]
+    for block, after in zip(parts, [*parts[1:], ""], strict=True):
         part = nbformat.v4.new_markdown_cell(block)
         part.attachments = cell.get("attachments", {})
         if heading := HEADING.match(block):
@@ -192,12 +196,13 @@ def _add_text(slides: list[Slide], cell: NotebookNode, tags: Sequence[str]) -> N
             first = True
             continue
         bold, now = block.startswith("**"), slides[-1]
+        size = len(block) + (len(after) if POINT.match(after) else 0)
         shown = SLIDE in tags or (NOTES not in tags and not block.startswith(ASIDE) and (first or OPENING.match(block)))
         first = False
         if not shown:
             now.notes.append(part)
             continue
-        if now.drawn or block.startswith(TRY) or (bold and now.length + len(block) > LONGEST):
+        if now.drawn or block.startswith(TRY) or (bold and now.length + size > LONGEST):
             slides.append(Slide(now.where))
         slides[-1].shown.append(part)
         slides[-1].waits = block.startswith(TRY)
@@ -281,8 +286,9 @@ class _Writer:
         shown = self._cells(slide.shown, self.whole if slide.coded else self.outputs)
         notes = self._cells(slide.notes, self.code)
         notes = f'<aside class="notes"><h3>Notes</h3>{notes}</aside>' if notes else ""
+        size = " most" if slide.length > MOST else " much" if slide.length > MUCH else ""
         return (
-            f'<section class="slide" aria-label="{number} of {of}">{where}<div class="body">{shown}{notes}</div>'
+            f'<section class="slide{size}" aria-label="{number} of {of}">{where}<div class="body">{shown}{notes}</div>'
             "</section>\n"
         )
 
