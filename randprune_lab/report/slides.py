@@ -44,7 +44,7 @@ MUCH, MOST = 420, 700
 """Numbers of characters from which letters are smaller."""
 TRY = "**Try it"
 """The beginning of a paragraph that is shown together with the explorer after it."""
-ASIDE = ("**[", "**Time**", "**Needs**", "**Beside it**", "**Exercises", "**Where to go next")
+ASIDE = ("**[", "**Time**", "**Needs**", "**Beside it**", "**Exercises", "**In a class", "**Where to go next")
 """Beginnings of paragraphs that help a reader, and are only in the notes."""
 OPENING = re.compile(r"\*\*|>|\$\$|\||!\[|###|```|[*-]\s|\d+\.\s")
 """The beginning of what a slide shows besides the first paragraph: bold text, quotations, formulas, tables, lists."""

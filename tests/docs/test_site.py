@@ -32,6 +32,7 @@ PACKAGES = (
     "export",
     "report",
     "exercises",
+    "classroom",
     "bench",
 )
 OFFERED = [
