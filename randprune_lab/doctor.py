@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
-from randprune_lab.machine import cores
+from randprune_lab.machine import available_memory, cores
 
 HELP = "say whether this machine is ready for the course, and what to do if it is not"
 PROJECT = "randprune-lab"
@@ -146,8 +146,9 @@ def describe(findings: Sequence[Finding], width: int | None = None) -> str:
         if one.remedy:
             lines += _wrapped(" " * len(head), f"-> {one.remedy}", width)
     problems = sum(not one.ok for one in findings)
+    needs = "needs" if problems == 1 else "need"
     verdict = (
-        "This machine is ready for the course." if not problems else f"{problems} of {len(findings)} need attention."
+        f"{problems} of {len(findings)} {needs} attention." if problems else "This machine is ready for the course."
     )
     return "\n".join([*lines, "", verdict])
 
@@ -221,33 +222,16 @@ def _cores() -> Finding:
 
 
 def _memory() -> Finding:
-    free = _free_memory()
-    if free is None:
-        return Finding("memory", True, "this system does not tell how much is free")
+    free = available_memory() / 1e9
     ok = free >= MEMORY
     remedy = "close other programs, and shut down notebooks that you do not use (in JupyterLab: Kernel, Shut Down)"
-    return Finding("memory", ok, f"{free:.1f} GB free; the lessons need up to {MEMORY:g}", "" if ok else remedy)
-
-
-def _free_memory() -> float | None:
-    """Free gigabytes, by psutil or by the system; None if neither tells."""
-    try:
-        import psutil
-
-        return float(psutil.virtual_memory().available) / 1e9
-    except ImportError:
-        pass
-    try:
-        text = Path("/proc/meminfo").read_text("ascii")
-        return int(re.search(r"MemAvailable:\s*(\d+) kB", text)[1]) / 1e6  # type: ignore[index]
-    except (OSError, TypeError):
-        return None
+    return Finding("memory", ok, f"{free:.1f} GB free; the lessons need up to {MEMORY:g} GB", "" if ok else remedy)
 
 
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     ok = free >= DISK
-    found = f"{free:.1f} GB free here; the course needs up to {DISK:g}"
+    found = f"{free:.1f} GB free here; the course needs up to {DISK:g} GB"
     return Finding("disk", ok, found, "" if ok else "delete files, or work in a folder on another disk")
 
 

@@ -34,3 +34,18 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(mmap_threshold, 32 * 2**20)
         library.mallopt(trim_threshold, 2**31 - 1)
+
+
+def available_memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """The free memory in bytes, or the memory limit of the container, whichever is less.
+
+    Args:
+        limit: the file with the container's limit.
+    """
+    import psutil
+
+    free = int(psutil.virtual_memory().available)  # of the machine; a container may be limited to less
+    try:
+        return min(free, int(limit.read_text("ascii")))
+    except (OSError, ValueError):  # not in a container, or the limit is "max"
+        return free

@@ -90,6 +90,17 @@ def test_a_program_that_hangs_is_given_up(monkeypatch):
     assert not kernel.ok and kernel.found == "no answer within 0.1 s" and "try again" in kernel.remedy
 
 
+def test_too_little_memory_is_a_problem_and_without_psutil_it_is_one_line(monkeypatch):
+    monkeypatch.setattr(doctor, "available_memory", lambda: 1_500_000_000)
+    memory = finding("memory")
+    assert not memory.ok and memory.found.startswith("1.5 GB free") and "close other programs" in memory.remedy
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.setattr(doctor, "CHECKS", {"memory": doctor._memory})
+    (memory,) = examine()
+    assert not memory.ok and "psutil" in memory.found and memory.remedy
+
+
 @pytest.mark.parametrize("width", [40, 60, 100])
 def test_the_text_fits_the_terminal_and_has_every_finding_once(width):
     findings = [
@@ -100,7 +111,7 @@ def test_the_text_fits_the_terminal_and_has_every_finding_once(width):
     assert max(map(len, lines)) <= width
     text = " ".join(" ".join(lines).split())
     assert text.count("ok one word") == text.count("PROBLEM another missing -> install it") == 1
-    assert lines[-1] == "1 of 2 need attention."
+    assert lines[-1] == "1 of 2 needs attention."
 
 
 def test_the_exit_code_is_0_only_if_all_is_well(monkeypatch, capsys):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from randprune_lab.machine import cores
+from randprune_lab.machine import available_memory, cores
 
 MEMORY_EACH = 1_500_000_000  # bytes; most lessons need half a gigabyte, those that train up to 1.7 GB
 SECONDS_TO_END = 20.0
@@ -22,21 +22,6 @@ WORKER = Path(__file__).with_name("worker.py")
 def jobs_that_fit(notebooks: int) -> int:
     """The number of notebooks to run at a time: limited by cores and free memory, and at least 1."""
     return max(1, min(notebooks, cores(), available_memory() // MEMORY_EACH))
-
-
-def available_memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """The free memory in bytes, or the memory limit of the container, whichever is less.
-
-    Args:
-        limit: the file with the container's limit.
-    """
-    import psutil
-
-    free = int(psutil.virtual_memory().available)  # of the machine; a container may be limited to less
-    try:
-        return min(free, int(limit.read_text("ascii")))
-    except (OSError, ValueError):  # not in a container, or the limit is "max"
-        return free
 
 
 class Workers:

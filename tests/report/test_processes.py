@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from randprune_lab.errors import ConfigError
+from randprune_lab.machine import available_memory
 from randprune_lab.report import processes, report
-from randprune_lab.report.processes import Workers, available_memory, jobs_that_fit
+from randprune_lab.report.processes import Workers, jobs_that_fit
 
 PATIENCE = 60  # seconds to wait for things that take less than one
 

@@ -38,7 +38,7 @@ from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
 from randprune_lab.search.strategies import TrainAll
 from randprune_lab.stats.confidence import assess_choice
-from randprune_lab.stats.intervals import Interval
+from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.study import StudyConfig
 from randprune_lab.viz import figures
 from randprune_lab.viz.figures import results
@@ -123,6 +123,8 @@ SAVINGS = [
     for at, layers, seconds, memory in ((0.54, 0, 0.06, 9e7), (0.9375, 36, 0.03, 6e7), (0.99, 36, 0.02, 5e7))
 ]
 
+SEEDS = {0: Interval(0.1, 0.0, 0.2), 7: Interval(0.3, 0.2, 0.4)}
+MEAN = mean_interval([0.1, 0.3])
 FIGURES = {
     "kept_numbers": lambda record: figures.kept_numbers(WEIGHTS[:12, :12], {"large": WEIGHTS[:12, :12].abs() > 1}),
     "magnitude_pruning": lambda record: figures.magnitude_pruning(WEIGHTS, 0.75),
@@ -168,6 +170,9 @@ FIGURES = {
     "correlation_by_steps": lambda record: figures.correlation_by_steps(pool(6)),
     "results_by_task": lambda record: figures.results_by_task(results_table([record])),
     "contrast_means": lambda record: figures.contrast_means({0.9: MEANS, 0.99: MEANS}),
+    "seeds_forest": lambda record: figures.seeds_forest(
+        SEEDS, mean_interval([0.1, 0.3]), title="Two", names=("a", "b")
+    ),
     "difference_parts": lambda record: figures.difference_parts(PARTS, "search", "IMP"),
     "inflation_by_size": lambda record: figures.inflation_by_size(INFLATION),
     "differences_by_task": lambda record: figures.differences_by_task(differences(results_table([record]), 0.9), 0.9),
