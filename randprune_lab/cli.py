@@ -450,7 +450,8 @@ def _exercises_parser(commands: Any) -> argparse.ArgumentParser:
         required=True,
         help="gift: text for Moodle; qti: ZIP file for Canvas and others; md: Markdown, with the answers at its end",
     )
-    for name in ("student", "instructor", "grade", "questions"):
+    action.add_argument("--only", type=str, metavar="NAME", help="use only lessons whose name starts with NAME")
+    for name in ("student", "instructor", "grade"):
         action = actions.choices[name]
         action.add_argument("--only", type=str, metavar="NAME", help="use only notebooks whose name starts with NAME")
     for name in ("student", "instructor", "grade", "feedback"):
@@ -753,13 +754,15 @@ def _grade(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    from randprune_lab.exercises import gradebook, read_grades, table, write_rows
+    from randprune_lab.exercises import gradebook, hardest, read_grades, table, write_rows
 
     if (options.lms is None) != (options.roster is None):
         raise ConfigError("--lms and --roster belong together; give both, or none for a table of all exercises")
     grades = read_grades(options.grades)
     rows = gradebook(grades, options.lms, options.roster) if options.lms else table(grades)
     write_rows(options.out, rows)
+    for name, fraction in hardest(grades).items():
+        print(f"{fraction:4.0%} of the points  {name}")
     print(f"{len({grade.student for grade in grades})} students: {options.out}")
     return 0
 

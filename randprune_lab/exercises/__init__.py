@@ -6,7 +6,7 @@ from randprune_lab.exercises.copies import write_copies
 from randprune_lab.exercises.feedback import write_feedback
 from randprune_lab.exercises.grade import grade
 from randprune_lab.exercises.gradebook import gradebook
-from randprune_lab.exercises.grades import Grade, read_grades, table, write_grades, write_rows
+from randprune_lab.exercises.grades import Grade, hardest, read_grades, table, write_grades, write_rows
 from randprune_lab.exercises.questions import Question, read_questions, write_questions
 from randprune_lab.exercises.source import Exercise, Source, read_sources
 
@@ -21,6 +21,7 @@ __all__ = [
     "expect",
     "grade",
     "gradebook",
+    "hardest",
     "passed",
     "read_grades",
     "read_questions",

@@ -76,6 +76,8 @@ def read_grades(paths: Sequence[str | Path]) -> list[Grade]:
         for line, row in read_rows(path, [field.name for field in fields(Grade)]):
             where = f"{path}, line {line}"
             points, out_of = (_points(where, name, row[name]) for name in ("points", "out_of"))
+            if not out_of:
+                raise FileError(f"{where}: out_of must be above 0")
             grade = Grade(row["student"], row["notebook"], row["exercise"], row["title"], points, out_of, row["failed"])
             key = grade.student, grade.notebook, grade.exercise
             if key in grades:
@@ -121,6 +123,15 @@ def table(grades: Sequence[Grade]) -> list[list[Any]]:
         cells = [points.get(key[:2], "") for key in exercises] + [sums.get(book, "") for book in books]
         rows.append([student, *cells, round(sum(points.values()), 2)])
     return rows
+
+
+def hardest(grades: Sequence[Grade], number: int = 3) -> dict[str, float]:
+    """The exercises in which the class got the smallest fractions of the points, and these fractions."""
+    points: dict[str, list[float]] = {}
+    for grade in grades:
+        points.setdefault(f"{grade.notebook} {grade.exercise}", []).append(grade.points / grade.out_of)
+    fractions = {name: sum(own) / len(own) for name, own in points.items()}
+    return dict(sorted(fractions.items(), key=lambda item: item[1])[:number])
 
 
 def maxima(grades: Sequence[Grade]) -> dict[str, float]:

@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from exercises.conftest import make_source
 from support.pages import ROOT, table_rows, text
+from support.small_exercises import make_source
 
 from randprune_lab.cli import main
 from randprune_lab.exercises import read_sources

@@ -18,6 +18,7 @@ from randprune_lab.exercises import (
     Grade,
     collect,
     gradebook,
+    hardest,
     read_grades,
     table,
     write_copies,
@@ -68,6 +69,10 @@ def test_a_table_has_a_row_for_each_student_and_its_columns_add_up():
         assert sum(points[:3]) == pytest.approx(sum(points[3:5])) == pytest.approx(points[5])
 
 
+def test_the_hardest_exercises_are_named_with_their_fraction_of_the_points():
+    assert hardest(GRADES, 2) == pytest.approx({"01 two": 0.67 / 2 / 2, "01 one": 0.5})
+
+
 def test_tables_of_several_weeks_are_joined_and_a_missing_student_has_empty_cells(tmp_path, capsys):
     for number, part in enumerate((GRADES[:2], GRADES[2:3] + GRADES[5:])):
         write_grades(tmp_path / f"{number}.csv", part)
@@ -83,10 +88,11 @@ def test_tables_of_several_weeks_are_joined_and_a_missing_student_has_empty_cell
         (lambda text: text.replace("0.67", "two"), "line 3: points must be a number of at least 0, got 'two'"),
         (lambda text: text.replace("0.67", "-1"), "got '-1'"),
         (lambda text: text.replace("0.67", "nan"), "got 'nan'"),
+        (lambda text: text.replace("0.67,2,", "0,0,"), "line 3: out_of must be above 0"),
         (lambda text: text + text.splitlines()[1] + "\n", "line 8: a second row of doeann_7_ 01 one"),
         (lambda text: "", "has no column"),
     ],
-    ids=["column", "word", "negative", "nan", "twice", "empty"],
+    ids=["column", "word", "negative", "nan", "nothing", "twice", "empty"],
 )
 def test_a_table_that_was_spoilt_by_hand_is_refused_by_line(tmp_path, change, message):
     write_grades(tmp_path / "grades.csv", GRADES)
