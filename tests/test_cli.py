@@ -19,6 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import nbformat
 import pytest
 from safetensors.torch import load_file
 from support.runs import change_unit, write_config
@@ -738,6 +739,31 @@ def test_watching_a_class_ends_with_ctrl_c(randprune, finished, tmp_path, monkey
 )
 def test_share_and_gather_answer_wrong_use_with_one_line_and_code_2(randprune, arguments, message):
     answer = randprune(*arguments)
+    assert answer.code == 2 and message in answer.line()
+
+
+# --- slides ---
+
+
+def test_slides_say_how_many_they_are_and_where(randprune, tmp_path):
+    notebook, page = tmp_path / "own.ipynb", tmp_path / "slides.html"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One\n\n## Two")]), notebook)
+    answer = randprune("slides", notebook, "--out", page)
+    assert answer.code == 0 and re.fullmatch(rf"2 slides, 0\.\d MB: {re.escape(str(page))}\n", answer.out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["99", "--report", "nowhere"], "unknown lesson '99'"),
+        (["06", "--out", "slides.pdf"], "--out must be a file that ends in .html, got 'slides.pdf'"),
+        (["nowhere.ipynb"], "nowhere.ipynb"),
+    ],
+    ids=["no lesson", "no page", "no notebook"],
+)
+def test_slides_answer_wrong_use_with_one_line_and_code_2(randprune, arguments, message, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[1])
+    answer = randprune("slides", *arguments)
     assert answer.code == 2 and message in answer.line()
 
 
