@@ -462,6 +462,15 @@ def _exercises_parser(commands: Any) -> argparse.ArgumentParser:
             metavar="DIR",
             help="folder of the original exercises (default: notebooks/exercises)",
         )
+    action = actions.add_parser(
+        "predictions", help="show what a class predicted before it saw the results, question by question"
+    )
+    action.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="folder of the students' predictions.json or saved notebooks, in subfolders or not",
+    )
     return sub
 
 
@@ -723,6 +732,7 @@ def _exercises(options: argparse.Namespace) -> int:
 
     if options.action not in ("student", "instructor"):
         others = {"collect": _collect, "grade": _grade, "table": _table, "feedback": _feedback, "questions": _questions}
+        others["predictions"] = _predictions
         return others[options.action](options)
     paths = write_copies(options.action, options.out, options.sources, only=options.only, overwrite=options.overwrite)
     print("\n".join(map(str, paths)))
@@ -735,6 +745,13 @@ def _collect(options: argparse.Namespace) -> int:
     for student, paths in collect(options.download, options.out).items():
         print(f"{printable(student)}  {', '.join(printable(path.name) for path in paths)}")
     print(f"to grade: {options.out}")
+    return 0
+
+
+def _predictions(options: argparse.Namespace) -> int:
+    from randprune_lab.exercises import tally_class
+
+    print("\n\n".join("\n".join(one.lines) for one in tally_class(options.folder)))
     return 0
 
 

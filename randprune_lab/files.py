@@ -137,11 +137,12 @@ def _runs(process: int) -> bool:
 
 
 @contextmanager
-def reading(what: str, path: str | Path) -> Iterator[None]:
+def reading(what: str, path: str | Path, remedy: str = "write it again") -> Iterator[None]:
     """Turn errors of reading or parsing a file inside the block into a `FileError` that names the file.
 
     Args:
         what: the kind of file, for the message: "mask file".
+        remedy: what to do about a damaged file.
     """
     try:
         check_plain(what, path)
@@ -163,7 +164,7 @@ def reading(what: str, path: str | Path) -> Iterator[None]:
         OverflowError,
     ) as error:
         reason = " ".join(str(error).split())
-        raise FileError(f"{what} {path} is damaged or truncated ({reason}); write it again") from error
+        raise FileError(f"{what} {path} is damaged or truncated ({reason}); {remedy}") from error
 
 
 def check_plain(what: str, path: str | Path) -> None:

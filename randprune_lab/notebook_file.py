@@ -34,6 +34,7 @@ class Cell(TypedDict):
     cell_type: Kind
     source: Text
     metadata: NotRequired[Any]
+    outputs: NotRequired[Any]
 
 
 class _Cells(TypedDict):

@@ -19,7 +19,7 @@ from randprune_lab.files import atomic_path
 from randprune_lab.progress import progress_bar
 from randprune_lab.report.passive import policy_with
 from randprune_lab.report.style import CSS
-from randprune_lab.viz.explorer import SCRIPT, STYLE
+from randprune_lab.viz.page_parts import SCRIPT, STYLE
 
 TITLE = "Explore randomized pruning"
 LEAD = (

@@ -55,7 +55,7 @@ def one_line(text: str) -> str:
 def _read_student(student: Path, sources: Mapping[str, Source], others: Collection[str]) -> Submitted:
     found: dict[str, dict[Path, Answers | str]] = {name: {} for name in sources}
     unused = []
-    for path in sorted(_files(student)):
+    for path in sorted(files_in(student)):
         content = _read(path) if path.suffix.lower() == ".ipynb" else {}
         name = _recognize(path, content, sources)
         if name and path.suffix.lower() == ".ipynb":
@@ -74,7 +74,7 @@ def _read_student(student: Path, sources: Mapping[str, Source], others: Collecti
     return submitted
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_in(folder: Path) -> Iterator[Path]:
     """Everything in a folder at any depth that is a file, or should be one. Hidden files are left out."""
     folders = [folder]
     while folders:
@@ -89,6 +89,19 @@ def _files(folder: Path) -> Iterator[Path]:
                 folders += [path] * is_folder
                 if not is_folder or path.suffix == ".ipynb":
                     yield path
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file that a student submitted.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is too large, or no plain file.
+    """
+    about = path.lstat()
+    if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:
+        raise ValueError(f"expected a file of at most {LARGEST >> 20} MB, and no link")
+    return path.read_bytes()
 
 
 def _recognize(path: Path, content: Answers | str, sources: Mapping[str, Source]) -> str | None:
@@ -108,10 +121,7 @@ def _read(path: Path) -> Answers | str:
     answers: Answers = {}
     name = ""
     try:
-        about = path.lstat()
-        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:
-            raise ValueError(f"expected a file of at most {LARGEST >> 20} MB, and no link")
-        for cell in cells_of(path.read_bytes()):
+        for cell in cells_of(content_of(path)):
             name = exercise_of(cell) or name
             if cell["cell_type"] == "code" and (mark(cell).get("solution") or not mark(cell)):
                 answers.setdefault(name, []).append(cell["source"])

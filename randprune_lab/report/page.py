@@ -28,7 +28,7 @@ from randprune_lab.report.passive import passive, policy_with
 from randprune_lab.report.plumbing import fold
 from randprune_lab.report.results import NotebookResult
 from randprune_lab.report.style import CSS, PAGE_CSS
-from randprune_lab.viz.explorer import SCRIPT, STYLE
+from randprune_lab.viz.page_parts import SCRIPT, STYLE
 
 # Tags of cells that papermill adds: an error, which the failed cell shows too, and parameters, which the page names.
 PAPERMILL = ("papermill-error-cell-tag", "injected-parameters")

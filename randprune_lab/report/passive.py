@@ -32,7 +32,7 @@ TAGS = _names(
     "mtext mtr munder munderover",
 )
 ATTRIBUTES = _names(
-    "aria-label aria-valuetext checked data-frames data-names max min role selected step value",
+    "aria-label aria-valuetext checked data-frames data-names data-predict data-truth max min role selected step value",
     "align alt class colspan height id open rowspan scope start style title valign width",
     "accent columnalign columnspacing display displaystyle fence form linebreak linethickness lspace mathsize",
     "mathvariant maxsize minsize movablelimits notation rowspacing rspace scriptlevel separator stretchy voffset xmlns",

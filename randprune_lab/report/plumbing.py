@@ -15,6 +15,7 @@ KINDS = {
     "imports": "imports",
     "settings": "settings",
     "explorer": "this explorer",
+    "prediction": "this prediction",
     "key-figures": "key figures",
 }
 """What a reader is told about folded code, by the other tag of its cell."""

@@ -14,30 +14,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from randprune_lab.errors import ConfigError
 from randprune_lab.viz.controls import Choice
+from randprune_lab.viz.page_parts import HEADLESS, UNTRUSTED, bundle_of, whole_page
 from randprune_lab.viz.style import address, described, palette_png
-
-HEADLESS = "RANDPRUNE_FRAMES"
-"""Set where a notebook runs without a reader: to the most positions of a control that are drawn, or to "all"."""
-UNTRUSTED = (
-    "The controls need a script, which runs in a trusted notebook. In JupyterLab, the command is Trust Notebook."
-)
-"""What a reader sees where the script of an explorer may not run."""
-
-
-def _source(name: str) -> str:
-    return (Path(__file__).parent / name).read_text("utf-8")
-
-
-STYLE = _source("explorer.css")
-SCRIPT = f"(() => {{\n{_source('explorer.js')}{_source('explorer_page.js')}}})();\n"
-"""What makes the explorers of a page move."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +70,7 @@ class Explorer:
 
     def still(self) -> str:
         """The explorer with its first picture alone as HTML: style, markup and script."""
-        return _page(_markup(self.question, list(self.controls.values()), self.frame(self.start)))
+        return whole_page(_markup(self.question, list(self.controls.values()), self.frame(self.start)))
 
     def page(self, most: int | None = None) -> str:
         """The explorer with all its pictures as HTML: style, markup and script.
@@ -94,7 +78,7 @@ class Explorer:
         Args:
             most: the most positions of each control; None: all.
         """
-        return _page(_with_frames(self, most))
+        return whole_page(_with_frames(self, most))
 
     def body(self) -> str:
         """The explorer with all its pictures as HTML, for a page that has the style and the script once."""
@@ -110,16 +94,8 @@ class Explorer:
             return still | {"text/html": self.page(_most())}
         from randprune_lab.viz.live import LiveExplorer
 
-        data, metadata = _bundle(LiveExplorer(self)._repr_mimebundle_(**kwargs))
+        data, metadata = bundle_of(LiveExplorer(self)._repr_mimebundle_(**kwargs))
         return still | data, metadata
-
-
-def _page(markup: str) -> str:
-    return f"<style>\n{STYLE}</style>\n{markup}\n<script>\n{SCRIPT}</script>"
-
-
-def _bundle(shown: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    return shown if isinstance(shown, tuple) else (shown or {}, {})
 
 
 def _most() -> int | None:

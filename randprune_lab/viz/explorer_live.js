@@ -2,16 +2,9 @@
 // In a notebook the kernel draws. It is asked for one picture at a time: for the newest position that is wanted, or else
 // for one that was not drawn yet. What was drawn is shown at once, and is in the notebook that is saved.
 const MOST = 100; // an explorer with more positions draws only those that are wanted
-const WIDGET = "application/vnd.jupyter.widget-view+json";
 
 const product = (counts) =>
   counts.reduce((some, count) => some.flatMap((one) => [...Array(count).keys()].map((n) => [...one, n])), [[]]);
-
-function parsed(model) {
-  const page = document.createElement("template");
-  page.innerHTML = model.get("page");
-  return [page, page.content.querySelector(".rp-explorer")];
-}
 
 function pageOf(model, drawn) {
   const [page, root] = parsed(model);
@@ -21,28 +14,6 @@ function pageOf(model, drawn) {
   const index = found.map((one) => frames.findIndex((other) => other.src === one?.src));
   root.dataset.frames = JSON.stringify({ counts, frames: frames.map(({ src, alt }) => ({ src, alt })), index });
   return page.innerHTML;
-}
-
-// JupyterLab saves what its notebook's `toJSON` returns. There a page takes the place of the widget, which cannot be
-// shown again without its kernel.
-function saveAs(key, page, notebook) {
-  if (!notebook?.sharedModel) return () => {}; // not in JupyterLab
-  if (!notebook.explorers) {
-    const pages = (notebook.explorers = new Map());
-    const saved = (output) => {
-      const { [WIDGET]: widget, ...data } = output.data || {};
-      const made = pages.get(widget?.model_id);
-      return made ? { ...output, data: { ...data, "text/html": made() } } : output;
-    };
-    const toJSON = notebook.toJSON;
-    notebook.toJSON = function () {
-      const all = toJSON.call(this);
-      const cells = all.cells.map((cell) => (cell.outputs ? { ...cell, outputs: cell.outputs.map(saved) } : cell));
-      return { ...all, cells };
-    };
-  }
-  notebook.explorers.set(key, page);
-  return () => notebook.explorers.delete(key);
 }
 
 export default () => {
@@ -75,19 +46,14 @@ export default () => {
       wanted = model.get("frame").position;
       model.on("change:frame", answered);
       answered();
-      const forget = saveAs(model.get("key"), () => pageOf(model, drawn), model.widget_manager?.context?.model);
+      const forget = saveAs(model, () => ({ "text/html": pageOf(model, drawn) }));
       return () => {
         clearTimeout(timer);
         forget();
       };
     },
     render({ model, el }) {
-      const form = el.appendChild(document.createElement("form")); // the radio buttons of two views are two groups
-      form.addEventListener("submit", (event) => event.preventDefault());
-      const root = form.appendChild(parsed(model)[1]);
-      for (const input of root.querySelectorAll("input, select")) {
-        input.dataset.lmSuppressShortcuts = "true"; // its arrow keys are no commands of JupyterLab
-      }
+      const root = formOf(model, el);
       let position;
       const view = () => show(root, drawn.get(String(position)) || {});
       connect(root, (places) => {

@@ -26,5 +26,6 @@ function start(root) {
 }
 for (const root of document.querySelectorAll(".rp-explorer[data-frames]:not(.rp-on)")) {
   root.classList.add("rp-on");
+  takeKeys(root);
   start(root);
 }

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import anywidget
 import traitlets
 
+from randprune_lab.viz.page_parts import source
+
 if TYPE_CHECKING:
     from randprune_lab.viz.explorer import Explorer
-
-HERE = Path(__file__).parent
 
 
 class LiveExplorer(anywidget.AnyWidget):
@@ -24,8 +23,8 @@ class LiveExplorer(anywidget.AnyWidget):
     waits for. Meanwhile it asks for the others, which makes the notebook that it saves complete.
     """
 
-    _esm = "".join((HERE / name).read_text("utf-8") for name in ("explorer.js", "explorer_live.js"))
-    _css = (HERE / "explorer.css").read_text("utf-8")
+    _esm = source("keys.js", "explorer.js", "lab.js", "explorer_live.js")
+    _css = source("explorer.css")
     key = traitlets.Unicode().tag(sync=True)
     page = traitlets.Unicode().tag(sync=True)
     counts = traitlets.List(traitlets.Int()).tag(sync=True)

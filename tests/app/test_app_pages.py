@@ -28,7 +28,8 @@ from randprune_lab.errors import ConfigError, RunError
 from randprune_lab.masks.rules import make_rule
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.report.passive import policy_with
-from randprune_lab.viz.explorer import SCRIPT, Frame, frame_of
+from randprune_lab.viz.explorer import Frame, frame_of
+from randprune_lab.viz.page_parts import SCRIPT
 
 FRAMES = re.compile(r'data-frames="([^"]*)"')
 

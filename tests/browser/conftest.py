@@ -19,7 +19,8 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from randprune_lab.viz.explorer import HEADLESS, Explorer
+from randprune_lab.viz.explorer import Explorer
+from randprune_lab.viz.page_parts import HEADLESS
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 EXPLORER = Path(__file__).parent / "small_explorer.py"

@@ -23,6 +23,10 @@ READY = """async () => {
   window.jupyterapp.shell.activateById(window.panel.id);
 }"""
 RUN = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.ran = true; }); }"
+RUN_ONE = """number => {
+  window.panel.content.activeCellIndex = number;
+  return window.jupyterapp.commands.execute('notebook:run-cell');
+}"""
 CELLS = "() => window.panel.content.model.sharedModel.cells.map(cell => cell.toJSON())"
 BYTES = """async image => {
   const reader = new FileReader();
@@ -46,6 +50,10 @@ class NotebookPage:
         """Run all cells, up to the last one or the first that fails."""
         self.page.evaluate(RUN)
         self.page.wait_for_function("() => window.ran", timeout=5 * MINUTES)
+
+    def run_cell(self, number: int) -> None:
+        """Run one cell, and wait until it has ended."""
+        self.page.evaluate(RUN_ONE, number)
 
     def code_cells(self) -> list[dict[str, Any]]:
         """The code cells with their outputs, as they would be saved."""

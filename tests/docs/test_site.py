@@ -31,6 +31,7 @@ PACKAGES = (
     "study",
     "export",
     "report",
+    "predictions",
     "exercises",
     "classroom",
     "bench",

@@ -18,7 +18,7 @@ from randprune_lab.report.page import WIDGET_STATE, WIDGET_VIEW, render_page
 from randprune_lab.report.passive import ADDRESSES, ATTRIBUTES, POLICY, TAGS, passive, policy_with
 from randprune_lab.report.plumbing import fold
 from randprune_lab.report.results import CellFailure, NotebookResult, ReportSummary, format_duration
-from randprune_lab.viz.explorer import SCRIPT
+from randprune_lab.viz.page_parts import SCRIPT
 from randprune_lab.viz.style import new_figure
 from randprune_lab.viz.widgets import choice, explore
 

@@ -22,8 +22,9 @@ import randprune_lab as rp
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.curve import Histogram
 from randprune_lab.viz import figures, style
-from randprune_lab.viz.explorer import HEADLESS, Explorer
+from randprune_lab.viz.explorer import Explorer
 from randprune_lab.viz.live import LiveExplorer
+from randprune_lab.viz.page_parts import HEADLESS
 from randprune_lab.viz.style import address, described, palette_png
 from randprune_lab.viz.widgets import choice, explore, sampling_ratio_slider, sparsity_slider
 
