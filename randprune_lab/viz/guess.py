@@ -271,13 +271,17 @@ def _radios(names: Any, chosen: int, group: str) -> str:
 
 
 def _draw(axis: Axes, value: Any, horizontal: bool) -> None:
+    """A line at a value, with words that stay inside the axes."""
     look: dict[str, Any] = {"color": "#000000", "ls": (0, (1, 1.5)), "lw": 1.6}
     if horizontal:
         axis.axhline(value, **look)
-        place, across = (1.0, value), axis.get_yaxis_transform()
+        place, across, left = (1.0, value), axis.get_yaxis_transform(), False
     else:
         axis.axvline(value, **look)
         place, across = (value, 1.0), axis.get_xaxis_transform()
-    side: dict[str, Any] = {"ha": "right", "va": "bottom"} if horizontal else {"ha": "left", "va": "top"}
-    shift = (-3, 2) if horizontal else (3, -2)
-    axis.annotate("your guess", place, xycoords=across, xytext=shift, textcoords="offset points", **side)
+        at, _ = axis.transAxes.inverted().transform(across.transform(place))
+        left = at < 0.5
+    side: dict[str, Any] = {"ha": "left" if left else "right", "va": "bottom" if horizontal else "top"}
+    shift = (3 if left else -3, 2 if horizontal else -2)
+    ground: dict[str, Any] = {"fc": "white", "alpha": 0.8, "lw": 0, "pad": 0.5}
+    axis.annotate("your guess", place, xycoords=across, xytext=shift, textcoords="offset points", bbox=ground, **side)
