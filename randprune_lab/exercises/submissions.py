@@ -11,6 +11,7 @@ from pathlib import Path
 from randprune_lab.errors import FileError, listed
 from randprune_lab.exercises.source import Source, exercise_of, mark
 from randprune_lab.notebook_file import cells_of
+from randprune_lab.predictions import FILE
 from randprune_lab.terminal import printable
 
 log = logging.getLogger("randprune_lab")
@@ -60,7 +61,7 @@ def _read_student(student: Path, sources: Mapping[str, Source], others: Collecti
         name = _recognize(path, content, sources)
         if name and path.suffix.lower() == ".ipynb":
             found[name][path] = content or f"{path.name} has no answers to these exercises"
-        elif not path.stem.startswith(tuple(others)):
+        elif path.name != FILE and not path.stem.startswith(tuple(others)):
             unused.append(path)
     submitted: Submitted = {}
     for name, contents in found.items():

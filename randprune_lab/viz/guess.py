@@ -217,9 +217,9 @@ class Scores:
         """The scores in words."""
         if self.trouble:
             return [self.trouble]
-        said = [" ".join(["This lesson:", *self.lesson.sentences])]
+        said = [_line("This lesson", self.lesson)]
         if self.overall.counted > self.lesson.counted:
-            said.append(" ".join(["All lessons so far:", *self.overall.sentences]))
+            said.append(_line("All lessons so far", self.overall))
         return said
 
     def __repr__(self) -> str:
@@ -237,6 +237,11 @@ def scores_in(path: Path, lesson: str) -> Scores:
     except (RandpruneError, OSError) as error:
         trouble = f"There is no score: {error}"
     return Scores(score_predictions([one for one in kept if one.lesson == lesson]), score_predictions(kept), trouble)
+
+
+def _line(of: str, score: Score) -> str:
+    text = " ".join(score.sentences)
+    return f"{of}: {text[0].lower()}{text[1:]}"
 
 
 def _markup(guess: Guess) -> str:

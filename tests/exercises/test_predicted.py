@@ -135,7 +135,7 @@ def test_a_folder_without_predictions_is_refused(tmp_path, capsys, make):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_prediction_in_an_exercise_goes_to_students_and_comes_back(numbers, sources, tmp_path, cell_of):
+def test_a_prediction_in_an_exercise_goes_to_students_and_comes_back(numbers, sources, tmp_path, cell_of, caplog):
     """The copy for students keeps the cell; the answer in its output is in what is collected, and grading reads on."""
     setup = numbers.cells[1]
     setup.source = "zero = 0\nguess = None  # widgets.predict(...)"
@@ -148,6 +148,8 @@ def test_a_prediction_in_an_exercise_goes_to_students_and_comes_back(numbers, so
     nbformat.validate(copy)
     (tmp_path / "submitted" / "ann").mkdir(parents=True)
     nbformat.write(copy, tmp_path / "submitted" / "ann" / "01_numbers.ipynb")
+    keep_prediction(tmp_path / "submitted" / "ann" / FILE, answered("high"))
     known = {source.name: source for source in read_sources(sources)}
     assert set(read_submissions(tmp_path / "submitted", known)["ann"]["01_numbers"]) == {"one", "two", "three"}
     assert tally_class(tmp_path / "submitted")[0].counts["high"] == 1
+    assert not caplog.messages, "a file of predictions is no stray file"

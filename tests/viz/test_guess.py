@@ -63,7 +63,7 @@ def test_the_truth_must_be_an_option_and_nothing_blocks_without_an_answer(folder
         guess.reveal("near 3")
     assert "You made no prediction before" in repr(guess.reveal(guess.nearest(3.2)))
     assert guess.answer is None and not (folder / FILE).exists()
-    assert "No prediction was made" in repr(score("01"))
+    assert "no prediction was made" in repr(score("01"))
 
 
 def test_a_run_without_a_reader_can_be_given_an_answer(monkeypatch):
@@ -136,8 +136,8 @@ def test_the_scores_are_of_the_lesson_and_of_all_lessons():
     ask(answer="near 2", sure=1.0).reveal("near 2")
     predict("Else?", ["a", "b"], lesson="02", answer="a", sure=1.0).reveal("b")
     first, second = score("01").lines
-    assert first.startswith("This lesson: Right in 1 of 1. Mean Brier score 0.00")
-    assert second.startswith("All lessons so far: Right in 1 of 2. Mean Brier score 1.00")
+    assert first.startswith("This lesson: right in 1 of 1. Mean Brier score 0.00")
+    assert second.startswith("All lessons so far: right in 1 of 2. Mean Brier score 1.00")
     assert passive(score("01")._repr_html_()) == score("01")._repr_html_()
 
 
