@@ -95,7 +95,7 @@ class Explorer:
         from randprune_lab.viz.live import LiveExplorer
 
         data, metadata = bundle_of(LiveExplorer(self)._repr_mimebundle_(**kwargs))
-        return still | data, metadata
+        return data | still, metadata
 
 
 def _most() -> int | None:

@@ -162,7 +162,7 @@ class Guess:
 
         self._live = self._live or LiveGuess(self)
         data, metadata = bundle_of(self._live._repr_mimebundle_(**kwargs))
-        return said | record | data, metadata
+        return data | said | record, metadata
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def ask(**settings) -> Guess:
 def live(guess: Guess) -> LiveGuess:
     """The widget of a guess that a notebook has displayed."""
     data, _ = guess._repr_mimebundle_()
-    assert VIEW in data
+    assert VIEW in data and data["text/plain"].startswith("Predict: How much & why? near <1> / near 2 / near 4")
     return guess._live
 
 

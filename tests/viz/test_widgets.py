@@ -146,6 +146,7 @@ def test_with_a_reader_a_notebook_shows_the_widget_and_keeps_the_first_picture(e
     monkeypatch.delenv(HEADLESS, raising=False)
     data, _ = explorer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data and "text/html" not in data
+    assert data["text/plain"].startswith("Why? A title without values")
     assert base64.b64decode(data["image/png"]) == palette_png(explorer.figure(explorer.start))
 
 
