@@ -29,7 +29,7 @@ from randprune_lab.report.passive import policy_with
 from randprune_lab.report.plumbing import is_plumbing
 from randprune_lab.report.runner import run_notebooks
 from randprune_lab.report.style import CSS, PAGE_CSS
-from randprune_lab.viz.explorer import SCRIPT, STYLE
+from randprune_lab.viz.page_parts import SCRIPT, STYLE
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
