@@ -23,7 +23,7 @@ from randprune_lab.report.slides import (
     slides_of,
     write_slides,
 )
-from randprune_lab.viz.explorer import SCRIPT
+from randprune_lab.viz.page_parts import SCRIPT
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
