@@ -17,6 +17,7 @@ from typing import Any
 from randprune_lab.errors import RandpruneError
 
 SHOWN = 12  # items of a list in a message
+ROUNDING = 1e-5  # margins up to this are for rounding, and not shown
 CHOICES = Path(__file__).with_name("choices.toml")
 RIGHT = "color:#0b5d1e;background:#e3f4e6;border-left:4px solid #1a7f37;padding:4px 10px;display:inline-block"
 
@@ -113,7 +114,7 @@ def expect(what: str, got: Any, expected: Any, next_step: str, *, within: float 
     got, expected = _plain(got), _plain(expected)
     if _same(got, expected, within):
         return
-    margin = f" (± {within:g})" if within else ""
+    margin = f" (± {within:g})" if within > ROUNDING else ""
     raise ExerciseError(
         "{}: got {}, expected {}{}. {}".format(
             what, *_told_apart(got, expected, within), margin, _advice(got, expected) or next_step
