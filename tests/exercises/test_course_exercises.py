@@ -70,11 +70,13 @@ def test_no_line_of_the_solution_is_in_the_students_copy(source, exercise):
     assert lines and not [line for line in lines if line and line in copy]
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
-def test_an_answer_that_returns_none_fails(source):
-    for exercise in source.exercises:
-        with pytest.raises((ExerciseError, TypeError, AttributeError, ValueError)):
-            solve(source, exercise.name, source.notebook, f"def {exercise.name}(*_, **__): return None")
+@pytest.mark.parametrize("answer", ["None", "0.5", "'x'", "[0.5, 0.5]", "{}"])
+def test_an_answer_of_another_type_is_named_and_breaks_no_check(answer):
+    for source, exercise in FUNCTIONS:
+        with pytest.raises(ExerciseError) as raised:
+            solve(source, exercise.name, source.notebook, f"def {exercise.name}(*_, **__): return {answer}")
+        named = "return what it computed" in str(raised.value) or exercise.name == "embed"  # which names the shape
+        assert named or answer != "None", exercise.name
 
 
 MISTAKES = {
