@@ -38,6 +38,8 @@ log = logging.getLogger("randprune_lab")
 
 SLIDE, NOTES, SKIP = "slide", "notes", "skip"
 """Tags of cells: all its text, or its code too, is shown; it is in the notes alone; it is left out."""
+PREDICTION = "prediction"
+"""The tag of a cell whose output belongs on the slide before it: a form to its question, the truth to its figure."""
 LONGEST = 650
 """The most characters of text on a slide; a paragraph that begins in bold goes to another one then, with its list."""
 MUCH, MOST = 420, 700
@@ -215,7 +217,7 @@ def _add_code(slides: list[Slide], cell: NotebookNode, tags: Sequence[str]) -> N
     code.outputs = []
     cell.outputs = [output for output in cell.outputs if _is_seen(output)] if NOTES not in tags else []
     if cell.outputs or SLIDE in tags:
-        if not slides[-1].waits:
+        if not slides[-1].waits and PREDICTION not in tags:
             slides.append(Slide(slides[-1].where))
         slides[-1].shown.append(cell)
         slides[-1].waits, slides[-1].coded = False, SLIDE in tags

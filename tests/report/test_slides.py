@@ -78,6 +78,19 @@ def test_tags_overrule_the_headings():
     assert coded.coded and "coded" in html and 'class="notes"' not in html
 
 
+def test_the_form_of_a_prediction_is_on_the_slide_of_its_question_and_the_truth_beside_the_figure():
+    question, figure, after = slides(
+        new_markdown_cell("## One\n\n**Predict before you run:** what?"),
+        picture("guess", "plumbing", "prediction"),
+        picture(),
+        picture("guess.reveal()", "plumbing", "prediction"),
+        new_markdown_cell("**Predict before you run:** and now?"),
+    )
+    assert sources(question.shown) == ["## One", "**Predict before you run:** what?", "guess"]
+    assert sources(figure.shown) == ["draw()", "guess.reveal()"]
+    assert sources(after.shown) == ["**Predict before you run:** and now?"]
+
+
 def test_plumbing_key_figures_messages_and_widgets_are_not_for_an_audience():
     warning = new_code_cell("warn()", outputs=[new_output("stream", name="stderr", text="careful")])
     figures = picture("key_figures()", "plumbing", "key-figures")
