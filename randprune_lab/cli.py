@@ -197,7 +197,7 @@ def _run_parser(commands: Any) -> argparse.ArgumentParser:
         "--preset",
         choices=PRESETS,
         help="set of settings to start from; other options change single settings (lesson: a tiny model on generated "
-        "text, about a minute)",
+        "text, about a minute; class and class-imp: the two runs of lesson 06, for `randprune share`)",
     )
     _add_executor(sub)
     sub.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -550,7 +550,8 @@ def _slides_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def _doctor_parser(commands: Any) -> argparse.ArgumentParser:
-    sub = _command(commands, "doctor", _doctor, HELP)
+    sub: argparse.ArgumentParser = commands.add_parser("doctor", help=HELP, description=f"{HELP[0].upper()}{HELP[1:]}.")
+    sub.set_defaults(command=_doctor, plugin=[], debug=False)  # its own findings are all that it says
     add_options(sub)
     return sub
 
