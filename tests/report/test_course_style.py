@@ -11,6 +11,7 @@ import pytest
 
 from randprune_lab.report.notebook import parameter_names
 from randprune_lab.report.plumbing import KINDS, TAG, count_lines
+from randprune_lab.viz import widgets
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 LONGEST_CELL = 15  # lines
@@ -74,10 +75,10 @@ def test_its_key_figures_have_labels(code):
 
 
 def is_plumbing(cell: nbformat.NotebookNode) -> bool:
-    """Parameters, imports, controls of explorers and key figures; what else is plumbing only its author knows."""
+    """Parameters, imports, controls, predictions and key figures; what else is plumbing only its author knows."""
     body = ast.parse(cell.source).body
     imports = all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in body)
-    named = any(f"{name}(" in cell.source for name in ("key_figures", "widgets.explore"))
+    named = any(f"{name}(" in cell.source for name in ("key_figures", "widgets.explore", "widgets.predict"))
     return imports or named or "parameters" in cell.metadata.get("tags", [])
 
 
@@ -116,6 +117,32 @@ def test_its_figures_are_those_of_the_package_whose_titles_and_labels_are_tested
     """tests/viz/test_figures.py draws every figure of the package."""
     source = "\n".join(cell.source for cell in code)
     assert not re.search(r"^\s*(import|from)\s+(matplotlib|seaborn|plotly)\b", source, re.MULTILINE)
+
+
+def calls(code: list[nbformat.NotebookNode], function: str) -> list[ast.Call]:
+    """The calls of a function, in order."""
+    nodes = [node for cell in code for node in ast.walk(ast.parse(cell.source))]
+    return [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == function]
+
+
+def test_its_predictions_are_answered_before_the_next_is_asked_and_scored_at_the_end(name, code):
+    asked = calls(code, "widgets.predict")
+    assert len(asked) >= (0 if name.startswith("00") else 3)
+    said = "".join(cell.source for cell in code)
+    order = re.findall(r"widgets\.predict\(|guess\.reveal\(|widgets\.score\(", said)
+    expected = ["widgets.predict(", "guess.reveal("] * len(asked) + ["widgets.score("]
+    assert order == (expected if asked else [])
+    if asked:
+        assert code[-1].source == f'widgets.score("{name[:2]}")'
+
+
+def test_its_predictions_have_questions_of_their_own_and_known_misconceptions(name, code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = [eval(ast.unparse(call), {"widgets": widgets}) for call in calls(code, "widgets.predict")]
+    questions = [one.prediction.question for one in made]
+    assert len(set(questions)) == len(questions)
+    assert {one.prediction.lesson for one in made} <= {name[:2]}
+    assert all(set(one.prediction.misconceptions) < set(one.prediction.options) for one in made)
 
 
 def test_its_widgets_cannot_stall(code):
