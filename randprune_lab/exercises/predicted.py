@@ -133,9 +133,12 @@ def _read(path: Path) -> list[Prediction]:
             return predictions_of([*_records(path)])
         content_of(path)
         return read_predictions(path)
+    except FileError as error:  # it names the file
+        reason = str(error)
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("%s: not used: %s", one_line(str(path)), one_line(str(getattr(error, "strerror", None) or error)))
-        return []
+        reason = f"{path}: {getattr(error, 'strerror', None) or error}"
+    log.warning("not used: %s", one_line(reason))
+    return []
 
 
 def _records(path: Path) -> Iterator[Any]:

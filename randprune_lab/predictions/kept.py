@@ -14,7 +14,7 @@ from randprune_lab.typed import record_of, typed
 
 FILE = "predictions.json"
 """The file's name."""
-KIND, FORMAT = "randprune predictions", 1
+KIND, FORMAT = "randprune file of a reader's predictions", 1
 LARGEST = 1 << 20  # bytes
 MOST = 200
 RECORD = "application/vnd.randprune.prediction+json"
@@ -30,9 +30,9 @@ def read_predictions(path: str | Path) -> list[Prediction]:
     Raises:
         FileError: if it is missing, damaged, or of another format.
     """
-    with reading("file of predictions", path, REMEDY):
+    with reading("prediction file", path, REMEDY):
         if (size := Path(path).stat().st_size) > LARGEST:
-            raise FileError(f"file of predictions {path} has {size:,} bytes, expected at most {LARGEST:,}; {REMEDY}")
+            raise FileError(f"prediction file {path} has {size:,} bytes, expected at most {LARGEST:,}; {REMEDY}")
         about = typed(dict[str, Any], strict_json(Path(path).read_bytes()), strict=True)
         check_format(path, about, KIND, FORMAT, REMEDY)
         return predictions_of(about.get("predictions"))

@@ -15,6 +15,7 @@ from randprune_lab.errors import FileError
 from randprune_lab.exercises import read_sources, tally_class, write_copies
 from randprune_lab.exercises.submissions import read_submissions
 from randprune_lab.predictions import FILE, RECORD, Prediction, keep_prediction
+from randprune_lab.predictions.kept import KIND
 
 ASKED = Prediction("01", "Where is it?", ("low", "high", "gone"), {"low": "Takes the square.", "gone": "Reads a log."})
 LATE = ASKED.revealed("high").answered("high", 1.0)
@@ -77,9 +78,9 @@ def pipe(path: Path) -> None:
 
 
 HOSTILE: dict[str, tuple[str, str | Callable[[Path], None]]] = {
-    "half a file": ("predictions.json", '{"kind": "randprune predictions", "for'),
+    "half a file": ("predictions.json", json.dumps({"kind": KIND})[:-1] + ', "for'),
     "another JSON": ("predictions.json", '{"grades": [1, 2]}'),
-    "another format": ("predictions.json", '{"kind": "randprune predictions", "format": 9, "predictions": []}'),
+    "another format": ("predictions.json", json.dumps({"kind": KIND, "format": 9, "predictions": []})),
     "no JSON": ("predictions.json", "PK\x03\x04"),
     "a folder": ("01.ipynb", pipe),
     "a link": ("predictions.json", lambda path: path.symlink_to("/etc/hostname")),

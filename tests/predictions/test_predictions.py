@@ -19,7 +19,7 @@ from randprune_lab.predictions import (
     read_predictions,
     score_predictions,
 )
-from randprune_lab.predictions.kept import LARGEST, MOST
+from randprune_lab.predictions.kept import KIND, LARGEST, MOST
 
 ASKED = Prediction("01", "Which?", ("a", "b", "c"), {"b": "confuses two things"})
 
@@ -170,14 +170,14 @@ def about(**changes: object) -> str:
         "late": False,
         "changed": False,
     } | changes
-    return json.dumps({"kind": "randprune predictions", "format": 1, "predictions": [record]})
+    return json.dumps({"kind": KIND, "format": 1, "predictions": [record]})
 
 
 BROKEN = {
     "empty": "",
     "half": about()[:100],
     "list": "[]",
-    "no predictions": '{"kind": "randprune predictions", "format": 1}',
+    "no predictions": json.dumps({"kind": KIND, "format": 1}),
     "another kind": '{"kind": "randprune run", "format": 1}',
     "no kind": "{}",
     "another format": about().replace('"format": 1', '"format": 2'),
