@@ -197,7 +197,7 @@ def _run_parser(commands: Any) -> argparse.ArgumentParser:
         "--preset",
         choices=PRESETS,
         help="set of settings to start from; other options change single settings (lesson: a tiny model on generated "
-        "text, about a minute; class and class-imp: the two runs of lesson 06, for `randprune share`)",
+        "text, about a minute; class: the runs of lesson 06 as one, for `randprune share`)",
     )
     _add_executor(sub)
     sub.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from randprune_lab.analysis.results import IMP
 from randprune_lab.analysis.shared import Difference, Share, read_share
 from randprune_lab.errors import ConfigError, FileError, listed, unknown_name
 from randprune_lab.sealed import checksum
@@ -18,7 +19,6 @@ MADE = {".html", ".png", ".csv"}
 """The endings of files that gathering writes, which may be in the same folder."""
 NAMED = 3
 """The most settings that are named where some differ."""
-BASELINE = "imp"
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _compared(share: Share) -> str:
     """The method with the steps of the first one, or else IMP, or else the first."""
     last = dict(sorted(share.compared, key=lambda each: each[1]))  # the highest level of each
     equal = [name for name, level in last.items() if _steps(share, name, level) == _steps(share, share.method, level)]
-    return [*equal, *(name for name in last if name == BASELINE), *last][0]
+    return [*equal, *(name for name in last if name == IMP), *last][0]
 
 
 def _steps(share: Share, method: str, sparsity: float) -> int:

@@ -11,10 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.gathered import Gathered
+from randprune_lab.analysis.results import IMP
 from randprune_lab.errors import ConfigError
 from randprune_lab.files import atomic_path
 from randprune_lab.report.passive import POLICY
 from randprune_lab.report.style import CSS, PAGE_CSS
+from randprune_lab.search.config import LONG
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.terminal import printable
 from randprune_lab.viz import figures
@@ -116,7 +118,7 @@ def counted(number: int, name: str) -> str:
 def _names(gathered: Gathered) -> tuple[str, str]:
     """The two methods, the second with its training steps as a fraction of those of the first."""
     first, other, (ours, theirs) = gathered.first.method, gathered.other, gathered.steps
-    known = LABELS.get(other, LABELS["imp"] if other.startswith("imp-") else other)
+    known = LABELS["imp"] if other in (IMP, LONG) else LABELS.get(other, other)
     steps = "equal steps" if ours == theirs else f"{100 * theirs / ours:.0f} % of its steps"
     return LABELS.get(first, first), f"{known} with {steps}"
 

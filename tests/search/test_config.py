@@ -175,22 +175,18 @@ def test_settings_override_those_of_a_preset():
         rp.RunConfig.preset("leson")
 
 
-def test_the_presets_of_a_class_are_the_two_runs_of_lesson_06_with_the_same_training_steps():
-    search, imp = (rp.RunConfig.preset(name, seed=7) for name in ("class", "class-imp"))
-    epochs = search.candidates * search.early_epochs + search.epochs
+def test_the_preset_of_a_class_is_lesson_06_with_both_comparisons_in_one_run():
+    preset = rp.RunConfig.preset("class", seed=7)
+    epochs = {method.name: method.epochs for method in preset.methods()}
     names = {"rp": rp, "dataclasses": dataclasses, "profile": "classroom", "task": "mini-sst2", "seed": 7}
-    names["times"] = epochs // search.epochs  # which the lesson counts from the records
+    names["times"] = epochs["imp-long"] // epochs["search"]  # which the lesson counts from the records
     source = "\n".join(cell.source for cell in nbformat.read(LESSON, as_version=4).cells if cell.cell_type == "code")
     for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) in (
-            "down",
-            "config",
-            "one_mask",
-            "longer",
-        ):
+        named = isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0])
+        if named in ("down", "config", "one_mask", "longer"):
             exec(ast.unparse(statement), names)
-    assert names["config"] == search and names["longer"] == imp
-    assert imp.epochs == epochs and imp.candidates == 1
+    assert dataclasses.replace(names["config"], baselines=preset.baselines) == preset
+    assert names["longer"].epochs == epochs["imp-long"] == 3 * epochs["search"]
 
 
 def test_settings_of_generated_data_are_refused_for_other_tasks():
