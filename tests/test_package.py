@@ -39,6 +39,7 @@ FLOORS = [
     {"exercises"},
     {"report", "bench"},
     {"app", "classroom"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]
@@ -163,7 +164,7 @@ def test_statistics_know_nothing_of_pruning():
 @pytest.mark.parametrize("top", ["report", "bench", "export", "app", "classroom"])
 def test_only_the_command_line_imports_what_stands_below_it_and_nothing_the_command_line(top):
     pages = {"app", "classroom"} if top == "report" else set()  # whose pages have policy and style of a report's
-    assert {part(module) for module, used in USES if used == top} <= {"cli", top} | pages
+    assert {part(module) for module, used in USES if used == top} <= {"commands", top} | pages
     assert {part(module) for module, used in USES if used == "cli"} <= {"__main__"}
 
 
