@@ -77,7 +77,9 @@ def principal_components(points: Float[Tensor, "n d"], width: int, std: float) -
 
     Eigenvectors have no sign; here the largest component of each direction is positive.
     """
-    centred = (points - points.mean(0)).double()
+    mean, centred = points.mean(0), torch.empty(points.shape, dtype=torch.float64)
+    for part, place in zip(points.split(4096), centred.split(4096), strict=True):  # no second copy of all points
+        place.copy_(part - mean)
     _, vectors = torch.linalg.eigh(centred.T @ centred)  # in the order of increasing variance
     directions = vectors[:, -width:].flip(1)
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))

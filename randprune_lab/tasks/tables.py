@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import re
@@ -25,6 +24,7 @@ Record = tuple[str, tuple[Any, ...]]  # the place, for errors, and a value for e
 Fields = tuple[int, list[str]]  # line number from 1, fields
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 _SHORT = Repr()
@@ -233,7 +233,8 @@ def _tsv_records(text: str) -> Iterator[Fields]:
 
 
 def _csv_records(path: Path, text: str, delimiter: str) -> list[Fields]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = (line[0] for line in LINE.finditer(text))  # not io.StringIO, which takes four bytes for each character
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     records, line = [], 1
     limit = csv.field_size_limit(max(len(text), csv.field_size_limit()))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -9,11 +10,14 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.tasks import Task, get_task, movie_reviews
 from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.sources import read_corpus
+from randprune_lab.tasks.tables import LINE
 
 SST2, MRPC, ROTTEN = get_task("sst2"), get_task("mrpc"), get_task("rotten_tomatoes")
 SST2_TRAIN = "sentence\tlabel\ngood film \t1\nbad film\t0\n"
@@ -359,3 +363,8 @@ def test_without_network_the_error_says_how_to_get_the_data(hub_id: str) -> None
 def test_a_data_set_without_the_configuration_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot load 'mrpc' of data set"):
         read_corpus(MRPC, hub_id=write_hub(tmp_path, SST2, train=ONE, validation=ONE))
+
+
+@given(st.text('a,"\r\n\u2028\x0b'))
+def test_lines_of_a_table_end_as_the_csv_module_wants_them(text):
+    assert [line[0] for line in LINE.finditer(text)] == list(io.StringIO(text, newline=""))
