@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import nbformat
+from typing import TYPE_CHECKING
 
 from randprune_lab.exercises import read_sources
 from randprune_lab.exercises.copies import student_copy
@@ -14,6 +13,9 @@ from randprune_lab.files import atomic_path
 from randprune_lab.report import notebook as read
 from randprune_lab.report.around import Around
 from randprune_lab.report.results import NotebookResult
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 TEXTS = ("glossary", "teaching")
 """The documents in `docs`, beside the folder of the notebooks, that lessons lead to."""
@@ -32,7 +34,7 @@ class Document:
 
     name: str
     addresses: tuple[str, ...]
-    notebook: nbformat.NotebookNode
+    notebook: NotebookNode
 
 
 def read_documents(notebooks: Path, names: Sequence[str]) -> list[Document]:
@@ -70,8 +72,10 @@ def _texts(folder: Path, taken: set[str]) -> list[Document]:
     ]
 
 
-def _notebook_of(text: str) -> nbformat.NotebookNode:
+def _notebook_of(text: str) -> NotebookNode:
     """A notebook with a cell for the opening, and one for the rest: the contents stand between the two."""
+    import nbformat
+
     opening, heading, rest = text.partition("\n## ")
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(part) for part in (opening, heading + rest)])
 

@@ -83,6 +83,8 @@ def _entry(result: NotebookResult) -> dict[str, Any]:
         "status": result.status,
         "seconds": round(result.seconds, 1),
         "peak_memory": result.peak_memory,
+        "figure_times": result.figure_times and [round(seconds, 1) for seconds in result.figure_times],
+        "code_before": result.code_before,
         "failure": asdict(result.failure) if result.failure else None,
         "key_figures": [asdict(figure) for figure in result.key_figures.values()],
         "check": _check_entry(result.check) if result.check else None,

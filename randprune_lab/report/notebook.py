@@ -7,10 +7,12 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from randprune_lab.errors import ConfigError
 from randprune_lab.report.key_figures import MIMETYPE, KeyFigure
+from randprune_lab.report.plumbing import count_lines, is_plumbing
 from randprune_lab.report.results import CellFailure, Thumbnail
 from randprune_lab.typed import record_of, typed
 
@@ -74,6 +76,41 @@ def thumbnail(notebook: NotebookNode) -> Thumbnail | None:
     # False sorts before True, and figures that compare equal keep their order.
     _, output = min(figures, key=lambda figure: "thumbnail" not in _tags(figure[0]))
     return Thumbnail(_shrink(base64.b64decode(output.data["image/png"])), described(output))
+
+
+def figure_times(notebook: NotebookNode) -> tuple[float, float] | None:
+    """The seconds from the first cell's start until the first figure is there, and until the last; None without any.
+
+    A figure is there when its cell has ended. papermill notes when a cell began and ended.
+    """
+    started = [cell.metadata.get("papermill", {}).get("start_time") for cell in notebook.cells]
+    ends = [
+        cell.metadata.get("papermill", {}).get("end_time") for cell, output in _outputs(notebook) if _is_figure(output)
+    ]
+    if not any(started) or not any(ends):
+        return None
+    first = min(datetime.fromisoformat(time) for time in started if time)
+    seconds = [(datetime.fromisoformat(time) - first).total_seconds() for time in ends if time]
+    return seconds[0], seconds[-1]
+
+
+def code_before_the_first_figure(notebook: NotebookNode) -> int:
+    """The number of lines of code that a reader sees up to the first figure, that of its cell included."""
+    lines = 0
+    for cell in notebook.cells:
+        lines += 0 if cell.cell_type != "code" or is_plumbing(cell) else count_lines(cell)
+        if any(map(_is_figure, (output for output in cell.get("outputs", []) if "data" in output))):
+            break
+    return lines
+
+
+def _time(cell: NotebookNode, name: str) -> datetime | None:
+    noted = cell.metadata.get("papermill", {}).get(name)
+    return datetime.fromisoformat(noted) if noted else None
+
+
+def _is_figure(output: NotebookNode) -> bool:
+    return "image/png" in output.data
 
 
 def described(output: NotebookNode) -> str:

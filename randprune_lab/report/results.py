@@ -54,6 +54,8 @@ class NotebookResult:
         seconds: the time it took.
         failure: where and why it stopped; None if it did not.
         peak_memory: the peak memory of its kernel in bytes; None if the system does not report it.
+        figure_times: the seconds until its first figure and until its last, from its first cell; None without figures.
+        code_before: the lines of code that a reader sees up to the first figure.
         key_figures: the key figures by name.
         check: the key figures compared with the expected ones; None if they were not compared.
         thumbnail: a picture of its main figure; None without figures.
@@ -66,6 +68,8 @@ class NotebookResult:
     seconds: float = 0.0
     failure: CellFailure | None = None
     peak_memory: int | None = None
+    figure_times: tuple[float, float] | None = None
+    code_before: int = 0
     key_figures: Mapping[str, KeyFigure] = field(default_factory=dict)
     check: Check | None = None
     thumbnail: Thumbnail | None = None

@@ -113,6 +113,8 @@ def _read_back(
     result = replace(
         result,
         failure=read.failure(notebook, error["name"], error["message"]) if error else None,
+        figure_times=read.figure_times(notebook),
+        code_before=read.code_before_the_first_figure(notebook),
         key_figures=read.key_figures(notebook),
         thumbnail=read.thumbnail(notebook),
     )

@@ -149,3 +149,23 @@ def test_thumbnail_is_small_and_may_be_missing():
     with Image.open(io.BytesIO(read.thumbnail(notebook).png)) as image:
         assert image.size == (720, 480)
     assert read.thumbnail(v4.new_notebook()) is None
+
+
+def timed(cell, start: str, end: str):
+    cell.metadata.papermill = {"start_time": f"2026-01-01T00:00:{start}", "end_time": f"2026-01-01T00:00:{end}"}
+    return cell
+
+
+def test_the_times_of_figures_count_from_the_first_cell_until_their_cells_have_ended():
+    cells = [
+        v4.new_markdown_cell("# Title"),
+        timed(v4.new_code_cell("import x\n\nimport y", metadata={"tags": ["plumbing", "imports"]}), "10", "12"),
+        timed(v4.new_code_cell("a = 1\n\nb = 2"), "12", "13"),
+        timed(figure(png("red")), "13", "15.5"),
+        timed(figure(png("red")), "16", "20"),
+        timed(figure({"text/html": "a table"}), "20", "30"),
+    ]
+    assert read.figure_times(v4.new_notebook(cells=cells)) == (5.5, 10.0)
+    assert read.code_before_the_first_figure(v4.new_notebook(cells=cells)) == 3
+    assert read.figure_times(v4.new_notebook(cells=cells[:3])) is None
+    assert read.figure_times(v4.new_notebook(cells=[figure(png("red"))])) is None, "not run by papermill"

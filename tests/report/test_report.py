@@ -29,7 +29,7 @@ def test_failing_notebook_is_named_and_the_others_still_run(made):
 
 def test_one_line_per_notebook_is_printed(made):
     good, failing, _, index = made.printed
-    assert re.fullmatch(r"\[1/3\]  00_good     ok +\d+ s  0\.\d\d GB", good)
+    assert re.fullmatch(r"\[1/3\]  00_good     ok +\d+ s  0\.\d\d GB(  figures from .*)?", good)
     assert failing.endswith("cell 4: ValueError: sparsity must be in [0, 1), got 1.2")
     assert index == f"report: {made.summary.index}"
 
