@@ -323,6 +323,24 @@ def summary_table(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def encoder_table(controls: pd.DataFrame) -> pd.DataFrame:
+    """The score of the dense model minus that of the model without encoder, in points with 95 % intervals, as text.
+
+    Args:
+        controls: controls as `analysis.recorded_controls` returns them.
+
+    Returns:
+        A row for each task, in their order; a column for each seed, and whether the task is included.
+    """
+    texts = [
+        Interval(*(row[f"encoder{end}"] for end in ENDS)).in_points(signed=True) for row in controls.to_dict("records")
+    ]
+    named = controls.assign(text=texts, seed=[f"seed {seed}" for seed in controls.seed])
+    table = named.pivot(index="task", columns="seed", values="text").loc[list(dict.fromkeys(controls.task))].fillna("")
+    table["included"] = controls.groupby("task").included.first().map({True: "yes", False: "no"})
+    return table.rename_axis(index=None, columns=None)
+
+
 def _check_finished(records: Sequence[RunRecord]) -> None:
     for record in records:
         if not record.finished:

@@ -2,6 +2,7 @@
 
 from randprune_lab.report.build import PROFILES, parse_parameters, report
 from randprune_lab.report.key_figures import exact, key_figures, measured
+from randprune_lab.report.lessons import lesson_settings
 from randprune_lab.report.results import CellFailure, NotebookResult, ReportSummary
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "ReportSummary",
     "exact",
     "key_figures",
+    "lesson_settings",
     "measured",
     "parse_parameters",
     "report",

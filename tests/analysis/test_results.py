@@ -19,6 +19,7 @@ from randprune_lab.analysis.results import (
     contrast_means,
     contrast_table,
     differences,
+    encoder_table,
     method_name,
     over_seeds,
     results_table,
@@ -281,3 +282,15 @@ def test_the_components_of_a_difference_add_up():
     assert whole.estimate == pytest.approx(randomness.estimate + selection.estimate - steps.estimate)
     some = [row for row in rows if row["method"] != "one-mask"]
     assert list(contrast_means(pd.DataFrame(some), contrasts, 0.9)) == list(contrasts)[3:]
+
+
+def test_the_table_of_encoders_has_a_row_for_each_task_and_a_column_for_each_seed():
+    rows = [("b", 0, 0.2, True), ("b", 1, 0.3, False), ("a", 1, -0.1, False)]
+    controls = pd.DataFrame(
+        {"task": task, "seed": seed, "encoder": gain, "encoder_low": gain - 0.1, "encoder_high": 1.0, "included": one}
+        for task, seed, gain, one in rows
+    )
+    table = encoder_table(controls)
+    assert table.loc["b"].tolist() == ["+20.0 [+10.0, +100.0]", "+30.0 [+20.0, +100.0]", "yes"]
+    assert table.loc["a"].tolist() == ["", "-10.0 [-20.0, +100.0]", "no"]
+    assert table.index.tolist() == ["b", "a"] and table.columns.tolist() == ["seed 0", "seed 1", "included"]

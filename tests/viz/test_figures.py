@@ -93,6 +93,12 @@ def runs(record: rp.RunRecord) -> TaskRecord:
     return TaskRecord.of({"search": record})
 
 
+def against_imp(record: rp.RunRecord) -> TaskRecord:
+    """The record of a search, with the answers of the dense model as those of IMP."""
+    one = runs(record)
+    return dataclasses.replace(one, answers={**one.answers, "imp": np.stack([one.dense] * len(one.levels))})
+
+
 CONTROLS = pd.DataFrame(
     {
         "task": ["a", "b"],
@@ -164,18 +170,25 @@ FIGURES = {
     "masks_compared": lambda record: figures.masks_compared(*last_masks(record), query(record)),
     "scope": lambda record: figures.scope(nn.Sequential(nn.Linear(3, 4)), include=["*.weight"]),
     "storage": lambda record: figures.storage([{"form": "as saved", "bytes": 8}, {"form": "gzip", "bytes": 4}]),
-    "early_trajectories": lambda record: figures.early_trajectories(pool()),
+    "rank_changes": lambda record: figures.rank_changes(pool(6)),
+    "clocks": lambda record: figures.clocks([0.6, 0.8, 1.0, 2.0], 2, 6, 3),
+    "ladder": lambda record: figures.ladder({"seed 0": [NARROW] * 2, "seed 1": [NARROW] * 2}, ["imp", "imp-4e-3"], 1),
+    "method_sketch": lambda record: figures.method_sketch(WEIGHTS[:12, :12], [WEIGHTS[:12, :12] > 1] * 3),
+    "recorded_lead": lambda record: figures.recorded_lead(against_imp(record), "search", "imp", 0.9),
+    "search_step": lambda record: figures.search_step(against_imp(record), "search", "imp", 0.9, "train"),
     "early_against_final": lambda record: figures.early_against_final([pool(), pool(6)]),
     "noise_floor": lambda record: figures.noise_floor([pool(), pool(6)]),
     "correlation_by_steps": lambda record: figures.correlation_by_steps(pool(6)),
-    "results_by_task": lambda record: figures.results_by_task(results_table([record])),
+    "results_by_task": lambda record: figures.results_by_task(results_table([record]), ["imp", "search"]),
     "contrast_means": lambda record: figures.contrast_means({0.9: MEANS, 0.99: MEANS}),
     "seeds_forest": lambda record: figures.seeds_forest(
         SEEDS, mean_interval([0.1, 0.3]), title="Two", names=("a", "b")
     ),
     "difference_parts": lambda record: figures.difference_parts(PARTS, "search", "IMP"),
     "inflation_by_size": lambda record: figures.inflation_by_size(INFLATION),
-    "differences_by_task": lambda record: figures.differences_by_task(differences(results_table([record]), 0.9), 0.9),
+    "differences_by_method": lambda record: figures.differences_by_method(
+        differences(results_table([record]), 0.9), 0.9, "search"
+    ),
     "differences_by_level": lambda record: figures.differences_by_level(results_table([record])),
     "references": lambda record: figures.references(reference_results(), "mnli", "accuracy (matched)"),
     "winners_curse": lambda record: figures.winners_curse(8, 0.5, 1.0),
@@ -438,10 +451,65 @@ def test_a_task_that_is_not_included_is_grey():
 def test_methods_with_results_on_different_tasks_can_be_drawn_together():
     """As in a study that is not finished."""
     found = {"search": {"a": NARROW, "all tasks": NARROW}, "allocation": {"b": NARROW, "all tasks": NARROW}}
-    axis = figures.differences_by_task(found, 0.9).axes[0]
+    axis = figures.differences_by_method(found, 0.9, "search").axes[0]
     labels = [text.get_text() for text in axis.get_yticklabels()]
-    drawn = {each.get_label(): [labels[round(y)] for y in each.lines[0].get_ydata()] for each in axis.containers}
-    assert drawn == {"search": ["a", "all tasks"], "random allocations": ["b", "all tasks"]}
+    drawn = {line.get_label(): [labels[1 - int(y)] for y in line.get_ydata()] for line in axis.lines}
+    assert labels == ["search", "random allocations"]
+    assert (drawn["a"], drawn["b"]) == (["search"], ["random allocations"])
+
+
+def test_only_the_named_methods_of_a_task_are_drawn_and_the_largest_difference_is_named():
+    rows = [
+        {"task": task, "seed": seed, "method": method, "sparsity": s, "metric": "accuracy", "score": score + seed / 100}
+        for task, far in (("a", 0.1), ("b", 0.3))
+        for seed in (0, 1)
+        for method, s, score in (("dense", 0, 0.9), ("imp", 0.5, 0.8), ("search", 0.5, 0.8 - far), ("wanda", 0.5, 0))
+    ]
+    figure = figures.results_by_task(pd.DataFrame(rows), ["imp", "search"])
+    assert figure.get_suptitle() == "2 methods are apart by at most 30.0 points (b, 50 %)"
+    assert {line.get_label() for line in figure.axes[0].lines} == {"dense", "IMP", "search"}
+
+
+def test_always_answering_the_most_frequent_label_is_drawn_where_scores_are_accuracies(record, monkeypatch):
+    _, labels = record.answers("dense")
+    chance = 100 * max(np.mean(labels == label) for label in labels)
+    drawn = {line.get_label(): line for line in figures.accuracy_by_sparsity(record).axes[0].lines}
+    assert set(drawn["most frequent label"].get_ydata()) == {chance}
+
+
+# --- the tour ---
+
+
+@pytest.mark.parametrize("stage", ["judge", "keep", "train"])
+def test_a_stage_of_a_search_shows_what_is_known_by_then(record, stage):
+    run = against_imp(record)
+    early, scores = figures.search_step(run, "search", "imp", 0.9, stage).axes
+    winner = run.recipes["search"][1]["candidate"]
+    chosen = [number for number, line in enumerate(early.lines) if line.get_color() == COLOURS["search"]]
+    assert chosen == ([] if stage == "judge" else [winner])
+    assert [len(one.lines[0].get_xdata()) for one in scores.containers] == [1 + (stage == "train")] * 2
+    done = 0.9 if stage == "train" else 0.5
+    found = run.difference("search", "imp", done).in_points(signed=True)
+    assert scores.get_title() == f"search minus IMP at {100 * done:g} %: {found} points"
+
+
+def test_before_the_first_level_is_trained_nothing_is_scored(record):
+    _, scores = figures.search_step(against_imp(record), "search", "imp", 0.5, "keep").axes
+    assert scores.get_title() == "nothing is scored on the test set yet"
+
+
+def test_the_title_of_a_lead_is_the_paired_difference(record):
+    run = against_imp(record)
+    title = figures.recorded_lead(run, "search", "imp", 0.9).axes[0].get_title()
+    assert title == f"sst2 at 90 %: {results.lead(run.difference('search', 'imp', 0.9), 'search', 'imp')}"
+
+
+def test_the_sketch_has_the_kept_weights_of_three_masks_and_four_numbered_steps():
+    weights = WEIGHTS[:12, :12]
+    figure = figures.method_sketch(weights, [weights > 1] * 3)
+    blue = np.isclose(figure.axes[0].images[0].get_array(), to_rgb(COLOURS["search"])).all(axis=-1)
+    assert blue.sum() == 3 * (weights > 1).sum()
+    assert [axis.get_title()[0] for axis in figure.axes] == ["1", "2", "4", "3"]
 
 
 def test_early_scores_are_not_drawn_before_there_is_a_winner(record, tmp_path):
@@ -578,13 +646,14 @@ def test_the_means_of_the_overlap_map_leave_out_the_overlap_of_a_mask_with_itsel
     assert axis.get_title() == "Overlap of two masks: 30 to 70 % of the kept weights"
 
 
-def test_the_map_has_the_magnitude_mask_in_its_origin_beside_a_check_of_its_distances():
-    plane, check = figures.candidate_map(DISTANCES, ["magnitude", "ratio 1", "ratio 2"]).axes
-    first, *others = plane.lines
-    assert (*first.get_xdata(), *first.get_ydata()) == (0, 0) and len(others) == 2
-    assert first.get_color() != others[0].get_color() and first.get_markeredgecolor() == COLOURS["magnitude"]
+def test_the_map_has_the_magnitude_mask_in_its_origin_above_the_true_distances_within_each_group():
+    plane, check = figures.candidate_map(DISTANCES, ["magnitude", "ratio 1", "ratio 1"]).axes
+    first, others = plane.lines
+    assert (*first.get_xdata(), *first.get_ydata()) == (0, 0) and others.get_label() == "ratio 1, 2 masks"
+    assert first.get_color() != others.get_color() and first.get_markeredgecolor() == COLOURS["magnitude"]
     assert "100 %" in plane.get_title()  # three points lie in a plane
-    assert check.lines[0].get_ydata() == pytest.approx(np.sqrt([4, 6, 10]))
+    on_the_map, true = check.lines[:2]
+    assert true.get_xdata() == pytest.approx([np.sqrt(10)]) and on_the_map.get_xdata()[0] == pytest.approx(np.sqrt(10))
 
 
 def test_distances_are_drawn_as_percentages_of_2k():

@@ -16,21 +16,23 @@ from randprune_lab.stats.confidence import assess_choice
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.stats.winners_curse import best_of
 from randprune_lab.viz import figures, widgets
+from randprune_lab.viz.figures.results import lead
 from randprune_lab.viz.style import COLOURS
 
 
-def test_trajectories_are_darker_the_better_they_end_and_stop_at_the_given_steps():
-    one = pool()
-    axis = figures.early_trajectories(one, steps=5).axes[0]
-    known = [line for line in axis.lines if len(line.get_xdata()) == 2]
-    assert len(known) == len(one.final)
-    brightness = [sum(to_rgb(line.get_color())) for line in known]
-    assert np.argsort(brightness).tolist() == np.argsort(-one.final).tolist()
-    assert axis.get_title().startswith("After 5 steps")
+def test_each_candidate_goes_from_its_rank_of_now_to_its_final_rank_and_the_best_end_at_the_top():
+    one = pool(8)
+    axis = figures.rank_changes(one, steps=5).axes[0]
+    early = one.early(2, 5)
+    places = {(sum(early >= early[c]), sum(one.final >= one.final[c])) for c in range(8)}
+    assert {tuple(line.get_ydata().tolist()) for line in axis.lines} == places
+    ends = {line.get_label(): line.get_ydata()[1] for line in axis.lines if not line.get_label().startswith("_")}
+    assert ends["the 3 that end best"] <= 3 < ends["others"] <= 5 < ends["the 3 that end worst"]
+    assert axis.get_title().startswith("After 5 steps") and axis.yaxis_inverted()
 
 
 def test_the_title_has_the_rank_correlation_with_final_scores():
-    axis = figures.early_trajectories(pool(settled=True)).axes[0]
+    axis = figures.rank_changes(pool(settled=True)).axes[0]
     assert "rank correlation +1.00" in axis.get_title()
     axes = figures.early_against_final([pool(6, settled=True), pool(6)]).axes
     assert "+1.00" in axes[0].get_title() and "+1.00" not in axes[1].get_title()
@@ -111,20 +113,55 @@ def test_every_strategy_has_its_own_marker_and_finite_intervals_are_drawn():
 
 
 @pytest.mark.parametrize(
-    ("low", "verdict"),
-    [(0.01, "search significantly better than IMP"), (-0.01, "no method significantly better than IMP")],
+    ("ends", "verdict"),
+    [
+        ((0.01, 0.09), "search is ahead of IMP by 5.0 points [1.0, 9.0]"),
+        ((-0.01, 0.11), "no clear difference between search and IMP, +5.0 [-1.0, +11.0] points"),
+        ((-np.inf, np.inf), "search minus IMP +5.0 points, its interval is unknown"),
+    ],
+    ids=["ahead", "unclear", "unknown"],
 )
-def test_the_title_over_tasks_agrees_with_the_interval(low, verdict):
-    found = {"search": {"a": Interval(0.1, -0.2, 0.3), "all tasks": Interval(0.05, low, 0.09)}}
-    axis = figures.differences_by_task(found, 0.97).axes[0]
+def test_the_title_over_tasks_agrees_with_the_interval(ends, verdict):
+    found = {"search": {"a": Interval(0.1, -0.2, 0.3), "all tasks": Interval(0.05, *ends)}}
+    axis = figures.differences_by_method(found, 0.97, "search").axes[0]
     assert axis.get_title() == f"At 97 %, over all tasks: {verdict}"
+
+
+def test_a_method_that_is_behind_is_said_to_be_behind_by_a_positive_number():
+    assert lead(Interval(-0.02, -0.05, -0.01), "search", "imp") == "search is behind IMP by 2.0 points [1.0, 5.0]"
+
+
+def test_a_rung_is_drawn_for_each_training_that_is_shown_and_the_axes_fit_all():
+    rungs = {"seed 0": [Interval(0.15, 0.12, 0.18)] * 2, "seed 1": [Interval(-0.03, -0.05, 0.4)] * 2}
+    one, both = (figures.ladder(rungs, ["imp", "imp-4e-3"], shown) for shown in (1, 2))
+    for axis, later in zip(one.axes, both.axes, strict=True):
+        assert [len(each.containers[0].lines[0].get_xdata()) for each in (axis, later)] == [1, 2]
+        assert (axis.get_xlim(), axis.get_ylim()) == (later.get_xlim(), later.get_ylim())
+    said = "Clearly ahead of imp and imp-4e-3 in 1 of 2 trainings"
+    assert both.get_suptitle() == f"seed 1: -3.0 and -3.0 points. {said}"
+
+
+def test_the_clocks_that_ring_first_get_a_vote_and_the_expected_votes_are_those_of_the_rounds():
+    weights, rounds = [0.6, 0.8, 1.0, 2.0], 6
+    pictures = [figures.clocks(weights, 2, rounds, shown + 1) for shown in range(rounds)]
+    votes = np.zeros(4)
+    for shown, (line, bars) in enumerate(picture.axes for picture in pictures):
+        first = line.lines[0].get_xdata()
+        assert len(first) == 2 and max(first) <= line.lines[2].get_xdata()[0] < min(line.lines[1].get_xdata())
+        votes[line.lines[0].get_ydata()] += 1
+        assert [bar.get_width() for bar in bars.patches] == votes.tolist()
+        assert bars.lines[0].get_xdata().sum() == pytest.approx(2 * (shown + 1))
+    expected = pictures[-1].axes[1].lines[0].get_xdata() / rounds
+    rates = np.array(weights) ** 5
+    t = -np.log1p(-expected[0]) / rates[0]
+    assert expected == pytest.approx(1 - np.exp(-rates * t)), "one time t for all"
 
 
 @pytest.mark.parametrize(
     ("picture", "controls"),
     [
         (
-            lambda steps: figures.early_trajectories(pool(), steps),
+            lambda steps: figures.rank_changes(pool(), steps),
             {"steps": widgets.choice("steps", {"0": 0, "5": 5, "10": 10}, 5)},
         ),
         (

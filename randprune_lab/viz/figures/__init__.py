@@ -6,6 +6,7 @@ from randprune_lab.viz.figures.app import (
     run_level,
     scores_by_level,
 )
+from randprune_lab.viz.figures.clocks import clocks
 from randprune_lab.viz.figures.diversity import (
     candidate_map,
     coverage_by_candidates,
@@ -18,10 +19,11 @@ from randprune_lab.viz.figures.early import (
     early_against_final,
     early_by_rate,
     early_scores,
-    early_trajectories,
     noise_floor,
+    rank_changes,
     recorded_early_scores,
 )
+from randprune_lab.viz.figures.ladder import ladder
 from randprune_lab.viz.figures.levels import equal_steps, levels_against_one_shot, masks_compared, schedule, surviving
 from randprune_lab.viz.figures.model import model_savings, product_times, scope, storage
 from randprune_lab.viz.figures.parts import difference_parts
@@ -31,7 +33,7 @@ from randprune_lab.viz.figures.results import (
     accuracy_by_sparsity,
     contrast_means,
     differences_by_level,
-    differences_by_task,
+    differences_by_method,
     references,
     results_by_task,
 )
@@ -40,18 +42,20 @@ from randprune_lab.viz.figures.seeds import seeds_forest
 from randprune_lab.viz.figures.selection import chance_of_best, gain_by_budget, race, winners_curse
 from randprune_lab.viz.figures.sensitivity import sensitivity
 from randprune_lab.viz.figures.study import controls, early_by_ratio, spread_by_level
+from randprune_lab.viz.figures.tour import method_sketch, recorded_lead, search_step
 
 __all__ = [
     "accuracy_by_sparsity",
     "candidate_map",
     "chance_of_best",
+    "clocks",
     "contrast_means",
     "controls",
     "correlation_by_steps",
     "coverage_by_candidates",
     "difference_parts",
     "differences_by_level",
-    "differences_by_task",
+    "differences_by_method",
     "distance_by_tensor",
     "distance_grid",
     "early_against_final",
@@ -59,24 +63,27 @@ __all__ = [
     "early_by_rate",
     "early_by_ratio",
     "early_scores",
-    "early_trajectories",
     "equal_steps",
     "gain_by_budget",
     "inclusion_check",
     "inclusion_curves",
     "inflation_by_size",
     "kept_numbers",
+    "ladder",
     "levels_against_one_shot",
     "magnitude_pruning",
     "masks_compared",
     "method_differences",
+    "method_sketch",
     "model_savings",
     "noise_floor",
     "one_shot",
     "overlap_map",
     "product_times",
     "race",
+    "rank_changes",
     "recorded_early_scores",
+    "recorded_lead",
     "references",
     "results_by_task",
     "run_level",
@@ -84,6 +91,7 @@ __all__ = [
     "schedule",
     "scope",
     "scores_by_level",
+    "search_step",
     "seeds_forest",
     "sensitivity",
     "sparsity_by_tensor",

@@ -61,30 +61,43 @@ def _write_mean(axis: Axes, block: Float[np.ndarray, "m n"], x: float, y: float,
 
 
 def candidate_map(hamming: Int[np.ndarray, "n n"], labels: Sequence[str]) -> Figure:
-    """A map of masks around the first one, beside a check of the map's distances against the true ones.
+    """A map of masks around the first one, above the true distances within each group and those on the map.
 
     Args:
         hamming: distances of all pairs, in weights; the first mask is the magnitude mask.
         labels: the group of each mask; a group named after a rule has the rule's colour, others go from light to dark.
     """
     plane = planar_map(hamming)
-    figure, (axis, check) = new_figure(height=6.2, nrows=2, height_ratios=[1, 1.1])
-    for label, colour in _colours(labels).items():
+    figure, (axis, check) = new_figure(height=6.0, nrows=2, height_ratios=[1.3, 1])
+    colours = _colours(labels)
+    for label, colour in colours.items():
         x, y = plane.points[[one == label for one in labels]].T
         centre = label == labels[0]  # drawn as a ring, so that no candidate is hidden
-        axis.plot(x, y, "o", ms=13 if centre else 5, color=colour, mfc="none" if centre else colour, mew=2, label=label)
+        name = label if centre else f"{label}, {len(x)} masks"
+        axis.plot(x, y, "o", ms=13 if centre else 5, color=colour, mfc="none" if centre else colour, mew=2, label=name)
     axis.set(xlabel="first direction (√weights)", ylabel="second direction (√weights)")
     axis.set_aspect("equal", adjustable="datalim")
     headline(axis, f"The map shows {100 * plane.fraction:.0f} % of the masks' variance")
-    legend_below(figure)
-    pairs = np.triu_indices(len(hamming), 1)
-    true = np.sqrt(hamming[pairs])
-    drawn = np.linalg.norm(plane.points[pairs[0]] - plane.points[pairs[1]], axis=1)
-    check.plot(true, drawn, ".", color=QUIET, alpha=0.6, zorder=2)
-    top = float(true.max()) * 1.05
-    check.plot([0, top], [0, top], color="black", lw=0.8, ls="--")
-    check.set(xlim=(0, top), ylim=(0, top), xlabel="true distance (√weights)", ylabel="distance in the map")
-    subtitle(check, "distances: none too large, many too small")
+    groups = [label for label in colours if labels.count(label) > 1]
+    for row, label in enumerate(groups):
+        own = np.flatnonzero([one == label for one in labels])
+        first, second = own[np.array(np.triu_indices(len(own), 1))]
+        drawn = np.linalg.norm(plane.points[first] - plane.points[second], axis=1)
+        least = 0.015 * np.sqrt(hamming.max())  # so that a range of hardly any length is seen
+        ends = [drawn.min(), max(drawn.max(), drawn.min() + least)]
+        check.plot(ends, [row + 0.2] * 2, color=QUIET, lw=6, alpha=0.5, solid_capstyle="butt")
+        true = np.sqrt(hamming[first, second])
+        check.plot(true, [row - 0.15] * len(true), "|", ms=16, mew=1.5, color=colours[label])
+    check.plot([], [], color=QUIET, lw=6, alpha=0.5, label="distances on the map, from least to largest")
+    check.plot([], [], "|", ms=12, mew=1.5, color="black", label="true distances of all pairs")
+    check.set_yticks(range(len(groups)), groups)
+    check.set(ylim=(len(groups) - 0.4, -0.6), xlim=(-0.02 * np.sqrt(hamming.max()), 1.08 * np.sqrt(hamming.max())))
+    check.set(xlabel="distance of two masks (√weights)", ylabel="pairs within")
+    subtitle(check, "true distances are alike, those on the map are not")
+    handles, names = (
+        above + below for above, below in zip(*(one.get_legend_handles_labels() for one in (axis, check)), strict=True)
+    )
+    figure.legend(handles, names, loc="outside lower left", frameon=False)
     return figure
 
 

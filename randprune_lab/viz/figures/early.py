@@ -164,44 +164,41 @@ def _by_metric(units: Units) -> bool:
     return all(low - 1e-9 <= score <= high + 1e-9 for low, score, high in ends)
 
 
-def early_trajectories(
-    pool: PoolRecord, steps: int | None = None, *, last: int = 2, axes_for: Iterable[PoolRecord] = ()
-) -> Figure:
-    """Early scores of a pool's candidates during training, minus their mean, beside the noise of the training seed.
+def rank_changes(pool: PoolRecord, steps: int | None = None, *, last: int = 2) -> Figure:
+    """The rank of each candidate by its early score, joined to its final rank; the three best and worst are marked.
 
     Args:
-        steps: later evaluations are drawn faintly; without it, none are.
-        last: the number of evaluations that an early score is the mean of; the title compares it with the final score.
-        axes_for: other pools that the axes fit too, so that pictures of all of them can be compared.
+        steps: early scores up to these training steps; without it, up to the last.
+        last: the number of evaluations that an early score is the mean of.
     """
-    figure, axis = new_figure(height=3.9)
+    figure, axis = new_figure(height=4.6)
     known = len(pool.at) if steps is None else sum(at <= steps for at in pool.at)
-    apart = _minus_mean(pool)
-    order = pool.final.argsort().argsort() / max(1, len(pool.final) - 1)
-    for line, rank in zip(apart, order, strict=True):
-        axis.plot(pool.at, line, color=DEPTH(rank), lw=1, alpha=0.2)
-        axis.plot(pool.at[:known], line[:known], color=DEPTH(rank), lw=1.6, marker="o", ms=3)
-    for label, rank in (("first in the end", 1.0), ("last in the end", 0.0)):
-        axis.plot([], [], color=DEPTH(rank), lw=1.6, marker="o", ms=3, label=label)
-    if pool.noise.shape[1:] > (1,):
-        seed = float(pool.noise.std(axis=1, ddof=1).mean())
-        axis.axhspan(-seed, seed, color=QUIET, alpha=0.25, lw=0, label="± 1 standard deviation over training seeds")
-    axis.set_ylabel("log-likelihood\nminus pool mean (nats)")
-    pools = [pool, *axes_for]
-    axis.set_ylim(_fitting(max(float(np.abs(_minus_mean(each)).max()) for each in pools)))
-    axis.set_xlim(-1, 1.03 * max(each.at[-1] for each in pools))
-    whole_ticks(axis, "training steps with the mask")
+    now, end = _ranks(pool.early(last, steps)), _ranks(pool.final)
+    few = min(3, len(end) // 2)
+    groups = {
+        f"the {few} that end best": (end <= few, {"color": DEPTH(1.0), "marker": "^", "lw": 2.4, "ms": 7}),
+        f"the {few} that end worst": (end > len(end) - few, {"color": DEPTH(0.0), "marker": "v", "lw": 2.4, "ms": 7}),
+    }
+    middle = (end > few) & (end <= len(end) - few)
+    groups |= {"others": (middle, {"color": QUIET, "marker": "o", "lw": 0.9, "ms": 4})}
+    for name, (chosen, look) in groups.items():
+        for number, candidate in enumerate(np.flatnonzero(chosen)):
+            axis.plot([0, 1], [now[candidate], end[candidate]], **look, label=name if number == 0 else None)
+    axis.set_xticks([0, 1], [f"after {pool.at[known - 1]} steps", "in the end"])
+    ranks = sorted({1, *range(4, len(end), 4), len(end)})
+    axis.set(xlim=(-0.12, 1.12), ylim=(len(end) + 0.6, 0.4), yticks=ranks, ylabel="rank among the candidates (1: best)")
+    axis.set_xlabel("order of the candidates")
     rank = pool.agreement(last, steps)
-    headline(axis, f"After {pool.at[known - 1]} steps: rank correlation {rank.estimate:+.2f} with final scores")
+    found = f"{rank.estimate:+.2f} [{rank.low:+.2f}, {rank.high:+.2f}]"
+    headline(axis, f"After {pool.at[known - 1]} steps: rank correlation {found} with the final order")
     legend_below(figure)
-    place_axes(figure, left=0.95, bottom=0.5 + 0.1 + 3 * 0.19, top=0.45)  # also where no noise was measured
+    place_axes(figure, left=0.55, bottom=0.5 + 2 * 0.19 + 0.1, top=0.5)
     return figure
 
 
-def _minus_mean(pool: PoolRecord) -> np.ndarray:
-    """The scores of each candidate at each evaluation, minus the mean of the candidates."""
-    scores = pool.examples.mean(axis=2)
-    return scores - scores.mean(axis=0)
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """The place of each score, 1 for the highest; of equal ones, the first comes first."""
+    return 1 + (-scores).argsort(kind="stable").argsort(kind="stable")
 
 
 def early_against_final(pools: Sequence[PoolRecord], last: int = 2) -> Figure:

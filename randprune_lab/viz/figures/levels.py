@@ -15,6 +15,7 @@ from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import MaskError, RunError, listed
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.stats.intervals import Interval
+from randprune_lab.viz.figures.results import draw_chance
 from randprune_lab.viz.style import (
     COLOURS,
     LABELS,
@@ -222,6 +223,7 @@ def equal_steps(record: RunRecord, longer: RunRecord) -> Figure:
         (longer, method, "IMP", {"color": COLOURS["imp"]}),
     )
     figure, axis = new_figure(height=3.8)
+    draw_chance(axis, record)
     places = range(len(record.config.levels))
     for run, name, label, look in lines:
         intervals = [run.score(run.level(place + 1, name).name) for place in places]

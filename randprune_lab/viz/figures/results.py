@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.levels import total_steps
@@ -22,6 +24,7 @@ from randprune_lab.viz.style import (
     errorbars,
     headline,
     legend_below,
+    method_colour,
     method_look,
     new_figure,
     percent,
@@ -42,6 +45,7 @@ def accuracy_by_sparsity(record: RunRecord) -> Figure:
     """
     figure, axis = new_figure(height=3.8)
     draw_dense(axis, record.score("dense"))
+    draw_chance(axis, record)
     places = np.arange(len(record.config.levels))
     for shift, method in zip(np.linspace(-0.08, 0.08, len(record.methods)), record.methods, strict=True):
         intervals = [record.score(record.level(level + 1, method).name) for level in places.tolist()]
@@ -52,6 +56,14 @@ def accuracy_by_sparsity(record: RunRecord) -> Figure:
     headline(axis, _verdict(record))
     legend_below(figure)
     return figure
+
+
+def draw_chance(axis: Axes, record: RunRecord) -> None:
+    """Draw the accuracy of always answering the most frequent label; nothing for other metrics."""
+    if record.task.primary_metric == "accuracy":
+        _, labels = record.answers("dense")
+        chance = 100 * float(np.bincount(labels).max()) / len(labels)
+        axis.axhline(chance, color=QUIET, lw=1.2, ls=":", label="most frequent label")
 
 
 def _verdict(record: RunRecord) -> str:
@@ -70,71 +82,109 @@ def _verdict(record: RunRecord) -> str:
     return f"At {sparsity}: {verdict}" + (f", with {steps} times its steps" if steps != "1" else "")
 
 
-def results_by_task(table: pd.DataFrame) -> Figure:
-    """Test scores against sparsity for every task and method, means over seeds; the dashed line is the dense model.
+def results_by_task(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
+    """Test scores of some methods against sparsity, a panel for each task: means over seeds, and the range of seeds.
 
     Args:
         table: results as `analysis.results_table` returns them.
+        methods: the names of the methods to draw; those without results on a task are left out there.
     """
     table = single_rows(table)
     tasks = list(dict.fromkeys(table.task))
     columns = min(2, len(tasks))
     rows = -(-len(tasks) // columns)
-    figure, axes = new_figure(height=1.75 * rows + 1.3, nrows=rows, ncols=columns, squeeze=False)
+    figure, axes = new_figure(height=1.9 * rows + 1.3, nrows=rows, ncols=columns, squeeze=False)
     levels = sorted(table.sparsity[table.sparsity > 0].unique())
     for unused in axes.flat[len(tasks) :]:
         unused.remove()
+    apart: dict[str, float] = {}
     for axis, task in zip(axes.flat, tasks, strict=False):
         own = table[table.task == task]
         dense = 100 * own[own.method == "dense"].score.mean()
         axis.axhline(dense, color=COLOURS["dense"], lw=1, ls="--", label=LABELS["dense"])
-        for method, rows_of_method in own[own.sparsity > 0].groupby("method", sort=False):
-            mean = 100 * rows_of_method.groupby("sparsity").score.mean()
-            places = [levels.index(level) for level in mean.index]
-            axis.plot(places, mean, ms=4, lw=1.2, **method_look(str(method)))
-        subtitle(axis, task)
+        means = {}
+        for method in methods:
+            scores = (100 * own[(own.method == method) & (own.sparsity > 0)].set_index("sparsity").score).groupby(
+                level=0
+            )
+            means[method] = scores.mean()
+            places = [levels.index(level) for level in means[method].index]
+            look = method_look(method)
+            axis.fill_between(places, scores.min(), scores.max(), color=look["color"], alpha=0.15, lw=0)
+            axis.plot(places, means[method], ms=4, lw=1.2, **look)
+        spread = _range(means)
+        apart[f"{task}, {percent(spread.idxmax())}"] = spread.max()
+        subtitle(axis, f"{task}: most apart\nat {percent(spread.idxmax())}")
         sparsity_ticks(axis, levels, [0, *(levels.index(level) for level in (0.9375, 0.99) if level in levels[1:])])
         axis.set_ylabel(f"{own.metric.iloc[0]} (points)")
+    most = max(apart, key=lambda name: apart[name])
+    headline(figure, f"{len(methods)} methods are apart by at most {apart[most]:.1f} points ({most})")
     legend_below(figure)
     return figure
 
 
-def differences_by_task(
+def _range(means: Mapping[str, pd.Series]) -> pd.Series:
+    """The largest minus the smallest of several means, at each level that all of them have."""
+    import pandas as pd
+
+    together = pd.DataFrame(dict(means)).dropna()
+    return together.max(axis=1) - together.min(axis=1)
+
+
+def differences_by_method(
     by_method: Mapping[str, Mapping[str, Interval]],
     sparsity: float,
+    method: str,
     *,
     axes_for: Iterable[Mapping[str, Mapping[str, Interval]]] = (),
 ) -> Figure:
-    """Differences from IMP with 95 % intervals, for each task and as the mean over all tasks.
+    """Differences from IMP, a row for each method: the mean over tasks with its 95 % interval, and the tasks as dots.
 
     Args:
         by_method: differences as `analysis.differences` returns them.
         sparsity: the level that they are from.
+        method: the method that the title is about.
         axes_for: differences at other levels that the axes fit too, so that pictures of all of them can be compared.
     """
-    tasks = [*dict.fromkeys(task for found in by_method.values() for task in found if task != ALL), ALL]
-    height = (0.25 + 0.11 * len(by_method)) * len(tasks) + 1.1 + 0.19 * len(by_method)
-    figure, axis = new_figure(height=height)
-    shifts = np.linspace(0.36, -0.36, len(by_method)) if len(by_method) > 1 else [0.0]
-    for shift, (method, found) in zip(shifts, by_method.items(), strict=True):
-        places = np.array([len(tasks) - 1 - tasks.index(task) for task in found]) + shift
-        errorbars(axis, places, [*found.values()], scale=100, horizontal=True, **method_look(method))
+    tasks = [*dict.fromkeys(task for found in by_method.values() for task in found if task != ALL)]
+    rows = dict(zip(by_method, range(len(by_method) - 1, -1, -1), strict=True))
+    figure, axis = new_figure(height=0.5 * len(rows) + 1.5)
+    for task, marker in zip(tasks, itertools.cycle("osD^v<>P"), strict=False):
+        own = {row: by_method[name][task] for name, row in rows.items() if task in by_method[name]}
+        places = np.array([*own]) + 0.22
+        axis.plot([100 * one.estimate for one in own.values()], places, marker, ms=5, color=QUIET, label=task)
+    means = [found[ALL] for found in by_method.values()]
+    look: dict[str, Any] = {"color": COLOURS["dense"], "lw": 2.6, "ms": 0, "capsize": 4, "label": "mean over tasks"}
+    errorbars(axis, [*rows.values()], means, scale=100, horizontal=True, **look)
+    for name, row in rows.items():
+        axis.plot(100 * by_method[name][ALL].estimate, row, "o", ms=9, color=method_colour(name), zorder=4)
     axis.axvline(0, color=QUIET, lw=1)
-    axis.axhline(0.5, color=QUIET, lw=0.8, ls=":")
-    axis.set_yticks(range(len(tasks)), reversed(tasks))
-    axis.set(xlabel="difference from IMP, same test examples (points)", ylabel="task")
-    axis.set(xlim=_ends([by_method, *axes_for]), ylim=(-0.5, len(tasks) - 0.5))
-    better = [LABELS.get(method, method) for method, found in by_method.items() if found[ALL].low > 0]
-    verdict = f"{' and '.join(better)} significantly better" if better else "no method significantly better"
-    headline(axis, f"At {percent(sparsity)}, over all tasks: {verdict} than IMP")
-    place_axes(figure, left=0.95, bottom=0.5 + legend_below(figure), top=0.5)
+    axis.set_yticks([*rows.values()], [fill(LABELS.get(name, name), 21) for name in rows])
+    axis.set(xlabel="difference from IMP (points)", ylabel="method")
+    axis.set(xlim=_ends([by_method, *axes_for]), ylim=(-0.6, len(rows) - 0.4))
+    headline(axis, f"At {percent(sparsity)}, over all tasks: {lead(by_method[method][ALL], method, IMP)}")
+    place_axes(figure, left=1.75, bottom=0.5 + legend_below(figure), top=0.5)
     return figure
 
 
+def lead(found: Interval, method: str, other: str) -> str:
+    """What a difference of two methods allows to say, with its interval in points."""
+    first, second = (LABELS.get(name, name) for name in (method, other))
+    if not np.isfinite(found.high - found.low):
+        return f"{first} minus {second} {100 * found.estimate:+.1f} points, its interval is unknown"
+    if not found.low > 0 and not found.high < 0:
+        return f"no clear difference between {first} and {second}, {found.in_points(signed=True)} points"
+    ends = [100 * end for end in (found.estimate, found.low, found.high)]
+    estimate, low, high = ends if found.low > 0 else (-ends[0], -ends[2], -ends[1])
+    where = "ahead of" if found.low > 0 else "behind"
+    return f"{first} is {where} {second} by {estimate:.1f} points [{low:.1f}, {high:.1f}]"
+
+
 def _ends(levels: Sequence[Mapping[str, Mapping[str, Interval]]]) -> tuple[float, float]:
-    """Limits in points that fit all intervals that are finite."""
-    found = [one for by_method in levels for by_task in by_method.values() for one in by_task.values()]
-    ends = [100 * end for one in found for end in (one.estimate, one.low, one.high) if np.isfinite(end)]
+    """Limits in points that fit all estimates, and the intervals of the means that are finite."""
+    found = [by_task for by_method in levels for by_task in by_method.values()]
+    ends = [100 * one.estimate for by_task in found for one in by_task.values()]
+    ends += [100 * end for by_task in found for end in (by_task[ALL].low, by_task[ALL].high) if np.isfinite(end)]
     room = 0.04 * (max(ends) - min(ends)) or 1.0
     return min(ends) - room, max(ends) + room
 
@@ -182,10 +232,16 @@ def contrast_means(means: Mapping[float, Mapping[str, Interval]]) -> Figure:
     axis.set_yticks(range(len(names)), [fill(name, 20) for name in reversed(names)])
     axis.set(xlabel="difference of scores,\nmean over tasks (points)", ylabel="contrast")
     axis.locator_params(axis="x", nbins=6)
-    clear = {name for found in means.values() for name, each in found.items() if each.low > 0 or each.high < 0}
-    headline(axis, f"{len(clear)} of {len(names)} contrasts differ significantly from zero")
+    clear = "; ".join(f"at {percent(sparsity)} {_clear(found)}" for sparsity, found in means.items())
+    headline(axis, f"Clearly different from zero: {clear}")
     legend_below(figure)
     return figure
+
+
+def _clear(found: Mapping[str, Interval]) -> str:
+    """The contrasts whose intervals leave out zero, by the beginnings of their names."""
+    clear = [name.partition(":")[0] for name, each in found.items() if each.low > 0 or each.high < 0]
+    return " and ".join(clear) or "none"
 
 
 def references(published: pd.DataFrame, task: str, metric: str) -> Figure:
