@@ -8,6 +8,7 @@ import math
 import re
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,9 +27,12 @@ from randprune_lab.analysis import (
 )
 from randprune_lab.analysis.results import ALL
 from randprune_lab.analysis.task_record import TaskRecord
+from randprune_lab.report import lesson_settings
 from randprune_lab.search import PairedRace
 from randprune_lab.stats import assess_choice, best_of, rank_correlation
-from randprune_lab.stats.intervals import Interval, mean_interval
+from randprune_lab.stats.intervals import Interval, accuracy_interval, mean_interval
+from randprune_lab.viz import figures
+from randprune_lab.viz.style import LABELS
 
 INTERVAL = re.compile(r"([+-]?\d+(?:\.\d+)?) (?:points )?(\[[^\]a-z]*\d, [^\]a-z]*\d\])")
 """A number with its interval, as the lessons write it."""
@@ -83,6 +87,67 @@ def intervals_of_results() -> list[tuple[str, str]]:
     ]
 
 
+SYMBOLS = {
+    "00": {
+        "k": r"k of the N weights of a matrix are drawn",
+        "N": r"k of the N weights of a matrix",
+        "w": r"where w is the weight",
+        "r": r"\*\*sampling ratio\*\* r sets the number of rounds",
+    },
+    "01": {"w": r"rank them by \|w\|", "k": r"keeps exactly k"},
+    "02": {
+        "T": r"an election with T rounds",
+        "k": r"draw k different weights",
+        "w": r"proportional to \|w\|",
+        "N": r"a matrix of N weights",
+        "r": r"\*sampling ratio\* r sets the number of rounds",
+        "p": r"exponential with rate p",
+        "t": r"the k-th ringing comes at nearly the same time t",
+        "π": r"the probability to be drawn in a round, π",
+        "V": r"a weight's votes are binomial, V",
+        "v": r"A weight with more than v votes",
+        "f": r"A fraction f of the weights",
+        "q": r"That q is the weight's \*inclusion probability\*",
+        "u": r"a random number u that is a \*hash\*",
+    },
+    "03": {
+        "k": r"Two masks with k weights each",
+        "q": r"A weight with inclusion probability q",
+        "T": r"the number of votes T",
+        "r": r"the same ratio leaves less",
+        "N": r"the tensor's size",
+        "n": r"Among n candidates",
+    },
+    "04": {"n": r"with variance n", "m": r"with variance m"},
+}
+"""The symbols of a lesson, and the words that say what each is."""
+SYMBOL = r"(?<![\w`.'’/{{\[]){}(?![\w`'’/}}\]]|\.\w)"
+
+
+@pytest.mark.parametrize(("number", "symbol"), [(number, one) for number in SYMBOLS for one in SYMBOLS[number]])
+def test_a_symbol_is_defined_where_it_is_used_first(number, symbol):
+    """In the same paragraph or, where a formula comes first, in the sentence after it."""
+    [lesson] = [path for path in LESSONS if path.stem.startswith(number)]
+    plain = re.sub(r"\]\([^)]*\)|`[^`]*`", "", text(lesson)).replace("\\pi", "π").replace("_i", "")
+    blocks = [" ".join(block.split()) for block in plain.split("\n\n")]
+    first = next(place for place, block in enumerate(blocks) if re.search(SYMBOL.format(symbol), block))
+    formulas = 0
+    while "$$" in blocks[first + formulas]:
+        formulas += 1
+    near = " ".join(blocks[first : first + formulas + 1])
+    assert re.search(SYMBOLS[number][symbol], near), near
+
+
+def test_every_method_in_the_legends_of_lesson_07_is_explained_before():
+    cells = nbformat.read(ROOT / "notebooks" / "07_results.ipynb", as_version=4).cells
+    first = next(place for place, cell in enumerate(cells) if "figures.results_by_task" in cell.source)
+    before = " ".join(" ".join(cell.source for cell in cells[:first] if cell.cell_type == "markdown").split())
+    for method in set(results().method) - {"dense"}:
+        label, *at = LABELS[method].split(", learning rate ")
+        assert f"*{label}*" in before, method
+        assert not at or f"*{label}*, at two learning rates" in before
+
+
 def the_case(other: str, seed: int) -> Interval:
     """The search minus an IMP on STS-B at 99.8 %, one layer; with `imp` and seed 0 it is the lead of the course."""
     return the_run("small", "stsb", seed).difference("search", other, 0.998)
@@ -101,6 +166,34 @@ def test_every_interval_of_a_lesson_is_that_of_the_record(lesson):
     case = written(the_case("imp", seed=0), sign="")
     rest = intervals_of_results() if lesson.stem == "07_results" else []
     assert INTERVAL.findall(flat(lesson)) == [case, *rest]
+
+
+def test_the_tour_says_what_the_case_shows_besides_the_lead():
+    case, tour = the_run("small", "stsb", 0), flat(ROOT / "notebooks" / "00_tour.ipynb")
+    before = [-100 * case.difference("search", "imp", sparsity).estimate for sparsity in (0.9375, 0.99)]
+    assert "*behind* IMP at 93.75 % and at 99 %, by {:.1f} and {:.1f} points".format(*before) in tour
+    assert all(case.difference("search", "imp", sparsity).high < 0 for sparsity in (0.9375, 0.99))
+    scores = [[100 * one["score"] for one in case.early("search", sparsity)] for sparsity in case.levels]
+    spread = [np.ptp(level) for level in scores]
+    assert len(case.labels) == 1000 and {*map(len, scores)} == {8}, "said of sentences and candidates"
+    said = "range over {:.1f} points at 93.75 %, {:.1f} at 99 % and {:.1f} at 99.8 %".format(*spread)
+    assert said in tour and spread == sorted(spread, reverse=True)
+
+
+def test_the_tour_says_what_the_search_spends_on_candidates():
+    tour, table = flat(ROOT / "notebooks" / "00_tour.ipynb"), recorded_results(data_folder() / "recorded" / "small")
+    one = table[(table.task == "stsb") & (table.seed == 0) & (table.method == "search")]
+    level = one.steps.iloc[0]
+    early = sum(each["steps"] for each in the_run("small", "stsb", 0).early("search", 0.9375))
+    assert one.steps.diff().dropna().eq(level).all()
+    assert f"of the {level:,} steps of a level the search spends {early:,} on judging candidates" in tour
+
+
+@pytest.mark.parametrize("profile", ["smoke", "classroom"])
+def test_half_of_the_weights_can_go_in_the_tours_own_run(profile):
+    value, tests = expected(profile, "00_tour"), lesson_settings("00", profile)["run"]["test_size"]
+    dense = accuracy_interval(np.arange(tests) < round(value["dense_accuracy"] * tests))
+    assert dense.low < value["first_level_accuracy"] < dense.high and dense.low > 0.6
 
 
 def test_the_case_had_equal_steps():
@@ -195,6 +288,42 @@ def test_lesson_07_says_how_uniform_masks_lose():
     assert f"from {most} points on STS-B to {least} on MRPC at 93.75 %" in flat(ROOT / "notebooks" / "07_results.ipynb")
 
 
+def test_lesson_07_says_what_a_task_more_does():
+    lesson, table = flat(ROOT / "notebooks" / "07_results.ipynb"), recorded_results()
+    with_qqp = contrast(table[table.task.isin([*results().task, "qqp"])], "search", "imp", 0.9375)[ALL].estimate
+    assert f"(with QQP among the tasks, by {-100 * with_qqp:.1f})" in lesson
+    controls = recorded_controls().query("task == 'qqp'")
+    assert (controls.encoder_low > 0).tolist() == [False, True, True] and not controls.included.any()
+    one_layer = recorded_controls(data_folder() / "recorded" / "small").query("task == 'stsb'")
+    assert (one_layer.encoder_low > 0).all(), "said of the model with one layer"
+
+
+def test_lesson_07_says_how_far_methods_and_seeds_are_apart():
+    own = results().query("sparsity > 0 and method in ('imp', 'search', 'wanda')")
+    scores = (100 * own.set_index(["task", "sparsity", "method"]).score).groupby(level=[0, 1, 2])
+    apart = scores.mean().unstack().agg(np.ptp, axis=1)
+    seeds = (scores.max() - scores.min()).unstack().mean(axis=1)
+    said = f"by {apart.mean():.1f} points against {seeds.mean():.1f}, on average"
+    assert said in flat(ROOT / "notebooks" / "07_results.ipynb") and (apart < seeds).mean() > 0.7
+    assert (apart["stsb"] > seeds["stsb"])[:0.97].all()
+
+
+def test_lesson_02_says_how_the_election_of_eight_weights_ends():
+    lesson = flat(ROOT / "notebooks" / "02_mask_sampling.ipynb")
+    weights = [0.3, 0.6, 0.8, 1.0, 1.1, 1.3, 1.6, 2.0]
+    assert str(weights) in "".join(
+        c.source for c in nbformat.read(ROOT / "notebooks" / "02_mask_sampling.ipynb", 4).cells
+    )
+    one, twelve = (figures.clocks(weights, 3, 12, shown).axes[1].patches for shown in (1, 12))
+    first = [f"{weight:.1f}" for weight, bar in zip(weights, one, strict=True) if bar.get_width()]
+    votes = [int(bar.get_width()) for bar in twelve]
+    fourth, third, second, most = sorted(votes)[-4:]
+    assert votes[-3:] == [third, second, most]
+    assert f"After one round chance decides: {first[0]}, {first[1]} and {first[2]} have a vote." in lesson
+    assert f"the three largest weights lead with {most}, {second} and {third} votes" in lesson
+    assert f"(above, v = {third - 1}: three weights have more" in lesson and fourth <= third - 1
+
+
 def test_lesson_05_says_what_the_closed_form_says():
     gains = [best_of(candidates, 0.5, noise)[1] for candidates, noise in ((8, 1), (16, 1), (32, 1), (8, 0.5))]
     assert [f"{gain:.2f}" for gain in gains] == ["0.32", "0.39", "0.46", "0.50"]
@@ -230,6 +359,15 @@ def test_lesson_04_says_what_random_allocations_show():
     assert all(rank_correlation(pool.early(2), pool.final).low > 0 for pool in high), "said to be seen in one epoch"
     by_chance = rank_correlation(low.early(2), low.final)
     assert f"{by_chance.estimate:.1f}" == "-0.5" and by_chance.high > 0
+
+
+def test_lesson_04_says_when_the_order_of_candidates_is_known():
+    voting, allocation = (the_pool(kind, 0.9375) for kind in ("voting", "random allocation"))
+    assert all(found.low < 0 < found.high for found in (voting.agreement(2, at) for at in voting.at[1:]))
+    found = {at: allocation.agreement(2, at) for at in allocation.at[1:]}
+    since = 2 + max(at for at, one in found.items() if one.low <= 0)  # an evaluation every other step
+    said = f"it lies above zero from step {since} on, and the correlation after 40 steps is {found[40].estimate:.2f}."
+    assert said in flat(ROOT / "notebooks" / "04_early_evaluation.ipynb")
 
 
 def the_pool(kind: str, sparsity: float) -> PoolRecord:
@@ -315,6 +453,10 @@ def test_a_high_rate_of_the_early_evaluation_does_in_lesson_04_what_is_said():
 
 
 def classroom(lesson: str) -> dict[str, float]:
-    """The expected key figures of a lesson in the profile classroom."""
-    found = json.loads((ROOT / "data" / "expected" / "classroom.json").read_text("utf-8"))["notebooks"][lesson]
+    return expected("classroom", lesson)
+
+
+def expected(profile: str, lesson: str) -> dict[str, float]:
+    """The expected key figures of a lesson in a profile."""
+    found = json.loads((ROOT / "data" / "expected" / f"{profile}.json").read_text("utf-8"))["notebooks"][lesson]
     return {key: figure["value"] if isinstance(figure, dict) else figure for key, figure in found.items()}
