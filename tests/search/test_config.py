@@ -1,17 +1,13 @@
-import ast
 import dataclasses
 import json
 
-import nbformat
 import pytest
 import torch
-from support.pages import ROOT
 
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError, UnknownNameError
+from randprune_lab.report import lesson_settings
 from randprune_lab.search.config import CUSTOM_DATA
-
-LESSON = ROOT / "notebooks" / "06_iterative_pruning.ipynb"
 
 
 def test_a_configuration_survives_json():
@@ -177,16 +173,10 @@ def test_settings_override_those_of_a_preset():
 
 def test_the_preset_of_a_class_is_lesson_06_with_both_comparisons_in_one_run():
     preset = rp.RunConfig.preset("class", seed=7)
+    lesson = rp.RunConfig(**lesson_settings("06", "classroom")["run"], task="mini-sst2", seed=7)
+    assert dataclasses.replace(lesson, baselines=preset.baselines) == preset
     epochs = {method.name: method.epochs for method in preset.methods()}
-    names = {"rp": rp, "dataclasses": dataclasses, "profile": "classroom", "task": "mini-sst2", "seed": 7}
-    names["times"] = epochs["imp-long"] // epochs["search"]  # which the lesson counts from the records
-    source = "\n".join(cell.source for cell in nbformat.read(LESSON, as_version=4).cells if cell.cell_type == "code")
-    for statement in ast.parse(source).body:
-        named = isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0])
-        if named in ("down", "config", "one_mask", "longer"):
-            exec(ast.unparse(statement), names)
-    assert dataclasses.replace(names["config"], baselines=preset.baselines) == preset
-    assert names["longer"].epochs == epochs["imp-long"] == 3 * epochs["search"]
+    assert epochs["imp-long"] == 3 * epochs["search"], "as the lesson says of the search and IMP"
 
 
 def test_settings_of_generated_data_are_refused_for_other_tasks():
