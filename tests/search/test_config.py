@@ -173,7 +173,7 @@ def test_settings_override_those_of_a_preset():
 
 def test_the_preset_of_a_class_is_lesson_06_with_both_comparisons_in_one_run():
     preset = rp.RunConfig.preset("class", seed=7)
-    lesson = rp.RunConfig(**lesson_settings("06", "classroom")["run"], task="mini-sst2", seed=7)
+    lesson = rp.RunConfig(**lesson_settings("06", "classroom")["run"] | {"task": "mini-sst2", "seed": 7})
     assert dataclasses.replace(lesson, baselines=preset.baselines) == preset
     epochs = {method.name: method.epochs for method in preset.methods()}
     assert epochs["imp-long"] == 3 * epochs["search"], "as the lesson says of the search and IMP"
