@@ -21,6 +21,7 @@ import psutil
 
 from randprune_lab.errors import GradingError
 from randprune_lab.exercises import kernel
+from randprune_lab.exercises.check import CHOICES
 from randprune_lab.exercises.kernel import decode, encode
 
 LONGEST_REPLY = 8 << 20  # bytes
@@ -28,9 +29,10 @@ SECONDS_TO_START, SECONDS_TO_END = 120.0, 20.0
 VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 THREADS = ("GOMP_SPINCOUNT", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/nix")
+ANSWERS = str(CHOICES.resolve())  # the only file of this package that an isolated kernel sees empty
 ROOM = 1 << 30  # bytes of files in an isolated kernel's folder
 UNSHARE = f"""set -e
-home=$1; shift
+home=$1; answers=$2; shift 2
 mount -t tmpfs -o size={ROOM},mode=755 tmpfs "$home"
 mkdir -p "$home/proc" "$home/dev/shm" "$home/$home"
 mount -t proc -o ro proc "$home/proc"
@@ -44,6 +46,7 @@ while [ "$1" != -- ]; do
     shift
 done
 shift
+mount --bind /dev/null "$home/$answers"
 exec chroot "$home" setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
 """
 
@@ -170,12 +173,13 @@ def _enclosed(tool: str | None, home: str, hidden: Sequence[Path]) -> list[str]:
     visible = _visible(hidden) if tool else []
     if tool == "bwrap":
         bound = [part for path in visible for part in ("--ro-bind", path, path)]
+        bound += ["--ro-bind", "/dev/null", ANSWERS]
         made = ["--proc", "/proc", "--dev", "/dev", "--size", str(ROOM), "--tmpfs", home]
         fixed = ["--remount-ro", "/proc", "--remount-ro", "/"]
         return ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--die-with-parent", *bound, *made, *fixed, "--"]
     if tool == "unshare":
         spaces = ["--user", "--map-root-user", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child"]
-        return ["setpriv", "--pdeathsig=KILL", "unshare", *spaces, "sh", "-c", UNSHARE, "sh", home, *visible, "--"]
+        return ["setpriv", "--pdeathsig=KILL", "unshare", *spaces, "sh", "-c", UNSHARE, "sh", home, ANSWERS, *visible, "--"]
     return []
 
 

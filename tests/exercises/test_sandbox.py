@@ -112,6 +112,19 @@ def test_the_solution_cannot_be_read_by_isolated_code(reasons, sources):
     assert "FileNotFoundError" in reasons(READ.format(str(sources / "01_numbers.ipynb")), TOOL)
 
 
+CHOOSE = """
+from randprune_lab.exercises import check
+def one():
+    return 1 if check.read_choices() else 0
+"""
+
+
+@isolated
+def test_the_right_choices_cannot_be_read_by_isolated_code(reasons):
+    assert reasons(CHOOSE, None) == ""
+    assert reasons(CHOOSE, TOOL)
+
+
 WRITE = """
 import pathlib
 pathlib.Path({!r}).write_text("{{}}")
