@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from fractions import Fraction
 from functools import partial
 from itertools import cycle, islice
 from typing import Any, ClassVar, Literal
@@ -504,7 +505,8 @@ class RunConfig:
         settings = self._own_settings(self.rule, self.rule_settings, "rule_settings")
         rules = tuple(make_rule(self.rule, **values) for values in _cycled(settings))
         # In whole epochs, and never fewer steps than the search has.
-        early = math.ceil(self.candidates * self.strategy().steps_fraction * self.early_epochs)
+        fraction = Fraction(self.strategy().steps_fraction).limit_denominator(1000)
+        early = math.ceil(self.candidates * self.early_epochs * fraction)
         longer = self.epochs + (early if self.candidates > 1 else 0)
         return [
             Method(self.method, rules, self.screen or self.candidates, self.epochs),

@@ -55,6 +55,8 @@ def test_baselines_are_methods_with_one_candidate():
         ({"candidates": 1}, 2),
         ({"early_epochs": 3, "epochs": 1}, 1 + 24),
         ({"early_strategy": "halving"}, 2 + 3),  # a third of 8 epochs, rounded up
+        ({"early_strategy": "halving", "candidates": 9}, 2 + 3),
+        ({"candidates": 10**400}, 2 + 10**400),
     ],
     ids=str,
 )
