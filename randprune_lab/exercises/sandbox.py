@@ -179,7 +179,8 @@ def _enclosed(tool: str | None, home: str, hidden: Sequence[Path]) -> list[str]:
         return ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--die-with-parent", *bound, *made, *fixed, "--"]
     if tool == "unshare":
         spaces = ["--user", "--map-root-user", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child"]
-        return ["setpriv", "--pdeathsig=KILL", "unshare", *spaces, "sh", "-c", UNSHARE, "sh", home, ANSWERS, *visible, "--"]
+        script = ["sh", "-c", UNSHARE, "sh", home, ANSWERS, *visible, "--"]
+        return ["setpriv", "--pdeathsig=KILL", "unshare", *spaces, *script]
     return []
 
 
