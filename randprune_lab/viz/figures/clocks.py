@@ -17,7 +17,7 @@ def clocks(
 ) -> Figure:
     """One round of the vote on a time line, and the votes up to this round beside their expected numbers.
 
-    Each weight has a clock that rings after an exponential time of rate |w| ** power. The first `kept` clocks to ring
+    Each weight has a clock that rings after an exponential time of rate `|w| ** power`. The first `kept` clocks to ring
     are drawn in the round.
 
     Args:
