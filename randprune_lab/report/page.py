@@ -90,6 +90,10 @@ TEMPLATE = (
 <p class="failure">Stopped in <a href="#cell-{{ resources.result.failure.cell }}">cell
 {{ resources.result.failure.cell }}</a>: {{ resources.result.failure.reason | escape_html }}</p>
 {%- endif %}
+{%- if resources.result.parameters.get("profile") == "smoke" %}
+<p class="short">These are the numbers of the profile <code>smoke</code>, which tries in seconds that everything runs.
+Most of its trainings are too short to learn; the text describes the profile <code>classroom</code>.</p>
+{%- endif %}
 {% endblock body_header %}
 {% block any_cell %}{{ super() }}{% if loop.first %}{{ resources.place_of_contents }}{% endif %}{% endblock any_cell %}
 {% block body_footer %}</main>{{ resources.foot }}

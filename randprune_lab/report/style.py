@@ -128,6 +128,7 @@ pre {
 }
 .input pre { border: 1px solid var(--line); padding-right: 2.5rem; }
 .output_area { margin-top: 0.6rem; }
+.short { padding-left: 0.8rem; border-left: 3px solid var(--line); color: var(--soft); font-size: 0.9rem; }
 .plumbing { font-size: 0.875rem; padding: 0.3rem 0.75rem; }
 .plumbing > summary { color: var(--soft); font-weight: 400; }
 .plumbing[open] > summary { margin-bottom: 0.4rem; }

@@ -84,6 +84,7 @@ def intervals_of_results() -> list[tuple[str, str]]:
         written(the_case("imp-4e-3", seed=0)),
         written(the_case("imp", seed=1)),
         written(equal, less=True, sign=""),
+        written(contrast(gain_and_small(), "search", "imp-4e-3", 0.998)[ALL]),
     ]
 
 
@@ -105,7 +106,7 @@ SYMBOLS = {
         "t": r"the k-th ringing comes at nearly the same time t",
         "π": r"the probability to be drawn in a round, π",
         "V": r"a weight's votes are binomial, V",
-        "v": r"A weight with more than v votes",
+        "v": r"Let v be the number of votes at the border",
         "f": r"A fraction f of the weights",
         "q": r"That q is the weight's \*inclusion probability\*",
         "u": r"a random number u that is a \*hash\*",

@@ -162,6 +162,12 @@ def test_a_cell_that_failed_is_not_folded():
     assert "<details" not in page_of(plumbing("1 / 0", outputs=(failed,)))
 
 
+@pytest.mark.parametrize("profile", ["smoke", "classroom"])
+def test_a_page_says_if_its_trainings_are_too_short_for_its_text(profile):
+    result = replace(RESULT, parameters={"profile": profile})
+    assert ("too short to learn" in render_page(nbformat.v4.new_notebook(), result)) == (profile == "smoke")
+
+
 def test_parameters_of_a_run_are_in_the_bar_and_not_repeated_as_a_cell():
     cells = [
         nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),

@@ -158,10 +158,11 @@ def _recovered(
     most = int(np.argmax(gains))
     if trained[most].low <= untrained[most].high:
         return "No clear gain from training after pruning"
+    where, gained = percent(sparsities[most]), f"{100 * gains[most]:.1f}"
     lost = dense.estimate - untrained[most].estimate
-    return (
-        f"At {percent(sparsities[most])}, training recovers {100 * gains[most]:.1f} of the {100 * lost:.1f} points lost"
-    )
+    if gains[most] > lost:
+        return f"At {where}, training after pruning gains {gained} points, and ends above the dense model"
+    return f"At {where}, training recovers {gained} of the {100 * lost:.1f} points lost"
 
 
 def _draw_numbers(axis: Axes, weights: Float[Tensor, "out in"], mask: Bool[Tensor, "out in"]) -> None:
