@@ -46,7 +46,7 @@ while [ "$1" != -- ]; do
     shift
 done
 shift
-mount --bind /dev/null "$home/$answers"
+mount --bind "$home/dev/null" "$home/$answers"
 exec chroot "$home" setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
 """
 
@@ -173,7 +173,7 @@ def _enclosed(tool: str | None, home: str, hidden: Sequence[Path]) -> list[str]:
     visible = _visible(hidden) if tool else []
     if tool == "bwrap":
         bound = [part for path in visible for part in ("--ro-bind", path, path)]
-        bound += ["--ro-bind", "/dev/null", ANSWERS]
+        bound += ["--ro-bind", os.devnull, ANSWERS]
         made = ["--proc", "/proc", "--dev", "/dev", "--size", str(ROOM), "--tmpfs", home]
         fixed = ["--remount-ro", "/proc", "--remount-ro", "/"]
         return ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--die-with-parent", *bound, *made, *fixed, "--"]
