@@ -222,18 +222,18 @@ class Collector(logging.Handler):
 @pytest.fixture
 def transformers_log() -> Iterator[Collector]:
     """The log of transformers at its default level and with progress bars, for every environment."""
-    from transformers.utils import logging
+    from transformers.utils import logging as log
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_warning()
-    logging.enable_progress_bar()
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_warning()
+    log.enable_progress_bar()
     collector = Collector()
-    logging.add_handler(collector)
+    log.add_handler(collector)
     yield collector
-    logging.remove_handler(collector)
-    logging.set_verbosity(level)
+    logging.getLogger("transformers").removeHandler(collector)  # which `remove_handler` of older versions cannot
+    log.set_verbosity(level)
     if not bars:
-        logging.disable_progress_bar()
+        log.disable_progress_bar()
 
 
 def test_loading_is_silent_and_restores_the_log_afterwards(
