@@ -29,10 +29,9 @@ SECONDS_TO_START, SECONDS_TO_END = 120.0, 20.0
 VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 THREADS = ("GOMP_SPINCOUNT", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/nix")
-ANSWERS = str(CHOICES.resolve())  # the only file of this package that an isolated kernel sees empty
 ROOM = 1 << 30  # bytes of files in an isolated kernel's folder
 UNSHARE = f"""set -e
-home=$1; answers=$2; shift 2
+home=$1; shift
 mount -t tmpfs -o size={ROOM},mode=755 tmpfs "$home"
 mkdir -p "$home/proc" "$home/dev/shm" "$home/$home"
 mount -t proc -o ro proc "$home/proc"
@@ -46,7 +45,11 @@ while [ "$1" != -- ]; do
     shift
 done
 shift
-mount --bind "$home/dev/null" "$home/$answers"
+while [ "$1" != -- ]; do
+    mount --bind "$home/dev/null" "$home/$1"
+    shift
+done
+shift
 exec chroot "$home" setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
 """
 
@@ -171,15 +174,16 @@ def _environment(home: str) -> dict[str, str]:
 def _enclosed(tool: str | None, home: str, hidden: Sequence[Path]) -> list[str]:
     """The beginning of a command that runs alone, without a network, with read-only files and a new folder `home`."""
     visible = _visible(hidden) if tool else []
+    empty = _answers(visible)
     if tool == "bwrap":
         bound = [part for path in visible for part in ("--ro-bind", path, path)]
-        bound += ["--ro-bind", os.devnull, ANSWERS]
+        bound += [part for path in empty for part in ("--ro-bind", os.devnull, path)]
         made = ["--proc", "/proc", "--dev", "/dev", "--size", str(ROOM), "--tmpfs", home]
         fixed = ["--remount-ro", "/proc", "--remount-ro", "/"]
         return ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--die-with-parent", *bound, *made, *fixed, "--"]
     if tool == "unshare":
         spaces = ["--user", "--map-root-user", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child"]
-        script = ["sh", "-c", UNSHARE, "sh", home, ANSWERS, *visible, "--"]
+        script = ["sh", "-c", UNSHARE, "sh", home, *visible, "--", *empty, "--"]
         return ["setpriv", "--pdeathsig=KILL", "unshare", *spaces, *script]
     return []
 
@@ -194,6 +198,13 @@ def _visible(hidden: Sequence[Path]) -> list[str]:
         if path.is_dir() and open_to_all and not any(path.is_relative_to(other) for other in found):
             found.append(path)
     return [*map(str, found), str(Path(__file__).resolve().parents[1])]
+
+
+def _answers(visible: Sequence[str]) -> list[str]:
+    """Where the right choices are in visible folders, which may be links to the same one: those files are empty."""
+    answers = CHOICES.resolve()
+    folders = {Path(path): Path(path).resolve() for path in visible}
+    return [str(path / answers.relative_to(real)) for path, real in folders.items() if answers.is_relative_to(real)]
 
 
 @contextmanager

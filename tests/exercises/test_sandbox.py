@@ -13,6 +13,7 @@ import pytest
 
 from randprune_lab.errors import GradingError
 from randprune_lab.exercises import read_sources
+from randprune_lab.exercises.check import CHOICES
 from randprune_lab.exercises.grade import run
 from randprune_lab.exercises.sandbox import AnswerError, Stopped, start
 
@@ -123,6 +124,14 @@ def one():
 def test_the_right_choices_cannot_be_read_by_isolated_code(reasons):
     assert reasons(CHOOSE, None) == ""
     assert reasons(CHOOSE, TOOL)
+
+
+@isolated
+def test_the_right_choices_cannot_be_read_through_a_link_to_the_folder_of_the_package(reasons, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(CHOICES.resolve().parents[2])
+    monkeypatch.syspath_prepend(tmp_path / "link")
+    assert reasons(CHOOSE, None) == ""
+    assert reasons(CHOOSE, TOOL) == "AssertionError: count again"
 
 
 WRITE = """
