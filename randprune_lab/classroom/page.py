@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from randprune_lab.analysis.gathered import Gathered
 from randprune_lab.analysis.results import IMP
 from randprune_lab.errors import ConfigError
+from randprune_lab.exercises.grades import cell_text
 from randprune_lab.files import atomic_path
 from randprune_lab.report.passive import POLICY
 from randprune_lab.report.style import CSS, PAGE_CSS
@@ -163,17 +164,18 @@ def _rows(gathered: Gathered) -> Iterator[dict[str, Any]]:
 
 
 def _csv(gathered: Gathered) -> bytes:
-    """All levels and methods of the shares that are compared, a row for each."""
+    """All levels and methods of the shares that are compared, a row for each. No text is a formula in a spreadsheet."""
     import pandas as pd
 
     rows = []
     for share in gathered.shares.values():
         for one in share.scores:
-            about = {"seed": share.seed, "method": one.method, "sparsity": one.sparsity, "steps": one.steps}
+            about = {"seed": share.seed, "method": cell_text(one.method), "sparsity": one.sparsity, "steps": one.steps}
             found = next(
                 (each for each in share.differences if (each.other, each.sparsity) == (one.method, one.sparsity)), None
             )
             ends = (found.estimate, found.low, found.high) if found else (None, None, None)
             names = (f"{share.method}_minus_this{end}" for end in ("", "_low", "_high"))
-            rows.append({**about, share.metric: one.score, **dict(zip(names, ends, strict=True)), "guess": share.guess})
+            guess = cell_text(share.guess or "")
+            rows.append({**about, share.metric: one.score, **dict(zip(names, ends, strict=True)), "guess": guess})
     return pd.DataFrame(rows).to_csv(index=False, float_format="%.6f").encode()

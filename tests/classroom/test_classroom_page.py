@@ -79,6 +79,11 @@ def test_a_table_has_every_level_and_a_picture_is_one(tmp_path):
         write_gathered(found, tmp_path / "class.pdf")
 
 
+def test_a_guess_in_a_table_is_no_formula_of_a_spreadsheet(tmp_path):
+    write_gathered(gathered(-0.2, guess='=HYPERLINK("http://x.example")'), tmp_path / "class.csv")
+    assert set(pd.read_csv(tmp_path / "class.csv").guess) == {'\'=HYPERLINK("http://x.example")'}
+
+
 def test_a_folder_is_drawn_again_when_a_file_comes_and_not_otherwise(tmp_path, monkeypatch):
     out, drawn, told = tmp_path / "class.html", [], []
 
