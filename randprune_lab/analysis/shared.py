@@ -137,7 +137,7 @@ class Share:
             "data": self.data,
             "method": self.method,
             "settings": self.settings,
-            "levels": self.compared,
+            "levels": sorted(self.compared),
         }
 
     def difference(self, other: str, sparsity: float) -> Difference:

@@ -147,6 +147,12 @@ def test_thirty_students_are_thirty_seeds(tmp_path):
     )
 
 
+def test_students_may_name_the_other_runs_in_any_order(tmp_path):
+    turned = dataclasses.replace(share(1), differences=share(1).differences[::-1])
+    found = gather(saved(tmp_path, share(0), turned))
+    assert [*found.shares] == ["00.json", "01.json"] and not found.left_out
+
+
 SETTINGS = share().settings
 
 
