@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ log = logging.getLogger("randprune_lab")
 CANVAS = re.compile(r"(?P<student>.+?)(?P<late>_LATE)?_(?P<number>\d+)_\d+_(?P<name>.+)")
 MOODLE = re.compile(r"(?P<student>.+?)_(?P<number>\d+)_assignsubmission_file_?(?P<name>.*)")
 
+NOTEBOOK = ".ipynb"
 HIDDEN = (".", "/", "__MACOSX")  # also `..`, which leads out of the download
 
 
@@ -47,7 +49,7 @@ def collect(download: str | Path, out: str | Path) -> dict[str, list[Path]]:
         student for student, _ in {(student, number) for student, number, *_ in files.values() if number}
     )
     for name, (student, number, file, content) in files.items():
-        if student and content and file.endswith(".ipynb"):
+        if student and content and file.endswith(NOTEBOOK):
             folder = f"{student}_{number}" if namesakes[student] > 1 else student
             path = Path(out) / _plain(folder) / _plain(file)
             if path in found:
@@ -71,18 +73,20 @@ def collect(download: str | Path, out: str | Path) -> dict[str, list[Path]]:
 
 
 def _files(download: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file; those that are too large, or links, have none."""
+    """Name and content of each file; links, and those that are too large or no notebooks, have none."""
     try:
         if download.is_dir():
             for path in sorted(path for path in download.rglob("*") if not path.is_dir()):
-                small = path.is_file() and not path.is_symlink() and path.stat().st_size <= LARGEST
+                plain = path.name.endswith(NOTEBOOK) and path.is_file() and not path.is_symlink()
+                small = plain and path.stat().st_size <= LARGEST
                 yield path.relative_to(download).as_posix(), path.read_bytes() if small else b""
             return
         with zipfile.ZipFile(download) as archive:
             for entry in archive.infolist():
                 if not entry.is_dir():
-                    yield entry.filename, archive.read(entry) if entry.file_size <= LARGEST else b""
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+                    small = entry.filename.endswith(NOTEBOOK) and entry.file_size <= LARGEST
+                    yield entry.filename, archive.read(entry) if small else b""
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FileError(f"cannot read {download}: {reason}; give a ZIP file or a folder") from error
 

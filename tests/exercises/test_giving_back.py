@@ -256,6 +256,19 @@ def test_what_is_no_download_is_named(tmp_path):
             collect(tmp_path / name, tmp_path / "out")
 
 
+def test_a_damaged_download_is_named_and_nothing_of_it_is_written(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ann/01.ipynb", "text " * 1000)
+        place = archive.getinfo("ann/01.ipynb").header_offset + 30 + len("ann/01.ipynb")
+    content = bytearray(path.read_bytes())
+    content[place] ^= 6  # a kind of block that there is not
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=r"cannot read .*a\.zip: .*give a ZIP file or a folder"):
+        collect(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 # --- feedback ---
 
 
