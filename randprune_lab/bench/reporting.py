@@ -16,13 +16,14 @@ from torch import nn
 from randprune_lab.analysis.answer_record import AnswerRecord
 from randprune_lab.analysis.reporting import SIZES, WAYS, inflation_by_size, inflation_table, reported_gains
 from randprune_lab.bench.levels import MagnitudeLevels, drawn, train_early
-from randprune_lab.errors import DataError
+from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.level import Level, derived_seed
 from randprune_lab.search.run import Search
 from randprune_lab.study.config import StudyConfig
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.corpus import Row
+from randprune_lab.tasks.spec import get_task
 from randprune_lab.tasks.splits import text_key
 from randprune_lab.training.data import Encoded
 from randprune_lab.training.scoring import answers, log_likelihood, predict
@@ -94,7 +95,13 @@ def bench_reporting(
 
     Returns:
         The rows of `analysis.reporting.inflation_by_size`.
+
+    Raises:
+        ConfigError: if the answers of a task are scores, which have no accuracy.
     """
+    for task in tasks:
+        if get_task(task).regression:
+            raise ConfigError(f"the answers of {task} are scores, which have no accuracy; choose a task with classes")
     folder = Path("bench-reporting") if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     settings = [one for seed, task in product(SEEDS, tasks or TASKS) for one in _train(folder, task, seed, glue_dir)]

@@ -10,7 +10,7 @@ from randprune_lab.analysis import answer_records
 from randprune_lab.analysis.reporting import WAYS
 from randprune_lab.bench import reporting
 from randprune_lab.cli import main
-from randprune_lab.errors import DataError
+from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.tasks.spec import get_task
 
 
@@ -45,6 +45,12 @@ def test_pools_are_trained_once_and_reported_in_every_way(small, tmp_path, monke
 
     monkeypatch.setattr(reporting, "MagnitudeLevels", never)
     assert json.loads(json.dumps(reporting.bench_reporting(["mini-rte"], tmp_path), default=str)) == found
+
+
+def test_a_task_without_accuracy_is_refused_before_any_training(tmp_path):
+    with pytest.raises(ConfigError, match="the answers of stsb are scores"):
+        reporting.bench_reporting(["qnli", "stsb"], tmp_path / "pools")
+    assert not (tmp_path / "pools").exists()
 
 
 def test_the_pools_have_the_settings_of_the_search_of_laptop_and_the_defaults_of_new_studies():
