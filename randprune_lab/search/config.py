@@ -323,8 +323,8 @@ class RunConfig:
         EVALUATION,
         ("imp", "uniform"),
         "other methods to run for comparison, with one mask a level and the winner's training steps: imp (iterative "
-        "magnitude pruning without rewinding), uniform (uniformly random masks); imp-long is imp with the training "
-        "steps of the whole search, candidates included (rounded up to epochs)",
+        "magnitude pruning without rewinding), uniform (uniformly random masks); imp-long is imp with the most "
+        "training steps that the whole search may take, candidates included (rounded up to epochs)",
     )
     protocol: Protocol = _option(
         EVALUATION,
@@ -505,7 +505,7 @@ class RunConfig:
         settings = self._own_settings(self.rule, self.rule_settings, "rule_settings")
         rules = tuple(make_rule(self.rule, **values) for values in _cycled(settings))
         # In whole epochs, and never fewer steps than the search has.
-        fraction = Fraction(self.strategy().steps_fraction).limit_denominator(1000)
+        fraction = Fraction(self.strategy().steps_fraction).limit_denominator(10**6)
         early = math.ceil(self.candidates * self.early_epochs * fraction)
         longer = self.epochs + (early if self.candidates > 1 else 0)
         return [

@@ -276,6 +276,10 @@ class Screened(Strategy):
         check_range("keep", self.keep, low=1)
         _check_score(self.score)
 
+    @property
+    def steps_fraction(self) -> float:
+        return self.then.steps_fraction  # of those that race; the others are not trained
+
     def stages(self, candidates: int, total_steps: int, every: int) -> list[Stage]:
         if self.keep > candidates:
             raise ConfigError(f"keep must be at most {candidates}, the number of candidates, got {self.keep}")

@@ -56,6 +56,8 @@ def test_baselines_are_methods_with_one_candidate():
         ({"early_epochs": 3, "epochs": 1}, 1 + 24),
         ({"early_strategy": "halving"}, 2 + 3),  # a third of 8 epochs, rounded up
         ({"early_strategy": "halving", "candidates": 9}, 2 + 3),
+        ({"early_strategy": "halving", "screen": 64}, 2 + 3),  # a screening trains nothing
+        ({"early_strategy": "halving", "early_budget": 0.2501}, 2 + 3),
         ({"candidates": 10**400}, 2 + 10**400),
     ],
     ids=str,
