@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import fields
 from functools import cache, partial
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, with_config
@@ -85,20 +85,29 @@ def partial_of(made: type[Any], *, strict: bool = False) -> Any:
         made: the dataclass.
         strict: a program wrote the mapping, and not a person; see `typed`, which must get the same value.
     """
-    return _mapping(made, [each.name for each in fields(made)], strict=strict, total=False)
+    names = [each.name for each in fields(made)]
+    return _mapping(made, names, strict=strict, optional=names)
 
 
-def record_of(made: Any, without: tuple[str, ...] = ()) -> Any:
+def record_of(made: Any, without: tuple[str, ...] = (), optional: tuple[str, ...] = ()) -> Any:
     """The type of a mapping that a program wrote, with all fields of a dataclass but those in `without`.
 
     Each call makes another type, so keep it.
+
+    Args:
+        made: the dataclass.
+        without: fields that it must not have.
+        optional: fields that it may lack, such as those that earlier versions did not write.
     """
-    return _mapping(made, [each.name for each in fields(made) if each.name not in without], strict=True, total=True)
+    names = [each.name for each in fields(made) if each.name not in without]
+    return _mapping(made, names, strict=True, optional=optional)
 
 
-def _mapping(made: type[Any], names: Sequence[str], *, strict: bool, total: bool) -> Any:
+def _mapping(made: type[Any], names: Sequence[str], *, strict: bool, optional: Sequence[str]) -> Any:
     hints = get_type_hints(made, include_extras=True)
-    members: Any = TypedDict(made.__name__, {name: _taking(hints[name], strict) for name in names}, total=total)  # type: ignore[misc]
+    types = {name: _taking(hints[name], strict) for name in names}
+    types |= {name: NotRequired[types[name]] for name in optional}
+    members: Any = TypedDict(made.__name__, types)  # type: ignore[misc]
     return with_config(ConfigDict(extra="forbid", arbitrary_types_allowed=True))(members)
 
 

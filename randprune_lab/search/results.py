@@ -180,7 +180,7 @@ class Final(TypedDict):
 
 _HISTORY = _aligned("scores", "steps", "losses", "judged")
 
-Ran = record_of(Compute)
+Ran = record_of(Compute, optional=("sparse_from",))
 Data = Annotated[_Data, AfterValidator(_check_rows)]
 Dense = Annotated[_Trained, _HISTORY]
 Winner = Annotated[_TrainedWinner, _HISTORY]

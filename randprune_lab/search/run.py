@@ -39,6 +39,8 @@ from randprune_lab.training.scoring import SplitScore, answers, predict, score
 
 log = logging.getLogger("randprune_lab")
 
+SPARSE_BEFORE = {"sparse_from": 0.85}
+"""What the journals of older runs, which do not have it, leave out of `Compute`."""
 UNKNOWN = 0.2
 """The largest fraction of unknown tokens at which a model's vocabulary is accepted for a text."""
 
@@ -331,7 +333,7 @@ class Search(LevelSearch[Level]):
         Raises:
             RunError: if the run was computed on another device.
         """
-        recorded = Compute(**self.folder.unit(COMPUTE, lambda: asdict(self.compute)))
+        recorded = Compute(**SPARSE_BEFORE | self.folder.unit(COMPUTE, lambda: asdict(self.compute)))
         if (recorded.device, recorded.processor) != (self.compute.device, self.compute.processor):
             raise RunError(
                 f"cannot resume {self.folder.path}: it was computed on {recorded}; here device {self.config.device!r} "
@@ -340,6 +342,9 @@ class Search(LevelSearch[Level]):
             )
         if recorded.threads != self.compute.threads:
             log.info("threads: %d, as when the run was begun", recorded.threads)
+        if recorded.layers == "auto" and (begun := recorded.sparse_from) != (now := self.compute.sparse_from):
+            path = self.folder.path
+            log.warning("%s was begun with sparse layers from %g (now %g) on: last bits may differ", path, begun, now)
         self.compute = recorded
 
     def scores_on(self, rows: Encoded) -> SplitScore:

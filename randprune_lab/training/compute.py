@@ -13,6 +13,9 @@ from randprune_lab.errors import ConfigError
 from randprune_lab.training.config import Layers
 
 Precision = Literal["float32", "bfloat16"]
+SPARSE_FROM = 0.82
+"""The least sparsity at which a training step with sparse layers is faster; masks and optimizer are saved too."""
+
 NO_MKL = "PyTorch has no MKL, and its own sparse products are slow"
 
 
@@ -27,6 +30,7 @@ class Compute:
         precision: the number format of matrix products.
         layers: whether masked layers are computed from their kept weights alone while they are trained: "dense" for
             none, "auto" for those where it is faster, "sparse" for all.
+        sparse_from: the least sparsity of the layers that "auto" computes so.
     """
 
     device: str
@@ -34,6 +38,7 @@ class Compute:
     threads: int
     precision: Precision
     layers: Layers = "dense"
+    sparse_from: float = SPARSE_FROM
 
     @classmethod
     def find(

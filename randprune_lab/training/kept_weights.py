@@ -17,13 +17,10 @@ from randprune_lab.sparse.fast import SIZE, replaceable
 from randprune_lab.sparse.kept_values import KeptPattern, kept_linear
 from randprune_lab.sparse.layer import WIDENS
 from randprune_lab.training.compact import Compact
-from randprune_lab.training.compute import Precision, why_dense
+from randprune_lab.training.compute import SPARSE_FROM, Precision, why_dense
 from randprune_lab.training.config import TrainingConfig
 
 log = logging.getLogger("randprune_lab")
-
-SPARSITY = 0.82
-"""The least sparsity at which a training step with sparse layers is faster; masks and optimizer are saved too."""
 
 
 class KeptWeights(Compact):
@@ -85,7 +82,7 @@ def find_kept_weights(model: nn.Module, mask: MaskSet, config: TrainingConfig) -
     found = {}
     for name, kept in mask.items():
         (full, layer), *others = owners[id(weights[name])]
-        pays = kept.numel() >= SIZE and int(kept.sum()) <= keep_count(kept.numel(), SPARSITY)
+        pays = kept.numel() >= SIZE and int(kept.sum()) <= keep_count(kept.numel(), SPARSE_FROM)
         single = not others and unwrapped(model) is model
         if (pays or not auto) and single and replaceable(layer) and _fits(weights[name]):
             found[name] = KeptWeights(full, layer, kept)

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from support.runs import change_unit, write_config
+from support.runs import change_unit, write_config, write_units
 
 import randprune_lab as rp
 from randprune_lab.analysis.levels import total_steps
@@ -127,6 +127,16 @@ def test_a_long_baseline_has_the_steps_of_the_whole_search(config, tmp_path):
     long = dataclasses.replace(config, baselines=("imp-long",), **settings)
     steps = total_steps(rp.RunRecord.load(rp.run(long, tmp_path / "long", progress=False)))
     assert steps["imp-long"] == steps["search"] == 2 * (2 * 12 + 12)
+
+
+@pytest.mark.parametrize("begun", [0.85, 0.82], ids=str)
+def test_a_run_says_that_other_layers_are_sparse_than_when_it_was_begun(finished, config, tmp_path, caplog, begun):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    units = read_journal(copy)
+    assert units["compute"].pop("sparse_from") == 0.82
+    write_units(copy, units if begun == 0.85 else units | {"compute": units["compute"] | {"sparse_from": begun}})
+    rp.run(config, copy, resume=True, progress=False)
+    assert ("sparse layers from 0.85 (now 0.82) on: last bits may differ" in caplog.text) == (begun == 0.85)
 
 
 @pytest.mark.parametrize(("device", "processor"), [("cuda:0", "Great GPU"), ("sim:0", None)])

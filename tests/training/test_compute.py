@@ -89,6 +89,7 @@ def test_a_run_has_its_own_number_of_threads_and_precision(config, tmp_path) -> 
         "threads": 2,
         "precision": "bfloat16",
         "layers": "dense",
+        "sparse_from": 0.82,
     }
     plain = rp.run(dataclasses.replace(short, precision="float32"), tmp_path / "plain", progress=False)
     assert rp.RunRecord.load(plain).units["dense"]["losses"] != record.units["dense"]["losses"]
