@@ -45,8 +45,7 @@ def predictions_of(records: Any) -> list[Prediction]:
         ConfigError: if they are none, or too many.
     """
     found = typed(_RECORDS, records, "predictions", strict=True)
-    if len(found) > MOST:
-        raise ConfigError(f"there must be at most {MOST} predictions, got {len(found)}")
+    _check_number(found)
     unique: dict[tuple[str, str], Prediction] = {}
     for one in found:
         made = Prediction(**one)
@@ -58,6 +57,7 @@ def keep_prediction(path: str | Path, prediction: Prediction) -> None:
     """Write a prediction to the file, in place of an earlier one of the same lesson and question.
 
     Raises:
+        ConfigError: if the file is full.
         FileError: if the file that is there cannot be read, or the new one not be written.
     """
     path = Path(path)
@@ -66,6 +66,17 @@ def keep_prediction(path: str | Path, prediction: Prediction) -> None:
 
 
 def write_predictions(path: str | Path, predictions: Sequence[Prediction]) -> None:
-    """Write a file of predictions."""
+    """Write a file of predictions.
+
+    Raises:
+        ConfigError: if they are more than a file may have, which nobody could read again.
+        FileError: if the file cannot be written.
+    """
+    _check_number(predictions)
     records = [asdict(one) for one in predictions]
     write_json(path, {"kind": KIND, "format": FORMAT, "predictions": records})
+
+
+def _check_number(predictions: Sequence[Any]) -> None:
+    if len(predictions) > MOST:
+        raise ConfigError(f"there must be at most {MOST} predictions, got {len(predictions)}")

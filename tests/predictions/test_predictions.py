@@ -19,7 +19,7 @@ from randprune_lab.predictions import (
     read_predictions,
     score_predictions,
 )
-from randprune_lab.predictions.kept import KIND, LARGEST, MOST
+from randprune_lab.predictions.kept import KIND, LARGEST, MOST, write_predictions
 
 ASKED = Prediction("01", "Which?", ("a", "b", "c"), {"b": "confuses two things"})
 
@@ -212,3 +212,12 @@ def test_a_file_with_too_many_predictions_is_refused():
     assert len(predictions_of([record | {"question": str(n)} for n in range(MOST)])) == MOST
     with pytest.raises(ConfigError, match="at most"):
         predictions_of([record] * (MOST + 1))
+
+
+def test_a_full_file_takes_no_other_question_and_can_still_be_read(tmp_path):
+    path, many = tmp_path / "predictions.json", [Prediction("01", f"Which {n}?", ("a", "b")) for n in range(MOST + 1)]
+    write_predictions(path, many[:MOST])
+    keep_prediction(path, many[7])
+    with pytest.raises(ConfigError, match="at most 200 predictions, got 201"):
+        keep_prediction(path, many[MOST])
+    assert read_predictions(path) == many[:MOST]
