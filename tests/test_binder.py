@@ -34,10 +34,11 @@ def lines(name: str) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def test_packages_of_the_base_image_need_not_be_replaced():
+def test_only_one_package_of_the_base_image_is_replaced():
+    """nbconvert 7.16 makes no page with the mistune that is current, and may meet it outside this image."""
     bounds = {Requirement(line).name: Requirement(line).specifier for line in PROJECT["optional-dependencies"]["lab"]}
     assert set(BASE) <= set(bounds)
-    assert not [name for name, version in BASE.items() if version not in bounds[name]]
+    assert [name for name, version in BASE.items() if version not in bounds[name]] == ["nbconvert"]
 
 
 def test_python_is_one_that_the_package_accepts():
