@@ -3,6 +3,7 @@
 from randprune_lab.analysis.answer_record import AnswerRecord
 from randprune_lab.analysis.diversity import count_coverage, count_overlap, expected_coverage, planar_map
 from randprune_lab.analysis.footprint import break_even, measure_models, measure_products, measure_storage
+from randprune_lab.analysis.forgetting import losing_level, losses, lost_again, phenomena_losses, shared_losses
 from randprune_lab.analysis.gathered import Gathered, gather
 from randprune_lab.analysis.judging import COMPARED, judge
 from randprune_lab.analysis.level_record import LevelRecord
@@ -78,6 +79,9 @@ __all__ = [
     "interval_kind",
     "judge",
     "level_masks",
+    "losing_level",
+    "losses",
+    "lost_again",
     "measure_models",
     "measure_products",
     "measure_storage",
@@ -85,6 +89,7 @@ __all__ = [
     "overlap_fraction",
     "parts_by_level",
     "parts_table",
+    "phenomena_losses",
     "planar_map",
     "pool_records",
     "read_share",
@@ -98,6 +103,7 @@ __all__ = [
     "revived",
     "seed_by_seed",
     "share_runs",
+    "shared_losses",
     "study_table",
     "summary_table",
     "task_records",

@@ -1,4 +1,4 @@
-"""Commands for searches: run, scan, show, results, study, export. They take plugins."""
+"""Commands for searches: run, scan, show, results, study, forget, export. They take plugins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from randprune_lab.commands.options import INSTALL_LAB, add_executor, add_fields, command, given_settings
 from randprune_lab.commands.printing import print_run
 from randprune_lab.criteria import CRITERIA, Custom
-from randprune_lab.errors import ConfigError
+from randprune_lab.errors import ConfigError, check_range
 from randprune_lab.files import atomic_path
 from randprune_lab.masks.allocations import ALLOCATIONS
 from randprune_lab.masks.rules import RULES
@@ -158,6 +158,32 @@ def _study_parser(commands: Any) -> argparse.ArgumentParser:
     return sub
 
 
+def _forget_parser(commands: Any) -> argparse.ArgumentParser:
+    sub = command(
+        commands,
+        "forget",
+        _forget,
+        "find the test examples that the pruned models of a study lose, and write a page and a table of them",
+    )
+    sub.add_argument("study", type=Path, metavar="STUDY", help="folder of a study, or of its record")
+    sub.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.html", help="page to write; the table is FILE.csv"
+    )
+    sub.add_argument(
+        "--methods", type=str, nargs="+", default=(), metavar="NAME", help="methods to compare (default: all)"
+    )
+    sub.add_argument(
+        "--rate",
+        type=float,
+        default=0.1,
+        metavar="X",
+        help="largest expected fraction of chance findings among the examples that are lost again and again "
+        "(default: 0.1)",
+    )
+    add_fields(sub, ["glue_dir"])
+    return sub
+
+
 def _export_parser(commands: Any) -> argparse.ArgumentParser:
     sub = command(commands, "export", _export, "write the pruned model of a run, with a model card, to share or deploy")
     sub.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
@@ -274,6 +300,21 @@ def _study(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _forget(options: argparse.Namespace) -> int:
+    try:
+        from randprune_lab.forget import Forgotten, check_out, sentences, write_forgotten
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"a page needs the package {error.name!r}, which is not installed; run {INSTALL_LAB}"
+        ) from None
+    check_out(options.out)
+    check_range("--rate", options.rate, low=0, high=1, low_open=True, high_open=True)
+    found = Forgotten.find(options.study, methods=options.methods, rate=options.rate, **given_settings(options))
+    written = write_forgotten(found, options.out)
+    print("\n".join(map(printable, [*sentences(found), *found.left_out, *written])))
+    return 0
+
+
 def _export(options: argparse.Namespace) -> int:
     from randprune_lab.export import export_run
 
@@ -287,6 +328,7 @@ PARSERS: tuple[Callable[[Any], argparse.ArgumentParser], ...] = (
     _show_parser,
     _results_parser,
     _study_parser,
+    _forget_parser,
     _export_parser,
 )
 """What adds each command."""

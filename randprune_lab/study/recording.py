@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,14 +45,9 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
     """
     folder = given_path(folder)
     check_recorded(grid.config, folder)
-    places: dict[tuple[str, int], dict[str, RunRecord]] = {}
-    for unit in grid.finished():
-        if unit.method != CONTROLS:
-            places.setdefault((unit.task, unit.seed), {})[unit.method] = RunRecord.load(grid.folder(unit))
     results, controls, written = study_results(grid), study_controls(grid), []
-    for (task, seed), records in places.items():
-        written.append(folder / f"{task}-seed-{seed}.safetensors")
-        runs = TaskRecord.of(records)
+    for runs in finished_records(grid):
+        written.append(folder / f"{runs.task}-seed-{runs.seed}.safetensors")
         if written[-1].is_file():
             runs = _joined(runs, TaskRecord.load(written[-1]))
         runs.save(written[-1])
@@ -61,6 +56,15 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
     # The results come last, because a unit counts as recorded if they have it.
     tables = {"controls.csv": in_order(controls, grid.config), "results.csv": in_order(results, grid.config)}
     return written + write_tables(folder, without_paths(grid.config).to_dict(), tables)
+
+
+def finished_records(grid: Grid) -> Iterator[TaskRecord]:
+    """A record of the finished methods of each task and seed of a study."""
+    places: dict[tuple[str, int], dict[str, RunRecord]] = {}
+    for unit in grid.finished():
+        if unit.method != CONTROLS:
+            places.setdefault((unit.task, unit.seed), {})[unit.method] = RunRecord.load(grid.folder(unit))
+    return (TaskRecord.of(records) for records in places.values())
 
 
 def recorded_units(folder: str | Path) -> frozenset[Unit]:

@@ -18,7 +18,10 @@ from randprune_lab.tasks import compute_metrics, load_splits
 from randprune_lab.training.data import tokenize
 
 if TYPE_CHECKING:
+    import datasets
     import pandas as pd
+
+    from randprune_lab.tasks.spec import Task
 
 BATCH = 50
 
@@ -46,7 +49,8 @@ def verify_winners(grid: Grid) -> pd.DataFrame:
         model, tokenizer = _plain(str(folder / "model"))
         scope = [weights[name] for name in prunable(model, **config.scope)]
         task = record.task
-        columns, labels = _test_set(config)
+        _, examples = read_test_set(config)
+        columns, labels = examples.to_dict(), list(examples["label"])
         texts = [columns[field] for field in task.text_fields]
         answers = _answers(model, tokenizer, texts, config.max_length or task.max_length)
         predictions = answers[:, 0] if task.regression else answers.argmax(axis=1)
@@ -80,11 +84,15 @@ def _plain(folder: str) -> tuple[Any, Any]:
     return model.eval(), AutoTokenizer.from_pretrained(folder)
 
 
-def _test_set(config: RunConfig) -> tuple[dict[str, list[Any]], list[Any]]:
+def read_test_set(config: RunConfig) -> tuple[Task, datasets.Dataset]:
+    """The task of a run and its test examples, read again from its data.
+
+    Raises:
+        DataError: if the data are not available.
+    """
     data = config.custom_data or config.mini_glue or config.task
-    test = load_splits(data, glue_dir=config.glue_dir, train_size=config.train_size).test
-    rows = test.select(range(config.test_size or len(test)))
-    return rows.to_dict(), list(rows["label"])
+    splits = load_splits(data, glue_dir=config.glue_dir, train_size=config.train_size)
+    return splits.task, splits.test.select(range(config.test_size or len(splits.test)))
 
 
 @torch.no_grad()

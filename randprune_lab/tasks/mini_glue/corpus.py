@@ -13,10 +13,10 @@ from typing import Literal
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
 from randprune_lab.tasks.corpus import Corpus, Row
 from randprune_lab.tasks.mini_glue import inference, pairs, single
-from randprune_lab.tasks.mini_glue.phrases import Texts
+from randprune_lab.tasks.mini_glue.phrases import Example, Texts
 from randprune_lab.tasks.spec import Task, get_task
 
-Generator = Callable[[Random, int, int], Texts]  # random numbers, label, difficulty -> a text for each field
+Generator = Callable[[Random, int, int], Example]  # random numbers, label, difficulty -> a text for each field
 Role = Literal["train", "validation", "test"]
 SEED_WORDS: dict[Role, str] = {"train": "train", "validation": "selection", "test": "report"}
 """Words in the random seed of each role: other words would generate other rows."""
@@ -102,6 +102,12 @@ def generate(settings: MiniGlue) -> Corpus:
     )
 
 
+def phenomena_of(settings: MiniGlue) -> list[frozenset[str]]:
+    """The phenomena in each row of the test set, such as "negation" or "passive"; each generator names its own."""
+    stream = _stream(settings, get_task(settings.task), GENERATORS[settings.task], "test")
+    return [phenomena for _, phenomena in islice(stream, settings.test)]
+
+
 def labels(task: Task) -> int:
     """The number of labels of a task; in regression they are the whole numbers among the scores."""
     return len(task.labels) if task.score_range is None else int(task.score_range[1]) + 1
@@ -114,7 +120,7 @@ def role_of(texts: Texts) -> Role:
 
 
 def _rows(settings: MiniGlue, task: Task, generator: Generator, role: Role, size: int) -> list[Row]:
-    rows = list(islice(_stream(settings, task, generator, role), size))
+    rows = [row for row, _ in islice(_stream(settings, task, generator, role), size)]
     if len(rows) < size:
         raise ConfigError(
             f"task {task.name!r} at difficulty {settings.difficulty} has about {len(rows)} different texts "
@@ -123,21 +129,21 @@ def _rows(settings: MiniGlue, task: Task, generator: Generator, role: Role, size
     return rows
 
 
-def _stream(settings: MiniGlue, task: Task, generator: Generator, role: Role) -> Iterator[Row]:
-    """New rows of a role, with the labels cyclically, until no new text is found."""
+def _stream(settings: MiniGlue, task: Task, generator: Generator, role: Role) -> Iterator[tuple[Row, frozenset[str]]]:
+    """New rows of a role and their phenomena, with the labels cyclically, until no new text is found."""
     random = Random(f"{settings.seed}/{settings.task}/{settings.difficulty}/{SEED_WORDS[role]}")
     number = float if task.regression else int
     seen: set[tuple[str, ...]] = set()
     for label in cycle(range(labels(task))):
         for _ in range(PATIENCE):
-            texts = generator(random, label, settings.difficulty)
+            texts, phenomena = generator(random, label, settings.difficulty)
             key = tuple(sorted(texts))
             if key not in seen and len(set(texts)) == len(texts) and role_of(texts) == role:
                 break
         else:
             return
         seen.add(key)
-        yield Row(texts, number(label))
+        yield Row(texts, number(label)), phenomena
 
 
 def _wrong(random: Random, row: Row, task: Task) -> Row:

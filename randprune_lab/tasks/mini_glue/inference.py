@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from randprune_lab.tasks.mini_glue.logic import QUANTIFIERS, Quantifier, Relation, judge
-from randprune_lab.tasks.mini_glue.pairs import PASSIVE
+from randprune_lab.tasks.mini_glue.pairs import PASSIVE, told_twice
 from randprune_lab.tasks.mini_glue.phrases import (
     Event,
-    Texts,
+    Example,
     another,
     change,
     coin,
     draw_event,
+    example,
     join,
     swap_roles,
     tell,
@@ -47,7 +48,7 @@ class Claim:
         return join(self.quantifier, self.adjective, self.noun or KINDS[self.kind], self.verb, self.place)
 
 
-def mnli(random: Random, label: int, difficulty: int, *, mismatched: bool = False) -> Texts:
+def mnli(random: Random, label: int, difficulty: int, *, mismatched: bool = False) -> Example:
     """Does the hypothesis follow from the premise, contradict it, or neither? Both begin with a quantifier.
 
     Args:
@@ -60,7 +61,13 @@ def mnli(random: Random, label: int, difficulty: int, *, mismatched: bool = Fals
         for part in random.sample(("noun", "adjective", "place"), random.randint(0, difficulty)):
             hypothesis = _vary(random, hypothesis, part)
         if premise != hypothesis and _judge(premise, hypothesis) == label:
-            return str(premise), str(hypothesis)
+            negated = {"no", "not all"} & {premise.quantifier, hypothesis.quantifier}
+            return example(
+                *map(str, (premise, hypothesis)),
+                negation=bool(negated),
+                kind_for_noun=(premise.noun is None) != (hypothesis.noun is None),
+                more_or_less_said=(premise.adjective, premise.place) != (hypothesis.adjective, hypothesis.place),
+            )
 
 
 def _claim(random: Random, mismatched: bool) -> Claim:
@@ -107,7 +114,7 @@ WHO = 0.15  # probability, per step of difficulty, that a question asks for the 
 FURTHER = 0.3  # probability, for each step of difficulty, that the sentence tells a further event
 
 
-def qnli(random: Random, label: int, difficulty: int) -> Texts:
+def qnli(random: Random, label: int, difficulty: int) -> Example:
     """Does the sentence contain the answer? If not, it tells another event, or this one without the answer.
 
     Args:
@@ -120,7 +127,14 @@ def qnli(random: Random, label: int, difficulty: int) -> Texts:
     further = (draw_event(random, circumstance=coin(random)) for _ in range(difficulty) if coin(random, FURTHER))
     clauses = [told, *(clause for clause in further if not _answers(clause, event, asked))]
     random.shuffle(clauses)
-    return _question(random, event, asked), " and ".join(tell(random, clause, passive=False) for clause in clauses)
+    return example(
+        _question(random, event, asked),
+        " and ".join(tell(random, clause, passive=False) for clause in clauses),
+        who_or_whom=asked in ("agent", "patient"),
+        exchanged_roles=told == swap_roles(event),
+        answer_left_out=bool(label) and replace(told, circumstance=event.circumstance) == event,
+        further_event=len(clauses) > 1,
+    )
 
 
 def _unanswering(random: Random, event: Event, asked: str) -> Event:
@@ -160,7 +174,7 @@ def _question(random: Random, event: Event, asked: str) -> str:
 _ANYTHING = {kind: Noun(kind, many, kind) for kind, many in KINDS.items()}
 
 
-def rte(random: Random, label: int, difficulty: int) -> Texts:
+def rte(random: Random, label: int, difficulty: int) -> Example:
     """Does the hypothesis follow from the text? It is less specific; if it does not follow, parts are changed too.
 
     Args:
@@ -170,8 +184,11 @@ def rte(random: Random, label: int, difficulty: int) -> Texts:
     hypothesis = _weaker(random, event)
     while label and follows(event, hypothesis):  # entailment is the first label
         hypothesis = another(random, _weaker(random, event))
-    chance = PASSIVE * difficulty
-    return tell(random, event, passive=coin(random, chance)), tell(random, hypothesis, passive=coin(random, chance))
+    return told_twice(
+        *(random, event, hypothesis, PASSIVE * difficulty),
+        kind_for_noun={hypothesis.agent, hypothesis.patient} & {*_ANYTHING.values()} != set(),
+        exchanged_roles=bool(label) and _nouns_follow(swap_roles(event), hypothesis),
+    )
 
 
 def _weaker(random: Random, event: Event) -> Event:
@@ -190,9 +207,15 @@ def follows(text: Event, hypothesis: Event) -> bool:
     """Whether the text says everything that the hypothesis says."""
     return (
         text.verb == hypothesis.verb
-        and hypothesis.agent in (text.agent, _ANYTHING[text.agent.kind])
-        and hypothesis.patient in (text.patient, _ANYTHING[text.patient.kind])
+        and _nouns_follow(text, hypothesis)
         and hypothesis.agent_adjective in (text.agent_adjective, None)
         and hypothesis.patient_adjective in (text.patient_adjective, None)
         and hypothesis.circumstance in (text.circumstance, None)
+    )
+
+
+def _nouns_follow(text: Event, hypothesis: Event) -> bool:
+    return hypothesis.agent in (text.agent, _ANYTHING[text.agent.kind]) and hypothesis.patient in (
+        text.patient,
+        _ANYTHING[text.patient.kind],
     )

@@ -7,13 +7,16 @@ from random import Random
 from typing import NamedTuple
 
 from randprune_lab.tasks.mini_glue.phrases import (
-    Texts,
+    Event,
+    Example,
     another,
     change,
     coin,
     draw_event,
+    example,
     join,
     parts,
+    swap_roles,
     tell,
 )
 from randprune_lab.tasks.mini_glue.words import ASKED, GIVE, TAKE, THINGS
@@ -23,7 +26,7 @@ PASSIVE = 0.05  # probability, per step of difficulty, that a sentence is in the
 TAKEN = 0.1  # probability, per step of difficulty, that a question begins with the thing that is taken
 
 
-def mrpc(random: Random, label: int, difficulty: int) -> Texts:
+def mrpc(random: Random, label: int, difficulty: int) -> Example:
     """Do two sentences mean the same? Those that do differ in words or order; those that do not often share words.
 
     Args:
@@ -31,11 +34,16 @@ def mrpc(random: Random, label: int, difficulty: int) -> Texts:
     """
     event = draw_event(random, adjectives=2 if difficulty == 2 else 0, circumstance=True)
     same = event if label else another(random, event)
-    chance = PASSIVE * difficulty
-    return tell(random, event, passive=coin(random, chance)), tell(random, same, passive=coin(random, chance))
+    return told_twice(random, event, same, PASSIVE * difficulty, exchanged_roles=same == swap_roles(event))
 
 
-def stsb(random: Random, label: int, difficulty: int) -> Texts:
+def told_twice(random: Random, first: Event, second: Event, chance: float, **phenomena: bool) -> Example:
+    """Two sentences, each in the passive with the probability `chance`."""
+    told = [(passive := coin(random, chance), tell(random, event, passive=passive)) for event in (first, second)]
+    return example(*(text for _, text in told), passive=any(passive for passive, _ in told), **phenomena)
+
+
+def stsb(random: Random, label: int, difficulty: int) -> Example:
     """In how many of five parts do two sentences agree? Agent, its adjective, verb, patient and circumstance.
 
     Args:
@@ -51,7 +59,8 @@ def stsb(random: Random, label: int, difficulty: int) -> Texts:
         other = replace(event, agent=event.patient, patient=event.agent)
     for part in sorted(changed):
         other = change(random, other, part)
-    return tell(random, event, passive=False), tell(random, other, passive=False)
+    texts = tell(random, event, passive=False), tell(random, other, passive=False)
+    return example(*texts, exchanged_roles=(other.agent, other.patient) == (event.patient, event.agent))
 
 
 class Exchange(NamedTuple):
@@ -62,7 +71,7 @@ class Exchange(NamedTuple):
     taken: str
 
 
-def qqp(random: Random, label: int, difficulty: int) -> Texts:
+def qqp(random: Random, label: int, difficulty: int) -> Example:
     """Do two questions ask the same thing? To swap a lamp for a boat is to get a boat for a lamp.
 
     Args:
@@ -70,7 +79,9 @@ def qqp(random: Random, label: int, difficulty: int) -> Texts:
     """
     first = Exchange(random.randrange(len(ASKED)), *random.sample(THINGS, 2))
     second = first if label else _other_question(random, first)
-    return _ask(random, first, TAKEN * difficulty), _ask(random, second, TAKEN * difficulty)
+    asked = [_ask(random, question, TAKEN * difficulty) for question in (first, second)]
+    reverse = (second.given, second.taken) == (first.taken, first.given)
+    return example(*(text for text, _ in asked), taken_first=any(taken for _, taken in asked), exchanged_roles=reverse)
 
 
 def _other_question(random: Random, question: Exchange) -> Exchange:
@@ -87,8 +98,9 @@ def _other_question(random: Random, question: Exchange) -> Exchange:
     return other
 
 
-def _ask(random: Random, question: Exchange, chance: float) -> str:
+def _ask(random: Random, question: Exchange, chance: float) -> tuple[str, bool]:
+    """The question, and whether it begins with the thing that is taken."""
     opening = random.choice(ASKED[question.asked])
     if coin(random, chance):
-        return join(opening, random.choice(TAKE), "a", question.taken, "for a", question.given)
-    return join(opening, random.choice(GIVE), "a", question.given, "for a", question.taken)
+        return join(opening, random.choice(TAKE), "a", question.taken, "for a", question.given), True
+    return join(opening, random.choice(GIVE), "a", question.given, "for a", question.taken), False

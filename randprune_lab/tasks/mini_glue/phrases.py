@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from randprune_lab.tasks.mini_glue.words import ADJECTIVES, NOUNS, PLACES, TIMES, TRANSITIVE, Noun, Verb
 
 CIRCUMSTANCES = PLACES + TIMES
 Texts = tuple[str, ...]  # one text for each field of the task
+
+
+class Example(NamedTuple):
+    """One text for each field of the task, and the names of what a model has to deal with in them."""
+
+    texts: Texts
+    phenomena: frozenset[str]
+
+
+def example(*texts: str, **phenomena: bool) -> Example:
+    """An example with the phenomena that are true; their names have `_` for blanks."""
+    return Example(texts, frozenset(name.replace("_", " ") for name, true in phenomena.items() if true))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from randprune_lab.tasks.mini_glue.phrases import Texts, coin, join
+from randprune_lab.tasks.mini_glue.phrases import Example, coin, example, join
 from randprune_lab.tasks.mini_glue.words import (
     ADJECTIVES,
     ADVERBS,
@@ -22,7 +22,7 @@ from randprune_lab.tasks.mini_glue.words import (
 )
 
 
-def cola(random: Random, label: int, difficulty: int) -> Texts:
+def cola(random: Random, label: int, difficulty: int) -> Example:
     """Is the sentence well formed? It may have one error: in the verb's agreement, a determiner's, or the word order.
 
     Args:
@@ -41,7 +41,14 @@ def cola(random: Random, label: int, difficulty: int) -> Texts:
     attractors = [join(random.choice(PREPOSITIONS), phrase) for phrase in phrases[1:]]
     adverb = random.choice(ADVERBS) if coin(random) else None
     verb_many = subject_many != (fault == "verb")
-    return (join(subject, *attractors, adverb, _verb(random, transitive, verb_many), *objects),)
+    return example(
+        join(subject, *attractors, adverb, _verb(random, transitive, verb_many), *objects),
+        noun_between=bool(attractors),
+        other_number_between=any(many != subject_many for many in numbers[1 : 1 + len(attractors)]),
+        wrong_verb=fault == "verb",
+        wrong_determiner=fault == "determiner",
+        wrong_order=fault == "order",
+    )
 
 
 def _noun_phrase(random: Random, many: bool, fault: str | None) -> str:
@@ -63,7 +70,7 @@ def _verb(random: Random, transitive: bool, many: bool) -> str:
     return verb.base if many else verb.third
 
 
-def sst2(random: Random, label: int, difficulty: int) -> Texts:
+def sst2(random: Random, label: int, difficulty: int) -> Example:
     """Does the sentence praise or blame? A negation reverses the word that follows it.
 
     Args:
@@ -72,14 +79,18 @@ def sst2(random: Random, label: int, difficulty: int) -> Texts:
     """
     subject, *others = random.sample(ASPECTS, 1 + random.randint(0, difficulty))
     main = _judgement(random, subject, bool(label))
+    negated = any(f" {negation} " in main for negation in NEGATIONS)
+    conceding = stating = False
     for other in others:
         if coin(random):
+            conceding = True
             conceded = f"although {_judgement(random, other, not label)}"
             main = f"{conceded} , {main}" if coin(random) else f"{main} , {conceded}"
         else:
+            stating = True
             fact = _judgement(random, other, None)
             main = f"{fact} and {main}" if coin(random) else f"{main} and {fact}"
-    return (main,)
+    return example(main, negation=negated, concession=conceding, neutral_statement=stating)
 
 
 def _judgement(random: Random, aspect: str, good: bool | None) -> str:

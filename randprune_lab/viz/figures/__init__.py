@@ -23,6 +23,7 @@ from randprune_lab.viz.figures.early import (
     rank_changes,
     recorded_early_scores,
 )
+from randprune_lab.viz.figures.forgetting import phenomena_losses, shared_losses
 from randprune_lab.viz.figures.ladder import ladder
 from randprune_lab.viz.figures.levels import equal_steps, levels_against_one_shot, masks_compared, schedule, surviving
 from randprune_lab.viz.figures.model import model_savings, product_times, scope, storage
@@ -79,6 +80,7 @@ __all__ = [
     "noise_floor",
     "one_shot",
     "overlap_map",
+    "phenomena_losses",
     "product_times",
     "race",
     "rank_changes",
@@ -94,6 +96,7 @@ __all__ = [
     "search_step",
     "seeds_forest",
     "sensitivity",
+    "shared_losses",
     "sparsity_by_tensor",
     "spread_by_level",
     "storage",

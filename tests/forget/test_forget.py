@@ -1,0 +1,126 @@
+"""`randprune forget`: what it prints, writes and refuses, on the record that ships and on a study that has just run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html import unescape
+
+import pandas as pd
+import pytest
+
+from randprune_lab.analysis import data_folder, task_records
+from randprune_lab.analysis.forgetting import losses, lost_again
+from randprune_lab.cli import main
+from randprune_lab.forget import Forgotten
+from randprune_lab.forget.page import page, with_texts
+from randprune_lab.study import Grid, StudyConfig, record_study, run_study
+from randprune_lab.tasks.mini_glue import MiniGlue, generate, phenomena_of
+
+RECORDED = data_folder() / "recorded"
+METHODS = ("magnitude-layerwise-top-4e-3", "magnitude-global-random-4e-3")
+SETTINGS = {
+    "model": "tiny",
+    "train_size": 96,
+    "validation_size": 40,
+    "test_size": 60,
+    "levels": [0.5, 0.97],
+    "candidates": 1,
+    "dense_epochs": 2,
+    "dense_learning_rate": 1e-3,
+    "epochs": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def found() -> Forgotten:
+    return Forgotten.find(RECORDED / "referee", methods=METHODS)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A small study of two tasks, of which one has scores, with two seeds."""
+    config = StudyConfig(
+        tasks=("mini-cola", "mini-stsb"),
+        seeds=(0, 1),
+        methods={"imp": {"rule": "magnitude"}, "one-mask": {}},
+        baseline="imp",
+        settings=SETTINGS,
+    )
+    folder = tmp_path_factory.mktemp("forget") / "study"
+    assert not run_study(config, folder)
+    return folder
+
+
+def test_tables_are_those_of_the_record(found):
+    records = task_records(RECORDED / "referee")
+    pd.testing.assert_frame_equal(found.losses, losses(records, METHODS))
+    pd.testing.assert_frame_equal(found.again, lost_again(records, METHODS))
+    assert set(found.phenomena.task) == set(found.texts) == {"mini-sst2", "mini-mnli"}
+
+
+def test_the_page_has_every_part_and_nothing_from_elsewhere(found):
+    html = page(found)
+    assert len(re.findall('<img class="figure" src="data:image/svg', html)) == 2
+    assert not re.search(r"<script|(src|href)=\"(?!data:)", html)
+    again = found.again[found.again.again]
+    for task, rows in again.groupby("task"):
+        assert f"{task}: {len(rows)} of {(found.again.task == task).sum()} examples" in html
+        row = rows.iloc[0]
+        assert " | ".join(found.texts[task].texts[row.example]) in unescape(html)
+
+
+def test_texts_and_label_names_belong_to_the_examples(found):
+    table = with_texts(found)
+    rows = generate(MiniGlue("mini-sst2")).test
+    for row in table[table.task == "mini-sst2"].head(20).itertuples():
+        assert (row.text, row.label) == (rows[row.example].texts[0], ("negative", "positive")[rows[row.example].label])
+
+
+def test_a_study_and_its_record_give_the_same_page(study, tmp_path, capsys):
+    record_study(Grid.load(study), tmp_path / "study")
+    pages = []
+    for folder, out in ((study, "a.html"), (tmp_path / "study", "b.html")):
+        assert main(["forget", str(folder), "--out", str(tmp_path / out)]) == 0
+        pages.append((tmp_path / out).read_text("utf-8"))
+        table = pd.read_csv(tmp_path / out.replace("html", "csv"))
+        assert set(table.task) == {"mini-cola"} and {"imp", "one-mask", "text"} <= set(table)
+    assert pages[0] == pages[1]
+    said = capsys.readouterr().out
+    assert "mini-cola: at 97 %" in said and "mini-stsb: a score has no lost examples" in said and "a.csv" in said
+
+
+def test_one_seed_has_a_page_without_repetitions(study, tmp_path):
+    one = Forgotten.find(study)
+    shutil.copytree(study, tmp_path / "one")
+    for other in (tmp_path / "one" / "runs").glob("*-seed-1"):
+        shutil.rmtree(other)
+    alone = Forgotten.find(tmp_path / "one")
+    assert one.again is not None and alone.again is None
+    assert "two seeds or more" in page(alone) and "Lost again and again" not in page(alone)
+    assert main(["forget", str(tmp_path / "one"), "--out", str(tmp_path / "one.html")]) == 0
+    assert not (tmp_path / "one.csv").exists()
+
+
+def test_phenomena_are_those_that_the_generator_drew():
+    for task in ("mini-cola", "mini-mnli"):
+        settings = MiniGlue(task, test=40)
+        assert phenomena_of(settings) == phenomena_of(MiniGlue(task))[:40] and len(generate(settings).test) == 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([str(RECORDED), "--out", "a.html"], "has no study"),
+        ([str(RECORDED / "referee"), "--out", "a.txt"], r"must be a file that ends in \.html"),
+        ([str(RECORDED / "referee"), "--out", "a.html", "--methods", "imps"], "imps"),
+        ([str(RECORDED / "referee"), "--out", "a.html", "--rate", "0"], "--rate"),
+        ([str(RECORDED / "referee"), "--out", "a.html", "--rate", "nan"], "--rate"),
+        ([str(RECORDED / "study"), "--out", "a.html", "--glue-dir", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_use_ends_in_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["forget", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert re.search(message, said) and len(said.splitlines()) == 1 and not [*tmp_path.iterdir()]
