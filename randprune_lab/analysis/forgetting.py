@@ -93,7 +93,7 @@ def losses(records: Sequence[TaskRecord], methods: Sequence[str] = ()) -> pd.Dat
 def shared_losses(records: Sequence[TaskRecord], methods: Sequence[str] = ()) -> pd.DataFrame:
     """How often two models lose the same examples, compared with chance.
 
-    Chance means that each model loses as many examples of each label as it does, but independently of the other. The
+    Chance means that each model loses the same number of examples of each label, but independently of the other. The
     examples are those that the dense models of both answer correctly. For `OTHER_DENSE` they are those of the pruned
     model's own dense model, and the question is whether the dense model of another seed answers them wrongly.
 
@@ -138,8 +138,8 @@ def lost_again(records: Sequence[TaskRecord], methods: Sequence[str] = (), rate:
     """Which examples are lost again and again, by one seed after the other.
 
     Each seed is one repetition. Its count for an example is the number of levels at which the example is lost, summed
-    over its methods. The test of an example asks whether its sum over seeds is larger than if every seed lost as many
-    examples of this label, but others (`stats.discoveries.repeated`): so it is not found just because the pruned models
+    over its methods. The test of an example asks whether its sum over seeds is larger than if every seed lost the
+    same number of examples of this label, but drew them at random (`stats.discoveries.repeated`): so it is not found just because the pruned models
     never give its label, or because the methods of a seed start from the same dense model. Only examples that the dense
     models of all seeds answer correctly are tested.
 

@@ -117,16 +117,16 @@ def page(found: Forgotten) -> str:
         "<h2>How much is lost</h2>",
         _table(_by_level(found), "Lost and gained examples by task and sparsity"),
         _paragraph(
-            "The first number is the percentage of the dense model's correct answers that are lost; the second, of its "
-            "wrong answers, the percentage that the pruned model gets right at that level. Means over seeds and "
-            "methods. Much is gained, too, because the pruned models are trained on: part of what is lost is the "
-            "change from one training to another."
+            "Of the dense model's correct answers, the percentage that is lost, and the percentage that is wrong at "
+            "this level but perhaps not at the next. The last column has the percentage of the dense model's wrong "
+            "answers that the pruned model gets right: the pruned models are trained on, and part of what is lost is "
+            "the change from one training to another. Means over seeds and methods."
         ),
         "<h2>Do different models lose the same?</h2>",
         _picture(figures.shared_losses(found.shared)),
         _paragraph(
-            "Lines are means over tasks (geometric), small marks are tasks. Chance: each model loses as many examples "
-            "of each label as it does, but independently. The dense model of another seed never was pruned: the more "
+            "Lines are means over tasks (geometric), small marks are tasks. Chance: each model loses the same number "
+            "of examples of each label, but independently. The dense model of another seed never was pruned: the more "
             "of the lost examples it answers wrongly, too, the less they are lost by pruning alone."
         ),
         *_again(found),
@@ -143,9 +143,11 @@ def page(found: Forgotten) -> str:
 
 
 def _by_level(found: Forgotten) -> pd.DataFrame:
-    means = 100 * found.losses.groupby(["task", "sparsity"], sort=False)[["lost", "gained"]].mean()
-    cells = (means.lost.map("{:.1f}".format) + " / " + means.gained.map(_number)).unstack("sparsity")
-    cells.columns = [percent(sparsity) for sparsity in cells]
+    means = 100 * found.losses.groupby(["task", "sparsity"], sort=False)[["lost", "wrong", "gained"]].mean()
+    cells = (means.lost.map(_number) + " / " + means.wrong.map(_number)).unstack("sparsity", sort=False)
+    last = cells.columns[-1]
+    cells.columns = [f"lost / wrong at {percent(sparsity)}" for sparsity in cells]
+    cells[f"gained at {percent(last)}"] = means.gained.xs(last, level="sparsity").map(_number)
     return cells.reset_index()
 
 
@@ -156,8 +158,8 @@ def _again(found: Forgotten) -> list[str]:
         "<h2>Lost again and again</h2>",
         _paragraph(
             "Each seed is one repetition, with its own dense model. An example is listed if the seeds together lose it "
-            "at more levels and with more methods than they would if each lost as many examples of its label, but "
-            f"others. Of the examples that are found, at most {percent(found.rate)} are found by chance, on average "
+            "at more levels and with more methods than they would if each drew the same number of examples of its label "
+            f"at random. Of the examples that are found, at most {percent(found.rate)} are found by chance, on average "
             "(Benjamini and Hochberg 1995). Only examples that all dense models answer correctly are tested. lost: the "
             "percentage of levels, over all models, at which it is lost; from: the sparsity from which it is, in the "
             "median of methods and seeds."

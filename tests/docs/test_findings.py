@@ -28,6 +28,15 @@ from randprune_lab.analysis import (
     seed_by_seed,
     task_records,
 )
+from randprune_lab.analysis.forgetting import (
+    OTHER_BOTH,
+    OTHER_DENSE,
+    OTHER_METHOD,
+    OTHER_SEED,
+    losses,
+    lost_again,
+    shared_losses,
+)
 from randprune_lab.analysis.pairs import at_chosen, comparisons
 from randprune_lab.analysis.results import ALL
 from randprune_lab.bench.reporting import pool_config
@@ -509,3 +518,30 @@ def ends(difference: Interval) -> str:
 
 def three(values: pd.Series) -> str:
     return ", ".join(f"{value:+.1f}" for value in values)
+
+
+# --- what a mask forgets ---
+
+
+def test_what_is_said_of_the_examples_that_laptop_loses_is_that_of_the_record():
+    records = task_records()
+    shared = shared_losses(records).query("sparsity == 0.99")
+    spans = {
+        relation: f"{rows.ratio.min():.1f} to {rows.ratio.max():.1f} times"
+        for relation, rows in shared.groupby("relation")
+    }
+    lesson = text(ROOT / "notebooks" / "07_results.ipynb")
+    for place, as_often in ((said(STUDY), " as often as by chance"), (" ".join(lesson.split()), " as often")):
+        assert f"another method loses the same examples {spans[OTHER_BOTH]}{as_often}" in place.replace(
+            "of another method and another seed loses", "of another seed and another method loses"
+        )
+        assert f"with the same method it is {spans[OTHER_SEED]}" in place or f"same method {spans[OTHER_SEED]}" in place
+        assert f"wrongly {spans[OTHER_DENSE]} as often as by chance" in place
+    assert f"with the same seed {spans[OTHER_METHOD]}" in said(STUDY)
+    table = losses(records).query("sparsity == 0.99").groupby("task")[["lost", "gained"]].mean()
+    lost, gained = (100 * table[name] for name in ("lost", "gained"))
+    assert (lost.idxmin(), lost.idxmax()) == ("cola", "mnli")
+    assert f"{lost.min():.0f} % (CoLA) to {lost.max():.0f} % (MNLI) of the correct answers are lost" in said(STUDY)
+    assert f"wrong answers {gained.min():.0f} to {gained.max():.0f} % are right then" in said(STUDY)
+    again = lost_again(records)
+    assert f"{again.again.sum()} of {len(again):,} examples are lost again and again" in said(STUDY)

@@ -61,7 +61,7 @@ def shared_losses(table: pd.DataFrame) -> Figure:
     axis.set_yticks([tick for tick in (0.5, 1, 2, 4, 8, 16, 32, 64) if low <= tick <= high])
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     axis.yaxis.set_minor_locator(NullLocator())
-    axis.set_ylabel("lost by both, compared with chance")
+    axis.set_ylabel("lost by both / by chance")
     axis.grid(axis="y", lw=0.5, color=FAINT)
     headline(axis, _shared_verdict(table, levels[-1]))
     legend_below(figure)
