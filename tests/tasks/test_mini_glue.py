@@ -15,7 +15,7 @@ import pytest
 from randprune_lab.errors import ConfigError, UnknownNameError
 from randprune_lab.tasks import get_task, load_splits
 from randprune_lab.tasks.corpus import Corpus, Row
-from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue, generate, words
+from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue, generate, phenomena_of, words
 from randprune_lab.tasks.mini_glue.corpus import DIFFICULTIES
 from randprune_lab.tasks.splits import text_key
 
@@ -377,3 +377,45 @@ def test_a_glue_folder_is_refused(tmp_path) -> None:
     for task in ("mini-cola", MiniGlue("mini-cola")):
         with pytest.raises(ConfigError, match="glue_dir"):
             load_splits(task, glue_dir=tmp_path)
+
+
+# --- phenomena ---
+
+SIGNS: dict[tuple[str, str], Callable[[tuple[str, ...]], bool]] = {
+    ("mini-sst2", "concession"): lambda texts: "although" in texts[0].split(),
+    ("mini-sst2", "neutral statement"): lambda texts: " and " in texts[0],
+    ("mini-mrpc", "passive"): lambda texts: any(" was " in text and " by " in text for text in texts),
+    ("mini-rte", "passive"): lambda texts: any(" was " in text and " by " in text for text in texts),
+    ("mini-rte", "kind for noun"): lambda texts: bool({"animal", "person"} & {*texts[1].split()}),
+    ("mini-qqp", "taken first"): lambda texts: any({*words.TAKE} & {*text.split()} for text in texts),
+    ("mini-mnli", "negation"): lambda texts: any(re.match("no |not all ", text) for text in texts),
+    ("mini-qnli", "who or whom"): lambda texts: texts[0].startswith("who"),
+}
+"""What shows in the texts themselves that a phenomenon occurs."""
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+@pytest.mark.parametrize(("task", "phenomenon"), SIGNS)
+def test_phenomena_are_what_the_texts_show(task: str, phenomenon: str, difficulty: int) -> None:
+    settings = MiniGlue(task, difficulty, test=120)
+    told, rows = phenomena_of(settings), generate(settings).test
+    assert [phenomenon in each for each in told] == [SIGNS[task, phenomenon](row.texts) for row in rows]
+
+
+@pytest.mark.parametrize("task", ["mini-mrpc", "mini-rte", "mini-qqp", "mini-qnli"])
+def test_exchanged_roles_never_keep_the_meaning(task: str) -> None:
+    settings, same = MiniGlue(task, test=300), {"mini-mrpc": 1, "mini-qqp": 1}.get(task, 0)
+    rows = [
+        row
+        for row, told in zip(generate(settings).test, phenomena_of(settings), strict=True)
+        if "exchanged roles" in told
+    ]
+    assert rows and all(row.label != same for row in rows)
+
+
+def test_errors_of_sentences_are_told_and_only_of_unacceptable_ones() -> None:
+    settings = MiniGlue("mini-cola", test=300)
+    wrong = {"wrong verb", "wrong determiner", "wrong order"}
+    for row, told in zip(generate(settings).test, phenomena_of(settings), strict=True):
+        assert len(told & wrong) == 1 - row.label
+        assert "noun between" in told or "other number between" not in told
