@@ -137,11 +137,11 @@ def shared_losses(records: Sequence[TaskRecord], methods: Sequence[str] = ()) ->
 def lost_again(records: Sequence[TaskRecord], methods: Sequence[str] = (), rate: float = RATE) -> pd.DataFrame:
     """Which examples are lost again and again, by one seed after the other.
 
-    Each seed is one repetition. Its count for an example is the number of levels at which the example is lost, summed
-    over its methods. The test of an example asks whether its sum over seeds is larger than if every seed lost the
-    same number of examples of this label, but drew them at random (`stats.discoveries.repeated`): so it is not found just because the pruned models
-    never give its label, or because the methods of a seed start from the same dense model. Only examples that the dense
-    models of all seeds answer correctly are tested.
+    Each seed is one repetition. Its count for an example is the number of levels at which the example is lost,
+    summed over its methods. The test of an example asks whether its sum over seeds is larger than if every seed
+    lost the same number of examples of this label, but drew them at random (`stats.discoveries.repeated`): so it is
+    not found just because the pruned models never give its label, or because the methods of a seed start from the
+    same dense model. Only examples that the dense models of all seeds answer correctly are tested.
 
     Args:
         records, methods: as for `losses`.

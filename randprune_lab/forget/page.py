@@ -158,8 +158,8 @@ def _again(found: Forgotten) -> list[str]:
         "<h2>Lost again and again</h2>",
         _paragraph(
             "Each seed is one repetition, with its own dense model. An example is listed if the seeds together lose it "
-            "at more levels and with more methods than they would if each drew the same number of examples of its label "
-            f"at random. Of the examples that are found, at most {percent(found.rate)} are found by chance, on average "
+            "at more levels and with more methods than if each drew the same number of examples of its label at "
+            f"random. Of the examples that are found, at most {percent(found.rate)} are found by chance, on average "
             "(Benjamini and Hochberg 1995). Only examples that all dense models answer correctly are tested. lost: the "
             "percentage of levels, over all models, at which it is lost; from: the sparsity from which it is, in the "
             "median of methods and seeds."

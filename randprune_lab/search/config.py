@@ -24,7 +24,7 @@ from randprune_lab.registry import settings_of, summary
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal
 from randprune_lab.search.scorer import WANDA_ROWS, Scorer, first_batches, random_batches
 from randprune_lab.search.selection import Score
-from randprune_lab.search.strategies import STRATEGIES, Screened, Strategy, make_strategy
+from randprune_lab.search.strategies import STRATEGIES, Cautious, Screened, Strategy, make_strategy
 from randprune_lab.search.units import DENSE
 from randprune_lab.tasks.custom_data import CustomData, LabelKind
 from randprune_lab.tasks.metrics import EVALUATE_NAMES, check_metric, judged_by
@@ -241,8 +241,8 @@ class RunConfig:
         EARLY,
         "full",
         "how candidates are compared: full (each gets the whole early evaluation), halving (the worse "
-        "half is dropped in each round), race (a candidate is dropped when it is significantly worse), or a strategy "
-        "of your own",
+        "half is dropped in each round), race (a candidate is dropped when it is significantly worse), cautious (the "
+        "incumbent wins, unless another is better after shrinkage), or a strategy of your own",
     )
     early_settings: Mapping[str, Any] = _settings(
         EARLY, "settings of the strategy that have no option here, such as eta=4 or looks=20"
@@ -259,6 +259,12 @@ class RunConfig:
     early_epochs: int = _option(EARLY, 1, "number of epochs of an early evaluation")
     early_rate: float = _option(EARLY, 4.0, "learning rate of an early evaluation, as a multiple of --learning-rate")
     early_last: int = _option(EARLY, 10, "an early score is the mean of the last N evaluations")
+    keep_early: bool = _option(
+        EARLY,
+        False,
+        "let the winner go on from the weights of its early evaluation, with a new learning rate schedule, instead of "
+        "training it from the start again",
+    )
     learn: Learn = _option(
         EARLY,
         "nothing",
@@ -387,6 +393,8 @@ class RunConfig:
                 check_count(name, getattr(self, name))
         if self.incumbent and self.candidates < 2:
             raise ConfigError("incumbent needs at least 2 candidates, got 1; with one, use the baseline imp")
+        if self.early_strategy == Cautious.name and not self.incumbent:
+            raise ConfigError("early_strategy cautious compares with the incumbent; set incumbent (--incumbent) too")
         check_range("early_rate", self.early_rate, low=0, low_open=True)
         check_count("seed", self.seed, low=0, high=2**62)
         check_name("a method", self.method)

@@ -77,7 +77,8 @@ class Plan(BasePlan):
                     for mask in range(min(NOISE_MASKS, method.candidates)):
                         for again in range(config.noise_seeds):
                             units[noise_unit(level, mask, again)] = self._training(config.early_epochs)
-                units[level] = self._training(method.epochs)
+                again = config.early_epochs if config.keep_early and method.candidates > 1 else 0
+                units[level] = self._training(method.epochs) + self._training(again) * bool(again)
         trained = [DENSE, *level_units([method.name for method in methods], len(config.levels))]
         return units | {score_unit(name): evaluation_steps(self.test, config.batch_size) for name in trained}
 

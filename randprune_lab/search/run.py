@@ -25,7 +25,16 @@ from randprune_lab.search.folder import RunFolder, check_usable, take_dense
 from randprune_lab.search.level import Level, derived_seed, evaluation_steps
 from randprune_lab.search.levels import LevelSearch, Trained
 from randprune_lab.search.plan import Plan
-from randprune_lab.search.units import COMPUTE, DATA, DENSE, MODEL, file_name, level_unit, score_unit
+from randprune_lab.search.units import (
+    COMPUTE,
+    DATA,
+    DENSE,
+    MODEL,
+    file_name,
+    level_unit,
+    score_unit,
+    selection_unit,
+)
 from randprune_lab.search.winner import MODEL_FOLDER, winning_mask, winning_model
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.metrics import constant_answer, judged_by
@@ -178,7 +187,7 @@ class Search(LevelSearch[Level]):
         level = Level(
             name,
             number,
-            replace(self.config, epochs=method.epochs),
+            replace(self.config, epochs=method.epochs, keep_early=self.config.keep_early and method.candidates > 1),
             self.compute,
             self.task,
             self.model,
@@ -199,6 +208,8 @@ class Search(LevelSearch[Level]):
     def train_winner(self, level: Level, winner: int, mask: MaskSet) -> Trained:
         config = level.config.level_training(derived_seed(self.config.seed, "level", level.number))
         record = self._record() if level.number < len(self.config.levels) else None
+        if level.config.keep_early and (steps := self._early_steps(level)):
+            level.advance(winner, None, steps, self.bar.advance)  # gives the same bits as when it was evaluated
         history = train(
             self.model,
             self.train,
@@ -210,6 +221,10 @@ class Search(LevelSearch[Level]):
             advance=self.bar.advance,
         )
         return history, record.scores if record else None
+
+    def _early_steps(self, level: Level) -> int:
+        """The training steps that the winner of a level had when it was chosen."""
+        return int(self.folder.units[selection_unit(level.name)]["rounds"][-1]["steps"])
 
     def remedy(self, name: str) -> str:
         setting = "dense_learning_rate" if name == DENSE else "learning_rate"

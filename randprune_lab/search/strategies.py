@@ -19,6 +19,7 @@ import numpy as np
 from randprune_lab.errors import ConfigError, RunError, check_range
 from randprune_lab.registry import Registry
 from randprune_lab.search.selection import Drop, Evaluate, Evaluation, Round, Score, Selection
+from randprune_lab.stats.confidence import assess_choice
 from randprune_lab.stats.paired_test import worse
 
 NOT_FINITE = "its answers are not finite"
@@ -286,6 +287,30 @@ class Screened(Strategy):
         return [Stage(0, self.score, 1, _best(self.keep)), *self.then.stages(self.keep, total_steps, every)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cautious(ScoredStrategy):
+    """Train all candidates to the end, and leave candidate 0 only for one that is better after shrinkage.
+
+    Candidate 0 is the mask that a search has to beat (`incumbent`). The best of several others looks better than it
+    is. So the scores of the others are shrunk towards their mean, as `stats.assess_choice` does, and the best of
+    them wins only if its shrunk score is above that of candidate 0. It is judged by log-loss. The noise of other
+    training seeds is not covered.
+
+    Source: Efron and Morris 1975 (shrinkage).
+    """
+
+    score: Score = "log-loss"
+    name: ClassVar[str] = "cautious"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.score != "log-loss":
+            raise ConfigError(f'the strategy cautious compares by score="log-loss", got {self.score!r}')
+
+    def stages(self, candidates: int, total_steps: int, every: int) -> list[Stage]:
+        return [self._stage(total_steps, partial(_unless_ahead, last=self.last), tests=True)]
+
+
 def make_strategy(strategy: str, **settings: Any) -> Strategy:
     """The strategy of a name, as on the command line or in a recorded run.
 
@@ -313,6 +338,21 @@ def _check_score(score: str) -> None:
 def _best(keep: int) -> Dropping:
     """Drop all but the best `keep`."""
     return lambda ranked: [Drop(e.candidate, f"not among the best {keep} of {len(ranked)}") for e in ranked[keep:]]
+
+
+def _unless_ahead(ranked: list[Evaluation], *, last: int) -> list[Drop]:
+    """Drop all but candidate 0, or all but the best of the others if it is ahead of candidate 0 after shrinkage."""
+    others = [evaluation for evaluation in ranked if evaluation.candidate]
+    if not others:
+        return []
+    examples = np.stack([evaluation.by_example(last) for evaluation in others])
+    expected = assess_choice(examples).expected if len(others) > 1 else examples.mean(axis=1)
+    winner, why = others[int(expected.argmax())], "not the best of the others"
+    for incumbent in (evaluation for evaluation in ranked if not evaluation.candidate):
+        lead = float(expected.max()) - float(incumbent.by_example(last).mean())
+        why = f"candidate {winner.candidate}, the best of the others, leads candidate 0 by {lead:+.2g} after shrinkage"
+        winner = winner if lead > 0 else incumbent
+    return [Drop(evaluation.candidate, why) for evaluation in ranked if evaluation is not winner]
 
 
 def _worse(ranked: list[Evaluation], *, last: int, level: float) -> list[Drop]:

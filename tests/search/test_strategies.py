@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,8 +13,10 @@ from scipy import stats
 from support.races import Track, gauss, heavy, noiseless, noisy, overconfident
 
 from randprune_lab.errors import ConfigError, RunError, UnknownNameError
+from randprune_lab.search.selection import Evaluation
 from randprune_lab.search.strategies import (
     STRATEGIES,
+    Cautious,
     PairedRace,
     Screened,
     SuccessiveHalving,
@@ -26,6 +29,7 @@ ALL = [
     TrainAll(score="log-loss", last=3),
     SuccessiveHalving(budget=0.5),
     PairedRace(),
+    Cautious(),
     Screened(keep=5),
     Screened(keep=5, then=SuccessiveHalving(score="log-loss", budget=0.5)),
     Screened(keep=6, then=PairedRace(looks=4)),
@@ -215,6 +219,50 @@ def test_more_looks_and_candidates_lower_the_level_of_a_test():
 
 
 # --- screening ---
+
+
+def pool_of(*means: float, n: int = 300, noise: float = 1.0, seed: int = 0) -> list[Evaluation]:
+    """One evaluation of each candidate, whose scores of examples are paired: easy examples are easy for all."""
+    random = np.random.default_rng(seed)
+    easy = random.normal(size=n)
+    rows = [mean + easy + noise * random.normal(size=n) for mean in means]
+    return [Evaluation(place, 10, (10,), (0.0,), row[None]) for place, row in enumerate(rows)]
+
+
+def chosen(pool: list[Evaluation]) -> int:
+    return Cautious().select(range(len(pool)), 10, lambda pairs: [pool[candidate] for candidate, _ in pairs]).winner
+
+
+def test_a_cautious_search_keeps_a_better_incumbent_and_leaves_a_worse_one():
+    assert all(chosen(pool_of(0.0, *[0.5] * 7, seed=seed)) > 0 for seed in range(30))
+    assert not any(chosen(pool_of(0.0, *[-0.5] * 7, seed=seed)) for seed in range(30))
+
+
+def test_a_lead_is_shrunk_to_the_mean_of_the_others():
+    """One candidate leads by luck alone where all others are behind; with a spread of their own it is believed."""
+    alike = [chosen(pool_of(0.12, *[0.0] * 7, seed=seed)) for seed in range(60)]
+    best = [
+        max(range(8), key=lambda c, s=seed: pool_of(0.12, *[0.0] * 7, seed=s)[c].by_example(1).mean())
+        for seed in range(60)
+    ]
+    assert np.count_nonzero(alike) < np.count_nonzero(best) / 2
+    spread = [chosen(pool_of(0.12, *np.linspace(-1, 1, 7), seed=seed)) for seed in range(20)]
+    assert set(spread) == {7}
+
+
+def test_without_the_incumbent_the_best_of_the_others_wins():
+    pool = pool_of(0.0, -0.5, 0.4, 0.1)
+    pool[0] = dataclasses.replace(pool[0], examples=np.full_like(pool[0].examples, np.nan))
+    assert chosen(pool) == 2
+    assert chosen(pool_of(0.0, 0.9)) == 1 and chosen(pool_of(0.0, -0.9)) == 0
+
+
+def test_a_cautious_search_says_why_and_takes_no_other_score():
+    selection = Cautious().select([0, 1, 2], 10, lambda pairs: [pool_of(0.0, -0.5, -0.4)[c] for c, _ in pairs])
+    assert {drop.candidate for drop in selection.rounds[0].dropped} == {1, 2}
+    assert all("leads candidate 0 by -0." in drop.why for drop in selection.rounds[0].dropped)
+    with pytest.raises(ConfigError, match="compares by score=\"log-loss\", got 'metric'"):
+        Cautious(score="metric")
 
 
 def test_screening_keeps_the_best_and_trains_no_others():
