@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from randprune_lab.analysis.recorded import Primary
 from randprune_lab.analysis.results import single_rows
 from randprune_lab.errors import DataError
 from randprune_lab.stats.holm import holm
@@ -128,6 +129,46 @@ def comparisons(table: pd.DataFrame, values: Values, chosen: str) -> pd.DataFram
     parts = {name: factor_pairs(table, name, [other for other in factors if other != name]) for name in factors}
     parts["method"] = pairs(table)
     return pd.concat([part.assign(of=name) for name, part in parts.items()], ignore_index=True)[["of", *COLUMNS]]
+
+
+def primary_differences(
+    table: pd.DataFrame, primary: Mapping[str, Primary], values: Values, chosen: str, units: int
+) -> pd.DataFrame:
+    """The differences that a study was made to test.
+
+    Args:
+        table: the results of the study.
+        primary: the differences, by name.
+        values, chosen: as for `at_chosen`.
+        units: the number of tasks and seeds that the study has when it is finished.
+
+    Returns:
+        A row for each difference. Columns: primary, its name; expected; the columns of `pairs`, where `holm` is
+        corrected for the rows of this table, and the verdict is "not finished" until all units are done.
+
+    Raises:
+        DataError: if there is only one seed of a task, so that no other can choose.
+    """
+    import pandas as pd
+
+    if chosen and (table.groupby("task").seed.nunique() > 1).all():
+        table = pd.concat([at_chosen(table, values, chosen), table])
+    rows = []
+    for name, pair in primary.items():
+        both = table[table.method.isin([pair["first"], pair["second"]]) & (table.sparsity == pair["sparsity"])]
+        found = _compared(both, "method", [])
+        if not found.empty:
+            sign = 1 if found["first"].iloc[0] == pair["first"] else -1
+            ends = sign * found[["difference", "low", "high"]].to_numpy()[0]
+            about = {"primary": name, "expected": pair["expected"], **found.iloc[0].to_dict()}
+            about |= {"first": pair["first"], "second": pair["second"], "difference": ends[0]}
+            rows.append(about | {"low": min(ends[1:]), "high": max(ends[1:])})
+    result = pd.DataFrame(rows, columns=["primary", "expected", *COLUMNS])
+    result["holm"] = holm(result.p.to_numpy(np.float64))
+    verdict = np.where(result.difference > 0, "ahead", "behind")
+    result["verdict"] = np.where(result.holm <= LEVEL, verdict, "no clear difference")
+    result.loc[result.units < units, "verdict"] = "not finished"
+    return result
 
 
 def _compared(table: pd.DataFrame, column: str, others: list[str]) -> pd.DataFrame:

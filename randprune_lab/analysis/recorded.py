@@ -56,6 +56,20 @@ _Run = partial_of(RunConfig, strict=True)
 
 
 @known_names
+class Primary(TypedDict):
+    """A difference that a study was made to test, written down before its first run.
+
+    It is `first` minus `second`, two methods at the level `sparsity`, and `expected` is its expected size in points. If
+    the value of a factor is chosen before, the names are without that value.
+    """
+
+    first: str
+    second: str
+    sparsity: float
+    expected: float
+
+
+@known_names
 class Settings(TypedDict):
     """The content of `study.json`: what `StudyConfig.to_dict` gave, and the SHA-256 of each table."""
 
@@ -68,6 +82,7 @@ class Settings(TypedDict):
     contrasts: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]]
     factors: NotRequired[dict[str, dict[str, dict[str, Any]]]]
     chosen: NotRequired[str]
+    primary: NotRequired[dict[str, Primary]]
     tables: dict[str, list[str]]
 
 

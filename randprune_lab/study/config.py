@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from randprune_lab.analysis.recorded import IN_STUDIES, RESULTS, TABLES, read_settings
+from randprune_lab.analysis.recorded import IN_STUDIES, RESULTS, TABLES, Primary, read_settings
 from randprune_lab.errors import ConfigError, FileError, UnknownNameError, unknown_name
 from randprune_lab.files import check_plain
 from randprune_lab.search.config import DENSE_SETTINGS, RunConfig, check_name
@@ -44,6 +44,8 @@ class StudyConfig:
             `top-1e-3` and others.
         chosen: the factor whose value is chosen on the validation set, such as the learning rate, before methods are
             compared, see `analysis.pairs`; without it, every combination is compared.
+        primary: by name, the differences that the study is made to test, with their expected sizes; everything else
+            that it shows is explored. They cannot be changed once the study has begun.
 
     Raises:
         ConfigError: if a setting is unknown, out of range, or contradicts another one.
@@ -58,6 +60,7 @@ class StudyConfig:
     contrasts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     factors: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     chosen: str = ""
+    primary: Mapping[str, Primary] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, kind in self._types().items():
@@ -94,6 +97,10 @@ class StudyConfig:
                     raise unknown_name("method in contrasts", name, self.methods)
             if len(pair) != 2:
                 raise ConfigError(f"a contrast must have two methods, the first minus the second, got {list(pair)}")
+        for difference in self.primary.values():
+            for name in (difference["first"], difference["second"]):
+                if name not in self.compared:
+                    raise unknown_name("method in primary", name, self.compared)
         for task in self.task_settings:
             if task not in self.tasks:
                 raise unknown_name("task in task_settings", task, self.tasks)
@@ -106,6 +113,10 @@ class StudyConfig:
                 raise UnknownNameError(f"{unknown}; for custom data, give {config.task}: {{data: FILE}} in tasks")
         if len({config.levels for config in configs}) > 1:
             raise ConfigError("all methods and tasks must have the same levels; give levels once, in settings")
+        for name, difference in self.primary.items():
+            if (sparsity := difference["sparsity"]) not in configs[0].levels:
+                levels = ", ".join(f"{level:g}" for level in configs[0].levels)
+                raise ConfigError(f"primary {name!r} has sparsity {sparsity:g}, which is no level; choose of {levels}")
         controls = {task: self.run_config(CONTROLS, task, self.seeds[0]) for task in self.tasks}
         for config in configs:
             _check_dense(config, controls[config.task])
@@ -124,6 +135,7 @@ class StudyConfig:
             "contrasts": Mapping[str, tuple[str, ...]] | None,
             "factors": Mapping[str, by_name] | None,
             "chosen": str,
+            "primary": Mapping[str, Primary] | None,
         }
 
     @property
@@ -134,6 +146,14 @@ class StudyConfig:
         if len(named) < len(every):
             raise ConfigError("factors: two combinations of values have the same name; use other names, without '-'")
         return named
+
+    @property
+    def compared(self) -> list[str]:
+        """The methods that are compared: without the chosen factor, where there is one, and all as they are."""
+        without = [
+            "-".join(v for name, v in each.items() if name != self.chosen) for each in self.combinations.values()
+        ]
+        return list(dict.fromkeys([*(without if self.chosen else ()), *self.methods]))
 
     def _with_combinations(self) -> dict[str, Mapping[str, Any]]:
         """The methods, and the combinations of the factors' values."""
@@ -169,8 +189,9 @@ class StudyConfig:
         return RunConfig(**settings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The study as plain JSON; without factors, if it has none."""
-        return {name: value for name, value in asdict(self).items() if self.factors or name not in FACTORS}
+        """The study as plain JSON; without factors or primary differences, if it has none."""
+        absent = {*(() if self.factors else FACTORS), *(() if self.primary else ("primary",))}
+        return {name: value for name, value in asdict(self).items() if name not in absent}
 
     @classmethod
     def from_dict(cls, values: Any, source: str | Path) -> StudyConfig:

@@ -198,6 +198,12 @@ def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
     A new value of a factor makes methods that come between those that the study had.
     """
     old, new = recorded.to_dict(), asked.to_dict()
+    if old.get("primary") != new.get("primary"):
+        raise RunError(
+            f"cannot resume {path}: primary was {old.get('primary') or 'not given'} and is now "
+            f"{new.get('primary') or 'not given'}; it is written down before a study and cannot change; choose another "
+            "folder"
+        )
     for name in old.keys() - {"contrasts", *FACTORS}:  # factors only make methods
         if isinstance(old[name], tuple):
             same = new[name][: len(old[name])] == old[name]

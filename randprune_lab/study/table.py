@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from randprune_lab.analysis.pairs import comparisons
+from randprune_lab.analysis.pairs import comparisons, primary_differences
 from randprune_lab.analysis.recorded import write_table
 from randprune_lab.analysis.results import study_table
 from randprune_lab.analysis.run_record import RunRecord
@@ -27,7 +27,8 @@ ROW = ("task", "seed", "method", "sparsity")
 def write_results(grid: Grid) -> list[Path]:
     """Write the tables of a study into its folder, each as CSV and Parquet.
 
-    These are `results`, `controls`, and `comparisons` if its methods are combinations of factors.
+    These are `results` and `controls`, `comparisons` if its methods are combinations of factors, and `primary` if it
+    has primary differences.
 
     Returns:
         The written files.
@@ -41,6 +42,9 @@ def write_results(grid: Grid) -> list[Path]:
     seeds = results[results.method.isin([*config.combinations])].groupby("task").seed.nunique()
     if len(seeds) and (not config.chosen or seeds.min() > 1):  # another seed chooses
         tables["comparisons"] = comparisons(results, config.combinations, config.chosen)
+    if config.primary:
+        units = len(config.tasks) * len(config.seeds)
+        tables["primary"] = primary_differences(results, config.primary, config.combinations, config.chosen, units)
     for name, table in tables.items():
         written += [grid.path / f"{name}.csv", grid.path / f"{name}.parquet"]
         write_table(written[-2], table)

@@ -1,0 +1,101 @@
+"""The differences that a study was made to test: written down before, and judged only when all units are done."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from study.test_factors import FACTORS, study
+
+from randprune_lab.analysis.pairs import pairs, primary_differences
+from randprune_lab.errors import ConfigError, RunError, UnknownNameError
+from randprune_lab.study import Grid, StudyConfig, run_study, write_results
+from randprune_lab.study.grid import check_grown
+
+ONE = {"first": "random", "second": "top", "sparsity": 0.9, "expected": 2.0}
+
+
+def results(lead: float, seeds=(0, 1, 2), noise: float = 0.002) -> pd.DataFrame:
+    """Two methods at two rates, of which the validation set prefers the second."""
+    random = np.random.default_rng(0)
+    rows = [
+        {
+            "task": task,
+            "seed": seed,
+            "method": f"{mask}-{rate}",
+            "sparsity": 0.9,
+            "steps": 1,
+            "score": 0.7 + lead * (mask == "random") - 0.1 * (rate == "5e-4") + noise * random.normal(),
+            "validation": 0.7 - 0.1 * (rate == "5e-4"),
+        }
+        for task, seed, mask, rate in product("ab", seeds, ("top", "random"), ("5e-4", "1e-3"))
+    ]
+    return pd.DataFrame(rows)
+
+
+def primary(table: pd.DataFrame, units: int = 6, **differences) -> pd.DataFrame:
+    config = study(primary=differences or {"mask": ONE})
+    return primary_differences(table, config.primary, config.combinations, config.chosen, units)
+
+
+@pytest.mark.parametrize(("lead", "verdict"), [(0.02, "ahead"), (-0.02, "behind"), (0.0, "no clear difference")])
+def test_a_difference_is_the_first_minus_the_second_at_the_chosen_rate(lead, verdict):
+    [row] = primary(results(lead)).itertuples()
+    assert (row.primary, row.expected, row.units, row.verdict) == ("mask", 2.0, 6, verdict)
+    assert row.low < row.difference < row.high and row.difference == pytest.approx(100 * lead, abs=0.5)
+
+
+def test_the_order_of_the_two_methods_only_changes_the_sign():
+    table = results(0.02)
+    [one] = primary(table).itertuples()
+    [other] = primary(table, mask=ONE | {"first": "top", "second": "random"}).itertuples()
+    assert (other.difference, other.low, other.high) == pytest.approx((-one.difference, -one.high, -one.low))
+    assert (one.p, one.verdict, other.verdict) == (other.p, "ahead", "behind")
+
+
+def test_there_is_no_verdict_before_the_last_unit():
+    assert primary(results(0.02, seeds=(0, 1))).verdict.tolist() == ["not finished"]
+    assert primary(results(0.02, seeds=(0,))).empty  # no other seed has chosen a rate
+
+
+def test_several_differences_are_corrected_for_each_other_alone():
+    table = results(0.003)
+    both = primary(table, a=ONE, b=ONE | {"first": "random-1e-3", "second": "top-1e-3"})
+    [alone] = primary(table).itertuples()
+    assert both.p.tolist() == pytest.approx([alone.p] * 2) and both.holm.tolist() == pytest.approx([2 * alone.p] * 2)
+    assert len(pairs(table)) > 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"first": "rando"}, UnknownNameError, "did you mean 'random'"),
+        ({"sparsity": 0.8}, ConfigError, r"'mask' has sparsity 0\.8, which is no level; choose of 0\.9"),
+        ({"expected": "two"}, ConfigError, "expected"),
+        ({"level": 0.9}, ConfigError, "level"),
+    ],
+)
+def test_a_primary_difference_that_the_study_cannot_test_is_refused(changes, error, message):
+    with pytest.raises(error, match=message):
+        study(primary={"mask": ONE | changes})
+
+
+def test_it_is_recorded_and_cannot_change_after_the_beginning(tmp_path):
+    config = study(primary={"mask": ONE})
+    assert StudyConfig.from_dict(json.loads(json.dumps(config.to_dict())), "study.json") == config
+    assert "primary" not in study().to_dict()
+    for other in (study(), study(primary={"mask": ONE | {"expected": 1.0}})):
+        for old, new in ((config, other), (other, config)):
+            with pytest.raises(RunError, match="it is written down before a study and cannot change"):
+                check_grown(old, new, tmp_path)
+
+
+def test_a_study_writes_its_primary_differences(tmp_path):
+    config = study(primary={"mask": ONE}, factors={"mask": FACTORS["mask"]}, chosen="", baseline="top", seeds=[0])
+    assert not run_study(config, tmp_path / "study")
+    assert tmp_path / "study" / "primary.csv" in write_results(Grid.load(tmp_path / "study"))
+    table = pd.read_csv(tmp_path / "study" / "primary.csv")
+    assert table.verdict.tolist() == ["no clear difference"] and table.p.isna().all()  # one unit has no interval
