@@ -259,6 +259,12 @@ class RunConfig:
     early_epochs: int = _option(EARLY, 1, "number of epochs of an early evaluation")
     early_rate: float = _option(EARLY, 4.0, "learning rate of an early evaluation, as a multiple of --learning-rate")
     early_last: int = _option(EARLY, 10, "an early score is the mean of the last N evaluations")
+    candidate_seeds: bool = _option(
+        EARLY,
+        False,
+        "give each candidate a training seed of its own: with --rule magnitude and --keep-early, the candidates are "
+        "restarts of one mask",
+    )
     keep_early: bool = _option(
         EARLY,
         False,

@@ -55,9 +55,13 @@ class Level(BaseLevel):
 
     @property
     def training(self) -> TrainingConfig:
-        """The settings of an early evaluation, the same for all candidates."""
+        """The settings of an early evaluation, the same for all candidates, unless they have seeds of their own."""
+        return self._training_of(0)
+
+    def _training_of(self, candidate: int) -> TrainingConfig:
         other = (self.training_seed,) if self.training_seed else ()
-        training = self.config.early_training(derived_seed(self.config.seed, "early", self.number, *other))
+        own = ("candidate", candidate) if self.config.candidate_seeds and candidate else ()
+        training = self.config.early_training(derived_seed(self.config.seed, "early", self.number, *other, *own))
         return replace(training, compute=self.compute.layers)
 
     @property
@@ -85,7 +89,7 @@ class Level(BaseLevel):
     ) -> tuple[Evaluation, CandidateState]:
         """See `BaseLevel.advance`; the result does not depend on the number of stops in between either."""
         mask = self.start_with(candidate)
-        training = Training(self.model, self.train, self.training, mask=mask, teacher=self.teacher)
+        training = Training(self.model, self.train, self._training_of(candidate), mask=mask, teacher=self.teacher)
         examples: list[Float64[np.ndarray, " n"]] = []
         logits = np.zeros((0, 0), dtype=np.float32)
         if state is not None:

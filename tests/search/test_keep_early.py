@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 
 import pytest
@@ -97,6 +98,23 @@ def test_a_resumed_run_has_the_same_bits(tmp_path):
         for name in ("whole", "parts")
     ]
     assert weights[0] == weights[1] and len(weights[0]) == 1
+
+
+def early_scores(folder) -> dict[int, list[float]]:
+    units = map(json.loads, (folder / "journal.jsonl").read_text("utf-8").splitlines())
+    early = [unit["result"] for unit in units if unit["unit"].startswith("search-level-1/candidate")]
+    return {each["candidate"]: each["metric"] for each in early}
+
+
+def test_restarts_of_one_mask_differ_and_the_best_of_them_goes_on(tmp_path, starts):
+    config = dataclasses.replace(CONFIG, rule="magnitude", baselines=(), dense_epochs=4, evaluate_every=1)
+    same_seed, restarts = (dataclasses.replace(config, candidate_seeds=each) for each in (False, True))
+    run(same_seed, tmp_path / "same")
+    run(restarts, tmp_path / "restarts")
+    same_scores, scores = early_scores(tmp_path / "same"), early_scores(tmp_path / "restarts")
+    assert same_scores[0] == same_scores[1] == same_scores[2] == scores[0]
+    assert scores[0] != scores[1] != scores[2]
+    assert all(same(begun, early) for _, begun, early in starts)
 
 
 def test_cautious_needs_the_incumbent():
