@@ -12,7 +12,7 @@ from randprune_lab.analysis.results import ALL, IMP, differences, single_rows
 from randprune_lab.app.part import Case, Part, Table
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval
-from randprune_lab.tasks.spec import TASKS
+from randprune_lab.tasks.spec import task_title
 from randprune_lab.viz import figures
 from randprune_lab.viz.controls import choice, nearest
 from randprune_lab.viz.explorer import Explorer
@@ -47,7 +47,7 @@ def results_part(results: pd.DataFrame, controls: pd.DataFrame) -> Part:
     included = set(controls.task[controls.included])
     tasks = sorted(dict.fromkeys(results.task), key=lambda task: task not in included)
     mean = f"mean of the {len(included)} included tasks"
-    names = {ALL: mean} | {task: f"{title(task)}{'' if task in included else ' (not included)'}" for task in tasks}
+    names = {ALL: mean} | {task: f"{task_title(task)}{'' if task in included else ' (not included)'}" for task in tasks}
     levels = sorted(set(results.sparsity[results.sparsity > 0]))
 
     @cache
@@ -87,16 +87,6 @@ def results_part(results: pd.DataFrame, controls: pd.DataFrame) -> Part:
     about = ABOUT.format(tasks=len(tasks), included=len(included))
     case = Case("results", explorer, HINTS, Table(head, rows))
     return Part("results", "Does the search win?", about, "", (case,))
-
-
-def title(task: str) -> str:
-    """A task's name as GLUE writes it; others have their own.
-
-    >>> title("stsb"), title("mini-stsb")
-    ('STS-B', 'mini-stsb')
-    """
-    known = TASKS.get(task)
-    return known.glue.folder if known and known.glue else task
 
 
 def _verdict(by_method: Mapping[str, Interval]) -> str:

@@ -15,6 +15,7 @@ from randprune_lab.files import atomic_path
 from randprune_lab.forget.study import Forgotten
 from randprune_lab.report.passive import POLICY
 from randprune_lab.report.style import CSS, PAGE_CSS
+from randprune_lab.tasks.spec import task_title
 from randprune_lab.terminal import printable
 from randprune_lab.viz import figures
 from randprune_lab.viz.style import address, described, percent
@@ -82,7 +83,7 @@ def _sentence(found: Forgotten, task: str) -> str:
         said += [f"{name} {each:.1f} times as often as by chance" for each in shared[shared.relation == relation].ratio]
     if found.again is not None and (again := found.again[found.again.task == task].again).size:
         said.append(f"{again.sum()} of {again.size} examples are lost again and again")
-    return f"{task}: {'; '.join(said)}"
+    return f"{task_title(task)}: {'; '.join(said)}"
 
 
 def with_texts(found: Forgotten) -> pd.DataFrame:
@@ -170,7 +171,7 @@ def _again(found: Forgotten) -> list[str]:
     for task in dict.fromkeys(table.task):
         rows = table[(table.task == task) & table.again]
         tested = int((table.task == task).sum())
-        parts.append(f"<h3>{escape(printable(task))}: {len(rows)} of {tested} examples</h3>")
+        parts.append(f"<h3>{escape(printable(task_title(task)))}: {len(rows)} of {tested} examples</h3>")
         if rows.empty:
             continue
         shown = rows.head(LISTED)

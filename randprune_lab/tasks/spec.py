@@ -194,6 +194,16 @@ _MINI_TABLE = tuple(_mini(task) for task in _TABLE if task.name in _MINI)
 TASKS: dict[str, Task] = {task.name: task for task in (*_TABLE, *_MINI_TABLE)}
 
 
+def task_title(name: str) -> str:
+    """A task's name as GLUE writes it; others have their own.
+
+    >>> task_title("stsb"), task_title("mini-stsb")
+    ('STS-B', 'mini-stsb')
+    """
+    known = TASKS.get(name)
+    return known.glue.folder if known and known.glue else name
+
+
 def get_task(name: str) -> Task:
     """The task with this name.
 

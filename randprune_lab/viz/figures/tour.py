@@ -15,6 +15,7 @@ from torch import Tensor
 
 from randprune_lab.analysis.task_record import Early, TaskRecord
 from randprune_lab.search.units import DENSE
+from randprune_lab.tasks.spec import task_title
 from randprune_lab.viz.figures.results import lead
 from randprune_lab.viz.style import (
     COLOURS,
@@ -107,7 +108,7 @@ def recorded_lead(run: TaskRecord, method: str, other: str, sparsity: float) -> 
     axis.set(ylabel=f"{run.metric}, test set (points)", xlim=(-0.4, len(run.levels) - 0.6))
     sparsity_ticks(axis, run.levels)
     found = run.difference(method, other, sparsity)
-    headline(axis, f"{run.task} at {percent(sparsity)}: {lead(found, method, other)}")
+    headline(axis, f"{task_title(run.task)} at {percent(sparsity)}: {lead(found, method, other)}")
     legend_below(figure)
     return figure
 
