@@ -3,7 +3,14 @@
 from randprune_lab.analysis.answer_record import AnswerRecord
 from randprune_lab.analysis.diversity import count_coverage, count_overlap, expected_coverage, planar_map
 from randprune_lab.analysis.footprint import break_even, measure_models, measure_products, measure_storage
-from randprune_lab.analysis.forgetting import losing_level, losses, lost_again, phenomena_losses, shared_losses
+from randprune_lab.analysis.forgetting import (
+    losing_level,
+    losses,
+    losses_by_label,
+    lost_consistently,
+    phenomena_losses,
+    shared_losses,
+)
 from randprune_lab.analysis.gathered import Gathered, gather
 from randprune_lab.analysis.judging import COMPARED, judge
 from randprune_lab.analysis.level_record import LevelRecord
@@ -81,7 +88,8 @@ __all__ = [
     "level_masks",
     "losing_level",
     "losses",
-    "lost_again",
+    "losses_by_label",
+    "lost_consistently",
     "measure_models",
     "measure_products",
     "measure_storage",

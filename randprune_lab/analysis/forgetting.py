@@ -1,7 +1,8 @@
 """Which test examples pruning loses: from which sparsity, whether other models lose the same, and what is in them.
 
-An example is *lost* at a level if the dense model answers it correctly, and the pruned model wrongly, at this level and
-at all sparser ones. Only tasks with labels have lost examples: in regression no answer is simply right.
+Of the examples that the dense model answers correctly, some are *wrong* at a level: the pruned model answers them
+wrongly. An example is *lost* from the level from which it is wrong at this level and at all sparser ones, so the number
+of lost examples cannot fall with the sparsity. Only tasks with labels count: a score is not right or wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.errors import DataError, unknown_name
@@ -59,9 +60,9 @@ def losses(records: Sequence[TaskRecord], methods: Sequence[str] = ()) -> pd.Dat
 
     Returns:
         A row for each task, seed, method and level.
-        Columns: task, seed, method, sparsity; lost, of the examples that the dense model answers correctly, the
-        fraction that is lost; wrong, the fraction that is answered wrongly at this level; gained, of the other
-        examples, the fraction that is answered correctly. Fractions of no examples are NaN.
+        Columns: task, seed, method, sparsity; wrong and lost, of the examples that the dense model answers correctly,
+        the fractions that are wrong at this level and lost from it or before; gained, of the other examples, the
+        fraction that is answered correctly. Fractions of no examples are NaN.
 
     Raises:
         DataError: if no record has labels.
@@ -82,18 +83,47 @@ def losses(records: Sequence[TaskRecord], methods: Sequence[str] = ()) -> pd.Dat
                         "seed": record.seed,
                         "method": method,
                         "sparsity": sparsity,
-                        "lost": _mean(place[known] <= level),
                         "wrong": _mean(~right[known]),
+                        "lost": _mean(place[known] <= level),
                         "gained": _mean(right[~known]),
                     }
                 )
     return pd.DataFrame(rows)
 
 
-def shared_losses(records: Sequence[TaskRecord], methods: Sequence[str] = ()) -> pd.DataFrame:
-    """How often two models lose the same examples, compared with chance.
+def losses_by_label(records: Sequence[TaskRecord], methods: Sequence[str] = ()) -> pd.DataFrame:
+    """How many examples of each label become wrong: a model that gives one label more often loses those of another.
 
-    Chance means that each model loses the same number of examples of each label, but independently of the other. The
+    Args:
+        records, methods: as for `losses`.
+
+    Returns:
+        A row for each task, label and level, means over seeds and methods. Columns: task, label, sparsity; examples,
+        the number that the dense model answers correctly; wrong, the fraction of them that is wrong at this level.
+
+    Raises:
+        DataError: if no record has labels.
+        UnknownNameError: if a record lacks one of the methods.
+    """
+    import pandas as pd
+
+    rows = []
+    for record in _classified(records):
+        for label in np.unique(record.labels).tolist():
+            here = (record.dense == record.labels) & (record.labels == label)
+            for method in methods or record.methods:
+                losing_level(record, method)  # raises UnknownNameError
+                for sparsity, answers in zip(record.levels, record.answers[method], strict=True):
+                    wrong = _mean(answers[here] != label)
+                    rows.append((record.task, label, sparsity, int(here.sum()), wrong))
+    table = pd.DataFrame(rows, columns=["task", "label", "sparsity", "examples", "wrong"])
+    return table.groupby(["task", "label", "sparsity"], sort=False).mean().reset_index()
+
+
+def shared_losses(records: Sequence[TaskRecord], methods: Sequence[str] = ()) -> pd.DataFrame:
+    """How many of the examples that are wrong in one model are wrong in another, too, and how many by chance.
+
+    By chance, each model would get the same number of examples of each label wrong, but independently of the other. The
     examples are those that the dense models of both answer correctly. For `OTHER_DENSE` they are those of the pruned
     model's own dense model, and the question is whether the dense model of another seed answers them wrongly.
 
@@ -102,8 +132,9 @@ def shared_losses(records: Sequence[TaskRecord], methods: Sequence[str] = ()) ->
 
     Returns:
         A row for each task, level and relation in `RELATIONS` that occurs.
-        Columns: task, sparsity, relation, pairs (of models), both (the number of examples that both lose, a mean over
-        pairs), chance (the number that is expected by chance), ratio (the first divided by the second).
+        Columns: task, sparsity, relation; pairs, the number of pairs of models; shared, of the examples that are wrong
+        in one model, the fraction that is wrong in the other (in two pruned models, of their mean number); chance, this
+        fraction by chance. Fractions of no examples are NaN.
 
     Raises:
         DataError: if no record has labels.
@@ -115,27 +146,29 @@ def shared_losses(records: Sequence[TaskRecord], methods: Sequence[str] = ()) ->
     for task, group in _by_task(records).items():
         labels = _same_labels(group)
         known = {record.seed: record.dense == labels for record in group}
-        lost = {(one.seed, method): losing_level(one, method) for one in group for method in methods or one.methods}
+        models = {(one.seed, name): one.answers[name] != labels for one in group for name in _asked(one, methods)}
         for level, sparsity in enumerate(group[0].levels):
-            found: dict[str, list[tuple[int, float]]] = {}
-            for first, second in combinations(lost, 2):
+            found: dict[str, list[tuple[float, float, float]]] = {}
+            for first, second in combinations(models, 2):
                 among = known[first[0]] & known[second[0]]
-                both = _both(lost[first] <= level, lost[second] <= level, among, labels)
+                one, other = (models[each][level] & among for each in (first, second))
+                both = (one.sum() + other.sum()) / 2, *_both(one, other, among, labels)
                 found.setdefault(_relation(first, second), []).append(both)
-            for (seed, _), place in lost.items():
-                for other in known.keys() - {seed}:
-                    both = _both(place <= level, ~known[other], known[seed], labels)
+            for (seed, _), wrong in models.items():
+                for dense in known.keys() - {seed}:
+                    one = wrong[level] & known[seed]
+                    both = float(one.sum()), *_both(one, ~known[dense], known[seed], labels)
                     found.setdefault(OTHER_DENSE, []).append(both)
             for relation in RELATIONS:
                 if relation in found:
-                    both, chance = np.mean(found[relation], axis=0).tolist()
-                    ratio = both / chance if chance else np.nan
-                    rows.append((task, sparsity, relation, len(found[relation]), both, chance, ratio))
-    return pd.DataFrame(rows, columns=["task", "sparsity", "relation", "pairs", "both", "chance", "ratio"])
+                    number, shared, chance = np.mean(found[relation], axis=0).tolist()
+                    parts = (shared / number, chance / number) if number else (np.nan, np.nan)
+                    rows.append((task, sparsity, relation, len(found[relation]), *parts))
+    return pd.DataFrame(rows, columns=["task", "sparsity", "relation", "pairs", "shared", "chance"])
 
 
-def lost_again(records: Sequence[TaskRecord], methods: Sequence[str] = (), rate: float = RATE) -> pd.DataFrame:
-    """Which examples are lost again and again, by one seed after the other.
+def lost_consistently(records: Sequence[TaskRecord], methods: Sequence[str] = (), rate: float = RATE) -> pd.DataFrame:
+    """Which examples are lost consistently, by one seed after the other.
 
     Each seed is one repetition. Its count for an example is the number of levels at which the example is lost,
     summed over its methods. The test of an example asks whether its sum over seeds is larger than if every seed
@@ -148,10 +181,11 @@ def lost_again(records: Sequence[TaskRecord], methods: Sequence[str] = (), rate:
         rate: the false discovery rate of each task.
 
     Returns:
-        A row for each task and tested example, those that are lost most first.
-        Columns: task, example (its place in the test set), label; lost, the fraction of levels at which it is lost,
-        over all models; p; q, p corrected for all examples of the task; again, whether q is at most `rate`; and for
-        each method the median over seeds of the sparsity from which it is lost (NaN: it is not, in most of them).
+        A row for each task and tested example, those with the smallest p first.
+        Columns: task; example, its place in the test set, from 0; label; lost, the fraction of levels at which it is
+        lost, over all models; p; q, p corrected for all examples of the task; consistently, whether q is at most
+        `rate`; from, the sparsity from which half of the models or more have lost it; and for each method the same of
+        its seeds (NaN: less than half of them have lost it at the last level).
 
     Raises:
         DataError: if no record has labels, or a task has a single seed.
@@ -173,14 +207,14 @@ def lost_again(records: Sequence[TaskRecord], methods: Sequence[str] = (), rate:
         for label in np.unique(labels[tested]):
             same = tested & (labels == label)
             p[same] = repeated([seed[same] for seed in counts])
-        sparsities, middle = np.array([*group[0].levels, np.nan]), len(group) // 2
-        from_which = {name: sparsities[np.sort(each, axis=0)[middle]] for name, each in places.items()}
+        half = {name: _from_which(each, group[0].levels) for name, each in places.items()}
         about = {"task": task, "example": np.arange(len(labels)), "label": labels}
         about["lost"] = counts.mean(axis=0) / (depth * len(asked))
-        table = pd.DataFrame({**about, "p": p, "q": p, "again": False, **from_which})[tested]
+        every = _from_which(np.concatenate([*places.values()]), group[0].levels)
+        table = pd.DataFrame({**about, "p": p, "q": p, "consistently": False, "from": every, **half})[tested]
         table["q"] = false_discovery_control(table.p.to_numpy(np.float64))
-        table["again"] = table.q <= rate
-        tables.append(table.sort_values(["lost", "example"], ascending=[False, True]))
+        table["consistently"] = table.q <= rate
+        tables.append(table.sort_values(["p", "lost", "example"], ascending=[True, False, True]))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -189,7 +223,7 @@ def phenomena_losses(
     phenomena: Mapping[str, Sequence[frozenset[str]]],
     methods: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Whether pruning loses more of the examples in which something occurs, such as a negation, than of the others.
+    """Whether more of the examples become wrong in which something occurs, such as a negation, than of the others.
 
     Examples are compared within their label, among those that the dense model answers correctly; the difference is a
     mean over labels, weighted as for the smallest variance, and over methods. It is one value for each seed.
@@ -201,7 +235,7 @@ def phenomena_losses(
     Returns:
         A row for each task, phenomenon and level.
         Columns: task, phenomenon, sparsity; examples, the number that has it and is compared, a mean over seeds; of
-        these, having, the fraction that is lost; lacking, the fraction among the others, of the same labels;
+        these, having, the fraction that is wrong; lacking, the fraction among the others, of the same labels;
         difference, their difference in points, with its 95 % interval for other seeds (low, high); p, of the same
         test; holm, p corrected for all rows.
 
@@ -233,12 +267,12 @@ def phenomena_losses(
 def _compared(
     group: Sequence[TaskRecord], has: Bool[np.ndarray, " n"], level: int, methods: Sequence[str]
 ) -> list[tuple[float, float, float]]:
-    """For each seed the number of examples that have a phenomenon, and the fractions lost of these and of the others
-    of the same labels; empty if no label has both.
+    """For each seed the number of examples that have a phenomenon, and the fractions of these and of the others of
+    the same labels that are wrong; empty if no label has both.
     """
     found = []
     for record in group:
-        lost = np.mean([losing_level(record, method) <= level for method in methods or record.methods], axis=0)
+        wrong = np.mean([record.answers[name][level] != record.labels for name in _asked(record, methods)], axis=0)
         known = record.dense == record.labels
         total, sums = 0.0, np.zeros(3)
         for label in np.unique(record.labels):
@@ -247,11 +281,22 @@ def _compared(
             if having.any() and lacking.any():
                 weight = having.sum() * lacking.sum() / here.sum()
                 total += weight
-                sums += having.sum(), weight * lost[having].mean(), weight * lost[lacking].mean()
+                sums += having.sum(), weight * wrong[having].mean(), weight * wrong[lacking].mean()
         if not total:
             return []
         found.append((sums[0], sums[1] / total, sums[2] / total))
     return found
+
+
+def _asked(record: TaskRecord, methods: Sequence[str]) -> Sequence[str]:
+    for method in methods:
+        losing_level(record, method)  # raises UnknownNameError
+    return methods or record.methods
+
+
+def _from_which(places: Int64[np.ndarray, "models n"], levels: Sequence[float]) -> Float64[np.ndarray, " n"]:
+    """The sparsity from which half of the models or more have lost each example; NaN if it is none."""
+    return np.array([*levels, np.nan])[np.sort(places, axis=0)[(len(places) - 1) // 2]]
 
 
 def _classified(records: Sequence[TaskRecord]) -> list[TaskRecord]:

@@ -177,7 +177,7 @@ def _forget_parser(commands: Any) -> argparse.ArgumentParser:
         type=float,
         default=0.1,
         metavar="X",
-        help="largest expected fraction of chance findings among the examples that are lost again and again "
+        help="largest expected fraction of chance findings among a task's examples that are consistently lost "
         "(default: 0.1)",
     )
     add_fields(sub, ["glue_dir"])
@@ -302,7 +302,7 @@ def _study(options: argparse.Namespace) -> int:
 
 def _forget(options: argparse.Namespace) -> int:
     try:
-        from randprune_lab.forget import Forgotten, check_out, sentences, write_forgotten
+        from randprune_lab.forget import Forgotten, check_out, summary, write_forgotten
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"a page needs the package {error.name!r}, which is not installed; run {INSTALL_LAB}"
@@ -311,7 +311,8 @@ def _forget(options: argparse.Namespace) -> int:
     check_range("--rate", options.rate, low=0, high=1, low_open=True, high_open=True)
     found = Forgotten.find(options.study, methods=options.methods, rate=options.rate, **given_settings(options))
     written = write_forgotten(found, options.out)
-    print("\n".join(map(printable, [*sentences(found), *found.left_out, *written])))
+    print(printable(summary(found).to_string(index=False), lines=True))
+    print("\n".join(map(printable, [*found.left_out, *written])))
     return 0
 
 

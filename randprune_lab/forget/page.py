@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from randprune_lab.analysis.forgetting import OTHER_BOTH, OTHER_DENSE
+from randprune_lab.analysis.forgetting import OTHER_BOTH
 from randprune_lab.errors import ConfigError
 from randprune_lab.exercises.grades import cell_text
 from randprune_lab.files import atomic_path
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+TITLE = "What pruning forgets"
 LISTED = 10
 """The number of examples of a task that the page lists at most; the table beside it has all."""
 OWN_CSS = """
 .figure { display: block; margin: 1rem auto; width: min(100%, 46rem); background: #ffffff; border-radius: 8px; }
 main { padding-bottom: 3rem; }
-td.text { width: 70%; min-width: 16rem; text-align: left; overflow-wrap: anywhere; }
+th.text, td.text { width: 70%; min-width: 16rem; text-align: left; overflow-wrap: anywhere; }
 """
 
 
@@ -49,7 +50,7 @@ def write_forgotten(found: Forgotten, out: Path) -> list[Path]:
     """
     check_out(out)
     contents = {out: page(found).encode()}
-    if found.again is not None:
+    if found.consistently is not None:
         table = with_texts(found).to_csv(index=False, float_format="%.6g")
         contents[out.with_suffix(".csv")] = table.encode()
     for path, content in contents.items():
@@ -64,26 +65,27 @@ def check_out(out: Path) -> None:
         raise ConfigError(f"--out must be a file that ends in .html, got {out.name!r}")
 
 
-def sentences(found: Forgotten) -> list[str]:
-    """What was found, a sentence for each task."""
-    return [_sentence(found, task) for task in dict.fromkeys(found.losses.task)]
+def summary(found: Forgotten) -> pd.DataFrame:
+    """What was found, a row of text for each task."""
+    import pandas as pd
 
-
-def _sentence(found: Forgotten, task: str) -> str:
-    rows = found.losses[found.losses.task == task]
-    sparsest = rows[rows.sparsity == rows.sparsity.max()]
-    said = [
-        f"at {percent(sparsest.sparsity.iloc[0])}, {100 * sparsest.lost.mean():.0f} % of the correct answers are lost"
-    ]
-    shared = found.shared[(found.shared.task == task) & (found.shared.sparsity == sparsest.sparsity.iloc[0])]
-    for relation, name in (
-        (OTHER_BOTH, "another seed with another method loses the same ones"),
-        (OTHER_DENSE, "the dense model of another seed answers them wrongly"),
-    ):
-        said += [f"{name} {each:.1f} times as often as by chance" for each in shared[shared.relation == relation].ratio]
-    if found.again is not None and (again := found.again[found.again.task == task].again).size:
-        said.append(f"{again.sum()} of {again.size} examples are lost again and again")
-    return f"{task_title(task)}: {'; '.join(said)}"
+    rows = []
+    for task in dict.fromkeys(found.losses.task):
+        wrong = 100 * found.losses[found.losses.task == task].groupby("sparsity").wrong.mean()
+        last = wrong.index[-1]
+        row = {"task": task_title(task)}
+        row |= {
+            f"wrong at {percent(level)} (%)": f"{wrong[level]:.0f}" for level in dict.fromkeys((wrong.index[0], last))
+        }
+        shared = found.shared[(found.shared.task == task) & (found.shared.relation == OTHER_BOTH)]
+        for each in shared[shared.sparsity == last].itertuples():
+            row["also wrong in another seed and method (%)"] = f"{100 * each.shared:.0f}"
+            row["by chance (%)"] = f"{100 * each.chance:.0f}"
+        if found.consistently is not None and task in set(found.consistently.task):
+            own = found.consistently.consistently[found.consistently.task == task]
+            row["consistently lost"] = f"{own.sum()} of {own.size} tested"
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
 
 
 def with_texts(found: Forgotten) -> pd.DataFrame:
@@ -91,15 +93,15 @@ def with_texts(found: Forgotten) -> pd.DataFrame:
 
     No text is a formula in a spreadsheet.
     """
-    assert found.again is not None
+    assert found.consistently is not None
     rows = [
         (found.texts[row.task].labels[row.label], " | ".join(found.texts[row.task].texts[row.example]))
         if row.task in found.texts
         else (str(row.label), "")
-        for row in found.again.itertuples()
+        for row in found.consistently.itertuples()
     ]
     names, texts = zip(*rows, strict=True)
-    table = found.again.copy()
+    table = found.consistently.copy()
     table["label"] = [cell_text(name) for name in names]
     table.insert(3, "text", [cell_text(text) for text in texts])
     return table
@@ -107,80 +109,105 @@ def with_texts(found: Forgotten) -> pd.DataFrame:
 
 def page(found: Forgotten) -> str:
     """The page: one HTML file without requests or scripts."""
-    title = f"What pruning forgets: {printable(found.name)}"
     parts = [
-        f"<h1>{escape(title)}</h1>",
+        f"<h1>{TITLE}</h1>",
         _paragraph(
-            f"{len(found.methods)} methods ({', '.join(map(printable, found.methods))}), seeds "
-            f"{', '.join(map(str, found.seeds))}. An example is lost at a level if the dense model answers it "
-            "correctly, and the pruned model wrongly, at this level and at all sparser ones."
+            f"The study in the folder {printable(found.name)}: seeds {', '.join(map(str, found.seeds))}, and "
+            f"{len(found.methods)} methods: {', '.join(map(printable, found.methods))}."
         ),
-        "<h2>How much is lost</h2>",
-        _table(_by_level(found), "Lost and gained examples by task and sparsity"),
         _paragraph(
-            "Of the dense model's correct answers, the percentage that is lost, and the percentage that is wrong at "
-            "this level but perhaps not at the next. The last column has the percentage of the dense model's wrong "
-            "answers that the pruned model gets right: the pruned models are trained on, and part of what is lost is "
-            "the change from one training to another. Means over seeds and methods."
+            "All examples are test examples that the dense model answers correctly. One is wrong at a sparsity if the "
+            "pruned model answers it wrongly there. It is lost from the sparsity from which it is wrong there and at "
+            "all higher ones."
         ),
-        "<h2>Do different models lose the same?</h2>",
+        "<h2>How much becomes wrong</h2>",
+        _table(_by_level(found), "Wrong examples by task and sparsity"),
+        _paragraph(
+            "Percentage of the dense model's correct answers that are wrong, means over seeds and methods. The last "
+            "column has the percentage of the dense model's wrong answers that the pruned model gets right. Pruned "
+            "models are trained on, which changes answers at any sparsity: only what grows with it can be due to it."
+        ),
+        "<h3>By label</h3>",
+        _table(_by_label(found), "Wrong examples by label"),
+        _paragraph(
+            "A model that answers one label more often gets the others wrong. So everything below compares examples "
+            "of the same label."
+        ),
+        "<h2>Do different models get the same wrong?</h2>",
         _picture(figures.shared_losses(found.shared)),
         _paragraph(
-            "Lines are means over tasks (geometric), small marks are tasks. Chance: each model loses the same number "
-            "of examples of each label, but independently. The dense model of another seed never was pruned: the more "
-            "of the lost examples it answers wrongly, too, the less they are lost by pruning alone."
+            "Means over tasks. By chance, each model would get the same number of examples of each label wrong, but "
+            "independently of the other. The dense model of another seed was never pruned: what it gets wrong, too, is "
+            "not wrong by pruning alone."
         ),
-        *_again(found),
+        *_consistently(found),
         *_phenomena(found),
         _left_out(found),
     ]
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{TITLE}</title>\n'
         f"<style>{CSS}{PAGE_CSS}{OWN_CSS}</style>\n</head>\n<body><main>\n" + "\n".join(filter(None, parts)) + "\n"
         "</main></body>\n</html>\n"
     )
 
 
 def _by_level(found: Forgotten) -> pd.DataFrame:
-    means = 100 * found.losses.groupby(["task", "sparsity"], sort=False)[["lost", "wrong", "gained"]].mean()
-    cells = (means.lost.map(_number) + " / " + means.wrong.map(_number)).unstack("sparsity", sort=False)
+    means = 100 * found.losses.groupby(["task", "sparsity"], sort=False)[["wrong", "gained"]].mean()
+    cells = means.wrong.map(_number).unstack("sparsity", sort=False)
     last = cells.columns[-1]
-    cells.columns = [f"lost / wrong at {percent(sparsity)}" for sparsity in cells]
+    cells.columns = [percent(sparsity) for sparsity in cells]
     cells[f"gained at {percent(last)}"] = means.gained.xs(last, level="sparsity").map(_number)
-    return cells.reset_index()
+    return cells.rename(index=task_title).reset_index()
 
 
-def _again(found: Forgotten) -> list[str]:
-    if found.again is None:
+def _by_label(found: Forgotten) -> pd.DataFrame:
+    table = found.by_label
+    ends = [table.sparsity.min(), table.sparsity.max()]
+    named = [
+        found.texts[task].labels[label] if task in found.texts else label
+        for task, label in zip(table.task, table.label, strict=True)
+    ]
+    table = table.assign(task=table.task.map(task_title), label=named)[table.sparsity.isin(ends)]
+    cells = (100 * table.set_index(["task", "label", "sparsity"]).wrong).map(_number).unstack("sparsity", sort=False)
+    cells.columns = [f"wrong at {percent(sparsity)} (%)" for sparsity in cells]
+    examples = table.groupby(["task", "label"], sort=False).examples.mean().map("{:.0f}".format)
+    return cells.assign(examples=examples).reset_index()
+
+
+def _consistently(found: Forgotten) -> list[str]:
+    if found.consistently is None:
         return []
     parts = [
-        "<h2>Lost again and again</h2>",
+        "<h2>Consistently lost examples</h2>",
         _paragraph(
-            "Each seed is one repetition, with its own dense model. An example is listed if the seeds together lose it "
-            "at more levels and with more methods than if each drew the same number of examples of its label at "
-            f"random. Of the examples that are found, at most {percent(found.rate)} are found by chance, on average "
-            "(Benjamini and Hochberg 1995). Only examples that all dense models answer correctly are tested. lost: the "
-            "percentage of levels, over all models, at which it is lost; from: the sparsity from which it is, in the "
-            "median of methods and seeds."
+            "Each seed is one repetition, with its own dense model. An example is found if the seeds together lose it "
+            "at more sparsities and with more methods than if each had drawn the same number of examples of its label "
+            f"at random. Of the examples of a task that are found, at most {percent(found.rate)} are found by chance, "
+            "on average (Benjamini and Hochberg 1995). Only examples that the dense models of all seeds answer "
+            "correctly are tested."
+        ),
+        _paragraph(
+            "That an example is found means that it is harder to keep than others of its label, in all seeds together. "
+            "It does not say why: look for wrong labels and unclear texts first. Many examples that are a little "
+            "harder are not found. lost: the percentage of sparsities, over all models, at which it is lost; from: the "
+            "sparsity from which half of the models or more have lost it."
         ),
     ]
     table = with_texts(found)
-    methods = [name for name in found.methods if name in table]
     for task in dict.fromkeys(table.task):
-        rows = table[(table.task == task) & table.again]
-        tested = int((table.task == task).sum())
-        parts.append(f"<h3>{escape(printable(task_title(task)))}: {len(rows)} of {tested} examples</h3>")
+        rows, tested = table[(table.task == task) & table.consistently], int((table.task == task).sum())
+        parts.append(f"<h3>{escape(printable(task_title(task)))}: {len(rows)} of {tested} tested examples</h3>")
         if rows.empty:
             continue
         shown = rows.head(LISTED)
         cells = {"example": shown.example, "text": shown.text} if shown.text.any() else {"example": shown.example}
         cells |= {"label": shown.label, "lost (%)": shown.lost.map(lambda value: f"{100 * value:.0f}")}
-        cells |= {"from": shown[methods].median(axis=1).map(_sparsity)}
-        parts.append(_table(shown[[]].assign(**cells), "Examples that are lost again and again"))
+        cells |= {"from": shown["from"].map(_sparsity)}
+        parts.append(_table(shown[[]].assign(**cells), "Examples that are consistently lost"))
         if len(rows) > LISTED:
-            parts.append(_paragraph(f"The {LISTED} that are lost most; the CSV file beside this page has all."))
+            parts.append(_paragraph(f"The {LISTED} with the smallest p-values; the CSV file beside this page has all."))
     return parts
 
 
@@ -193,8 +220,8 @@ def _phenomena(found: Forgotten) -> list[str]:
         "what occurs": table.phenomenon,
         "sparsity": table.sparsity.map(percent),
         "examples": table.examples.map(lambda value: f"{value:.0f}"),
-        "lost with it (%)": table.having.map(lambda value: f"{100 * value:.1f}"),
-        "lost without it (%)": table.lacking.map(lambda value: f"{100 * value:.1f}"),
+        "wrong with it (%)": table.having.map(lambda value: f"{100 * value:.1f}"),
+        "wrong without it (%)": table.lacking.map(lambda value: f"{100 * value:.1f}"),
         "difference (points) [95 %]": [
             f"{row.difference:+.1f}" + (f" [{row.low:+.1f}, {row.high:+.1f}]" if np.isfinite(row.low) else "")
             for row in table.itertuples()
@@ -202,15 +229,15 @@ def _phenomena(found: Forgotten) -> list[str]:
         "p, corrected (Holm)": table.holm.map(lambda value: "" if np.isnan(value) else f"{value:.3f}"),
     }
     return [
-        "<h2>What occurs in the lost examples</h2>",
+        "<h2>What occurs in the wrong examples</h2>",
         _picture(figures.phenomena_losses(table)),
         _paragraph(
-            "Examples with and without something are compared within their label, among those that the dense model "
-            "answers correctly; each value is a mean over methods. Intervals are for these tasks with other seeds "
-            "(Student's t), each by itself; the title and the last column of the table are corrected for all rows."
+            "Examples with and without something are compared within their label; each value is a mean over methods. "
+            "Intervals are for these tasks with other seeds (Student's t), each by itself; the title and the last "
+            "column of the table are corrected for all rows."
         ),
         "<details><summary>All numbers of the figure</summary>"
-        + _table(table[[]].assign(**cells), "What occurs in lost examples")
+        + _table(table[[]].assign(**cells), "What occurs in wrong examples")
         + "</details>",
     ]
 
@@ -225,7 +252,7 @@ def _number(value: float) -> str:
 
 
 def _sparsity(value: float) -> str:
-    return "" if np.isnan(value) else percent(value)
+    return "never" if np.isnan(value) else percent(value)
 
 
 def _picture(figure: Figure) -> str:
@@ -237,12 +264,12 @@ def _paragraph(text: str) -> str:
 
 
 def _table(table: pd.DataFrame, name: str) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table)
+    shape = {column: " class=text" if column == "text" else "" for column in table}
+    head = "".join(f'<th scope="col"{shape[column]}>{escape(column)}</th>' for column in table)
     rows = "".join(
         "<tr>"
         + "".join(
-            f"<td{' class=text' if column == 'text' else ''}>{escape(printable(cell))}</td>"
-            for column, cell in zip(table, cells, strict=True)
+            f"<td{shape[column]}>{escape(printable(cell))}</td>" for column, cell in zip(table, cells, strict=True)
         )
         + "</tr>"
         for cells in table.itertuples(index=False)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from randprune_lab.analysis.forgetting import RATE, losses, lost_again, phenomena_losses, shared_losses
+from randprune_lab.analysis.forgetting import (
+    RATE,
+    losses,
+    losses_by_label,
+    lost_consistently,
+    phenomena_losses,
+    shared_losses,
+)
 from randprune_lab.analysis.recorded import FILE
 from randprune_lab.analysis.shipped import task_records
 from randprune_lab.analysis.task_record import TaskRecord
@@ -21,6 +28,7 @@ from randprune_lab.study.grid import Grid
 from randprune_lab.study.recording import finished_records
 from randprune_lab.study.verify import read_test_set
 from randprune_lab.tasks.mini_glue import phenomena_of
+from randprune_lab.tasks.spec import task_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,9 +48,9 @@ class Forgotten:
     Args:
         name: the name of the study's folder.
         seeds, methods: what was compared.
-        rate: the false discovery rate of `again`.
-        losses, shared: the tables of all tasks.
-        again: the table of the tasks with two seeds or more; None if there is none.
+        rate: the false discovery rate of `consistently`.
+        losses, by_label, shared: the tables of all tasks.
+        consistently: the table of the tasks with two seeds or more; None if there is none.
         phenomena: the table of the generated tasks; None if there is none.
         texts: the texts of the tasks whose data are at hand.
         left_out: what is missing, a line each.
@@ -53,8 +61,9 @@ class Forgotten:
     methods: tuple[str, ...]
     rate: float
     losses: pd.DataFrame
+    by_label: pd.DataFrame
     shared: pd.DataFrame
-    again: pd.DataFrame | None
+    consistently: pd.DataFrame | None
     phenomena: pd.DataFrame | None
     texts: Mapping[str, Texts]
     left_out: tuple[str, ...]
@@ -84,7 +93,9 @@ class Forgotten:
         folder = given_path(folder)
         records = _records(folder)
         config = StudyConfig.load_json(folder / FILE)
-        left_out = [f"{task}: a score has no lost examples" for task in _tasks(records) if _scored(records, task)]
+        left_out = [
+            f"{task_title(task)}: a score is not right or wrong" for task in _tasks(records) if _scored(records, task)
+        ]
         records = [record for record in records if record.labels.dtype.kind != "f"]
         known = [name for name in config.methods if all(name in record.methods for record in records)]
         if strange := [name for name in methods if name not in known]:
@@ -97,22 +108,23 @@ class Forgotten:
             of_task = [record for record in records if record.task == task]
             settings = _with_data(config.run_config(CONTROLS, task, config.seeds[0]), glue_dir)
             if settings is None:
-                left_out.append(f"{task}: no texts, because its data are not at hand (--glue-dir)")
+                left_out.append(f"{task_title(task)}: no texts, because its data are not at hand (--glue-dir)")
                 continue
             texts[task] = _texts(settings, of_task[0])
             if settings.mini_glue is not None:
                 phenomena[task] = phenomena_of(settings.mini_glue)
         several = [one for one in records if sum(each.task == one.task for each in records) > 1]
         if len(several) < len(records):
-            left_out.append("lost again and again: only for tasks with two seeds or more")
+            left_out.append("consistently lost: only for tasks with two seeds or more")
         return cls(
             name=folder.resolve().name,
             seeds=tuple(sorted({record.seed for record in records})),
             methods=chosen,
             rate=rate,
             losses=losses(records, chosen),
+            by_label=losses_by_label(records, chosen),
             shared=shared_losses(records, chosen),
-            again=lost_again(several, chosen, rate) if several else None,
+            consistently=lost_consistently(several, chosen, rate) if several else None,
             phenomena=phenomena_losses(records, phenomena, chosen) if phenomena else None,
             texts=texts,
             left_out=tuple(left_out),

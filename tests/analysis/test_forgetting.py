@@ -14,7 +14,8 @@ from randprune_lab.analysis.forgetting import (
     OTHER_SEED,
     losing_level,
     losses,
-    lost_again,
+    losses_by_label,
+    lost_consistently,
     phenomena_losses,
     shared_losses,
 )
@@ -78,14 +79,16 @@ def random_records(seeds: int, shift: np.ndarray, random: np.random.Generator, n
 def test_independent_models_share_losses_as_often_as_by_chance():
     table = shared_losses(random_records(4, np.zeros(400), np.random.default_rng(1)))
     assert set(table.relation) == {OTHER_METHOD, OTHER_SEED, OTHER_BOTH, OTHER_DENSE}
-    assert table[table.sparsity == 0.99].ratio.to_numpy() == pytest.approx(np.ones(4), abs=0.12)
+    last = table[table.sparsity == 0.99]
+    assert (last.shared / last.chance).to_numpy() == pytest.approx(np.ones(4), abs=0.12)
 
 
 def test_a_label_that_is_always_lost_makes_no_losses_shared_or_repeated():
     labels = np.arange(400) % 2
     records = [record({"a": np.tile(labels, (3, 1)), "b": np.tile(labels, (3, 1))}, seed) for seed in range(3)]
-    assert shared_losses(records).query("relation != @OTHER_DENSE").ratio.to_numpy() == pytest.approx(1)
-    assert not lost_again(records).again.any()
+    shared = shared_losses(records).query("relation != @OTHER_DENSE")
+    assert shared.shared.to_numpy() == pytest.approx(1) and shared.chance.to_numpy() == pytest.approx(1)
+    assert not lost_consistently(records).consistently.any()
 
 
 def test_shared_losses_by_hand():
@@ -93,23 +96,44 @@ def test_shared_losses_by_hand():
     second = record({"a": [[0, 1, 0, 1, 1, 0]]}, 1, dense=[1, 1, 1, 1, 1, 0], labels=[0] * 6)
     rows = shared_losses([first, second]).set_index("relation")
     same = rows.loc[OTHER_SEED]  # among the first five, the first loses two and the second two, one of them the same
-    assert (same.both, same.chance, same.ratio) == (1, pytest.approx(2 * 2 / 5), pytest.approx(5 / 4))
-    other = rows.loc[OTHER_DENSE]  # the last is wrong in the second dense model, and lost by no model with a right one
-    assert (other.pairs, other.both) == (2, 0)
+    assert (same.pairs, same.shared, same.chance) == (1, 1 / 2, pytest.approx(2 / 5))
+    other = rows.loc[OTHER_DENSE]  # the last is wrong in the second dense model, and in no model of the first
+    assert (other.pairs, other.shared) == (2, 0)
+
+
+def test_labels_by_hand():
+    table = losses_by_label([BY_HAND]).set_index(["label", "sparsity"])  # the dense model knows 0 and 2, 1 and 3
+    assert table.examples.tolist() == [2] * 6
+    assert table.wrong.to_dict() == {
+        (0, 0.5): 0,
+        (0, 0.9): 0.5,
+        (0, 0.99): 0.5,
+        (1, 0.5): 1,
+        (1, 0.9): 0.5,
+        (1, 0.99): 1,
+    }
+
+
+def test_an_example_is_lost_from_the_sparsity_at_which_half_of_the_models_have_lost_it():
+    rows = [[[1], [1], [0]], [[1], [0], [0]], [[1], [1], [1]], [[0], [0], [0]]]
+    right = [np.tile(np.array(each), (1, 3)) for each in rows]
+    records = [record({"a": right[2 * seed], "b": right[2 * seed + 1]}, seed, labels=[0] * 3) for seed in (0, 1)]
+    assert lost_consistently(records).set_index("example").loc[0, "from"] == 0.9  # the models: 0.99, 0.9, none, 0.5
+    assert np.isnan(lost_consistently([record({"a": right[2]}, seed, labels=[0] * 3) for seed in (0, 1)])["from"]).all()
 
 
 def test_weak_examples_are_found_and_others_seldom():
     random, weak = np.random.default_rng(2), np.arange(400) < 20
-    table = lost_again(random_records(5, np.where(weak, 0.75, 0.0), random))
-    assert table[table.again].example.isin(np.flatnonzero(weak)).mean() > 0.8
-    assert table.query("again").example.size > 5
-    assert (table.q >= table.p).all() and table.lost.is_monotonic_decreasing
+    table = lost_consistently(random_records(5, np.where(weak, 0.75, 0.0), random))
+    assert table[table.consistently].example.isin(np.flatnonzero(weak)).mean() > 0.8
+    assert table.query("consistently").example.size > 5
+    assert (table.q >= table.p).all() and table.p.is_monotonic_increasing
 
 
 def test_only_what_all_dense_models_know_is_tested():
     records = random_records(3, np.zeros(400), np.random.default_rng(3))
     known = np.logical_and.reduce([one.dense == one.labels for one in records])
-    assert sorted(lost_again(records).example) == np.flatnonzero(known).tolist()
+    assert sorted(lost_consistently(records).example) == np.flatnonzero(known).tolist()
 
 
 def test_the_order_of_seeds_and_tasks_changes_nothing():
@@ -121,8 +145,8 @@ def test_the_order_of_seeds_and_tasks_changes_nothing():
             for one in random_records(2, np.zeros(400), random)
         ),
     ]
-    for table in (lost_again, shared_losses):
-        key = ["task", "example"] if table is lost_again else ["task", "sparsity", "relation"]
+    for table in (lost_consistently, shared_losses):
+        key = ["task", "example"] if table is lost_consistently else ["task", "sparsity", "relation"]
         one, other = (table(each).sort_values(key).reset_index(drop=True) for each in (records, records[::-1]))
         numbers = [name for name in one if one[name].dtype.kind == "f"]
         np.testing.assert_allclose(one[numbers], other[numbers])
@@ -165,7 +189,7 @@ def test_errors_name_the_thing():
     with pytest.raises(UnknownNameError, match="did you mean 'imp'"):
         losses([BY_HAND], ["imps"])
     with pytest.raises(DataError, match="run further seeds"):
-        lost_again([BY_HAND])
+        lost_consistently([BY_HAND])
     with pytest.raises(DataError, match="seeds 0 and 1 have other test examples"):
         shared_losses([BY_HAND, record({"imp": [[1, 0]]}, 1)])
     with pytest.raises(DataError, match="6 test examples, got the phenomena of 1"):

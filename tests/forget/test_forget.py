@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from randprune_lab.analysis import data_folder, task_records
-from randprune_lab.analysis.forgetting import losses, lost_again
+from randprune_lab.analysis.forgetting import losses, lost_consistently
 from randprune_lab.cli import main
 from randprune_lab.forget import Forgotten
 from randprune_lab.forget.page import page, with_texts
@@ -55,7 +55,7 @@ def study(tmp_path_factory):
 def test_tables_are_those_of_the_record(found):
     records = task_records(RECORDED / "referee")
     pd.testing.assert_frame_equal(found.losses, losses(records, METHODS))
-    pd.testing.assert_frame_equal(found.again, lost_again(records, METHODS))
+    pd.testing.assert_frame_equal(found.consistently, lost_consistently(records, METHODS))
     assert set(found.phenomena.task) == set(found.texts) == {"mini-sst2", "mini-mnli"}
 
 
@@ -63,9 +63,9 @@ def test_the_page_has_every_part_and_nothing_from_elsewhere(found):
     html = page(found)
     assert len(re.findall('<img class="figure" src="data:image/svg', html)) == 2
     assert not re.search(r"<script|(src|href)=\"(?!data:)", html)
-    again = found.again[found.again.again]
+    again = found.consistently[found.consistently.consistently]
     for task, rows in again.groupby("task"):
-        assert f"{task}: {len(rows)} of {(found.again.task == task).sum()} examples" in html
+        assert f"{task}: {len(rows)} of {(found.consistently.task == task).sum()} tested examples" in html
         row = rows.iloc[0]
         assert " | ".join(found.texts[task].texts[row.example]) in unescape(html)
 
@@ -87,7 +87,7 @@ def test_a_study_and_its_record_give_the_same_page(study, tmp_path, capsys):
         assert set(table.task) == {"mini-cola"} and {"imp", "one-mask", "text"} <= set(table)
     assert pages[0] == pages[1]
     said = capsys.readouterr().out
-    assert "mini-cola: at 97 %" in said and "mini-stsb: a score has no lost examples" in said and "a.csv" in said
+    assert "wrong at 97 % (%)" in said and "mini-stsb: a score is not right or wrong" in said and "a.csv" in said
 
 
 def test_one_seed_has_a_page_without_repetitions(study, tmp_path):
@@ -96,8 +96,8 @@ def test_one_seed_has_a_page_without_repetitions(study, tmp_path):
     for other in (tmp_path / "one" / "runs").glob("*-seed-1"):
         shutil.rmtree(other)
     alone = Forgotten.find(tmp_path / "one")
-    assert one.again is not None and alone.again is None
-    assert "two seeds or more" in page(alone) and "Lost again and again" not in page(alone)
+    assert one.consistently is not None and alone.consistently is None
+    assert "two seeds or more" in page(alone) and "Consistently lost" not in page(alone)
     assert main(["forget", str(tmp_path / "one"), "--out", str(tmp_path / "one.html")]) == 0
     assert not (tmp_path / "one.csv").exists()
 

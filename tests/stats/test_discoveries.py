@@ -31,37 +31,37 @@ def test_one_repetition_is_too_few() -> None:
         repeated([np.array([1, 2])])
 
 
-def simulated(weak: float, strength: float, trials: int, seeds: int = 3) -> tuple[float, float]:
-    """The false discovery rate at a nominal 10 %, and the fraction of the weak examples that is found.
+def simulated(hard: float, strength: float, trials: int, seeds: int = 3) -> tuple[float, float]:
+    """The false discovery rate at a nominal 10 %, and the fraction of the hard examples that is found.
 
     600 examples, 8 methods and 6 levels, at which 3 to 27 % of the ordinary examples are lost. Of the variance of what
-    decides whether a model loses an example, 80 % is common to the methods of a seed. Weak examples are shifted by
+    decides whether a model loses an example, 80 % is common to the methods of a seed. Hard examples are shifted by
     `strength` standard deviations.
     """
     random, limits = np.random.default_rng(0), norm.isf([0.03, 0.05, 0.08, 0.1, 0.15, 0.27])
     false, found = [], []
     for _ in range(trials):
-        is_weak = random.random(600) < weak
+        is_hard = random.random(600) < hard
         common = random.normal(size=(seeds, 1, 600)) * np.sqrt(0.8)
-        of_model = common + random.normal(size=(seeds, 8, 600)) * np.sqrt(0.2) + strength * is_weak
+        of_model = common + random.normal(size=(seeds, 8, 600)) * np.sqrt(0.2) + strength * is_hard
         counts = (of_model[..., None] > limits).sum(axis=(1, 3))
         again = false_discovery_control(repeated(list(counts))) <= 0.1
-        false.append((again & ~is_weak).sum() / max(1, again.sum()))
-        found.append((again & is_weak).sum() / max(1, is_weak.sum()))
+        false.append((again & ~is_hard).sum() / max(1, again.sum()))
+        found.append((again & is_hard).sum() / max(1, is_hard.sum()))
     return float(np.mean(false)), float(np.mean(found))
 
 
 HEAD = [
-    "weak examples (fraction of all)",
-    "shift of the weak examples (standard deviations)",
+    "hard examples (fraction of all)",
+    "shift of the hard examples (standard deviations)",
     "false among those found (%)",
-    "weak examples that are found (%)",
+    "hard examples that are found (%)",
 ]
 
 
 def test_the_false_discovery_rate_holds_and_the_page_has_what_is_simulated() -> None:
     for fraction, shift, *numbers in table_rows(ROOT / "docs" / "study.md", HEAD):
-        weak = 0.0 if fraction == "none" else float(fraction.removesuffix(" %")) / 100
-        false, found = simulated(weak, float(shift or 0), trials=500)
+        hard = 0.0 if fraction == "none" else float(fraction.removesuffix(" %")) / 100
+        false, found = simulated(hard, float(shift or 0), trials=500)
         assert false <= 0.1
-        assert numbers == [f"{100 * false:.1f}", f"{100 * found:.1f}" if weak else ""]
+        assert numbers == [f"{100 * false:.1f}", f"{100 * found:.1f}" if hard else ""]

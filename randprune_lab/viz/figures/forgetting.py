@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
 
 from randprune_lab.analysis.forgetting import OTHER_BOTH, OTHER_DENSE, OTHER_METHOD, OTHER_SEED
 from randprune_lab.stats.intervals import Interval
@@ -16,7 +15,6 @@ from randprune_lab.viz.style import (
     QUIET,
     errorbars,
     headline,
-    legend_below,
     new_figure,
     percent,
     sparsity_ticks,
@@ -36,53 +34,43 @@ PHENOMENA = ((COLOURS["imp"], "s"), (COLOURS["search"], "o"), (COLOURS["uniform"
 
 
 def shared_losses(table: pd.DataFrame) -> Figure:
-    """How many times more often than by chance two models lose the same test examples, by sparsity.
+    """How many of the examples that are wrong in one pruned model are wrong in another model, too, by sparsity.
 
-    The geometric mean over tasks, and a small mark for each task.
+    Means over tasks, and with open marks the same by chance.
 
     Args:
         table: the table of `analysis.shared_losses`.
     """
     levels = sorted(table.sparsity.unique().tolist())
-    figure, axis = new_figure(height=4.0)
-    axis.set_yscale("log")
-    axis.axhline(1, color=QUIET, lw=1)
+    figure, axis = new_figure(height=4.2)
     shown = [relation for relation in LOOKS if relation in set(table.relation)]
-    for shift, relation in zip(np.linspace(-0.24, 0.24, len(shown)), shown, strict=True):
-        rows = table[(table.relation == relation) & (table.ratio > 0)]
-        places = np.array([levels.index(sparsity) for sparsity in rows.sparsity]) + shift
-        colour, marker = LOOKS[relation]
-        axis.plot(places, rows.ratio, marker, color=colour, ms=3, alpha=0.45, lw=0)
-        means = np.exp(np.log(rows.ratio).groupby(rows.sparsity).mean())
-        at = [levels.index(sparsity) + shift for sparsity in means.index]
-        axis.plot(at, means, marker + "-", color=colour, ms=6, lw=1.2, label=relation)
+    for shift, relation in zip(np.linspace(-0.18, 0.18, len(shown)), shown, strict=True):
+        means = 100 * table[table.relation == relation].groupby("sparsity")[["shared", "chance"]].mean()
+        places, (colour, marker) = np.arange(len(levels)) + shift, LOOKS[relation]
+        axis.plot(places, means.shared, marker + "-", color=colour, ms=6, lw=1.2, label=relation)
+        axis.plot(places, means.chance, marker + ":", color=colour, ms=5, lw=1, mfc="white", label="by chance")
     sparsity_ticks(axis, levels)
-    low, high = axis.get_ylim()
-    axis.set_yticks([tick for tick in (0.5, 1, 2, 4, 8, 16, 32, 64) if low <= tick <= high])
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
-    axis.yaxis.set_minor_locator(NullLocator())
-    axis.set_ylabel("lost by both / by chance")
+    axis.set(ylabel="wrong in the other model, too (%)", ylim=(0, None))
     axis.grid(axis="y", lw=0.5, color=FAINT)
+    handles, labels = axis.get_legend_handles_labels()
     headline(axis, _shared_verdict(table, levels[-1]))
-    legend_below(figure)
+    figure.legend(handles[::2], labels[::2], loc="outside lower left", frameon=False, title="open marks: by chance")
     return figure
 
 
 def _shared_verdict(table: pd.DataFrame, sparsity: float) -> str:
-    rows = table[(table.relation == OTHER_BOTH) & (table.sparsity == sparsity)]
-    if rows.empty:
-        return f"Examples that two models lose, at up to {percent(sparsity)}"
-    low, high = rows.ratio.min(), rows.ratio.max()
-    tasks = "on each task" if len(rows) > 1 else f"on {rows.task.iloc[0]}"
-    span = f"{low:.1f}" if len(rows) == 1 else f"{low:.1f} to {high:.1f}"
+    means = 100 * table[table.sparsity == sparsity].groupby("relation")[["shared", "chance"]].mean()
+    if OTHER_BOTH not in means.index:
+        return f"Examples that are wrong in two models, at up to {percent(sparsity)}"
+    shared, chance = means.loc[OTHER_BOTH]
     return (
-        f"Another seed with another method loses the same examples {span} times as often as by chance {tasks}, "
-        f"at {percent(sparsity)}"
+        f"Of what one model gets wrong at {percent(sparsity)}, another seed and method gets {shared:.0f} % wrong, too; "
+        f"by chance it would be {chance:.0f} %"
     )
 
 
 def phenomena_losses(table: pd.DataFrame) -> Figure:
-    """How many more of the examples with a phenomenon are lost than of the others, by task and sparsity.
+    """How many more of the examples with a phenomenon become wrong than of the others, by task and sparsity.
 
     Points with 95 % intervals over seeds, for these tasks; the examples are compared within their label.
 
@@ -104,7 +92,7 @@ def phenomena_losses(table: pd.DataFrame) -> Figure:
         axis.axhline(0, color=QUIET, lw=1)
         subtitle(axis, task)
         axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=1.2)
-    figure.supylabel("lost with it minus without it (points)", fontsize=axes.flat[0].yaxis.label.get_size())
+    figure.supylabel("wrong with it minus without it (points)", fontsize=axes.flat[0].yaxis.label.get_size())
     sparsity_ticks(axes.flat[-1], levels)
     headline(figure, _phenomena_verdict(table))
     return figure
@@ -113,7 +101,7 @@ def phenomena_losses(table: pd.DataFrame) -> Figure:
 def _phenomena_verdict(table: pd.DataFrame) -> str:
     clear = table[table.holm <= 0.05]
     if clear.empty:
-        return "Nothing that occurs in a sentence clearly makes it more or less likely to be lost"
+        return "Nothing that occurs in a sentence clearly makes it more often wrong"
     more = clear[clear.difference > 0].groupby(["task", "phenomenon"], sort=False).size()
     named = [f"{phenomenon} ({task})" for task, phenomenon in more.index]
-    return f"Clearly lost more often, at one level or more: {', '.join(named) or 'nothing'}"
+    return f"Clearly wrong more often, at one level or more: {', '.join(named) or 'nothing'}"
