@@ -8,9 +8,12 @@ import math
 import re
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import pytest
+from support.best_shot_shows import HEADING as HEADING_OF_BEST_SHOT
+from support.best_shot_shows import best_shot_shows
 from support.made_up import answer_record
 from support.pages import ROOT, table_rows, text
 from support.pools_show import HEADING, NOT_YET, pools_show
@@ -45,9 +48,6 @@ from randprune_lab.search import RunConfig
 from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.tasks import fixed_tasks
 from randprune_lab.study import StudyConfig
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 README, STUDY, TEACHING = ROOT / "README.md", ROOT / "docs" / "study.md", ROOT / "docs" / "teaching.md"
 RECORDED = data_folder() / "recorded"
@@ -519,6 +519,29 @@ def ends(difference: Interval) -> str:
 
 def three(values: pd.Series) -> str:
     return ", ".join(f"{value:+.1f}" for value in values)
+
+
+# --- best-shot ---
+
+
+def test_the_page_says_of_best_shot_what_its_record_shows():
+    folder = RECORDED / "best-shot"
+    table = recorded_results(folder) if folder.is_dir() else None
+    below = text(STUDY).split(f"### {HEADING_OF_BEST_SHOT}\n", 1)[1].split("\n## ", 1)[0]
+    assert below.strip() == best_shot_shows(table)
+
+
+def test_the_text_about_best_shot_has_a_verdict_only_of_all_units():
+    config, rows = StudyConfig.load("best-shot"), []
+    for task, seed, method, sparsity in itertools.product(config.tasks, config.seeds, config.methods, config.levels):
+        score = 0.7 + 0.03 * (method != "imp") + 0.001 * ((seed + len(method)) % 3)
+        about = {"task": task, "seed": seed, "method": method, "sparsity": sparsity, "steps": 1}
+        rows.append({**about, "score": score, "validation": score})
+    table = pd.DataFrame(rows)
+    found = best_shot_shows(table)
+    assert "| score and allocation: `fisher-short` minus `imp` | +2.2 | +3." in found and "| ahead |" in found
+    assert best_shot_shows(table[table.seed < 302]).startswith("Not finished: 8 of 12 units")
+    assert best_shot_shows(table[(table.method != "search") | (table.task != "mnli")]).startswith("Not finished: 9 of")
 
 
 # --- what a mask forgets ---

@@ -1,0 +1,54 @@
+"""What the page about studies says of the study `best-shot`, made from its record."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from randprune_lab.analysis.pairs import primary_differences
+from randprune_lab.stats.intervals import Interval
+from randprune_lab.stats.tasks import fixed_tasks
+from randprune_lab.study import StudyConfig
+
+HEADING = "What `best-shot` found"
+
+
+def best_shot_shows(table: pd.DataFrame | None) -> str:
+    """The text below the heading, from the recorded results; None: nothing is recorded."""
+    config = StudyConfig.load("best-shot")
+    units = len(config.tasks) * len(config.seeds)
+    done = 0 if table is None else len(_complete(table, config))
+    if table is None or done < units:
+        return f"Not finished: {done} of {units} units are recorded. The differences are judged once, when all are."
+    primary = primary_differences(table, config.primary, config.combinations, config.chosen, units)
+    level = primary.sparsity.iloc[0]
+    lines = [
+        f"All {units} units are done. The differences are in points, means over the {len(config.tasks)} tasks; "
+        "brackets are 95 % intervals for these tasks with other seeds.",
+        "",
+        f"| written down before, at {100 * level:g} % | expected (points) | found (points) | p, corrected | verdict |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {row.primary}: `{row.first}` minus `{row.second}` | {row.expected:+.1f} | "
+        f"{row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}] | {row.holm:.3f} | {row.verdict} |"
+        for row in primary.itertuples()
+    ]
+    levels = config.levels
+    lines += ["", f"| explored | {' | '.join(f'at {100 * each:g} % (points)' for each in levels)} |"]
+    lines += [f"| {' | '.join(['---'] * (1 + len(levels)))} |"]
+    for name, (first, second) in config.contrasts.items():
+        cells = [_difference(table, first, second, each).in_points(signed=True) for each in levels]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _complete(table: pd.DataFrame, config: StudyConfig) -> list[tuple[str, int]]:
+    """The tasks and seeds that have all methods."""
+    groups = table[table.sparsity > 0].groupby(["task", "seed"]).method
+    return [place for place, methods in groups if {*config.methods} <= {*methods}]
+
+
+def _difference(table: pd.DataFrame, first: str, second: str, sparsity: float) -> Interval:
+    wide = table[table.sparsity == sparsity].pivot(index=["task", "seed"], columns="method", values="score")
+    values = (wide[first] - wide[second]).groupby(level="task")
+    return fixed_tasks({str(task): each.tolist() for task, each in values})
