@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RATE = 0.1
-"""Of the examples that are found to be lost again and again, at most this fraction is found by chance, on average."""
+"""Of the examples that are found to be lost consistently, at most this fraction is found by chance, on average."""
 
 OTHER_METHOD = "another method, same seed"
 OTHER_SEED = "the same method, another seed"
@@ -184,8 +184,8 @@ def lost_consistently(records: Sequence[TaskRecord], methods: Sequence[str] = ()
         A row for each task and tested example, those with the smallest p first.
         Columns: task; example, its place in the test set, from 0; label; lost, the fraction of levels at which it is
         lost, over all models; p; q, p corrected for all examples of the task; consistently, whether q is at most
-        `rate`; from, the sparsity from which half of the models or more have lost it; and for each method the same of
-        its seeds (NaN: less than half of them have lost it at the last level).
+        `rate`; from, the sparsity from which half of the models or more have lost it (NaN: fewer have lost
+        it at the last level); and from_METHOD, the same of the seeds of each method.
 
     Raises:
         DataError: if no record has labels, or a task has a single seed.
@@ -207,7 +207,7 @@ def lost_consistently(records: Sequence[TaskRecord], methods: Sequence[str] = ()
         for label in np.unique(labels[tested]):
             same = tested & (labels == label)
             p[same] = repeated([seed[same] for seed in counts])
-        half = {name: _from_which(each, group[0].levels) for name, each in places.items()}
+        half = {f"from_{name}": _from_which(each, group[0].levels) for name, each in places.items()}
         about = {"task": task, "example": np.arange(len(labels)), "label": labels}
         about["lost"] = counts.mean(axis=0) / (depth * len(asked))
         every = _from_which(np.concatenate([*places.values()]), group[0].levels)

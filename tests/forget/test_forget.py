@@ -84,7 +84,7 @@ def test_a_study_and_its_record_give_the_same_page(study, tmp_path, capsys):
         assert main(["forget", str(folder), "--out", str(tmp_path / out)]) == 0
         pages.append((tmp_path / out).read_text("utf-8"))
         table = pd.read_csv(tmp_path / out.replace("html", "csv"))
-        assert set(table.task) == {"mini-cola"} and {"imp", "one-mask", "text"} <= set(table)
+        assert set(table.task) == {"mini-cola"} and {"from_imp", "from_one-mask", "text"} <= set(table)
     assert pages[0] == pages[1]
     said = capsys.readouterr().out
     assert "wrong at 97 % (%)" in said and "mini-stsb: a score is not right or wrong" in said and "a.csv" in said
