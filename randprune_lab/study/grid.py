@@ -108,12 +108,18 @@ class Grid:
 
     @cached_property
     def units(self) -> list[Unit]:
-        """All units, seed by seed; for each seed first the controls, then method by method, on all tasks."""
+        """All units, seed by seed: first the controls of all tasks, then all methods of one task after the other.
+
+        So what is done at any time can be compared.
+        """
+        tasks, methods = self.config.tasks, self.config.methods
         return [
-            Unit(method, task, seed)
+            unit
             for seed in self.config.seeds
-            for method in (CONTROLS, *self.config.methods)
-            for task in self.config.tasks
+            for unit in (
+                *(Unit(CONTROLS, task, seed) for task in tasks),
+                *(Unit(method, task, seed) for task in tasks for method in methods),
+            )
         ]
 
     def run_config(self, unit: Unit) -> RunConfig:

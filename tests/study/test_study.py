@@ -97,7 +97,9 @@ def test_units_are_ordered_by_seed_and_start_with_the_controls(config):
     assert len(units) == len(set(units)) == len(TASKS) * len(SEEDS) * (1 + len(METHODS))
     assert [unit.seed for unit in units] == sorted(unit.seed for unit in units)
     half = len(units) // 2
-    assert [unit.method for unit in units[:half]] == [m for m in (CONTROLS, *METHODS) for _ in TASKS]
+    assert [unit.method for unit in units[:half]] == [*(CONTROLS for _ in TASKS), *(m for _ in TASKS for m in METHODS)]
+    places = [unit[1:] for unit in units[len(TASKS) : half]]
+    assert places == sorted(places, key=lambda place: TASKS.index(place[0])), "one task after the other"
     assert {unit[1:] for unit in units[: len(TASKS)]} == {(task, 0) for task in TASKS}
 
 
