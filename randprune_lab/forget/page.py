@@ -233,6 +233,7 @@ def _phenomena(found: Forgotten) -> list[str]:
         _picture(figures.phenomena_losses(table)),
         _paragraph(
             "Examples with and without something are compared within their label; each value is a mean over methods. "
+            "The bars are for the highest sparsity, the small marks for the others. "
             "Intervals are for these tasks with other seeds (Student's t), each by itself; the title and the last "
             "column of the table are corrected for all rows."
         ),

@@ -11,14 +11,15 @@ from randprune_lab.analysis.forgetting import OTHER_BOTH, OTHER_DENSE, OTHER_MET
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import (
     COLOURS,
+    DEPTH,
     FAINT,
     QUIET,
     errorbars,
     headline,
+    legend_below,
     new_figure,
     percent,
     sparsity_ticks,
-    subtitle,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ LOOKS = {  # relation: (colour, marker)
     OTHER_BOTH: (COLOURS["search"], "o"),
     OTHER_DENSE: (COLOURS["dense"], "D"),
 }
-PHENOMENA = ((COLOURS["imp"], "s"), (COLOURS["search"], "o"), (COLOURS["uniform"], "^"), (COLOURS["allocation"], "D"))
 
 
 def shared_losses(table: pd.DataFrame) -> Figure:
@@ -50,7 +50,7 @@ def shared_losses(table: pd.DataFrame) -> Figure:
         axis.plot(places, means.shared, marker + "-", color=colour, ms=6, lw=1.2, label=relation)
         axis.plot(places, means.chance, marker + ":", color=colour, ms=5, lw=1, mfc="white", label="by chance")
     sparsity_ticks(axis, levels)
-    axis.set(ylabel="wrong in the other model, too (%)", ylim=(0, None))
+    axis.set(ylabel="shared wrong answers (%)", ylim=(0, None))
     axis.grid(axis="y", lw=0.5, color=FAINT)
     handles, labels = axis.get_legend_handles_labels()
     headline(axis, _shared_verdict(table, levels[-1]))
@@ -70,38 +70,40 @@ def _shared_verdict(table: pd.DataFrame, sparsity: float) -> str:
 
 
 def phenomena_losses(table: pd.DataFrame) -> Figure:
-    """How many more of the examples with a phenomenon become wrong than of the others, by task and sparsity.
+    """How many more of the examples with a phenomenon become wrong than of the others, for each task.
 
-    Points with 95 % intervals over seeds, for these tasks; the examples are compared within their label.
+    The sparsest level with 95 % intervals over seeds, and the other levels as small marks, the lighter the less sparse.
 
     Args:
         table: the table of `analysis.phenomena_losses`.
     """
-    tasks, levels = list(dict.fromkeys(table.task)), sorted(table.sparsity.unique().tolist())
-    figure, axes = new_figure(height=1.1 + 1.9 * len(tasks), nrows=len(tasks), sharex=True, squeeze=False)
-    for axis, task in zip(axes.flat, tasks, strict=True):
-        names = list(dict.fromkeys(table.phenomenon[table.task == task]))
-        for number, (name, shift) in enumerate(zip(names, np.linspace(-0.3, 0.3, len(names)), strict=True)):
-            rows = table[(table.task == task) & (table.phenomenon == name)]
-            colour, marker = PHENOMENA[number % len(PHENOMENA)]
-            look: dict[str, Any] = {"color": colour, "marker": marker, "label": name, "lw": 1.2}
-            if number >= len(PHENOMENA):
-                look["mfc"] = "white"
-            places = np.array([levels.index(level) for level in rows.sparsity]) + shift
-            errorbars(axis, places, [Interval(row.difference, row.low, row.high) for row in rows.itertuples()], **look)
-        axis.axhline(0, color=QUIET, lw=1)
-        subtitle(axis, task)
-        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=1.2)
-    figure.supylabel("wrong with it minus without it (points)", fontsize=axes.flat[0].yaxis.label.get_size())
-    sparsity_ticks(axes.flat[-1], levels)
-    headline(figure, _phenomena_verdict(table))
+    levels = sorted(table.sparsity.unique().tolist())
+    rows = list(dict.fromkeys(zip(table.task, table.phenomenon, strict=True)))
+    places = {row: -float(place) for place, row in enumerate(rows)}
+    figure, axis = new_figure(height=1.7 + 0.3 * len(rows))
+    for depth, level in enumerate(levels):
+        part = table[table.sparsity == level]
+        at = [places[row.task, row.phenomenon] for row in part.itertuples()]
+        if level == levels[-1]:
+            found = [Interval(row.difference, row.low, row.high) for row in part.itertuples()]
+            look: dict[str, Any] = {"color": COLOURS["imp"], "label": percent(level)}
+            errorbars(axis, at, found, horizontal=True, **look)
+        else:
+            colour = DEPTH(depth / max(1, len(levels) - 1))
+            axis.plot(part.difference, at, "d", color=colour, ms=4, label=percent(level))
+    axis.axvline(0, color=QUIET, lw=1)
+    axis.set_yticks([*places.values()], [f"{phenomenon} ({task.removeprefix('mini-')})" for task, phenomenon in rows])
+    axis.set_xlabel("wrong with it minus without it (points)")
+    axis.grid(axis="y", lw=0.5, color=FAINT)
+    headline(axis, _phenomena_verdict(table))
+    legend_below(figure)
     return figure
 
 
 def _phenomena_verdict(table: pd.DataFrame) -> str:
     clear = table[table.holm <= 0.05]
     if clear.empty:
-        return "Nothing that occurs in a sentence clearly makes it more often wrong"
+        return "No difference is clear after correction for all of them"
     more = clear[clear.difference > 0].groupby(["task", "phenomenon"], sort=False).size()
     named = [f"{phenomenon} ({task})" for task, phenomenon in more.index]
     return f"Clearly wrong more often, at one level or more: {', '.join(named) or 'nothing'}"
