@@ -38,7 +38,7 @@ FLOORS = [
     {"viz", "study", "export"},
     {"exercises"},
     {"report", "bench"},
-    {"app", "classroom"},
+    {"app", "classroom", "forget"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -161,9 +161,11 @@ def test_statistics_know_nothing_of_pruning():
     assert {used for module, used in USES if part(module) == "stats"} <= {"errors", "stats"}
 
 
-@pytest.mark.parametrize("top", ["report", "bench", "export", "app", "classroom"])
+@pytest.mark.parametrize("top", ["report", "bench", "export", "app", "classroom", "forget"])
 def test_only_the_command_line_imports_what_stands_below_it_and_nothing_the_command_line(top):
-    pages = {"app", "classroom"} if top == "report" else set()  # whose pages have policy and style of a report's
+    pages = (
+        {"app", "classroom", "forget"} if top == "report" else set()
+    )  # whose pages have policy and style of a report's
     assert {part(module) for module, used in USES if used == top} <= {"commands", top} | pages
     assert {part(module) for module, used in USES if used == "cli"} <= {"__main__"}
 

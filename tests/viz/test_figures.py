@@ -26,6 +26,7 @@ from support.made_up import pool
 from torch import nn
 
 import randprune_lab as rp
+from randprune_lab.analysis.forgetting import RELATIONS
 from randprune_lab.analysis.judging import judge
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.levels import level_masks
@@ -76,6 +77,24 @@ INFLATION = pd.DataFrame(
     for kind in ("masks", "restarts")
     for place, way in enumerate(WAYS)
     for size in SIZES.values()
+)
+SHARED = pd.DataFrame(
+    {"task": "qnli", "sparsity": sparsity, "relation": relation, "shared": 0.3 + 0.1 * place, "chance": 0.1}
+    for sparsity in (0.9, 0.99)
+    for place, relation in enumerate(RELATIONS)
+)
+PHENOMENA = pd.DataFrame(
+    {
+        "task": "mini-rte",
+        "phenomenon": name,
+        "sparsity": sparsity,
+        "difference": 3.0,
+        "low": -1.0,
+        "high": 7.0,
+        "holm": 1.0,
+    }
+    for sparsity in (0.9, 0.99)
+    for name in ("passive", "negation")
 )
 MEANS = {name: Interval(0.01 * place, 0.01 * place - 0.005, 0.1) for place, name in enumerate(CONTRASTS)}
 
@@ -185,6 +204,8 @@ FIGURES = {
         SEEDS, mean_interval([0.1, 0.3]), title="Two", names=("a", "b")
     ),
     "difference_parts": lambda record: figures.difference_parts(PARTS, "search", "IMP"),
+    "shared_losses": lambda record: figures.shared_losses(SHARED),
+    "phenomena_losses": lambda record: figures.phenomena_losses(PHENOMENA),
     "inflation_by_size": lambda record: figures.inflation_by_size(INFLATION),
     "differences_by_method": lambda record: figures.differences_by_method(
         differences(results_table([record]), 0.9), 0.9, "search"
@@ -501,7 +522,7 @@ def test_before_the_first_level_is_trained_nothing_is_scored(record):
 def test_the_title_of_a_lead_is_the_paired_difference(record):
     run = against_imp(record)
     title = figures.recorded_lead(run, "search", "imp", 0.9).axes[0].get_title()
-    assert title == f"sst2 at 90 %: {results.lead(run.difference('search', 'imp', 0.9), 'search', 'imp')}"
+    assert title == f"SST-2 at 90 %: {results.lead(run.difference('search', 'imp', 0.9), 'search', 'imp')}"
 
 
 def test_the_sketch_has_the_kept_weights_of_three_masks_and_four_numbered_steps():

@@ -93,7 +93,7 @@ def phenomena_losses(table: pd.DataFrame) -> Figure:
             axis.plot(part.difference, at, "d", color=colour, ms=4, label=percent(level))
     axis.axvline(0, color=QUIET, lw=1)
     axis.set_yticks([*places.values()], [f"{phenomenon} ({task.removeprefix('mini-')})" for task, phenomenon in rows])
-    axis.set_xlabel("wrong with it minus without it (points)")
+    axis.set(xlabel="wrong with it minus without it (points)", ylabel="what occurs (task)")
     axis.grid(axis="y", lw=0.5, color=FAINT)
     headline(axis, _phenomena_verdict(table))
     legend_below(figure)
