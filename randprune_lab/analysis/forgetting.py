@@ -98,8 +98,9 @@ def losses_by_label(records: Sequence[TaskRecord], methods: Sequence[str] = ()) 
         records, methods: as for `losses`.
 
     Returns:
-        A row for each task, label and level, means over seeds and methods. Columns: task, label, sparsity; examples,
-        the number that the dense model answers correctly; wrong, the fraction of them that is wrong at this level.
+        A row for each task, label and level, means over seeds and methods.
+        Columns: task, label, sparsity; examples, the number that the dense model answers correctly; wrong, the fraction
+        of them that is wrong at this level.
 
     Raises:
         DataError: if no record has labels.

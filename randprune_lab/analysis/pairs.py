@@ -143,8 +143,9 @@ def primary_differences(
         units: the number of tasks and seeds that the study has when it is finished.
 
     Returns:
-        A row for each difference. Columns: primary, its name; expected; the columns of `pairs`, where `holm` is
-        corrected for the rows of this table, and the verdict is "not finished" until all units are done.
+        A row for each difference.
+        Columns: primary, its name; expected; the columns of `pairs`, where `holm` is corrected for the rows of this
+        table, and the verdict is "not finished" until all units are done.
 
     Raises:
         DataError: if there is only one seed of a task, so that no other can choose.

@@ -59,9 +59,10 @@ def difference_parts(table: pd.DataFrame, paths: Sequence[Contrasts], sparsities
         sparsities: the levels.
 
     Returns:
-        A row for the whole, and one for each part. Columns: part; units, the number of tasks and seeds; estimate, in
-        the unit of the metric; low and high, its 95 % interval over tasks (`stats.tasks.over_tasks`); seeds_low and
-        seeds_high, its interval for these tasks with other seeds (`fixed_tasks`).
+        A row for the whole, and one for each part.
+        Columns: part; units, the number of tasks and seeds; estimate, in the unit of the metric; low and high, its 95 %
+        interval over tasks (`stats.tasks.over_tasks`); seeds_low and seeds_high, its interval for these tasks with
+        other seeds (`fixed_tasks`).
 
     Raises:
         ConfigError: if the methods of a path are not connected, or paths differ in their parts or their ends.

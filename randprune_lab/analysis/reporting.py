@@ -67,9 +67,10 @@ def reported_gains(
         repetitions, seed: the number of draws of examples and candidates, and their seed.
 
     Returns:
-        A row for each record, kind ("masks" or "restarts"), size and way. Columns: task, sparsity, seed, kind, size,
-        way; inflation, the reported accuracy minus the true one; gain, the true accuracy minus the mean of the restarts
-        of the magnitude mask, whose checkpoints the validation set chooses; both are means over draws, from 0 to 1.
+        A row for each record, kind ("masks" or "restarts"), size and way.
+        Columns: task, sparsity, seed, kind, size, way; inflation, the reported accuracy minus the true one; gain, the
+        true accuracy minus the mean of the restarts of the magnitude mask, whose checkpoints the validation set
+        chooses; both are means over draws, from 0 to 1.
 
     Raises:
         ConfigError: if a size is not below the number of test examples of a record, or a record has no restarts.
@@ -95,8 +96,8 @@ def inflation_by_size(table: pd.DataFrame, column: str = "inflation") -> pd.Data
     is that of `stats.tasks.over_tasks`, which is never narrower than the seeds allow.
 
     Returns:
-        A row for each kind, way and size. Columns: kind, way, size, estimate, low, high, and records, the number of
-        records of each.
+        A row for each kind, way and size.
+        Columns: kind, way, size, estimate, low, high, and records, the number of records of each.
     """
     import pandas as pd
 

@@ -93,7 +93,8 @@ def study_table(records: Sequence[RunRecord], names: Sequence[str], baseline: st
         baseline: the method that the others are compared with, on the same task and with the same seed.
 
     Returns:
-        A row for each task, seed, method and level. Columns: see `results_table`, without run and settings.
+        A row for each task, seed, method and level.
+        Columns: see `results_table`, without run and settings.
 
     Raises:
         RunError: if a run is not finished, or runs of a task and seed were not scored on the same test examples.

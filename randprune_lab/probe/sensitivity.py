@@ -57,8 +57,9 @@ def sensitivity(
         progress: show a progress bar.
 
     Returns:
-        A row for each tensor and sparsity. Columns: weight (the tensor's name), size (its number of weights), sparsity,
-        measured (the loss, or what `data` returns), increase (measured minus dense), dense (of the dense model).
+        A row for each tensor and sparsity.
+        Columns: weight (the tensor's name), size (its number of weights), sparsity, measured (the loss, or what `data`
+        returns), increase (measured minus dense), dense (of the dense model).
 
     Raises:
         ConfigError: if a sparsity is not in (0, 1], or there are no batches.
