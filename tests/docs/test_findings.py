@@ -44,6 +44,7 @@ from randprune_lab.analysis.forgetting import (
 from randprune_lab.analysis.pairs import at_chosen, comparisons
 from randprune_lab.analysis.results import ALL
 from randprune_lab.bench.reporting import pool_config
+from randprune_lab.forget import Forgotten
 from randprune_lab.search import RunConfig
 from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.tasks import fixed_tasks
@@ -578,3 +579,18 @@ def test_what_is_said_of_the_examples_that_laptop_loses_is_that_of_the_record():
     ) in said(STUDY)
     found = lost_consistently(records)
     assert f"{found.consistently.sum()} of {len(found):,} examples are lost consistently" in said(STUDY)
+
+
+def test_what_is_said_of_phenomena_is_that_of_the_record():
+    found = Forgotten.find(RECORDED / "forget")
+    head = ["what occurs (task)", "wrong with it, at 99.5 % (%)", "wrong without it (%)", "difference (points)"]
+    last = found.phenomena[found.phenomena.sparsity == 0.995].set_index(["task", "phenomenon"])
+    for name, *cells in table_rows(STUDY, head):
+        phenomenon, task = name.replace(" subject and verb", "").removesuffix("`)").split(" (`")
+        row = last.loc[task, phenomenon]
+        interval = Interval(row.difference / 100, row.low / 100, row.high / 100)
+        assert cells == [f"{100 * row.having:.1f}", f"{100 * row.lacking:.1f}", interval.in_points(signed=True)]
+    wrong = 100 * found.losses[found.losses.sparsity == 0.995].groupby("task").wrong.mean()
+    assert f"{wrong.min():.0f} to {wrong.max():.0f} % of the correct answers are wrong at 99.5 %" in said(STUDY)
+    counted = f"{len(found.phenomena)} comparisons of {len(last)} phenomena at five sparsities, no difference is clear"
+    assert f"Corrected for all {counted}" in said(STUDY) and (found.phenomena.holm > 0.05).all()
