@@ -145,10 +145,8 @@ def primary_differences(
     Returns:
         A row for each difference.
         Columns: primary, its name; expected; the columns of `pairs`, where `holm` is corrected for the rows of this
-        table, and the verdict is "not finished" until all units are done.
-
-    Raises:
-        DataError: if there is only one seed of a task, so that no other can choose.
+        table, and the verdict is "not finished" until all units are done. A difference has no row while one of its
+        methods is missing everywhere, or no other seed can choose.
     """
     import pandas as pd
 

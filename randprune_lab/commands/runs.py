@@ -180,7 +180,9 @@ def _forget_parser(commands: Any) -> argparse.ArgumentParser:
         help="largest expected fraction of chance findings among a task's examples that are consistently lost "
         "(default: 0.1)",
     )
-    add_fields(sub, ["glue_dir"])
+    sub.add_argument(
+        "--glue-dir", type=str, metavar="DIR", help="folder with GLUE's TSV files, for the texts of GLUE's tasks"
+    )
     return sub
 
 
@@ -309,7 +311,7 @@ def _forget(options: argparse.Namespace) -> int:
         ) from None
     check_out(options.out)
     check_range("--rate", options.rate, low=0, high=1, low_open=True, high_open=True)
-    found = Forgotten.find(options.study, methods=options.methods, rate=options.rate, **given_settings(options))
+    found = Forgotten.find(options.study, methods=options.methods, rate=options.rate, glue_dir=options.glue_dir)
     written = write_forgotten(found, options.out)
     print(printable(summary(found).to_string(index=False), lines=True))
     print("\n".join(map(printable, [*found.left_out, *written])))

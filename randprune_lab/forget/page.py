@@ -94,17 +94,20 @@ def with_texts(found: Forgotten) -> pd.DataFrame:
     No text is a formula in a spreadsheet.
     """
     assert found.consistently is not None
-    rows = [
-        (found.texts[row.task].labels[row.label], " | ".join(found.texts[row.task].texts[row.example]))
-        if row.task in found.texts
-        else (str(row.label), "")
-        for row in found.consistently.itertuples()
-    ]
-    names, texts = zip(*rows, strict=True)
     table = found.consistently.copy()
-    table["label"] = [cell_text(name) for name in names]
+    texts = [" | ".join(_text(found, row.task, row.example)) for row in table.itertuples()]
+    table["label"] = [cell_text(_label(found, row.task, row.label)) for row in table.itertuples()]
     table.insert(3, "text", [cell_text(text) for text in texts])
     return table
+
+
+def _text(found: Forgotten, task: str, example: int) -> tuple[str, ...]:
+    known = found.texts.get(task)
+    return known.texts[example] if known and known.texts else ()
+
+
+def _label(found: Forgotten, task: str, label: int) -> str:
+    return found.texts[task].labels[label] if task in found.texts else str(label)
 
 
 def page(found: Forgotten) -> str:
@@ -165,10 +168,7 @@ def _by_level(found: Forgotten) -> pd.DataFrame:
 def _by_label(found: Forgotten) -> pd.DataFrame:
     table = found.by_label
     ends = [table.sparsity.min(), table.sparsity.max()]
-    named = [
-        found.texts[task].labels[label] if task in found.texts else label
-        for task, label in zip(table.task, table.label, strict=True)
-    ]
+    named = [_label(found, task, label) for task, label in zip(table.task, table.label, strict=True)]
     table = table.assign(task=table.task.map(task_title), label=named)[table.sparsity.isin(ends)]
     cells = (100 * table.set_index(["task", "label", "sparsity"]).wrong).map(_number).unstack("sparsity", sort=False)
     cells.columns = [f"wrong at {percent(sparsity)} (%)" for sparsity in cells]
@@ -192,13 +192,15 @@ def _consistently(found: Forgotten) -> list[str]:
             "That an example is found means that it is harder to keep than others of its label, in all seeds together. "
             "It does not say why: look for wrong labels and unclear texts first. Many examples that are a little "
             "harder are not found. lost: the percentage of sparsities, over all models, at which it is lost; from: the "
-            "sparsity from which half of the models or more have lost it."
+            "sparsity from which half of the models or more have lost it, or less than half of them at the end."
         ),
     ]
     table = with_texts(found)
     for task in dict.fromkeys(table.task):
         rows, tested = table[(table.task == task) & table.consistently], int((table.task == task).sum())
-        parts.append(f"<h3>{escape(printable(task_title(task)))}: {len(rows)} of {tested} tested examples</h3>")
+        parts.append(
+            f"<h3>{escape(printable(task_title(task)))}: {len(rows)} of {tested} tested examples are found</h3>"
+        )
         if rows.empty:
             continue
         shown = rows.head(LISTED)
@@ -253,7 +255,7 @@ def _number(value: float) -> str:
 
 
 def _sparsity(value: float) -> str:
-    return "never" if np.isnan(value) else percent(value)
+    return "less than half" if np.isnan(value) else percent(value)
 
 
 def _picture(figure: Figure) -> str:

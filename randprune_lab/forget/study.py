@@ -28,14 +28,14 @@ from randprune_lab.study.grid import Grid
 from randprune_lab.study.recording import finished_records
 from randprune_lab.study.verify import read_test_set
 from randprune_lab.tasks.mini_glue import phenomena_of
-from randprune_lab.tasks.spec import task_title
+from randprune_lab.tasks.spec import TASKS, task_title
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 class Texts(NamedTuple):
-    """The texts of a task's test examples, and the names of its labels."""
+    """The texts of a task's test examples, none if its data are not at hand, and the names of its labels."""
 
     texts: list[tuple[str, ...]]
     labels: tuple[str, ...]
@@ -52,7 +52,7 @@ class Forgotten:
         losses, by_label, shared: the tables of all tasks.
         consistently: the table of the tasks with two seeds or more; None if there is none.
         phenomena: the table of the generated tasks; None if there is none.
-        texts: the texts of the tasks whose data are at hand.
+        texts: the texts and labels of all tasks but custom ones whose data are not at hand.
         left_out: what is missing, a line each.
     """
 
@@ -103,16 +103,21 @@ class Forgotten:
         chosen = tuple(methods or known)
         if not chosen:
             raise DataError(f"{folder}: no method is finished for all tasks and seeds; name those to compare, or go on")
-        texts, phenomena = {}, {}
+        texts: dict[str, Texts] = {}
+        phenomena, without = {}, []
         for task in _tasks(records):
             of_task = [record for record in records if record.task == task]
             settings = _with_data(config.run_config(CONTROLS, task, config.seeds[0]), glue_dir)
             if settings is None:
-                left_out.append(f"{task_title(task)}: no texts, because its data are not at hand (--glue-dir)")
+                without.append(task_title(task))
+                if task in TASKS:
+                    texts[task] = Texts([], TASKS[task].labels)
                 continue
             texts[task] = _texts(settings, of_task[0])
             if settings.mini_glue is not None:
                 phenomena[task] = phenomena_of(settings.mini_glue)
+        if without:
+            left_out.append(f"no texts of {', '.join(without)}: the data are not at hand; for GLUE, give --glue-dir")
         several = [one for one in records if sum(each.task == one.task for each in records) > 1]
         if len(several) < len(records):
             left_out.append("consistently lost: only for tasks with two seeds or more")

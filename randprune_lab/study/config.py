@@ -97,6 +97,8 @@ class StudyConfig:
                     raise unknown_name("method in contrasts", name, self.methods)
             if len(pair) != 2:
                 raise ConfigError(f"a contrast must have two methods, the first minus the second, got {list(pair)}")
+        if self.chosen and (both := [name for name in self.methods if self.compared.count(name) > 1]):
+            raise ConfigError(f"{both[0]!r} is a method and also what is compared; give the method another name")
         for difference in self.primary.values():
             for name in (difference["first"], difference["second"]):
                 if name not in self.compared:
@@ -153,7 +155,7 @@ class StudyConfig:
         without = [
             "-".join(v for name, v in each.items() if name != self.chosen) for each in self.combinations.values()
         ]
-        return list(dict.fromkeys([*(without if self.chosen else ()), *self.methods]))
+        return [*dict.fromkeys(without if self.chosen else ()), *self.methods]
 
     def _with_combinations(self) -> dict[str, Mapping[str, Any]]:
         """The methods, and the combinations of the factors' values."""

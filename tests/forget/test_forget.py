@@ -65,7 +65,7 @@ def test_the_page_has_every_part_and_nothing_from_elsewhere(found):
     assert not re.search(r"<script|(src|href)=\"(?!data:)", html)
     again = found.consistently[found.consistently.consistently]
     for task, rows in again.groupby("task"):
-        assert f"{task}: {len(rows)} of {(found.consistently.task == task).sum()} tested examples" in html
+        assert f"{task}: {len(rows)} of {(found.consistently.task == task).sum()} tested examples are found" in html
         row = rows.iloc[0]
         assert " | ".join(found.texts[task].texts[row.example]) in unescape(html)
 
@@ -124,3 +124,11 @@ def test_wrong_use_ends_in_one_line(arguments, message, tmp_path, monkeypatch, c
     assert main(["forget", *arguments]) == 2
     said = capsys.readouterr().err
     assert re.search(message, said) and len(said.splitlines()) == 1 and not [*tmp_path.iterdir()]
+
+
+def test_labels_have_names_also_where_the_texts_are_not_at_hand():
+    found = Forgotten.find(RECORDED / "gain", methods=["imp"])
+    assert not any(known.texts for known in found.texts.values())
+    assert [line for line in found.left_out if line.startswith("no texts of QNLI, MRPC, MNLI: ")]
+    assert {"entailment", "not_entailment"} == set(found.texts["qnli"].labels)
+    assert "not_entailment" in page(found) and "<td>1</td>" not in page(found)

@@ -83,6 +83,11 @@ def test_a_primary_difference_that_the_study_cannot_test_is_refused(changes, err
         study(primary={"mask": ONE | changes})
 
 
+def test_a_method_must_not_have_the_name_of_what_is_compared():
+    with pytest.raises(ConfigError, match="'top' is a method and also what is compared"):
+        study(methods={"top": {"epochs": 2}})
+
+
 def test_it_is_recorded_and_cannot_change_after_the_beginning(tmp_path):
     config = study(primary={"mask": ONE})
     assert StudyConfig.from_dict(json.loads(json.dumps(config.to_dict())), "study.json") == config
