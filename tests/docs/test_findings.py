@@ -39,6 +39,7 @@ from randprune_lab.analysis.forgetting import (
     losses,
     losses_by_label,
     lost_consistently,
+    phenomena_losses,
     shared_losses,
 )
 from randprune_lab.analysis.pairs import at_chosen, comparisons
@@ -49,6 +50,7 @@ from randprune_lab.search import RunConfig
 from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.tasks import fixed_tasks
 from randprune_lab.study import StudyConfig
+from randprune_lab.tasks.mini_glue import MiniGlue, phenomena_of
 
 README, STUDY, TEACHING = ROOT / "README.md", ROOT / "docs" / "study.md", ROOT / "docs" / "teaching.md"
 RECORDED = data_folder() / "recorded"
@@ -572,11 +574,15 @@ def test_what_is_said_of_the_examples_that_laptop_loses_is_that_of_the_record():
         ("cola", "on CoLA {1:.0f} % are, and {0:.0f} % at 54 %"),
     ):
         assert start.format(wrong[task, 0.54], wrong[task, 0.99]) in said(STUDY)
-    labels = losses_by_label(records, []).query("task == 'mrpc' and sparsity == 0.99").set_index("label").wrong
+    labels = losses_by_label(records, []).query("task == 'mrpc'").set_index(["label", "sparsity"]).wrong
     assert (
-        f"On MRPC {100 * labels[0]:.0f} % of the pairs that are not equivalent are wrong, and "
-        f"{100 * labels[1]:.0f} % of the equivalent ones"
+        f"{100 * labels[0, 0.99]:.0f} % of the pairs that are not equivalent are wrong "
+        f"({100 * labels[0, 0.54]:.0f} % at 54 %), and "
+        f"{100 * labels[1, 0.99]:.0f} % of the equivalent ones ({100 * labels[1, 0.54]:.0f} %)"
     ) in said(STUDY)
+    begun = 100 * shared_losses(records).query("sparsity == 0.54").groupby("relation")[["shared", "chance"]].mean()
+    part, chance = begun.loc[OTHER_BOTH]
+    assert f"another method and seed shares {part:.0f} % ({chance:.0f} % by chance)" in said(STUDY)
     found = lost_consistently(records)
     assert f"{found.consistently.sum()} of {len(found):,} examples are lost consistently" in said(STUDY)
 
@@ -585,8 +591,10 @@ def test_what_is_said_of_phenomena_is_that_of_the_record():
     found = Forgotten.find(RECORDED / "forget")
     head = ["what occurs (task)", "wrong with it, at 99.5 % (%)", "wrong without it (%)", "difference (points)"]
     last = found.phenomena[found.phenomena.sparsity == 0.995].set_index(["task", "phenomenon"])
-    for name, *cells in table_rows(STUDY, head):
-        phenomenon, task = name.replace(" subject and verb", "").removesuffix("`)").split(" (`")
+    rows = table_rows(STUDY, head)
+    assert len(rows) == len(last)
+    for name, *cells in rows:
+        phenomenon, task = name.removesuffix("`)").split(" (`")
         row = last.loc[task, phenomenon]
         interval = Interval(row.difference / 100, row.low / 100, row.high / 100)
         assert cells == [f"{100 * row.having:.1f}", f"{100 * row.lacking:.1f}", interval.in_points(signed=True)]
@@ -594,3 +602,8 @@ def test_what_is_said_of_phenomena_is_that_of_the_record():
     assert f"{wrong.min():.0f} to {wrong.max():.0f} % of the correct answers are wrong at 99.5 %" in said(STUDY)
     counted = f"{len(found.phenomena)} comparisons of {len(last)} phenomena at five sparsities, no difference is clear"
     assert f"Corrected for all {counted}" in said(STUDY) and (found.phenomena.holm > 0.05).all()
+    added = [record for record in task_records(RECORDED / "forget") if record.seed > 2]
+    told = {task: phenomena_of(MiniGlue(task)) for task in ("mini-rte", "mini-mrpc")}
+    new = phenomena_losses(added, told).query("phenomenon == 'passive' and sparsity == 0.995").set_index("task")
+    rte, mrpc = (f"{new.difference[task]:+.1f}" for task in told)
+    assert f"the difference for passives is {rte} (`mini-rte`) and {mrpc} points (`mini-mrpc`)" in said(STUDY)
