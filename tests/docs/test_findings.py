@@ -52,7 +52,7 @@ from randprune_lab.stats.tasks import fixed_tasks
 from randprune_lab.study import StudyConfig
 from randprune_lab.tasks.mini_glue import MiniGlue, phenomena_of
 
-README, STUDY, TEACHING = ROOT / "README.md", ROOT / "docs" / "study.md", ROOT / "docs" / "teaching.md"
+README, RESULTS, TEACHING = ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "teaching.md"
 RECORDED = data_folder() / "recorded"
 EXPLORED = "seed == 0 and task in ('stsb', 'qnli')"
 """The rows of the studies `gain` and `small` that the hypotheses were made from."""
@@ -67,6 +67,21 @@ LAPTOP = (
     ("wanda", "imp-short"),
 )
 """The differences that the table of the study `laptop` shows, the first method minus the second."""
+
+
+# --- the questions ---
+
+
+def test_the_figures_in_the_table_of_questions_stand_in_their_sections():
+    """There the record is compared with them."""
+    rows = table_rows(RESULTS, ["question", "answer so far", "where it was asked", "core hours, about"])
+    figures = {row[0]: re.findall(r"[+-]\d+\.\d \[[^]]*\]", row[1]) for row in rows}
+    assert sum(map(len, figures.values())) >= 3
+    for question, found in figures.items():
+        if found:
+            heading = question.strip("[").split("]")[0]
+            section = text(RESULTS).split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+            assert all(figure in section for figure in found), question
 
 
 # --- laptop ---
@@ -127,7 +142,7 @@ def test_the_readme_and_the_method_page_have_the_same_times_of_a_mask():
 def test_what_is_said_of_the_search_over_more_tasks_is_that_of_the_record():
     table, four = recorded_results(), set(included().task)
     for sparsity, tasks in itertools.product((0.9375, 0.99), (set(table.task), four | {"qqp"})):
-        assert points(differences(table[table.task.isin(tasks)], sparsity)["search"][ALL]) in said(STUDY)
+        assert points(differences(table[table.task.isin(tasks)], sparsity)["search"][ALL]) in said(RESULTS)
 
 
 def test_what_is_said_of_the_components_over_all_tasks_is_that_of_the_record():
@@ -136,11 +151,11 @@ def test_what_is_said_of_the_components_over_all_tasks_is_that_of_the_record():
     assert (
         "over all eight tasks at 99 %, a random mask instead of the magnitude mask, at equal learning rate, makes a "
         f"difference of {points(equal_rate)} points, and selection one of {points(selection)}."
-    ) in said(STUDY)
+    ) in said(RESULTS)
 
 
 def test_the_included_tasks_and_what_the_encoder_does_for_the_others_are_those_of_the_record():
-    controls, page = recorded_controls(), said(STUDY)
+    controls, page = recorded_controls(), said(RESULTS)
     assert set(included().task) == {"stsb", "qnli", "mrpc", "mnli"}
     assert "the included tasks are STS-B, QNLI, MRPC and MNLI" in page
     gain = {task: points(mean_interval(rows.encoder.tolist())) for task, rows in controls.groupby("task")}
@@ -168,7 +183,7 @@ def test_the_differences_of_laptop_are_those_of_the_record():
         for first, second in LAPTOP
     ]
     head = ["difference", "learning rates", "epochs a level", "mean of 54 to 93.75 % (points)"]
-    assert table_rows(STUDY, [*head, "at 93.75 % (points)", "at 99 % (points)"]) == wanted
+    assert table_rows(RESULTS, [*head, "at 93.75 % (points)", "at 99 % (points)"]) == wanted
 
 
 @pytest.mark.parametrize("sparsity", [None, 0.9375, 0.99])
@@ -179,7 +194,7 @@ def test_the_first_difference_of_laptop_is_the_sum_of_the_next_three(sparsity):
 
 
 def test_what_is_said_below_the_table_of_laptop_is_that_of_the_record():
-    table, page = recorded_results(), said(STUDY)
+    table, page = recorded_results(), said(RESULTS)
     four, whole = over_levels(included(), levels_of(table)), over_levels(table, levels_of(table))
     random, random_of_all, wanda = (
         points(contrast(means, *pair, 0.0)[ALL])
@@ -204,7 +219,7 @@ def test_the_looks_at_the_validation_set_are_those_of_the_settings():
         f"`search` is evaluated {candidates * looks[1] + looks[3]} times ({looks[1]} times each of {candidates} "
         f"candidates, {looks[3]} times the winner), `imp` {looks[11]} times, "
         f"`imp-short` and `one-mask` {looks[3]} times"
-    ) in said(STUDY)
+    ) in said(RESULTS)
 
 
 def test_the_intervals_over_the_seeds_of_laptop_are_those_of_the_record():
@@ -214,20 +229,22 @@ def test_the_intervals_over_the_seeds_of_laptop_are_those_of_the_record():
         ends(fixed_tasks({task: values.tolist() for task, values in search[sparsity].groupby(level="task")}))
         for sparsity in (0.9375, 0.99)
     )
-    assert f"For `search` minus `imp` it is {at_16} at 93.75 % and {at_100} at 99 %." in said(STUDY)
+    assert f"For `search` minus `imp` it is {at_16} at 93.75 % and {at_100} at 99 %." in said(RESULTS)
 
 
 # --- ways of reporting ---
 
 
 def test_what_is_said_of_ways_of_reporting_is_that_of_the_record():
-    page = text(STUDY)
+    page = text(RESULTS)
     folder = RECORDED / "answers"
     assert f"\n### {HEADING}\n\n{pools_show(answer_records(folder) if folder.is_dir() else [])}\n\n## " in page
     config = pool_config("qnli", 0)
     assert f"at one learning rate: {config.learning_rate:.0e}".replace("e-0", "e-") in page
     rates = ["2e-4", "5e-4", "1e-3", "2e-3", "4e-3", "8e-3"]
-    imp, search = ([float(cell.strip("*")) for cell in row[1:]] for row in table_rows(STUDY, ["learning rate", *rates]))
+    imp, search = (
+        [float(cell.strip("*")) for cell in row[1:]] for row in table_rows(RESULTS, ["learning rate", *rates])
+    )
     tuned = {rate: (a + b) / 2 for rate, a, b in zip(rates, imp, search, strict=True)}
     assert max(tuned, key=tuned.get) == "4e-3"
     assert f"({tuned['4e-3']:.2f} points; {tuned['2e-3']:.2f} at 2e-3)" in page
@@ -263,7 +280,7 @@ def test_the_differences_at_equal_rate_and_steps_are_those_of_the_record():
         )
     ]
     head = ["difference", "learning rates", *(f"at {percent(sparsity)} (points)" for sparsity in levels_of(both))]
-    assert table_rows(STUDY, head) == rows
+    assert table_rows(RESULTS, head) == rows
     assert [len(compared(table)) for table in (both, fresh)] == [15, 11]
     at_99 = [contrast(table, "search", "imp-4e-3", 0.99)[ALL] for table in (both, fresh)]
     assert at_99[0].high < 0 < at_99[1].high, "said to be clear only with the explored ones"
@@ -282,7 +299,7 @@ def test_where_a_gain_was_looked_for_the_points_are_those_of_the_record():
     tasks = found[found.task != ALL].assign(points=lambda rows: [f"{100 * each:+.1f}" for each in rows.estimate])
     cells = tasks.groupby(["contrast", "sparsity"], sort=False).points.agg(", ".join).unstack()
     head = ["explored: STS-B, QNLI with seed 0", "first method minus second"]
-    assert table_rows(STUDY, [*head, *(f"at {percent(sparsity)} (points)" for sparsity in cells)]) == [
+    assert table_rows(RESULTS, [*head, *(f"at {percent(sparsity)} (points)" for sparsity in cells)]) == [
         [name, f"`{first}` minus `{second}`", *cells.loc[name]] for name, (first, second) in contrasts.items()
     ]
     assert list(dict.fromkeys(tasks.task)) == ["stsb", "qnli"]  # the order that the heading gives
@@ -297,7 +314,7 @@ def test_what_became_of_the_hypotheses_is_that_of_the_record():
     found = looks[0].join(looks[1], how="outer").fillna("")
     rows = {f"{task}, seed {seed}": list(row) for (task, seed), row in zip(found.index, found.to_numpy(), strict=True)}
     head = [re.sub(r"minus (\S+)", r"minus `\1`", name) for name in found]
-    written = table_rows(STUDY, ["`search` at 99.8 %", *head])
+    written = table_rows(RESULTS, ["`search` at 99.8 %", *head])
     assert [name for name, *_ in written][:2] == ["stsb, seed 0", "qnli, seed 0"]  # said to be the explored ones
     assert {name: row for name, *row in written} == {**rows, "all tasks": last}
     above = {
@@ -312,7 +329,7 @@ def test_what_became_of_the_hypotheses_is_that_of_the_record():
 
 
 def test_what_else_is_said_of_the_hypotheses_is_that_of_the_record():
-    table, page = recorded_results(RECORDED / "gain"), said(STUDY)
+    table, page = recorded_results(RECORDED / "gain"), said(RESULTS)
     scores = table[table.sparsity == 0.998].pivot(index=["task", "seed"], columns="method", values="score")
     assert (
         "scores {:.0f}, {:.0f} and {:.0f} points with the three seeds".format(*100 * scores.loc["stsb", "imp"]) in page
@@ -362,7 +379,7 @@ def test_the_table_of_the_referee_is_that_of_the_record():
         for (first, second), pair in shown.groupby(["first", "second"], sort=False)
     ]
     head = ["difference", *(f"at {percent(sparsity)} (points)" for sparsity in study.levels)]
-    assert sorted(table_rows(STUDY, head)) == sorted(rows)
+    assert sorted(table_rows(RESULTS, head)) == sorted(rows)
 
 
 def test_what_is_said_of_the_referees_methods_is_that_of_the_record():
@@ -372,12 +389,14 @@ def test_what_is_said_of_the_referees_methods_is_that_of_the_record():
     clear = methods[methods.verdict != "no clear difference"].groupby("sparsity").size()
     numbers = [str(clear.get(sparsity, 0)) for sparsity in study.levels]
     each = len(methods) // len(study.levels)
-    assert f"Of the {each} pairs of methods, {numbers[0]}, {numbers[1]} and {numbers[2]} differ clearly" in said(STUDY)
+    assert f"Of the {each} pairs of methods, {numbers[0]}, {numbers[1]} and {numbers[2]} differ clearly" in said(
+        RESULTS
+    )
     chosen = at_chosen(table, study.combinations, study.chosen)
     *first, last = shares(chosen, study)
-    assert f"The rate chosen is {', '.join(first)} and {last} of the cases" in said(STUDY)
+    assert f"The rate chosen is {', '.join(first)} and {last} of the cases" in said(RESULTS)
     *first, last = shares(chosen[chosen.sparsity == 0.99], study)
-    assert f"At 99 % it is {', '.join(first)} and {last}" in said(STUDY)
+    assert f"At 99 % it is {', '.join(first)} and {last}" in said(RESULTS)
     means = 100 * chosen[chosen.sparsity == 0.99].groupby("method").score.mean()
     criteria, allocation = found[found["first"] == "magnitude"], found[found["first"] == "layerwise"]
     assert not (criteria.verdict == "behind").any(), "no score is said to be ahead of the magnitude"
@@ -389,7 +408,7 @@ def test_what_is_said_of_the_referees_methods_is_that_of_the_record():
     assert (
         f"`{first}` has a mean accuracy of {means[first]:.0f} per cent and the best method, `{best}`, of "
         f"{means[best]:.0f}; this pair does not differ clearly"
-    ) in said(STUDY)
+    ) in said(RESULTS)
     pair = methods[(methods.sparsity == 0.99) & (methods["first"] == first) & (methods["second"] == best)]
     assert pair.verdict.tolist() == ["no clear difference"]
 
@@ -406,11 +425,11 @@ def test_what_the_referees_fourth_rate_changed_is_that_of_the_record():
         means.append(f"{100 * scores['magnitude-layerwise-top'].mean():.1f}")
         by_score = scores.groupby(lambda place: place[0].split("-")[0]).mean()
         leads.append(f"{100 * (by_score['taylor'] - by_score['magnitude']):+.1f}")
-    assert f"because the largest of three was chosen in {most} of the cases" in said(STUDY)
+    assert f"because the largest of three was chosen in {most} of the cases" in said(RESULTS)
     assert (
         f"it raised `magnitude-layerwise-top` from {means[0]} to {means[1]} per cent, and turned the mean difference "
         f"of `taylor` from {leads[0]} to {leads[1]} points"
-    ) in said(STUDY)
+    ) in said(RESULTS)
 
 
 def shares(chosen: pd.DataFrame, study: StudyConfig) -> list[str]:
@@ -433,7 +452,7 @@ def test_what_a_score_is_worth_at_each_rate_is_that_of_the_record():
         found = found[found.sparsity == 0.99].set_index(["first", "second"])
         rows.append([rate, *(reversed_cell(found.loc[pair]) for pair in pairs)])
     head = ["learning rate of all", *(f"`{second}` minus `{first}`" for first, second in pairs)]
-    assert table_rows(STUDY, head) == rows
+    assert table_rows(RESULTS, head) == rows
 
 
 # --- the record ---
@@ -530,7 +549,7 @@ def three(values: pd.Series) -> str:
 def test_the_page_says_of_best_shot_what_its_record_shows():
     folder = RECORDED / "best-shot"
     table = recorded_results(folder) if folder.is_dir() else None
-    below = text(STUDY).split(f"### {HEADING_OF_BEST_SHOT}\n", 1)[1].split("\n## ", 1)[0]
+    below = text(RESULTS).split(f"### {HEADING_OF_BEST_SHOT}\n", 1)[1].split("\n## ", 1)[0]
     assert below.strip() == best_shot_shows(table)
 
 
@@ -560,38 +579,38 @@ def test_what_is_said_of_the_examples_that_laptop_loses_is_that_of_the_record():
     assert (
         f"another seed gets {part} wrong, too (mean over tasks; {both.min():.0f} % on CoLA to {both.max():.0f} % on "
         f"MRPC); by chance it would be {chance}"
-    ) in said(STUDY)
+    ) in said(RESULTS)
     assert f"gets {part} of the same examples wrong (by chance {chance})" in lesson
     method, seed = (f"{means.shared[name]:.0f} %" for name in (OTHER_SEED, OTHER_METHOD))
-    assert f"With the same method it is {method}" in said(STUDY) and f"the same dense model, {seed}" in said(STUDY)
+    assert f"With the same method it is {method}" in said(RESULTS) and f"the same dense model, {seed}" in said(RESULTS)
     assert f"hardly more, {method}; with the same seed, and so the same dense model, it is {seed}" in lesson
     part, chance = (f"{value:.0f} %" for value in means.loc[OTHER_DENSE])
-    assert f"never pruned, gets {part} wrong, too; by chance it would be {chance}" in said(STUDY)
+    assert f"never pruned, gets {part} wrong, too; by chance it would be {chance}" in said(RESULTS)
     assert f"gets {part} of them wrong, too (by chance {chance})" in lesson
     wrong = 100 * losses(records).groupby(["task", "sparsity"]).wrong.mean()
     for task, start in (
         ("mnli", "On MNLI {1:.0f} % of the correct answers are wrong, and {0:.0f} % already at 54 %"),
         ("cola", "on CoLA {1:.0f} % are, and {0:.0f} % at 54 %"),
     ):
-        assert start.format(wrong[task, 0.54], wrong[task, 0.99]) in said(STUDY)
+        assert start.format(wrong[task, 0.54], wrong[task, 0.99]) in said(RESULTS)
     labels = losses_by_label(records, []).query("task == 'mrpc'").set_index(["label", "sparsity"]).wrong
     assert (
         f"{100 * labels[0, 0.99]:.0f} % of the pairs that are not equivalent are wrong "
         f"({100 * labels[0, 0.54]:.0f} % at 54 %), and "
         f"{100 * labels[1, 0.99]:.0f} % of the equivalent ones ({100 * labels[1, 0.54]:.0f} %)"
-    ) in said(STUDY)
+    ) in said(RESULTS)
     begun = 100 * shared_losses(records).query("sparsity == 0.54").groupby("relation")[["shared", "chance"]].mean()
     part, chance = begun.loc[OTHER_BOTH]
-    assert f"another method and seed shares {part:.0f} % ({chance:.0f} % by chance)" in said(STUDY)
+    assert f"another method and seed shares {part:.0f} % ({chance:.0f} % by chance)" in said(RESULTS)
     found = lost_consistently(records)
-    assert f"{found.consistently.sum()} of {len(found):,} examples are lost consistently" in said(STUDY)
+    assert f"{found.consistently.sum()} of {len(found):,} examples are lost consistently" in said(RESULTS)
 
 
 def test_what_is_said_of_phenomena_is_that_of_the_record():
     found = Forgotten.find(RECORDED / "forget")
     head = ["what occurs (task)", "wrong with it, at 99.5 % (%)", "wrong without it (%)", "difference (points)"]
     last = found.phenomena[found.phenomena.sparsity == 0.995].set_index(["task", "phenomenon"])
-    rows = table_rows(STUDY, head)
+    rows = table_rows(RESULTS, head)
     assert len(rows) == len(last)
     for name, *cells in rows:
         phenomenon, task = name.removesuffix("`)").split(" (`")
@@ -599,11 +618,11 @@ def test_what_is_said_of_phenomena_is_that_of_the_record():
         interval = Interval(row.difference / 100, row.low / 100, row.high / 100)
         assert cells == [f"{100 * row.having:.1f}", f"{100 * row.lacking:.1f}", interval.in_points(signed=True)]
     wrong = 100 * found.losses[found.losses.sparsity == 0.995].groupby("task").wrong.mean()
-    assert f"{wrong.min():.0f} to {wrong.max():.0f} % of the correct answers are wrong at 99.5 %" in said(STUDY)
+    assert f"{wrong.min():.0f} to {wrong.max():.0f} % of the correct answers are wrong at 99.5 %" in said(RESULTS)
     counted = f"{len(found.phenomena)} comparisons of {len(last)} phenomena at five sparsities, no difference is clear"
-    assert f"Corrected for all {counted}" in said(STUDY) and (found.phenomena.holm > 0.05).all()
+    assert f"Corrected for all {counted}" in said(RESULTS) and (found.phenomena.holm > 0.05).all()
     added = [record for record in task_records(RECORDED / "forget") if record.seed > 2]
     told = {task: phenomena_of(MiniGlue(task)) for task in ("mini-rte", "mini-mrpc")}
     new = phenomena_losses(added, told).query("phenomenon == 'passive' and sparsity == 0.995").set_index("task")
     rte, mrpc = (f"{new.difference[task]:+.1f}" for task in told)
-    assert f"the difference for passives is {rte} (`mini-rte`) and {mrpc} points (`mini-mrpc`)" in said(STUDY)
+    assert f"the difference for passives is {rte} (`mini-rte`) and {mrpc} points (`mini-mrpc`)" in said(RESULTS)

@@ -1,4 +1,4 @@
-"""What the page about studies says of the study `best-shot`, made from its record."""
+"""What the page of results says of the study `best-shot`, made from its record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page about studies says of the recorded pools of `randprune bench reporting`, made from their record."""
+"""What the page of results says of the recorded pools of `randprune bench reporting`, made from their record."""
 
 from __future__ import annotations
 
