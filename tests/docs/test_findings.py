@@ -17,6 +17,8 @@ from support.best_shot_shows import best_shot_shows
 from support.made_up import answer_record
 from support.pages import ROOT, table_rows, text
 from support.pools_show import HEADING, NOT_YET, pools_show
+from support.rates_show import HEADING as HEADING_OF_RATES
+from support.rates_show import rates_show
 
 from randprune_lab.analysis import (
     answer_records,
@@ -232,6 +234,54 @@ def test_the_intervals_over_the_seeds_of_laptop_are_those_of_the_record():
     assert f"For `search` minus `imp` it is {at_16} at 93.75 % and {at_100} at 99 %." in said(RESULTS)
 
 
+def test_the_scores_of_laptop_are_those_of_the_record():
+    """In points, means over seeds; included tasks come first."""
+    table, controls = recorded_results(), recorded_controls()
+    methods, sparsities, names = ("imp", "search", "uniform"), (0.9375, 0.99), ["majority", "without-encoder", "dense"]
+    means = 100 * table.groupby(["task", "sparsity", "method"]).score.mean()
+    own = 100 * controls.groupby("task")[names].mean()
+    tasks = [*controls[controls.included].task.unique(), *controls[~controls.included].task.unique()]
+    places = [(sparsity, method) for sparsity in sparsities for method in methods]
+    head = ["task", "majority", "without encoder", "dense"]
+    assert table_rows(RESULTS, [*head, *(f"`{method}` at {percent(sparsity)}" for sparsity, method in places)]) == [
+        [task, *(f"{value:.1f}" for value in [*own.loc[task], *(means[task, *place] for place in places)])]
+        for task in tasks
+    ]
+    at_99 = means["mrpc", 0.99]
+    assert max(at_99["imp"], at_99["search"]) < at_99["uniform"] < own.majority["mrpc"] + 3, "MRPC tells nothing apart"
+
+
+# --- laptop-rates ---
+
+
+def test_the_page_says_of_laptop_rates_what_its_record_shows():
+    folder = RECORDED / "rates"
+    found = (recorded_results(folder), settings_of("rates")) if folder.is_dir() else (None, None)
+    below = text(RESULTS).split(f"### {HEADING_OF_RATES}\n", 1)[1].split("\n## ", 1)[0]
+    assert below.strip().endswith(f"\n\n{rates_show(*found)}")
+
+
+def test_the_text_about_laptop_rates_finds_a_planted_effect_of_the_rate():
+    """The rate 4e-3 costs 2 points, and the steps of the search are worth 1; nothing else makes a difference."""
+    config, rows = StudyConfig.load("laptop-rates"), []
+    for task, seed, method, sparsity in itertools.product(config.tasks, config.seeds, config.methods, config.levels):
+        rate = config.methods[method].get("learning_rate", config.settings["learning_rate"])
+        short = config.methods[method].get("epochs") != 11 and not method.startswith("search")
+        score = 0.7 - 0.02 * (rate == 4e-3) - 0.01 * short + 0.0001 * ((3 * seed + len(task)) % 5)
+        rows.append({"task": task, "seed": seed, "method": method, "sparsity": sparsity, "score": score})
+    table = pd.DataFrame(rows).assign(steps=1, validation=lambda rows: rows.score)
+    study = {"methods": config.methods, "settings": config.settings}
+    found = rates_show(table, study)
+    assert found.startswith("The record has 12 of the 12 tasks and seeds (MNLI 3 seeds,")
+    for row in ("whole | -2.0", "selection | +1.0", "mask | +0.0", "rate | -2.0", "steps | -1.0"):
+        assert f"| {row} [" in found.replace("-0.0", "+0.0")
+    assert "each at the rate that its other seeds choose | +0.0 [" in found.replace("-0.0", "+0.0")
+    (_, *row), *_ = (line.split(" | ") for line in found.splitlines() if line.startswith("| search: 4e-3 minus"))
+    assert all(cell.startswith("-2.0 [") for cell in row)
+    one = rates_show(table[(table.seed == 0) & ((table.task != "mnli") | (table.method != "imp"))], study)
+    assert "3 of the 12 tasks and seeds, so this is preliminary (MRPC 1 seed" in one and "other seeds choose" not in one
+
+
 # --- ways of reporting ---
 
 
@@ -411,6 +461,19 @@ def test_what_is_said_of_the_referees_methods_is_that_of_the_record():
     ) in said(RESULTS)
     pair = methods[(methods.sparsity == 0.99) & (methods["first"] == first) & (methods["second"] == best)]
     assert pair.verdict.tolist() == ["no clear difference"]
+
+
+def test_what_is_said_of_one_threshold_for_the_magnitude_is_that_of_the_record():
+    study, table = StudyConfig.load("referee"), recorded_results(RECORDED / "referee")
+    chosen = at_chosen(table, study.combinations, study.chosen)
+    wide = chosen[chosen.sparsity == 0.99].pivot(index=["task", "seed"], columns="method", values="score")
+    top, random = (
+        fixed_tasks(
+            (wide[f"magnitude-global-{mask}"] - wide[f"magnitude-layerwise-{mask}"]).groupby("task").agg(list).to_dict()
+        ).in_points(signed=True)
+        for mask in ("top", "random")
+    )
+    assert f"is {top} points at 99 % with the top of the scores, and {random} with a random mask" in said(RESULTS)
 
 
 def test_what_the_referees_fourth_rate_changed_is_that_of_the_record():

@@ -60,7 +60,7 @@ HEAD = [
 
 
 def test_the_false_discovery_rate_holds_and_the_page_has_what_is_simulated() -> None:
-    for fraction, shift, *numbers in table_rows(ROOT / "docs" / "results.md", HEAD):
+    for fraction, shift, *numbers in table_rows(ROOT / "docs" / "forget.md", HEAD):
         hard = 0.0 if fraction == "none" else float(fraction.removesuffix(" %")) / 100
         false, found = simulated(hard, float(shift or 0), trials=500)
         assert false <= 0.1

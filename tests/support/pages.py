@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("", "binder", "data", "docs", "docs/reference", "notebooks/exercises")
@@ -48,3 +50,9 @@ def table_rows(path: Path, head: list[str]) -> list[list[str]]:
     ]
     first = lines.index(head) + 2  # after the rule below the head
     return list(takewhile(bool, lines[first:]))
+
+
+def markdown_table(head: Sequence[object], table: pd.DataFrame) -> list[str]:
+    """The lines of a table on a page: below the head, a row for each row of `table`, which begins with its index."""
+    rows = [[name, *row] for name, row in zip(table.index, table.to_numpy(), strict=True)]
+    return [f"| {' | '.join(map(str, line))} |" for line in (head, ["---"] * len(head), *rows)]

@@ -9,6 +9,7 @@ import pandas as pd
 from randprune_lab.analysis import AnswerRecord, inflation_by_size, inflation_table, reported_gains
 from randprune_lab.bench.reporting import SEEDS, SPARSITIES, TASKS
 from randprune_lab.stats.intervals import Interval
+from support.pages import markdown_table
 
 HEADING = "What the pools show"
 NOT_YET = "These pools are not recorded yet."
@@ -35,7 +36,7 @@ def pools_show(records: Sequence[AnswerRecord]) -> str:
     for kind, what in KINDS.items():
         lines += ["", f"Reported minus true accuracy, 8 {what}:", ""]
         head = ["way", *(f"{size:,} examples (points)" for size in SIZES)]
-        lines += _markdown(head, inflation_table(summary, kind))
+        lines += markdown_table(head, inflation_table(summary, kind))
     lines += [
         "",
         *_verdict(summary[(summary["size"] == ASKED) & (summary.kind == "masks") & (summary.way != "honest")]),
@@ -47,7 +48,7 @@ def pools_show(records: Sequence[AnswerRecord]) -> str:
         for kind in KINDS
         for name, column in (("reported", "reported"), ("true", "gain"))
     }
-    return "\n".join([*lines, *_markdown(["way", *columns], pd.DataFrame(columns))])
+    return "\n".join([*lines, *markdown_table(["way", *columns], pd.DataFrame(columns))])
 
 
 def _verdict(rows: pd.DataFrame) -> list[str]:
@@ -63,8 +64,3 @@ def _verdict(rows: pd.DataFrame) -> list[str]:
         f"With {ASKED} reported examples and random masks: {'; '.join(said)}.",
         f"The choice of the mask adds {found} points: {bound}.",
     ]
-
-
-def _markdown(head: list[str], table: pd.DataFrame) -> list[str]:
-    rows = [[str(name), *row] for name, row in zip(table.index, table.to_numpy(), strict=True)]
-    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]
