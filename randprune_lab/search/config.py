@@ -86,7 +86,32 @@ _CLASS: dict[str, Any] = {
 }
 """Lesson 06, with both comparisons in one run."""
 
-PRESETS: dict[str, dict[str, Any]] = {"lesson": _LESSON, "class": _LESSON | _CLASS}
+_PUBLISHED: dict[str, Any] = {
+    "rule": "voting",
+    "sampling_ratios": (5e-5, 1e-4, 8e-5, 3e-4),
+    "power": 5.0,
+    "candidates": 8,
+    "criterion": "magnitude",
+    "allocation": "layerwise",
+    "early_strategy": "full",
+}
+"""The search of Li, Gao, Lei and Xu (2023), with the sampling ratios of BERT-base."""
+_FISHER: dict[str, Any] = {
+    "method": "fisher",
+    "rule": "magnitude",
+    "candidates": 1,
+    "criterion": "fisher",
+    "allocation": "global",
+    "baselines": (),
+}
+"""One mask, of the largest Fisher scores with one threshold, which was ahead of IMP in the study `best-shot`."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "lesson": _LESSON,
+    "class": _LESSON | _CLASS,
+    "published": _PUBLISHED,
+    "fisher": _FISHER,
+}
 """Settings that belong together, by name. Other settings can be added, and override them."""
 
 _OPTIONS: dict[str, dict[str, str]] = {

@@ -44,7 +44,7 @@ from randprune_lab.analysis.forgetting import (
     phenomena_losses,
     shared_losses,
 )
-from randprune_lab.analysis.pairs import at_chosen, comparisons
+from randprune_lab.analysis.pairs import at_chosen, comparisons, primary_differences
 from randprune_lab.analysis.results import ALL
 from randprune_lab.bench.reporting import pool_config
 from randprune_lab.forget import Forgotten
@@ -613,7 +613,21 @@ def test_the_page_says_of_best_shot_what_its_record_shows():
     folder = RECORDED / "best-shot"
     table = recorded_results(folder) if folder.is_dir() else None
     below = text(RESULTS).split(f"### {HEADING_OF_BEST_SHOT}\n", 1)[1].split("\n## ", 1)[0]
-    assert below.strip() == best_shot_shows(table)
+    assert below.strip().startswith(best_shot_shows(table))
+    assert table is not None, "the sentences below and those of README are about the whole record"
+    config = StudyConfig.load("best-shot")
+    mask, search = (
+        (row.difference, row.low, row.high)
+        for row in primary_differences(table, config.primary, config.combinations, config.chosen, 12).itertuples()
+    )
+    assert "is ahead of IMP by {:.1f} [{:.1f}, {:.1f}] points at 93.75 %".format(*mask) in said(README)
+    assert "best use of the same steps without other masks: {:+.1f} [{:+.1f}, {:+.1f}]".format(*search) in said(README)
+    assert f"a gain of more than {search[2]:.1f} points over the best use" in said(RESULTS)
+    wide = table[table.sparsity == 0.9375].pivot(index=["task", "seed"], columns="method", values="score")
+    short = fixed_tasks((wide["search"] - wide["fisher-short"]).groupby("task").agg(list).to_dict())
+    assert f"a gain of more than {100 * short.high:.1f} over one training of 3 epochs" in said(RESULTS)
+    steps = table[table.sparsity > 0].groupby(["task", "method"]).steps.max().unstack()
+    assert f"up to {(steps['search'] / steps['fisher-short']).max():.1f} times" in said(README)
 
 
 def test_the_text_about_best_shot_has_a_verdict_only_of_all_units():

@@ -8,6 +8,7 @@ import randprune_lab as rp
 from randprune_lab.errors import ConfigError, UnknownNameError
 from randprune_lab.report import lesson_settings
 from randprune_lab.search.config import CUSTOM_DATA
+from randprune_lab.study import StudyConfig
 
 
 def test_a_configuration_survives_json():
@@ -173,6 +174,17 @@ def test_settings_override_those_of_a_preset():
     )
     with pytest.raises(UnknownNameError, match="unknown preset 'leson'; did you mean 'lesson'"):
         rp.RunConfig.preset("leson")
+
+
+def test_the_published_search_is_the_default_and_has_a_name():
+    assert rp.RunConfig.preset("published") == rp.RunConfig()
+
+
+def test_the_preset_fisher_is_the_mask_of_best_shot_without_its_training():
+    study = StudyConfig.load("best-shot")
+    method = {**study.methods["fisher-short"], "method": "fisher", "baselines": ()}
+    assert rp.RunConfig.preset("fisher") == rp.RunConfig(**method)
+    assert [(each.name, each.candidates) for each in rp.RunConfig.preset("fisher").methods()] == [("fisher", 1)]
 
 
 def test_the_preset_of_a_class_is_lesson_06_with_both_comparisons_in_one_run():
