@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from randprune_lab.criteria.gradient import GradientCriterion
 from randprune_lab.criteria.passes import Batch, Loss, model_loss
+from randprune_lab.errors import ConfigError
 from randprune_lab.registry import setting
 from randprune_lab.typed import take_types
 
@@ -46,6 +47,18 @@ class Fisher(GradientCriterion):
 
 
 def _rows(batch: Batch) -> list[Batch]:
-    """The examples of a batch as batches of one."""
-    size = len(next(iter(batch.values())))
-    return [{name: values[row : row + 1] for name, values in batch.items()} for row in range(size)]
+    """The examples of a batch as batches of one. What has one row, as positions may, or none, is of all examples.
+
+    Raises:
+        ConfigError: if the tensors have different numbers of rows.
+    """
+    rows = {name: len(values) for name, values in batch.items() if isinstance(values, Tensor) and values.ndim}
+    sizes = {size for size in rows.values() if size != 1} or {1}
+    if len(sizes) > 1:
+        raise ConfigError(
+            "per='example' needs batches whose tensors have a row for each example, got rows "
+            f"{', '.join(f'{name}: {size}' for name, size in rows.items())}; use per='batch'"
+        )
+    (size,) = sizes
+    shared = {name: values for name, values in batch.items() if rows.get(name) != size}
+    return [shared | {name: batch[name][row : row + 1] for name in rows if name not in shared} for row in range(size)]

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
+from randprune_lab.criteria.padding import Padding
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.layers import is_conv1d, parameters
 from randprune_lab.masks.wrappers import unwrapped
@@ -45,13 +46,15 @@ def sum_over_gradients(
 ) -> dict[str, Tensor]:
     """The sum of a term over the batches: it is computed from a weight and its gradient, at least in float32.
 
+    A batch whose loss does not depend on a weight adds nothing to it.
+
     Args:
         criterion: what errors call the criterion.
         model, weights, batches, loss: see `Criterion.scores`.
         term: the term.
 
     Raises:
-        ConfigError: if there are no batches, a weight is frozen, the loss does not depend on it, or is no scalar.
+        ConfigError: if there are no batches, a weight is frozen, no loss depends on it, or a loss is no scalar.
     """
     check_trained(criterion, weights)
     totals: dict[str, Tensor] = {}
@@ -62,13 +65,15 @@ def sum_over_gradients(
                 raise ConfigError(f"the loss of a batch must be a scalar that depends on the weights, got {value!r}")
             found = torch.autograd.grad(value.sum(), [*weights.values()], allow_unused=True)
             for (name, weight), gradient in zip(weights.items(), found, strict=True):
-                if gradient is None:
-                    raise ConfigError(
-                        f"criterion {criterion!r} needs the gradient of {name!r}, but the loss does not depend on it; "
-                        "exclude it, or use criterion 'magnitude'"
-                    )
+                if gradient is None:  # as of an expert that no token of this batch has
+                    continue
                 part = wide_term(term, weight, gradient)
                 totals[name] = totals[name].add_(part) if name in totals else part
+    if missing := [name for name in weights if name not in totals]:
+        raise ConfigError(
+            f"criterion {criterion!r} needs the gradient of {missing[0]!r}, but the loss of no batch depends on it; "
+            "exclude it, or use criterion 'magnitude'"
+        )
     return totals
 
 
@@ -102,32 +107,38 @@ def input_norms(
     Raises:
         ConfigError: if there are no batches, or a weight is not that of a linear layer that the model runs.
     """
-    known = parameters(unwrapped(model))
+    inner = unwrapped(model)  # what torch.compile has compiled does not run hooks that come later
+    known = parameters(inner)
     layers = {name: known[name].layer for name in weights}
     for name, layer in layers.items():
         if not (isinstance(layer, nn.Linear) or is_conv1d(layer)):  # such as stacked experts, with inputs for each
-            raise _without_norms(criterion, name, layer)
+            raise ConfigError(
+                f"criterion {criterion!r} needs weights of linear layers, but {name!r} belongs to a "
+                f"{type(layer).__name__}; exclude it, or use criterion 'magnitude'"
+            )
     squares: dict[str, Tensor] = {}
-    mask: Any = None
-    tokens: Tensor | None = None
+    padding = Padding(inner, next(iter(weights.values())).device)
 
-    def add(name: str, module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        x = given[0].flatten(0, -2)
-        if mask is not None and len(x) == mask.numel():
-            x = x[tokens]  # without padding
+    def add(name: str, module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        x = padding.without(module, next(iter((*given, *named.values()))))
         squares[name] = squares.get(name, 0) + x.double().square().sum(dim=0)
 
-    device = next(iter(weights.values())).device
-    with evaluating(model), ExitStack() as hooks:
-        for name, layer in layers.items():
-            hooks.callback(layer.register_forward_pre_hook(partial(add, name)).remove)
+    owners = {id(weight): name for name, weight in weights.items()}
+    with evaluating(inner), ExitStack() as hooks:
+        for module in inner.modules():
+            for parameter in module._parameters.values():  # a tied weight has the inputs of all its layers
+                if id(parameter) in owners:
+                    hook = partial(add, owners[id(parameter)])
+                    hooks.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
+        hooks.enter_context(padding)
         for given, batch in zip(batches, _batches(criterion, batches, weights), strict=True):
-            mask = given.get("attention_mask") if isinstance(given, Mapping) else None
-            if mask is not None:  # found where the batch is, so that a GPU does not wait in every layer
-                tokens = mask.flatten().nonzero().flatten().to(device, non_blocking=True)
-            model(**batch) if loss is model_loss else loss(model, batch)
+            padding.read(given)
+            inner(**batch) if loss is model_loss else loss(inner, batch)
     if missing := [name for name in weights if name not in squares]:
-        raise _without_norms(criterion, missing[0], layers[missing[0]])
+        raise ConfigError(
+            f"criterion {criterion!r} needs the inputs of {missing[0]!r}, but the model does not call its layer for "
+            "these batches; exclude it, or use criterion 'magnitude'"
+        )
     return {name: squares[name].sqrt()[:, None] if is_conv1d(layers[name]) else squares[name].sqrt() for name in layers}
 
 
@@ -157,10 +168,3 @@ def on_device(value: Any, device: torch.device) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(on_device(part, device) for part in value)
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-
-
-def _without_norms(criterion: str, name: str, layer: nn.Module) -> ConfigError:
-    return ConfigError(
-        f"criterion {criterion!r} needs weights of linear layers that the model runs, but {name!r} belongs to a "
-        f"{type(layer).__name__}; exclude it, or use criterion 'magnitude'"
-    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize, prune
 
 from randprune_lab.errors import MaskError, ScopeError
@@ -36,10 +37,17 @@ def to_torch_prune(model: nn.Module, mask: Mapping[str, Tensor]) -> None:
     """Put masks on `model` as `torch.nn.utils.prune` does: `weight` becomes `weight_orig` and `weight_mask`.
 
     Raises:
-        MaskError: if the masks do not fit, a weight cannot be set to zero, or two modules share it; the model is not
-            changed.
+        MaskError: if the masks do not fit, a weight cannot be set to zero, or two modules share it, or it is one that
+            PyTorch's attention reads without calling its layer; the model is not changed.
     """
-    for module, attribute, kept in _places(model, mask):
+    places = _places(model, mask)
+    for name, (module, _, _) in zip(mask, places, strict=True):
+        if isinstance(module, NonDynamicallyQuantizableLinear):
+            raise MaskError(
+                f"{name!r} is read by its attention without a call of its layer, so that torch.nn.utils.prune has no "
+                "effect on it; leave it out, or use to_parametrize"
+            )
+    for module, attribute, kept in places:
         prune.custom_from_mask(module, attribute, kept)
 
 
@@ -76,8 +84,7 @@ def from_parametrize(model: nn.Module) -> MaskSet:
     masks = {}
     for name, module in unwrapped(model).named_modules():
         for attribute in _parametrized(module):
-            layers = [part.kept for part in _parametrizations(module)[attribute] if isinstance(part, MaskedWeight)]
-            masks[_join(name, attribute)] = torch.stack(layers).all(0)
+            masks[_join(name, attribute)] = _kept(module, attribute)
     return _some(masks, model, "to_parametrize")
 
 
@@ -99,7 +106,7 @@ def make_permanent(model: nn.Module) -> MaskSet:
             masks[_join(name, attribute)] = getattr(module, f"{attribute}_mask") != 0
             prune.remove(module, attribute)
         for attribute in _parametrized(module):
-            masks[_join(name, attribute)] = getattr(module, attribute) != 0
+            masks[_join(name, attribute)] = _kept(module, attribute)
             parametrize.remove_parametrizations(module, attribute)
     removed = _some(masks, model, "torch.nn.utils.prune or to_parametrize")
     removed.apply_(inner)
@@ -170,6 +177,13 @@ def _parametrized(module: nn.Module) -> list[str]:
     """Attributes of `module` that a `MaskedWeight` masks."""
     attributes = _parametrizations(module).items()
     return [name for name, parts in attributes if any(isinstance(part, MaskedWeight) for part in parts)]
+
+
+def _kept(module: nn.Module, attribute: str) -> Tensor:
+    """The weights that all masks on an attribute keep."""
+    return torch.stack(
+        [part.kept for part in _parametrizations(module)[attribute] if isinstance(part, MaskedWeight)]
+    ).all(0)
 
 
 def _parametrizations(module: nn.Module) -> dict[str, Iterable[nn.Module]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from randprune_lab.errors import ScopeError, check_count
 from randprune_lab.masks.layout import Layout, Means, Structure, Target
-from randprune_lab.masks.scope import inputs_first
+from randprune_lab.masks.scope import outputs_first
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Blocks(Structure):
         return f"{self.outputs}x{self.inputs}"
 
     def layout(self, target: Target, weights: Mapping[str, Tensor]) -> Layout:
-        turned = inputs_first(target)
+        turned = outputs_first(target, weights)
         shape = (self.outputs, self.inputs)
         blocks = {name: shape[::-1] if name in turned else shape for name in weights}
         for name, (rows, columns) in blocks.items():

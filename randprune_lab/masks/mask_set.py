@@ -58,7 +58,9 @@ class MaskSet(Mapping[str, Tensor]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MaskSet):
             return NotImplemented
-        return self.keys() == other.keys() and all(torch.equal(self[name], other[name]) for name in self)
+        return self.keys() == other.keys() and all(
+            torch.equal(mask, other[name].to(mask.device)) for name, mask in self.items()
+        )
 
     __hash__ = None  # type: ignore[assignment]
 

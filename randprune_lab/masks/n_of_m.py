@@ -7,7 +7,7 @@ faster than sorting all weights. Groups are drawn some at a time, so a draw need
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,14 +23,14 @@ from randprune_lab.masks.layout import Layout, Structure, Target
 from randprune_lab.masks.plan import scores
 from randprune_lab.masks.rows import Rows, chunks, row_ranks, row_votes
 from randprune_lab.masks.rules import Rule, Votes
-from randprune_lab.masks.scope import inputs_first
+from randprune_lab.masks.scope import kernels, outputs_first
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
 from randprune_lab.masks.weight_checks import check_dtype, check_finite
 
 
 @dataclass(frozen=True)
 class NofM(Structure):
-    """n of every m consecutive weights of an output: along a row, or along a column of GPT-2's `Conv1D`.
+    """n of every m consecutive inputs of an output: along a row, a column of GPT-2's `Conv1D`, or a kernel's channels.
 
     The sparsity is 1 - n/m. A rule needs `votes`, unless it ignores the weights.
 
@@ -67,37 +67,38 @@ class NofM(Structure):
         return self.removed
 
     def layout(self, target: Target, weights: Mapping[str, Tensor]) -> Layout:
-        turned = inputs_first(target)
+        turned, convolved = outputs_first(target, weights), kernels(target)
+        orders = {}
         for name, weight in weights.items():
             check_dtype(name, weight)
-            inputs = weight.ndim and weight.shape[-2 if name in turned else -1]
+            order = turned.get(name, tuple(range(weight.ndim)))
+            orders[name] = (order[0], *order[2:], order[1]) if name in convolved else order
+            inputs = weight.ndim and weight.shape[orders[name][-1]]
             if not weight.ndim or inputs % self.m:
                 raise ScopeError(
                     f"the {inputs} inputs of {name!r}, of shape {tuple(weight.shape)}, cannot be divided into groups "
                     f"of {self.m} weights; choose another m, or leave the weight dense with exclude=[...]"
                 )
-        return RowLayout({name: {name: 1} for name in weights}, self, turned)
+        return RowLayout({name: {name: 1} for name in weights}, self, orders)
 
 
 class RowLayout(Layout):
-    """Single weights, in groups of m consecutive inputs; `turned` has the names of weights whose rows are inputs."""
+    """Single weights, in groups of m consecutive inputs; `orders` has the axes of each weight, inputs last."""
 
-    def __init__(self, sizes: Mapping[str, Mapping[str, int]], pattern: NofM, turned: Collection[str]):
+    def __init__(self, sizes: Mapping[str, Mapping[str, int]], pattern: NofM, orders: Mapping[str, tuple[int, ...]]):
         super().__init__(sizes)
-        self._pattern, self._turned = pattern, turned
+        self._pattern, self._orders = pattern, orders
 
     def rows(self, ranked: Mapping[str, Tensor], rule: Rule, signed: bool) -> dict[str, Rows]:
         n, m = self._pattern.n, self._pattern.m
         votes = _votes(rule, n, m)
         found: dict[str, Rows] = {}
         for name, part in ranked.items():
-            own = part.T if name in self._turned else part
+            own = part.permute(order := self._orders[name])
             groups = own.reshape(-1, m).cpu()
             groups = row_ranks(groups) if signed else groups.clone(memory_format=torch.contiguous_format)
             _check(name, groups, n)
-            found[name] = Groups(
-                groups, np.broadcast_to(n, len(groups)), rule, votes, name in self._turned, own.shape[0]
-            )
+            found[name] = Groups(groups, np.broadcast_to(n, len(groups)), rule, votes, tuple(own.shape), order)
         return found
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from randprune_lab.errors import RuleError
 from randprune_lab.masks.counter_rng import uniform
@@ -18,6 +18,7 @@ from randprune_lab.masks.curve import DECIDED, Histogram
 from randprune_lab.masks.plan import scores
 from randprune_lab.masks.reference import first, vote
 from randprune_lab.masks.rules import Rule, Votes
+from randprune_lab.masks.scope import kernels, outputs_first
 from randprune_lab.masks.small_groups import few
 from randprune_lab.masks.weight_checks import check_dtype, check_enough, check_finite
 
@@ -93,8 +94,8 @@ class Rows:
     k: Int64[np.ndarray, " rows"]
     rule: Rule
     votes: Votes | None  # None: the largest are kept, or rows are drawn from their inclusion curves
-    inputs_first: bool
-    outputs: int  # of the tensor
+    shape: tuple[int, ...]  # of the tensor, outputs first
+    order: tuple[int, ...]  # the tensor's axes in that shape
 
     def draw(self, name: str, seed: int, candidate: int, flat: Mapping[str, Tensor]) -> None:
         """Fill the flat mask of the tensor called `name` with that of a candidate."""
@@ -107,8 +108,8 @@ class Rows:
             with np.errstate(divide="ignore"):  # Pareto sampling: see `pareto`
                 odds = (1 - self.inclusion) / self.inclusion
             kept = first((u / (1 - u)).reshape(odds.shape) * odds, self.k)
-        mask = torch.from_numpy(kept)
-        flat[name].copy_((mask.view(self.outputs, -1).T if self.inputs_first else mask).reshape(-1), non_blocking=True)
+        mask = torch.from_numpy(kept).view(self.shape).permute([self.order.index(axis) for axis in sorted(self.order)])
+        flat[name].copy_(mask.reshape(-1), non_blocking=True)
 
     @property
     def content(self) -> Shaped[np.ndarray, "rows bytes"]:
@@ -148,37 +149,36 @@ class Rows:
 
 
 def all_rows(
+    target: nn.Module | Mapping[str, Tensor],
     weights: Mapping[str, Tensor],
     keep: Mapping[str, int],
     rule: Rule,
     reference_below: int,
     signed: bool,
-    inputs_first: Collection[str],
-    kernels: Collection[str],
 ) -> dict[str, Rows]:
     """The rows of all tensors: the weights of each output. They are copied.
 
     Args:
+        target: the model, which says what the outputs of its weights are, or a dict of tensors.
         weights: the tensors by name.
         keep: the number of weights that each keeps.
         signed: whether they are scores with signs, -inf for weights that are zero; each row is replaced by its ranks.
-        inputs_first: the names of the matrices whose rows are inputs.
-        kernels: the names of the weights of convolutions, whose outputs are their channels.
 
     Raises:
         WeightError: if weights are not finite or not floating point, or too few are not zero.
     """
-    found = {}
+    orders, convolved, found = outputs_first(target, weights), kernels(target), {}
     for name, weight in weights.items():
         check_dtype(name, weight)
-        rows = _as_rows(weight.T if name in inputs_first else weight, name in kernels).cpu()
+        own = weight.permute(order := orders.get(name, tuple(range(weight.ndim))))
+        rows = _as_rows(own, name in convolved).cpu()
         rows = row_ranks(rows) if signed else rows.clone(memory_format=torch.contiguous_format)
         check_finite(name, rows.numel() - int(rows.isfinite().sum()))
         nonzero, (count, n) = rows.count_nonzero(dim=1).numpy(), rows.shape
         check_enough(name, keep[name], int(nonzero.sum()), rows.numel())
         votes = row_votes(rule, n, round(keep[name] / max(count, 1)))
         votes = votes if few(votes, n, reference_below) else None
-        found[name] = Rows(rows, row_counts(nonzero, keep[name]), rule, votes, name in inputs_first, count)
+        found[name] = Rows(rows, row_counts(nonzero, keep[name]), rule, votes, tuple(own.shape), order)
     return found
 
 

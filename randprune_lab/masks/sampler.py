@@ -29,7 +29,7 @@ from randprune_lab.masks.plan import Group, Plan, make_plans, together
 from randprune_lab.masks.recipe import Recipe
 from randprune_lab.masks.rows import all_rows
 from randprune_lab.masks.rules import Rule, Votes
-from randprune_lab.masks.scope import inputs_first, kernels, planned, with_values
+from randprune_lab.masks.scope import kernels, planned, with_values
 from randprune_lab.masks.small_groups import REFERENCE_BELOW, SmallGroup, small_groups, votes_for
 from randprune_lab.masks.sparsity import Sparsity, plain_sparsity
 from randprune_lab.masks.structures import Named, find_structure
@@ -103,7 +103,7 @@ class MaskSampler:
         self._scored = None if scores is None else {"criterion": "custom", "signed": self.signed}
         weights = self._layout.ranked(weights, scores, signed)  # from here on, units take the place of weights
         self._units = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        turned, convolved, ranked = inputs_first(target), kernels(target), FromZero(weights, self.signed)
+        convolved, ranked = kernels(target), FromZero(weights, self.signed)
         self._keep = keep_counts(self._units, self.sparsity, self.allocation, convolved, ranked)
         self.rule, self.seed, self.exclude, self.reference_below = rule, int(seed), exclude, int(reference_below)
         self.curves: dict[str, InclusionCurve] = {}
@@ -112,7 +112,7 @@ class MaskSampler:
         self._small_groups: dict[str, SmallGroup] = {}
         self._rows = self._layout.rows(weights, rule, self.signed)
         if self.allocation.compared == "row":
-            self._rows = all_rows(weights, self._keep, rule, self.reference_below, self.signed, turned, convolved)
+            self._rows = all_rows(target, weights, self._keep, rule, self.reference_below, self.signed)
         made = partial(torch.zeros if self._rows else torch.empty, dtype=torch.bool)
         self._base = {name: made(weight.numel(), device=weight.device) for name, weight in weights.items()}
         large: defaultdict[torch.device, list[Plan]] = defaultdict(list)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -89,9 +89,31 @@ def planned(weight: Tensor) -> Tensor:
     return plain.cpu() if plain.device.type in WITHOUT_FLOAT64 else plain
 
 
-def inputs_first(model: nn.Module | Mapping[str, Tensor]) -> set[str]:
-    """The names of the matrices of a model whose rows are inputs, not outputs: those of GPT-2's `Conv1D`."""
-    return {name for name, parameter in _known(model).items() if is_conv1d(parameter.layer)}
+def outputs_first(model: nn.Module | Mapping[str, Tensor], names: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """The order of axes that brings outputs before inputs, for those of the named weights that have inputs first.
+
+    These are the weights of GPT-2's `Conv1D`, of transposed convolutions, and of the stacks of experts of which
+    transformers says so (`is_transposed`). In all others the outputs are the first axis, or the second of a stack.
+
+    Raises:
+        ScopeError: for a transposed convolution in groups, whose outputs are not along an axis.
+    """
+    known = _known(model)
+    orders: dict[str, tuple[int, ...]] = {}
+    for name in known.keys() & set(names):
+        layer, dimensions, kind = known[name].layer, len(known[name].shape), known[name].kind
+        if is_conv1d(layer):
+            orders[name] = (1, 0)
+        elif kind == "experts" and dimensions == 3 and getattr(layer, "is_transposed", False):
+            orders[name] = (0, 2, 1)
+        elif kind == "convolution" and getattr(layer, "transposed", False):
+            if layer.groups != 1:
+                raise ScopeError(
+                    f"{name!r} belongs to a transposed convolution in {layer.groups} groups, whose outputs are not "
+                    "along an axis; leave it dense with exclude=[...]"
+                )
+            orders[name] = (1, 0, *range(2, dimensions))
+    return orders
 
 
 def kernels(model: nn.Module | Mapping[str, Tensor]) -> set[str]:

@@ -80,6 +80,8 @@ class TrainingConfig:
             check_count(name, getattr(self, name))
         check_range("learning_rate", self.learning_rate, low=0, low_open=True)
         check_range("warmup", self.warmup, low=0, high=1)
+        check_range("weight_decay", self.weight_decay, low=0)
+        check_range("max_grad_norm", self.max_grad_norm, low=0, low_open=True)
         if self.compute == "sparse" and not self.mask_gradients:
             raise ConfigError(
                 "compute='sparse' has no gradients of removed weights, which mask_gradients=False clips by; "

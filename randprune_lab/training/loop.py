@@ -49,9 +49,10 @@ class History:
 
     @property
     def best(self) -> int:
-        """The position of the best score, the earliest if several are equal; or of the last without `keep_best`."""
+        """The position of the best score, the earliest of equals, NaN last; or of the last without `keep_best`."""
         counted = [place for place, step in enumerate(self.steps) if step >= self.counted_from]
-        return max(counted, key=(self.judged or self.scores).__getitem__)
+        values = [-math.inf if math.isnan(value) else value for value in self.judged or self.scores]
+        return max(counted, key=values.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Training:
         if self._gradual:
             self.history.counted_from = max(self.history.counted_from, self._gradual.schedule.end)
             if self._gradual.due(0):
-                self._set_mask(self._gradual.redraw(0))
+                self._set_mask(self._gradual.redraw(0, optimizer=self.optimizer))
         self._since: list[float] = []  # the losses since the last evaluation
         self._unread: list[Tensor] = []  # the last of them, still on the device: a GPU waits when a number is read
         self._best: dict[str, Tensor] | None = None

@@ -307,7 +307,7 @@ def test_a_weight_without_a_gradient_is_named(criterion):
         scores(model, criterion, batches(), cross_entropy)
     model.blocks.append(nn.Linear(3, 3).double())
     model.forward = lambda x: model.head(model.blocks[0](x))
-    with pytest.raises(ConfigError, match=r"of 'blocks.2.weight', but the loss does not depend on it; exclude it"):
+    with pytest.raises(ConfigError, match=r"of 'blocks.2.weight', but the loss of no batch depends on it; exclude it"):
         scores(model, criterion, batches(), cross_entropy, exclude=["blocks.1.*"])
 
 

@@ -13,7 +13,7 @@ import torch
 from support.exact_laws import check_law, successive_law
 from torch import Tensor, nn
 
-from randprune_lab.errors import ConfigError, RandpruneError, WeightError
+from randprune_lab.errors import ConfigError, RandpruneError, ScopeError, WeightError
 from randprune_lab.masks import ALLOCATIONS, Allocation, MaskSampler, MaskSet, Recipe, tensor_counts
 from randprune_lab.masks.allocations import Around, Owl, Row
 from randprune_lab.masks.curve import Histogram
@@ -119,6 +119,15 @@ def test_counts_by_tensor_need_no_sampler(allocation: str) -> None:
     assert found == counts(MaskSampler(target, Magnitude(), 0.9, allocation=allocation).draw(0))
 
 
+def test_erk_keeps_no_more_of_a_tensor_than_was_left_of_it_when_the_sparsity_rises() -> None:
+    """Largest remainders alone would give a tensor one more weight where the total falls."""
+    model = nn.ModuleList(nn.Linear(inputs, outputs) for outputs, inputs in ((8, 300), (8, 10), (64, 24), (32, 64)))
+    for sparsity in np.linspace(0.88, 0.9, 41):
+        mask = MaskSampler(model, Magnitude(), float(sparsity), allocation="erk", include=["*.weight"]).draw(0)
+        assert mask.kept == keep_count(mask.size, float(sparsity))
+        mask.apply_(model)
+
+
 # --- rows ---
 
 
@@ -142,6 +151,29 @@ def test_rows_of_magnitudes_are_the_largest_of_each_row() -> None:
     for name, weight in target.items():
         for row, kept in zip(weight.flatten(0, -2), mask[name].flatten(0, -2), strict=True):
             assert set(kept.nonzero().flatten().tolist()) == set(row.abs().topk(int(kept.sum())).indices.tolist())
+
+
+def test_rows_of_experts_and_of_a_transposed_convolution_are_outputs_though_inputs_come_first() -> None:
+    class Experts(nn.Module):
+        is_transposed = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.down_proj = nn.Parameter(torch.randn(3, 10, 7, generator=torch.Generator().manual_seed(0)))
+
+    experts = nn.ModuleList([nn.ModuleDict({"experts": Experts()})])
+    name = "0.experts.down_proj"
+    mask = MaskSampler(experts, Voting(sampling_ratio=0.1), 0.5, allocation="row").draw(0)[name]
+    turned = {name: experts.get_parameter(name).mT}
+    assert torch.equal(mask.mT, MaskSampler(turned, Voting(sampling_ratio=0.1), 0.5, allocation="row").draw(0)[name])
+    assert (mask.sum(dim=1) == 5).all()
+    chosen = {"include": ["0.weight"], "types": ["convolution"]}
+    kernel, grouped = (nn.Sequential(nn.ConvTranspose2d(4, 6, 3, groups=groups)) for groups in (1, 2))
+    mask = MaskSampler(kernel, Uniform(), 0.5, allocation="row", **chosen).draw(0)["0.weight"]
+    assert (mask.sum(dim=(0, 2, 3)) == 18).all()
+    MaskSampler(grouped, Uniform(), 0.5, **chosen)
+    with pytest.raises(ScopeError, match=r"'0.weight' belongs to a transposed convolution in 2 groups"):
+        MaskSampler(grouped, Uniform(), 0.5, allocation="row", **chosen)
 
 
 def test_channels_of_a_convolution_are_rows() -> None:

@@ -184,3 +184,39 @@ def test_groups_of_a_conv1d_lie_along_its_inputs(rule: Rule) -> None:
     mask.apply_(model)
     with pytest.raises(ScopeError, match=r"the 6 inputs of 'blocks.0.weight', of shape \(6, 12\), cannot"):
         draw(conv1d(6, 12), rule, 2, 4, candidate=0)
+
+
+class InputsFirst(nn.Module):
+    """A stack of experts as those of gpt-oss, of shape (experts, inputs, outputs)."""
+
+    is_transposed = True
+
+    def __init__(self, *shape: int):
+        super().__init__()
+        self.gate_up_proj = nn.Parameter(weights(*shape))
+
+
+def experts(*shape: int) -> nn.Module:
+    model = nn.Module()
+    model.blocks = nn.ModuleList([nn.ModuleDict({"experts": InputsFirst(*shape)})])
+    return model
+
+
+@pytest.mark.parametrize("rule", [Magnitude(), Voting()], ids=str)
+def test_groups_of_experts_with_inputs_first_lie_along_their_inputs(rule: Rule) -> None:
+    """The mask is that of the stack whose matrices are turned."""
+    model, name = experts(3, 8, 12), "blocks.0.experts.gate_up_proj"
+    mask = draw(model, rule, 2, 4, candidate=3)
+    turned = draw({name: model.get_parameter(name).mT}, rule, 2, 4, candidate=3)
+    assert torch.equal(mask[name], turned[name].mT) and mask[name].is_contiguous()
+    assert (mask[name].reshape(3, 2, 4, 12).sum(dim=2) == 2).all()
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(8, 6, 3), nn.ConvTranspose2d(8, 6, 3), nn.Conv1d(8, 6, 1)], ids=str)
+def test_groups_of_a_kernel_lie_along_its_input_channels(layer: nn.Module) -> None:
+    chosen = {"include": ["0.weight"], "types": ["convolution"]}
+    mask = MaskSampler(nn.Sequential(layer), Voting(), None, structure="2:4", **chosen).draw(0)["0.weight"]
+    channels = mask if isinstance(layer, nn.ConvTranspose2d) else mask.transpose(0, 1)
+    assert (channels.reshape(2, 4, -1).sum(dim=1) == 2).all()
+    with pytest.raises(ScopeError, match=r"the 8 inputs of '0.weight', of shape .*, cannot be divided"):
+        MaskSampler(nn.Sequential(layer), Voting(), None, structure="2:3", **chosen)

@@ -114,10 +114,16 @@ random_rules = st.one_of(
 
 def check_counts(case: Case) -> None:
     shapes = {name: tuple(weight.shape) for name, weight in case.weights.items()}
-    keep = keep_counts(shapes, case.sparsity, case.allocation)
     groups = groups_of(list(case.weights), case.allocation)
     nonzero = {group: sum(int(case.weights[name].count_nonzero()) for name in groups[group]) for group in groups}
     options = {"allocation": case.allocation, "reference_below": case.reference_below}
+    total = sum(keep_counts(shapes, case.sparsity, case.allocation).values())
+    if case.allocation == "erk" and total > sum(nonzero.values()):
+        with pytest.raises(WeightError, match=f"cannot keep {total:,} weights: only {sum(nonzero.values()):,} are not"):
+            MaskSampler(case.weights, case.rule, case.sparsity, **options)
+        return
+    keep = keep_counts(shapes, case.sparsity, case.allocation, scores=case.weights)
+    assert sum(keep.values()) == total
     if short := [group for group in groups if keep[group] > nonzero[group]]:
         with pytest.raises(WeightError, match=f"cannot keep {keep[short[0]]:,} weights of '{short[0]}'"):
             MaskSampler(case.weights, case.rule, case.sparsity, **options)

@@ -39,7 +39,7 @@ class Allocation(ABC):
     compared: ClassVar[Literal["tensor", "row", "all"]] = "tensor"
     """The weights that compete with each other: those of a tensor, of an output of it, or of all tensors."""
     by_shape: ClassVar[bool] = False
-    """Whether the counts depend on shapes and sparsity alone, so that the name is enough to find them again."""
+    """Whether the counts follow from shapes, sparsity and numbers of zeros, so that the name is enough to find them."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
