@@ -128,6 +128,39 @@ def test_fisher_is_the_squared_weight_times_the_mean_squared_gradient():
         close(scores(model, criterion, batches(), cross_entropy), expected)
 
 
+def test_examples_share_what_a_batch_has_once_for_all_of_them():
+    """As the positions of GPT-2; other numbers of rows are an error."""
+    model = Net()
+
+    def loss(model, batch):
+        assert batch["temperature"] == 2 and len(batch["scale"]) == 1
+        return cross_entropy(model, {"x": batch["x"] * batch["scale"], "labels": batch["labels"]})
+
+    shared = {"scale": torch.ones(1, 1), "temperature": torch.tensor(2)}
+    found = scores(model, Fisher(per="example"), [shared | batch for batch in batches()], loss)
+    close(found, scores(model, Fisher(per="example"), batches(), cross_entropy))
+    broken = [{"scale": torch.ones(2, 1)} | batch for batch in batches()]
+    with pytest.raises(ConfigError, match="a row for each example, got rows scale: 2, x: 5, labels: 5"):
+        scores(model, Fisher(per="example"), broken, loss)
+
+
+@pytest.mark.parametrize("criterion", ["taylor", "fisher"])
+def test_a_batch_that_misses_an_expert_adds_nothing_to_its_scores(criterion):
+    model = Net()
+    first, second = batches()[:2]
+    model.blocks.append(nn.Linear(3, 3).double())
+
+    def loss(model, batch):
+        hidden = model.blocks[0](batch["x"])
+        return hidden.square().sum() + (model.blocks[2].weight.square().sum() if batch["expert"] else 0)
+
+    used, unused = second | {"expert": True}, first | {"expert": False}
+    found = scores(model, criterion, [unused, used], loss, include=["blocks.2.weight"])
+    alone = scores(model, criterion, [used], loss, include=["blocks.2.weight"])
+    share = {"taylor": 1, "fisher": 2}[criterion]
+    close({name: share * score for name, score in found.items()}, alone)
+
+
 def test_movement_is_minus_the_sum_of_weight_times_gradient_over_ten_recorded_steps():
     model, expected = Net(), {}
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)

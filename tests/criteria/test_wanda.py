@@ -138,3 +138,82 @@ def test_scores_of_half_precision_do_not_overflow():
 
     found = scores(model, "wanda", [batch, batch], summed, include=["0.weight"])
     assert all(bool(each.isfinite().all()) and each.dtype == torch.float32 for each in found.values())
+
+
+# --- which inputs count ---
+
+
+class Twice(nn.Module):
+    """One matrix in two layers, the second of which has inputs that are 100 times larger."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)])
+        self.blocks[1].weight = self.blocks[0].weight
+
+    def forward(self, x):
+        return self.blocks[0](x) + self.blocks[1](input=100 * x)
+
+
+def mean(model, batch):
+    return model(batch["x"]).mean()
+
+
+def test_a_tied_weight_has_the_inputs_of_all_its_layers():
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    (found,) = scores(model := Twice(), "wanda", [{"x": x}], mean).values()
+    norm = torch.cat([x, 100 * x]).norm(dim=0)
+    torch.testing.assert_close(found, model.blocks[0].weight.detach().abs() * norm)
+
+
+def test_a_compiled_model_that_has_run_already_has_the_same_scores():
+    model, batch = Twice().eval(), {"x": torch.ones(2, 4)}
+    compiled = torch.compile(model, backend="eager")
+    with torch.no_grad():
+        compiled(**batch)
+    for one, other in zip(
+        scores(compiled, "wanda", [batch], mean).values(), scores(model, "wanda", [batch], mean).values(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_a_layer_that_is_not_called_is_named():
+    model = Twice()
+    model.blocks.append(nn.Linear(4, 4))
+    with pytest.raises(
+        ConfigError, match=r"needs the inputs of 'blocks.2.weight', but the model does not call its layer"
+    ):
+        scores(model, "wanda", [{"x": torch.ones(2, 4)}], mean)
+
+
+@pytest.fixture(scope="module")
+def t5():
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    torch.manual_seed(0)
+    config = T5Config(vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0)
+    return T5ForConditionalGeneration(config).eval()
+
+
+@pytest.mark.parametrize("length", [6, 4])
+@pytest.mark.parametrize("masked", [True, False])
+def test_padding_of_an_encoder_and_of_its_decoder_is_left_out_of_each(t5, length, masked):
+    """Two examples alone, without any padding, and both in a batch; with a mask, or labels alone."""
+    ids = torch.arange(1, 7)[None]
+    alone = [
+        {"input_ids": ids[:, :used], "attention_mask": torch.ones(1, used, dtype=int), "labels": ids[:, :told] + 9}
+        for used, told in ((6, length), (3, 2))
+    ]
+    labels = torch.full((2, length), -100)
+    labels[0], labels[1, :2] = alone[0]["labels"][0], alone[1]["labels"][0]
+    batch = {
+        "input_ids": ids.repeat(2, 1),
+        "attention_mask": torch.tensor([[1] * 6, [1, 1, 1, 0, 0, 0]]),
+        "labels": labels,
+    }
+    if masked:
+        batch["decoder_attention_mask"] = (labels != -100).long()
+    found, expected = scores(t5, "wanda", [batch]), scores(t5, "wanda", alone)
+    assert any("EncDecAttention" in name for name in found) and any("decoder" in name for name in found)
+    for name, score in expected.items():
+        torch.testing.assert_close(found[name], score, rtol=1e-4, atol=1e-5)

@@ -210,3 +210,8 @@ def test_masks_for_a_device_without_64_bit_floats_are_drawn_on_the_cpu(monkeypat
     mask.apply_(there)
     mask.apply_(model)
     assert all(torch.equal(weight.cpu(), model.state_dict()[name]) for name, weight in there.state_dict().items())
+
+
+def test_masks_on_two_devices_can_be_equal():
+    mask = rp.MaskSet({"w": torch.tensor([True, False])})
+    assert mask == mask.to(DEVICE) and mask.to(DEVICE) == mask and mask.to(DEVICE) != ~mask

@@ -103,6 +103,29 @@ def test_masks_that_pytorch_made_are_read():
     assert mask["0.weight"].sum() == 60 and mask["0.bias"].sum() == 5
 
 
+def test_a_kept_weight_that_is_zero_is_kept_when_masks_become_permanent(tool):
+    put, read = tool
+    model = nn.Sequential(nn.Linear(4, 2))
+    model[0].weight.data[0, 0] = 0.0
+    mask = rp.MaskSet({"0.weight": torch.tensor([[True, True, False, True], [True, False, True, True]])})
+    put(model, mask)
+    assert read(model) == rp.make_permanent(model) == mask
+
+
+def test_what_attention_reads_without_a_call_is_refused_for_pytorchs_pruning(tool):
+    put, _ = tool
+    model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, batch_first=True), 1, enable_nested_tensor=False)
+    name = "layers.0.self_attn.out_proj.weight"
+    mask = rp.MaskSampler(model, rp.Magnitude(), 0.5, include=[name]).draw(0)
+    if put is rp.to_torch_prune:
+        with pytest.raises(MaskError, match=f"{name!r} is read by its attention .* use to_parametrize"):
+            put(model, mask)
+        return
+    put(model, mask)
+    for _ in range(2):
+        model(torch.ones(1, 3, 8)).sum().backward()
+
+
 def test_assignments_are_masked_and_other_parametrizations_ignored():
     model = nn.Linear(4, 4, bias=False)
     nn.init.ones_(model.weight)

@@ -71,6 +71,16 @@ def test_a_stopped_training_continues_to_the_same_bits(lab, regrow, mask_gradien
         assert second.mask == whole.mask and second.history == whole.history
 
 
+@pytest.mark.parametrize("start", [0, 1])
+def test_weights_regrow_from_a_mask_of_before_also_if_the_schedule_begins_at_once(lab, start):
+    model = lab.model()
+    mask = rp.MaskSampler(model, rp.Magnitude(), 0.5).draw(0)
+    masks = gradual(model, regrow="set", start=start, begin=0.5)
+    training = Training(model, lab.train, CONFIG, mask=mask, gradual=masks)
+    training.run(Seen())
+    assert training.mask.sparsity == pytest.approx(0.9, abs=1e-3)
+
+
 def test_a_level_can_be_pruned_gradually_from_the_one_before(lab):
     """The mask of the level before is enforced until the first redraw; later masks are parts of it."""
     model = lab.model()

@@ -99,13 +99,16 @@ def test_keep_best_ends_with_the_weights_of_the_earliest_best_score(lab):
 def test_the_best_weights_can_be_chosen_by_another_number_than_the_score(lab):
     """A training that diverges has no log-loss; such an evaluation is never the best."""
     model, saved = lab.model(), []
+    alone = iter([math.nan, 0.5, 0.9])
+    best = dataclasses.replace(CONFIG, keep_best=True)
+    assert train(lab.model(), lab.train, best, evaluate=lambda model: next(alone)).best == 2
     found = iter([(0.9, math.nan), (0.1, -0.2), (0.8, -0.3)])
 
     def evaluate(model):
         saved.append(weights(model))
         return next(found)
 
-    history = train(model, lab.train, dataclasses.replace(CONFIG, keep_best=True), evaluate=evaluate)
+    history = train(model, lab.train, best, evaluate=evaluate)
     assert history.best == 1 and history.scores == [0.9, 0.1, 0.8] and equal(weights(model), saved[1])
 
 
@@ -183,7 +186,16 @@ def _inputs(batch):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("epochs", 0), ("learning_rate", 0.0), ("learning_rate", float("nan")), ("batch_size", 0), ("warmup", 1.5)],
+    [
+        ("epochs", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("batch_size", 0),
+        ("warmup", 1.5),
+        ("weight_decay", -0.1),
+        ("max_grad_norm", 0.0),
+        ("max_grad_norm", -1.0),
+    ],
 )
 def test_settings_out_of_range_are_named(setting, value):
     with pytest.raises(ConfigError, match=rf"{setting} must be .*got {value}"):
