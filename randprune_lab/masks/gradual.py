@@ -134,8 +134,16 @@ class GradualMasks:
 
     def describe(self, schedule: Schedule) -> dict[str, Any]:
         """The settings as plain data, for records."""
+        given, sampler = self.given, self.given if isinstance(self.given, MaskSampler) else None
         return {
-            "sampler": repr(self.given) if isinstance(self.given, MaskSampler) else name_of(self.given),
+            "sampler": name_of(given) if sampler is None else str(sampler.rule),
+            "masks": sampler
+            and {
+                **plain_settings(sampler),
+                "allocation": repr(sampler.allocation),  # a recipe has counts, which depend on the weights
+                "scores": sampler.scores is not None,
+                "signed": sampler.signed,
+            },
             "final": self.final,
             "start": schedule.start,
             "end": schedule.end,

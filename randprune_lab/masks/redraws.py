@@ -57,7 +57,7 @@ class GradualTraining:
             MaskError: if the sampler is of another model, or of other tensors than the mask.
             WeightError: if fewer weights are non-zero than are to be kept at the end.
         """
-        with _visible(self.model, self.mask):
+        with visible(self.model, self.mask):
             sampler = self.settings.sampler(self.model, self.settings.final)
         names = frozenset(sampler.shapes)
         if self.mask and self.mask.keys() != names:
@@ -101,7 +101,7 @@ class GradualTraining:
         sparsity = self.schedule.sparsity(step, settings.final)
         if not before and not any(sparsity.values() if isinstance(sparsity, dict) else [sparsity]):
             return self.mask
-        with _visible(self.model, before):
+        with visible(self.model, before):
             sampler = settings.sampler(self.model, sparsity)
             drawn, recipe = sampler.draw(settings.candidate), sampler.recipe(settings.candidate)
             if regrowth := self._regrowth(step):
@@ -181,15 +181,21 @@ class GradualTraining:
             )
 
 
+def _least(dtype: torch.dtype) -> float:
+    """The least number that is drawn from: in float16 below the normal ones, which some of its weights are, too."""
+    found = torch.finfo(dtype)
+    return found.tiny * found.eps if dtype == torch.float16 else found.tiny
+
+
 @contextmanager
-def _visible(model: nn.Module, mask: MaskSet) -> Iterator[None]:
+def visible(model: nn.Module, mask: MaskSet) -> Iterator[None]:
     """In the block, kept weights that are zero, as after regrowth, are tiny: they can be kept again, and come last."""
     every = named_weights(model)
     weights = {name: every[name] for name in mask}
     with torch.no_grad():
         zeros = {name: mask[name].to(weight.device) & (weight == 0) for name, weight in weights.items()}
         for name, weight in weights.items():
-            weight.masked_fill_(zeros[name], torch.finfo(weight.dtype).tiny)
+            weight.masked_fill_(zeros[name], _least(weight.dtype))
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
+from randprune_lab.criteria.passes import evaluating
 from randprune_lab.errors import MaskError
 from randprune_lab.interop.names import matched
 from randprune_lab.interop.torch_prune import mask_from_zeros
@@ -41,7 +42,9 @@ class Group(NamedTuple):
     kept: Bool[Tensor, " units"]
 
 
-def shrink(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Module:
+def shrink(
+    model: nn.Module, mask: Mapping[str, Tensor] | None = None, *, example: Mapping[str, Any] | None = None
+) -> nn.Module:
     """A copy of a model without the heads and neurons that a mask removes: its matrices are smaller, and dense.
 
     It computes what the masked model computes, up to rounding, on any device and with any library. A head is cut out if
@@ -55,14 +58,17 @@ def shrink(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Mod
     Args:
         model: the model, which is left as it is; of a wrapped one, what is inside.
         mask: True = kept, as drawn with `structure="heads"` or `"neurons"`. None: the zeros of the prunable weights.
+        example: inputs of the model by name, for which the copy must compute the same. Without it, those that a model
+            of transformers has for this (`dummy_inputs`), or an image of ones.
 
     Raises:
         MaskError: if the mask does not fit, or removes no whole head or neuron, or if the model cannot compute without
-            the removed heads.
+            the removed units.
         ScopeError: without a mask, if the model has no zeros.
 
     Warns:
-        UserWarning: if transformers cannot load the copy.
+        UserWarning: if transformers cannot load the copy; if it was not checked, because the model cannot compute an
+            example.
     """
     inner = unwrapped(model)
     owner, weights = type(inner).__name__, named_weights(inner)
@@ -78,11 +84,20 @@ def shrink(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Mod
             f"the mask removes no whole head or neuron of {owner}, so nothing can be cut out; draw it with "
             "MaskSampler(..., structure='heads') or structure='neurons'"
         )
-    before = _outputs(small)
+    given = _example(small) if example is None else example
+    before = _outputs(small, given)
+    if before is None:
+        if example is not None:
+            raise MaskError(f"{owner} cannot compute the example, which has {', '.join(example)}; give other inputs")
+        warnings.warn(
+            f"the smaller copy of {owner} was not compared with the masked model, because there are no inputs for it; "
+            "give some: shrink(model, mask, example=batch)",
+            stacklevel=2,
+        )
     for name, groups in cut.items():
         for group in groups:
             _cut(small, name, group)
-    _check(owner, before, small)
+    _check(owner, before, small, given)
     for name, groups in cut.items():
         _configure(owner, getattr(small, "config", None), name, groups)
     return small
@@ -129,28 +144,44 @@ def _scaled(number: int, group: Group) -> int:
     return number * int(group.kept.sum()) // len(group.kept)
 
 
+def _example(model: nn.Module) -> Mapping[str, Any]:
+    """The inputs that a model of transformers has for trying it; none for other models."""
+    config = getattr(model, "config", None)
+    if getattr(model, "main_input_name", None) == "pixel_values":
+        size = getattr(config, "image_size", 224)
+        sides = size if isinstance(size, list | tuple) else (size, size)
+        return {"pixel_values": torch.ones(1, getattr(config, "num_channels", 3), *sides)}
+    return getattr(model, "dummy_inputs", {})
+
+
 @torch.no_grad()
-def _outputs(model: nn.Module) -> Tensor | None:
-    """What a model of transformers computes for its own example of inputs; None if that cannot be computed."""
-    training = model.training
+def _outputs(model: nn.Module, example: Mapping[str, Any]) -> Tensor | None:
+    """The first tensor that a model computes for an example of inputs; None if that cannot be computed."""
+    weight = next(model.parameters())
+    moved = {
+        name: value.to(weight.device, weight.dtype if value.is_floating_point() else value.dtype)
+        if isinstance(value, Tensor)
+        else value
+        for name, value in example.items()
+    }
     try:
-        return cast(Tensor, model.eval()(**cast(Any, model).dummy_inputs)[0])
+        with evaluating(model):
+            found: Any = model(**moved) if example else None
+            return found if isinstance(found, Tensor) else cast(Tensor, found[0])
     except Exception:  # whatever is wrong with the example
         return None
-    finally:
-        model.train(training)
 
 
-def _check(owner: str, before: Tensor | None, small: nn.Module) -> None:
-    """Raise `MaskError` if the smaller model computes something else for its example of inputs."""
+def _check(owner: str, before: Tensor | None, small: nn.Module, example: Mapping[str, Any]) -> None:
+    """Raise `MaskError` if the smaller model computes something else for an example of inputs."""
     if before is None:
         return
-    after = _outputs(small)
+    after = _outputs(small, example)
     near = 1e-4 if before.dtype in (torch.float32, torch.float64) else 0.05
     if after is None or not torch.allclose(before, after, rtol=near, atol=near * float(before.abs().max())):
         raise MaskError(
-            f"{owner} cannot compute without the removed units: it shares something that belongs to single heads among "
-            "its layers, such as a position bias; use the masked model, or remove neurons instead of heads"
+            f"{owner} cannot compute without the removed units: something else in it depends on them, such as a "
+            "position bias of each head or a norm over all neurons; use the masked model, or remove other units"
         )
 
 

@@ -14,6 +14,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError, MaskError
+from randprune_lab.masks.allocations import Owl
 
 SCHEDULE = {"start": 2, "end": 8, "every": 2, "begin": 0.3}
 
@@ -107,7 +108,7 @@ def test_a_checkpoint_with_other_settings_is_refused(stopped, tiny_model, rows, 
     for change, message in [
         ({"every": 3}, "another gradual pruning: every was 2, and is 3; resume with the same settings"),
         ({"regrow": "set"}, r"regrow was None, and is \['set', 0\.3\]"),
-        ({"rule": rp.Magnitude()}, r"sampler was 'MaskSampler\(Voting.*, and is 'MaskSampler\(Magnitude"),
+        ({"rule": rp.Magnitude()}, r"sampler was 'Voting.*, and is 'Magnitude"),
         ({"end": 1.0}, "end was 8, and is 10"),
     ]:
         model = fresh(tiny_model)
@@ -174,6 +175,22 @@ def test_a_plain_mask_may_be_enforced_beside_it(model, rows, tmp_path, tiny_mode
     assert all(not again.get_parameter(name).detach()[~kept].any() for name, kept in {**plain, **callback.mask}.items())
 
 
+def test_two_parts_can_be_pruned_gradually_and_resumed(model, rows, tmp_path, tiny_model):
+    def both(model, **settings):
+        callbacks = [
+            rp.GradualPruning(rp.MaskSampler(model, rp.Magnitude(), 0.9, include=[f"*{part}.weight"]), **SCHEDULE)
+            for part in ("query", "key")
+        ]
+        return callbacks, trainer(model, callbacks[0], rows, tmp_path, callbacks[1], **settings)
+
+    callbacks, training = both(model, save_strategy="steps", save_steps=5)
+    training.train()
+    again = fresh(tiny_model)
+    resumed, training = both(again)
+    training.train(resume_from_checkpoint=str(tmp_path / "checkpoint-5"))
+    assert equal(again, model) and [one.mask for one in resumed] == [one.mask for one in callbacks]
+
+
 def test_the_best_checkpoint_is_one_with_the_last_mask(model, rows, tmp_path):
     """The first evaluations, with less sparse masks, are the best here."""
     scores = iter([9.0, 8.0, 7.0, 1.0, 2.0])
@@ -227,6 +244,27 @@ def test_a_checkpoint_that_another_callback_asks_for_can_be_resumed(model, rows,
 
 
 # --- own loops ---
+
+
+def test_a_state_of_another_sampler_is_refused_whatever_differs():
+    model = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 2))
+    scores = {"0.weight": torch.rand(16, 12)}
+
+    def state(**settings):
+        sampler = rp.MaskSampler(model, rp.Magnitude(), 0.5, **settings)
+        return rp.GradualPruning(sampler, 0, 8, 2, model=model)
+
+    for one, other in [
+        ({"allocation": Owl(m=5)}, {"allocation": Owl(m=1.5)}),
+        ({}, {"scores": scores}),
+        ({}, {"seed": 2}),
+        ({"include": ["0.*"], "exclude": ["*bias"]}, {"include": ["2.weight"]}),
+        ({}, {"structure": (2, 4)}),
+    ]:
+        recorded = json.loads(json.dumps(state(**one).state_dict()))
+        state(**one).load_state_dict(recorded)
+        with pytest.raises(MaskError, match="another gradual pruning: masks was"):
+            state(**other).load_state_dict(recorded)
 
 
 @pytest.mark.parametrize("regrow", [None, "set", "rigl"])

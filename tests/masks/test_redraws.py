@@ -14,7 +14,7 @@ from randprune_lab.errors import ConfigError, FileError, MaskError, WeightError
 from randprune_lab.masks.gradients import GradientMasks
 from randprune_lab.masks.gradual import GradualMasks
 from randprune_lab.masks.recipe import Recipe, with_check
-from randprune_lab.masks.redraws import GradualTraining
+from randprune_lab.masks.redraws import GradualTraining, visible
 from randprune_lab.masks.regrow import Regrowth, grown
 
 
@@ -335,3 +335,11 @@ def test_masks_by_rows_follow_a_schedule_and_do_not_regrow():
     for mask in Loop(sampler()).run(14).masks:
         rows = mask["0.weight"].sum(1)
         assert int(rows.max() - rows.min()) <= 1
+
+
+def test_in_half_precision_what_regrew_comes_after_the_smallest_weights():
+    model = nn.Sequential(nn.Linear(4, 1, bias=False)).to(torch.float16)
+    model[0].weight.data[:] = torch.tensor([[0.0, 3e-5, 5e-5, 1.0]])  # two of them below the smallest normal number
+    with visible(model, rp.MaskSet({"0.weight": torch.ones(1, 4, dtype=torch.bool)})):
+        kept = rp.MaskSampler(model, rp.Magnitude(), 0.5, include=["0.weight"]).draw(0)["0.weight"]
+    assert kept.tolist() == [[False, False, True, True]] and model[0].weight[0, 0] == 0

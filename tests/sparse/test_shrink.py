@@ -50,7 +50,9 @@ def test_the_smaller_model_computes_what_the_masked_model_computes(name: str, st
     mask, masked, before = drawn(model, structure, sparsity), copy.deepcopy(model), outputs(model)
     mask.apply_(masked)
     if structure == "heads" and name in SHARED:
-        with pytest.raises(MaskError, match="it shares something that belongs to single heads among its layers"):
+        with pytest.raises(
+            MaskError, match="something else in it depends on them, such as a position bias of each head"
+        ):
             rp.shrink(model, mask)
         return
     for small in (quietly_shrunk(model, mask), quietly_shrunk(masked, None)):
@@ -125,3 +127,59 @@ def test_a_mask_without_whole_units_is_refused() -> None:
         rp.shrink(model, {"other": torch.zeros(3, dtype=torch.bool)})
     with pytest.raises(ScopeError):
         rp.shrink(model)
+
+
+class Mlp(nn.Module):
+    """A block with two layers, and perhaps a norm over the neurons between them."""
+
+    def __init__(self, norm: bool):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(6, 8), nn.Linear(8, 6)
+        self.norm = nn.LayerNorm(8) if norm else nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.norm(self.fc1(x).relu()))
+
+
+class Net(nn.Module):
+    def __init__(self, norm: bool):
+        super().__init__()
+        self.blocks = nn.ModuleList([Mlp(norm)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks[0](x)
+
+
+def test_a_model_without_an_example_of_its_own_takes_one_or_is_not_checked() -> None:
+    model, x = Net(norm=False), torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
+    model.blocks[0].norm.eval()  # the rest is in training
+    mask = drawn(model, "neurons")
+    small = rp.shrink(model, mask, example={"x": x})
+    mask.apply_(model)
+    assert torch.allclose(small(x), model(x), atol=1e-6)
+    assert small.training and small.blocks[0].training and not small.blocks[0].norm.training
+    with pytest.warns(UserWarning, match=r"copy of Net was not compared .* give some: shrink\(model, mask, example="):
+        rp.shrink(model, mask)
+    with pytest.raises(MaskError, match="Net cannot compute the example, which has y; give other inputs"):
+        rp.shrink(model, mask, example={"y": x})
+    normed = Net(norm=True)
+    with pytest.raises(MaskError, match="Net cannot compute without the removed units"):
+        rp.shrink(normed, drawn(normed, "neurons"), example={"x": x})
+
+
+@pytest.mark.parametrize(("structure", "works"), [("heads", False), ("neurons", True)])
+def test_a_model_of_images_is_compared_for_an_image(structure: str, works: bool) -> None:
+    """Swin has a position bias for each head."""
+    from transformers import SwinConfig, SwinForImageClassification
+
+    sizes = {"image_size": 32, "patch_size": 4, "embed_dim": 16, "depths": [1], "num_heads": [2], "window_size": 4}
+    model = SwinForImageClassification(SwinConfig(**sizes)).eval()
+    mask = drawn(model, structure)
+    if not works:
+        with pytest.raises(MaskError, match="a position bias of each head"):
+            rp.shrink(model, mask)
+        return
+    small = quietly_shrunk(model, mask)
+    mask.apply_(model)
+    image = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(small(image)[0], model(image)[0], atol=1e-5)
