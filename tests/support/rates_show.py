@@ -38,6 +38,8 @@ def rates_show(table: pd.DataFrame | None, study: dict[str, Any] | None) -> str:
     every, units = len(config.tasks) * len(config.seeds), table.groupby(["task", "seed"]).ngroups
     seeds = table.groupby("task").seed.nunique()
     few = ", so this is preliminary" if units < every else ""
+    if len(seeds) < len(config.tasks):
+        return f"The record has {units} of the {every} tasks and seeds, and not yet one seed of each task."
     done = ", ".join(f"{task.upper()} {number} {'seeds' if number > 1 else 'seed'}" for task, number in seeds.items())
     lines = [f"The record has {units} of the {every} tasks and seeds{few} ({done})."]
     lines += ["", f"![The difference of search and IMP, and its parts, at each level]({PICTURE})", ""]
