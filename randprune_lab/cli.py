@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code."""
     try:
         with terminal(), stoppable():
-            return _run_command(build_parser().parse_args(arguments))
+            options = build_parser().parse_args(arguments)
+            options.arguments = [*(sys.argv[1:] if arguments is None else arguments)]
+            return _run_command(options)
     except OutputError as error:
         say_lost(error)
         return 1
@@ -78,8 +80,8 @@ def _how_to_go_on(options: argparse.Namespace) -> str:
     if options.name == "run" and (options.out / "config.json").is_file():
         return f"; go on with: randprune run --resume --out {place}"
     if options.name == "study" and (options.out / "study.json").is_file():
-        jobs = f" --jobs {options.jobs}" if options.jobs > 1 else ""
-        return f"; go on with: randprune study {shlex.quote(options.config)} --resume --out {place}{jobs}"
+        again = [*options.arguments, *([] if options.resume else ["--resume"])]
+        return f"; go on with: randprune {shlex.join(map(str, again))}"
     return ""
 
 

@@ -70,12 +70,14 @@ def at_chosen(table: pd.DataFrame, values: Values, chosen: str) -> pd.DataFrame:
 def _best(group: pd.DataFrame, chosen: str) -> pd.DataFrame:
     """Of a task, method and level: the row of each seed at the value that the other seeds choose; the first of equals.
 
-    A value that a seed does not have cannot be chosen for it, and a seed for which no other can choose is left out.
+    A seed chooses among the values that it has, by the other seeds that have all of these, so that means are over the
+    same seeds. A seed for which no other can choose is left out.
     """
     kept = np.zeros(len(group), dtype=bool)
     for seed in group.seed.unique():
         own = group[group.seed == seed]
         others = group[(group.seed != seed) & group[chosen].isin(own[chosen])]
+        others = others[others.groupby("seed")[chosen].transform("nunique") == own[chosen].nunique()]
         means = others.groupby(chosen, sort=False).validation.mean()
         if not means.empty:
             kept |= ((group.seed == seed) & (group[chosen] == means.idxmax())).to_numpy()
@@ -144,13 +146,14 @@ def primary_differences(
 
     Returns:
         A row for each difference.
-        Columns: primary, its name; expected; the columns of `pairs`, where `holm` is corrected for the rows of this
-        table, and the verdict is "not finished" until all units are done. A difference has no row while one of its
+        Columns: primary, its name; expected; the columns of `pairs`, where `holm` is corrected for all of `primary`,
+        and the verdict is "not finished" until all units are done. A difference has no row while one of its
         methods is missing everywhere, or no other seed can choose.
     """
     import pandas as pd
 
-    if chosen and (table.groupby("task").seed.nunique() > 1).all():
+    combined = table[table.method.isin([*values])]
+    if chosen and (seeds := combined.groupby("task").seed.nunique()).gt(1).all() and len(seeds):
         table = pd.concat([at_chosen(table, values, chosen), table])
     rows = []
     for name, pair in primary.items():
@@ -163,7 +166,8 @@ def primary_differences(
             about |= {"first": pair["first"], "second": pair["second"], "difference": ends[0]}
             rows.append(about | {"low": min(ends[1:]), "high": max(ends[1:])})
     result = pd.DataFrame(rows, columns=["primary", "expected", *COLUMNS])
-    result["holm"] = holm(result.p.to_numpy(np.float64))
+    missing = np.ones(len(primary) - len(result))  # as p-values, so that they are counted
+    result["holm"] = holm(np.append(result.p.to_numpy(np.float64), missing))[: len(result)]
     verdict = np.where(result.difference > 0, "ahead", "behind")
     result["verdict"] = np.where(result.holm <= LEVEL, verdict, "no clear difference")
     result.loc[result.units < units, "verdict"] = "not finished"

@@ -153,12 +153,13 @@ def write_tables(folder: Path, settings: Mapping[str, Any], tables: Mapping[str,
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table to a CSV file, atomically. Numbers have six digits after the point."""
+    """Write a table to a CSV file, atomically. Numbers have six digits after the point; sparsities are exact."""
     _write(path, _csv(table))
 
 
 def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, float_format="%.6f").encode()
+    exact = {name: table[name].map(repr) for name in ("sparsity",) if name in table}  # it names a level
+    return table.assign(**exact).to_csv(index=False, float_format="%.6f").encode()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -268,6 +268,7 @@ def _results(options: argparse.Namespace) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
+    from randprune_lab.analysis import recorded_results
     from randprune_lab.search.executors import make_executor
     from randprune_lab.study import (
         Grid,
@@ -281,8 +282,9 @@ def _study(options: argparse.Namespace) -> int:
     )
 
     if options.verify:
-        print(verify_winners(Grid.load(options.out)).to_string(index=False))
-        return 0
+        table = verify_winners(Grid.load(options.out))
+        print(table.to_string(index=False))
+        return 1 if table.finding.any() else 0
     failed: list[Any] = []
     if not options.status:
         config, alone = StudyConfig.load(options.config, **given_settings(options)), options.executor == EXECUTORS[0]
@@ -298,8 +300,9 @@ def _study(options: argparse.Namespace) -> int:
     grid = Grid.load(options.out, recorded=recorded_units(options.record) if options.record else frozenset())
     print(describe_status(grid))
     if grid.has_results:
-        written = write_results(grid) + (record_study(grid, options.record) if options.record else [])
-        print("\n".join(map(str, written)))
+        recorded = record_study(grid, options.record) if options.record else []
+        written = write_results(grid, recorded_results(options.record) if options.record else None)
+        print("\n".join(map(str, written + recorded)))
     return 1 if failed else 0
 
 

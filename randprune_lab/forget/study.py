@@ -20,7 +20,7 @@ from randprune_lab.analysis.forgetting import (
 from randprune_lab.analysis.recorded import FILE
 from randprune_lab.analysis.shipped import task_records
 from randprune_lab.analysis.task_record import TaskRecord
-from randprune_lab.errors import DataError, FileError, unknown_name
+from randprune_lab.errors import DataError, FileError, RunError, unknown_name
 from randprune_lab.files import given_path
 from randprune_lab.search.config import RunConfig
 from randprune_lab.study.config import CONTROLS, StudyConfig
@@ -91,7 +91,8 @@ class Forgotten:
             DataError: if no task has labels, or the data are not those of the study.
         """
         folder = given_path(folder)
-        records = _records(folder)
+        if not (records := _records(folder)):
+            raise RunError(f"no method in {folder} is finished yet; go on with randprune study --resume")
         config = StudyConfig.load_json(folder / FILE)
         left_out = [
             f"{task_title(task)}: a score is not right or wrong" for task in _tasks(records) if _scored(records, task)
@@ -100,7 +101,7 @@ class Forgotten:
         known = [name for name in config.methods if all(name in record.methods for record in records)]
         if strange := [name for name in methods if name not in known]:
             raise unknown_name("method", strange[0], known)
-        chosen = tuple(methods or known)
+        chosen = tuple(dict.fromkeys(methods or known))
         if not chosen:
             raise DataError(f"{folder}: no method is finished for all tasks and seeds; name those to compare, or go on")
         texts: dict[str, Texts] = {}
@@ -108,13 +109,17 @@ class Forgotten:
         for task in _tasks(records):
             of_task = [record for record in records if record.task == task]
             settings = _with_data(config.run_config(CONTROLS, task, config.seeds[0]), glue_dir)
-            if settings is None:
+            try:
+                found = None if settings is None else _texts(settings, of_task[0])
+            except (DataError, FileError):
+                if glue_dir:
+                    raise
+                found = None
+            if found is None:
                 without.append(task_title(task))
-                if task in TASKS:
-                    texts[task] = Texts([], TASKS[task].labels)
-                continue
-            texts[task] = _texts(settings, of_task[0])
-            if settings.mini_glue is not None:
+            if found is not None or task in TASKS:
+                texts[task] = found or Texts([], TASKS[task].labels)
+            if settings is not None and settings.mini_glue is not None:
                 phenomena[task] = phenomena_of(settings.mini_glue)
         if without:
             left_out.append(f"no texts of {', '.join(without)}: the data are not at hand; for GLUE, give --glue-dir")
@@ -157,7 +162,8 @@ def _with_data(config: RunConfig, glue_dir: str | None) -> RunConfig | None:
     if config.mini_glue is not None:
         return config
     if config.data is not None:
-        return config if Path(config.data).exists() else None
+        # A record has the name alone, and a file of that name may be another one.
+        return config if Path(config.data).is_absolute() and Path(config.data).exists() else None
     glue_dir = glue_dir or config.glue_dir
     return replace(config, glue_dir=glue_dir) if glue_dir else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
@@ -99,10 +100,15 @@ class StudyConfig:
                 raise ConfigError(f"a contrast must have two methods, the first minus the second, got {list(pair)}")
         if self.chosen and (both := [name for name in self.methods if self.compared.count(name) > 1]):
             raise ConfigError(f"{both[0]!r} is a method and also what is compared; give the method another name")
-        for difference in self.primary.values():
-            for name in (difference["first"], difference["second"]):
-                if name not in self.compared:
-                    raise unknown_name("method in primary", name, self.compared)
+        for name, difference in self.primary.items():
+            methods = [difference["first"], difference["second"]]
+            for method in methods:
+                if method not in self.compared:
+                    raise unknown_name("method in primary", method, self.compared)
+            if len({*methods}) < 2 or not math.isfinite(difference["expected"]):
+                raise ConfigError(
+                    f"primary {name!r} must have two methods and a number of expected points, got {difference}"
+                )
         for task in self.task_settings:
             if task not in self.tasks:
                 raise unknown_name("task in task_settings", task, self.tasks)
@@ -260,6 +266,8 @@ class StudyConfig:
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise FileError(f"study {path} is not valid YAML: {' '.join(str(error).split())}") from error
         config = cls.from_dict(values, path).with_paths(lambda data: str((path.parent / data).absolute()))
+        if isinstance(glue_dir := settings.get("glue_dir"), str):
+            settings["glue_dir"] = str(Path(glue_dir).absolute())
         return replace(config, settings={**config.settings, **settings})
 
     def with_paths(self, change: Callable[[str], str], names: Sequence[str] = PATHS) -> StudyConfig:

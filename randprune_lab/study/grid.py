@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from randprune_lab.analysis.recorded import FILE, write_settings
+from randprune_lab.analysis.recorded import FILE, TABLES, read_settings, write_settings
 from randprune_lab.errors import RunError
 from randprune_lab.files import given_path
 from randprune_lab.search.config import SCORE_SETTINGS, RunConfig
@@ -80,17 +80,22 @@ class Grid:
             FileError: if the folder cannot be written, or its `study.json` is damaged.
         """
         path = given_path(path)
+        recorded = cls.check(config, path, resume=resume)
+        if recorded is None or recorded.to_dict() != config.to_dict():
+            write_settings(path / FILE, config.to_dict(), {})
+        return cls(config, path)
+
+    @classmethod
+    def check(cls, config: StudyConfig, path: Path, *, resume: bool) -> StudyConfig | None:
+        """The settings of the study that a folder has; None if there is none yet. Raises as `open` does."""
         if (path / FILE).is_file() and resume:
             recorded = cls.load(path).config
             check_grown(recorded, config, path)
-            if recorded.to_dict() != config.to_dict():
-                write_settings(path / FILE, config.to_dict(), {})
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            return recorded
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
             hint = "go on with --resume, or choose" if (path / FILE).is_file() else "it holds no study; choose"
             raise RunError(f"{path} exists already; {hint} another folder")
-        else:
-            write_settings(path / FILE, config.to_dict(), {})
-        return cls(config, path)
+        return None
 
     @classmethod
     def load(cls, path: str | Path, *, recorded: frozenset[Unit] = frozenset()) -> Grid:
@@ -104,6 +109,8 @@ class Grid:
         file = path / FILE
         if not file.is_file():
             raise RunError(f"{path} holds no study: it has no {FILE}; start one with `randprune study`")
+        if read_settings(file)[TABLES]:
+            raise RunError(f"{path} holds the record of a study, which no study can work in; give it as --record")
         return cls(StudyConfig.load_json(file), path, recorded)
 
     @cached_property
@@ -209,6 +216,11 @@ def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
             f"cannot resume {path}: primary was {old.get('primary') or 'not given'} and is now "
             f"{new.get('primary') or 'not given'}; it is written down before a study and cannot change; choose another "
             "folder"
+        )
+    if old.get("primary") and any(old[name] != new[name] for name in ("tasks", "seeds")):
+        raise RunError(
+            f"cannot resume {path} with other tasks or seeds: the study has primary differences, which are judged "
+            "once, when those that it began with are done; choose another folder"
         )
     for name in old.keys() - {"contrasts", *FACTORS}:  # factors only make methods
         if isinstance(old[name], tuple):

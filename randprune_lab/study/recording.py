@@ -18,6 +18,7 @@ from randprune_lab.analysis import recorded
 from randprune_lab.analysis.recorded import ENDS, FILE, RESULTS, read_table, write_tables
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
+from randprune_lab.errors import RunError
 from randprune_lab.files import given_path
 from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
@@ -84,9 +85,11 @@ def check_recorded(config: StudyConfig, folder: Path) -> None:
     """Check that a folder can record a study.
 
     Raises:
-        RunError: if the folder has another study.
+        RunError: if the folder has another study, or is a file.
         FileError: if its `study.json` is damaged.
     """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file, and a record is a folder; choose another place")
     if (folder / FILE).is_file():
         check_grown(without_paths(StudyConfig.load_json(folder / FILE)), without_paths(config), folder)
 
@@ -95,7 +98,9 @@ def without_paths(config: StudyConfig) -> StudyConfig:
     """The study without the places of its data and models, which do not belong to it: only their names remain."""
     settings = {name: value for name, value in config.settings.items() if name != "glue_dir"}
     config = dataclasses.replace(config, settings=settings).with_paths(lambda data: Path(data).name)
-    return config.with_paths(lambda model: Path(model).name if Path(model).is_absolute() else model, ("model",))
+    return config.with_paths(
+        lambda model: Path(model).name if Path(model).is_absolute() or Path(model).is_dir() else model, ("model",)
+    )
 
 
 def _joined(new: TaskRecord, old: TaskRecord) -> TaskRecord:

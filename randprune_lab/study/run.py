@@ -17,7 +17,7 @@ from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from randprune_lab.errors import ConfigError, LockedError, RandpruneError, WorkerError, check_count
+from randprune_lab.errors import ConfigError, LockedError, RandpruneError, RunError, WorkerError, check_count
 from randprune_lab.files import given_path
 from randprune_lab.machine import cores
 from randprune_lab.plugins import load_plugin, loaded_plugins
@@ -84,10 +84,14 @@ def run_study(
         raise ConfigError(f"an executor and {jobs} jobs exclude each other; leave one of them out")
     if jobs > 1:
         check_main_guard(f"run_study with {jobs} jobs")
+    out = given_path(out)
     if recorded is not None:
-        check_recorded(config, given_path(recorded))
+        if (record := given_path(recorded)).resolve() == out.resolve():
+            raise RunError(f"{out} cannot be the folder of the study and of its record; choose another for one of them")
+        check_recorded(config, record)
+    Grid.check(config, out, resume=resume)
     done = recorded_units(recorded) if recorded is not None else frozenset()
-    check_study(Grid(config, given_path(out), done))
+    check_study(Grid(config, out, done))
     grid = replace(Grid.open(config, out, resume=resume), recorded=done)
     if jobs == 1:
         with watched(grid, shown=progress):

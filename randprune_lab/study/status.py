@@ -88,7 +88,7 @@ def _rows(grid: Grid, unit: Unit) -> int:
 
 def _times(grid: Grid) -> list[tuple[Unit, int, float]]:
     try:
-        lines = (grid.path / TIMES).read_text("utf-8").splitlines()
+        lines = (grid.path / TIMES).read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     times = []

@@ -24,11 +24,15 @@ ROW = ("task", "seed", "method", "sparsity")
 """The columns that identify a row. The table of controls has only the first two."""
 
 
-def write_results(grid: Grid) -> list[Path]:
+def write_results(grid: Grid, whole: pd.DataFrame | None = None) -> list[Path]:
     """Write the tables of a study into its folder, each as CSV and Parquet.
 
     These are `results` and `controls`, `comparisons` if its methods are combinations of factors, and `primary` if it
     has primary differences.
+
+    Args:
+        grid: the study.
+        whole: the results of a record, for comparisons over what was done elsewhere, too. None: those of the folder.
 
     Returns:
         The written files.
@@ -39,6 +43,7 @@ def write_results(grid: Grid) -> list[Path]:
     written = []
     results, config = study_results(grid), grid.config
     tables = {"results": results, "controls": study_controls(grid)}
+    results = results if whole is None else whole
     seeds = results[results.method.isin([*config.combinations])].groupby("task").seed.nunique()
     if len(seeds) and (not config.chosen or seeds.min() > 1):  # another seed chooses
         tables["comparisons"] = comparisons(results, config.combinations, config.chosen)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from randprune_lab.tasks.spec import Task
 
 BATCH = 50
+ROUNDING = 0.01
+"""Of a score: another processor rounds differently, which may change single answers."""
 
 
 def verify_winners(grid: Grid) -> pd.DataFrame:
@@ -32,7 +34,8 @@ def verify_winners(grid: Grid) -> pd.DataFrame:
     Returns:
         A row for each unit.
         Columns: method, task, seed; sparsity, as in the settings; zeros, the fraction of zeros among the prunable
-        weights in the saved file; recorded and again, the task's first metric in the record and now.
+        weights in the saved file; recorded and again, the task's first metric in the record and now; finding, what is
+        wrong, or empty: fewer zeros than the sparsity, or another score by more than `ROUNDING`.
 
     Raises:
         RunError: if only controls are finished, or nothing.
@@ -54,15 +57,15 @@ def verify_winners(grid: Grid) -> pd.DataFrame:
         texts = [columns[field] for field in task.text_fields]
         answers = _answers(model, tokenizer, texts, config.max_length or task.max_length)
         predictions = answers[:, 0] if task.regression else answers.argmax(axis=1)
-        rows.append(
-            {
-                **unit._asdict(),
-                "sparsity": config.levels[-1],
-                "zeros": sum(int((weight == 0).sum()) for weight in scope) / sum(weight.size for weight in scope),
-                "recorded": record.score(record.last).estimate,
-                "again": compute_metrics(task, predictions, labels)[task.primary_metric],
-            }
-        )
+        size, sparsity = sum(weight.size for weight in scope), config.levels[-1]
+        zeros = sum(int((weight == 0).sum()) for weight in scope) / size
+        recorded, again = record.score(record.last).estimate, compute_metrics(task, predictions, labels)
+        findings = [
+            "too few zeros" if zeros < sparsity - len(scope) / size else "",
+            "another score" if not abs(again[task.primary_metric] - recorded) <= ROUNDING else "",
+        ]
+        numbers = {"sparsity": sparsity, "zeros": zeros, "recorded": recorded, "again": again[task.primary_metric]}
+        rows.append({**unit._asdict(), **numbers, "finding": ", ".join(filter(None, findings))})
     if not rows:
         raise RunError(f"no method in {grid.path} is finished yet; go on with --resume")
     return pd.DataFrame(rows)

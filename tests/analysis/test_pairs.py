@@ -54,6 +54,15 @@ def test_a_seed_does_not_choose_its_own_rate():
     assert (table.score == (table.rate == "fast")).all()
 
 
+def test_values_are_chosen_by_the_same_seeds():
+    """Fast is better wherever both are; slow is missing with seed 1, which would pull the mean of fast down."""
+    scores = {("fast", 0): 0.95, ("fast", 1): 0.60, ("fast", 2): 0.80, ("slow", 0): 0.90, ("slow", 2): 0.70}
+    table = results(noise, lambda method, task, seed: scores.get((method.split("-")[-1], seed), 0.0))
+    table = table[~(table.method.str.endswith("slow") & (table.seed == 1))]
+    chosen = at_chosen(table, VALUES, "rate")
+    assert set(chosen.rate) == {"fast"}
+
+
 def test_a_seed_that_no_other_can_choose_for_is_left_out():
     """One method is done with one seed of task a alone: no validation score but its own says which rate it takes."""
     table = results(noise, noise)

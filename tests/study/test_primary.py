@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import product
 
 import numpy as np
@@ -61,6 +62,21 @@ def test_there_is_no_verdict_before_the_last_unit():
     assert primary(results(0.02, seeds=(0,))).empty  # no other seed has chosen a rate
 
 
+def test_there_are_no_rows_while_a_task_has_one_seed_of_the_methods_to_choose_from():
+    """As between the first method of a second seed, which is in no factor, and the next one."""
+    table = results(0.02)
+    plain = table[table.method == "top-1e-3"].assign(method="plain")
+    for done in (table[(table.task == "a") | (table.seed == 0)], table[table.seed == 0], table[table.seed < 0]):
+        assert primary(pd.concat([plain, done])).empty
+
+
+def test_a_difference_without_a_row_is_counted_in_the_correction():
+    table = results(0.003)
+    other = ONE | {"first": "random-5e-4", "second": "top-5e-4"}
+    [row] = primary(table[table.method.str.endswith("1e-3")], a=ONE, b=other).itertuples()
+    assert row.primary == "a" and row.holm == pytest.approx(2 * row.p)
+
+
 def test_several_differences_are_corrected_for_each_other_alone():
     table = results(0.003)
     both = primary(table, a=ONE, b=ONE | {"first": "random-1e-3", "second": "top-1e-3"})
@@ -76,6 +92,8 @@ def test_several_differences_are_corrected_for_each_other_alone():
         ({"sparsity": 0.8}, ConfigError, r"'mask' has sparsity 0\.8, which is no level; choose of 0\.9"),
         ({"expected": "two"}, ConfigError, "expected"),
         ({"level": 0.9}, ConfigError, "level"),
+        ({"expected": math.nan}, ConfigError, "must have two methods and a number of expected points"),
+        ({"second": "random"}, ConfigError, "'mask' must have two methods and a number of expected points"),
     ],
 )
 def test_a_primary_difference_that_the_study_cannot_test_is_refused(changes, error, message):
@@ -96,6 +114,13 @@ def test_it_is_recorded_and_cannot_change_after_the_beginning(tmp_path):
         for old, new in ((config, other), (other, config)):
             with pytest.raises(RunError, match="it is written down before a study and cannot change"):
                 check_grown(old, new, tmp_path)
+
+
+def test_a_study_that_is_judged_once_does_not_grow_by_tasks_and_seeds(tmp_path):
+    config = study(primary={"mask": ONE})
+    grown = study(primary={"mask": ONE}, seeds=[*config.seeds, 9])
+    with pytest.raises(RunError, match=r"with other tasks or seeds: the study has primary differences, .* judged once"):
+        check_grown(config, grown, tmp_path)
 
 
 def test_a_study_writes_its_primary_differences(tmp_path):

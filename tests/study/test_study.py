@@ -476,7 +476,38 @@ def test_a_winner_that_was_changed_after_the_study_is_detected(copy):
     row = verify_winners(copy).set_index(["method", "task", "seed"]).loc[unit]
     total = sum(weight.numel() for weight in prunable(rp.load_model("tiny", num_labels=2)[0]).values())
     assert row.zeros * total == pytest.approx(before.loc[unit].zeros * total + int(kept.sum()))
-    assert abs(row.again - row.recorded) > 0.01
+    assert abs(row.again - row.recorded) > 0.01 and row.finding == "another score"
+    weights[name] += 1.0
+    save_file(weights, path, {"format": "pt"})
+    found = verify_winners(copy).set_index(["method", "task", "seed"]).finding
+    assert found[unit].startswith("too few zeros") and not found.drop(unit).any() and not before.finding.any()
+    assert main(["study", "any", "--out", str(copy.path), "--verify"]) == 1
+
+
+def test_a_record_is_no_study_to_work_in(grid, tmp_path):
+    """Its tables would be replaced by those of the study, without the units of other machines."""
+    record_study(grid, tmp_path / "recorded")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "recorded").iterdir()}
+    for refused in (
+        lambda: Grid.load(tmp_path / "recorded"),
+        lambda: run_study(grid.config, tmp_path / "recorded", resume=True),
+    ):
+        with pytest.raises(RunError, match=r"holds the record of a study, .* give it as --record"):
+            refused()
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "recorded").iterdir()}
+    with pytest.raises(RunError, match="cannot be the folder of the study and of its record"):
+        run_study(grid.config, tmp_path / "new", recorded=tmp_path / "new")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="file is a file, and a record is a folder"):
+        run_study(grid.config, tmp_path / "new", recorded=tmp_path / "file")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_sparsity_with_many_digits_is_the_same_in_a_record():
+    table = pd.DataFrame({"sparsity": [0.9921875, 2 / 3, 0.0], "score": [0.123456789] * 3})
+    lines = recorded._csv(table).decode().splitlines()
+    assert [float(line.split(",")[0]) for line in lines[1:]] == table.sparsity.tolist()
+    assert lines[1] == "0.9921875,0.123457"
 
 
 # --- the command ---
@@ -605,9 +636,10 @@ def custom(tmp_path) -> StudyConfig:
 def test_paths_of_data_are_relative_to_the_file_of_the_study(custom, tmp_path, monkeypatch):
     found, other = (custom.run_config("imp", task, 0) for task in ("reviews", "mrpc"))
     assert (found.data, found.test_data) == (str(tmp_path / "reviews.csv"), str(tmp_path / "../test.csv"))
-    assert found.glue_dir is None and (other.glue_dir, other.data) == ("glue", None)  # --glue-dir is relative to here
+    here = str(Path("glue").absolute())  # --glue-dir is relative to here
+    assert found.glue_dir is None and (other.glue_dir, other.data) == (here, None)
     monkeypatch.chdir(tmp_path)
-    assert StudyConfig.load("study.yaml", glue_dir="glue") == custom
+    assert StudyConfig.load("study.yaml", glue_dir=here) == custom
 
 
 def test_a_mapping_of_tasks_is_a_list_and_their_settings(custom, tmp_path):
