@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from randprune_lab.analysis.recorded import IN_STUDIES
 from randprune_lab.analysis.results import Contrasts, single_rows
 from randprune_lab.errors import ConfigError, DataError
-from randprune_lab.search.config import RunConfig
+from randprune_lab.search.config import RunConfig, default_of
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.stats.tasks import fixed_tasks, over_tasks
 
@@ -127,13 +127,14 @@ def alike_but_for(setting: str, study: Mapping[str, Any]) -> dict[str, dict[str,
     Raises:
         ConfigError: if there is no such setting.
     """
-    if setting not in RunConfig.__dataclass_fields__:
+    defaults = {each.name: default_of(each) for each in dataclasses.fields(RunConfig)}
+    if setting not in defaults:
         raise ConfigError(f"there is no setting {setting!r} of runs; choose one of those that `randprune run` has")
     groups: dict[str, list[str]] = {}
     found: dict[str, tuple[str, Any]] = {}
     for method, own in study["methods"].items():
-        every = {**IN_STUDIES, **study["settings"], **own}
-        value = every.pop(setting, getattr(RunConfig, setting))
+        every = {**defaults, **IN_STUDIES, **study["settings"], **own}
+        value = every.pop(setting)
         group = json.dumps(every, sort_keys=True)
         groups.setdefault(group, []).append(method)
         found[method] = group, value

@@ -93,7 +93,7 @@ def inflation_by_size(table: pd.DataFrame, column: str = "inflation") -> pd.Data
     """The mean of a column of `reported_gains` over tasks, with its interval for other tasks.
 
     The levels of a task and seed share train rows, examples and dense model, so their mean is one value. The interval
-    is that of `stats.tasks.over_tasks`, which is never narrower than the seeds allow.
+    is that of `stats.tasks.over_tasks`, whose standard error is at least that of the seeds.
 
     Returns:
         A row for each kind, way and size.

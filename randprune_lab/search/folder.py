@@ -341,7 +341,7 @@ def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
         source: the folder of the other run.
 
     Raises:
-        RunError: if the other run has other settings for its dense model, or has not trained it yet.
+        RunError: if the other run has other settings for its dense model, has not trained it yet, or lost its file.
     """
     other = read_config(source)
     for name in DENSE_SETTINGS:
@@ -356,6 +356,8 @@ def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
         raise RunError(f"{source} has no dense model yet; finish that run first, with --resume")
     if DENSE in folder.units:
         return
+    if not own_file(source, f"checkpoints/{DENSE}.safetensors").is_file():
+        raise RunError(f"the file of the dense model of {source} is missing; delete that folder, so that it runs again")
     with atomic_path(folder.checkpoint(DENSE)) as temporary:
         shutil.copyfile(own_file(source, f"checkpoints/{DENSE}.safetensors"), temporary)
     dense = {name: value for name, value in units[DENSE].items() if name != "scores_sha256"}

@@ -56,7 +56,8 @@ def over_tasks(values: Values) -> Interval:
     """The mean over tasks, with an interval for other tasks: Student's t over the tasks' means.
 
     A few tasks whose means happen to be close would make it very narrow. So its standard error is at least that of
-    `fixed_tasks`: no interval for other tasks is narrower than the seeds allow. With a single task it is infinite, and
+    `fixed_tasks`; the interval of that can still be wider where it has fewer degrees of freedom, as with few seeds of
+    few tasks. With a single task it is infinite, and
     also if nothing varies, neither tasks nor seeds.
 
     Source: Röver, Knapp and Friede 2015 (the modified interval of Hartung and Knapp).

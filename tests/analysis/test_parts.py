@@ -22,6 +22,7 @@ from randprune_lab.analysis.parts import (
 )
 from randprune_lab.analysis.recorded import RESULTS
 from randprune_lab.errors import ConfigError, DataError
+from randprune_lab.search import RunConfig
 from randprune_lab.study import StudyConfig
 from randprune_lab.viz import figures
 
@@ -76,7 +77,7 @@ def test_parts_sum_up_to_the_whole_although_units_lack_methods():
     whole, *rest = found.estimate
     assert sum(rest) == pytest.approx(whole) and set(found.units) == {6}
     assert ((found.low < found.estimate) & (found.estimate < found.high)).all()
-    assert ((found.seeds_low > found.low) & (found.seeds_high < found.high)).all(), "never narrower than the seeds"
+    assert ((found.seeds_low > found.low) & (found.seeds_high < found.high)).all(), "with three seeds of four tasks"
 
 
 def test_one_seed_has_no_interval_for_other_seeds():
@@ -101,6 +102,9 @@ def test_the_methods_of_laptop_rates_differ_in_the_rate_alone_or_not_at_all():
     chosen = at_chosen(results(), values, "learning_rate")
     assert set(chosen.method) == {"imp", "search", "imp-short", "one-mask"} and set(chosen.learning_rate) == {"0.002"}
     given = {**RATES.to_dict(), "settings": {}}
+    written = {"methods": {"a": {"epochs": RunConfig.epochs, "learning_rate": 1e-3}, "b": {}}, "settings": {}}
+    assert {value["alike"] for value in alike_but_for("learning_rate", written).values()} == {"a"}
+    assert {value["rule_settings"] for value in alike_but_for("rule_settings", written).values()} == {"{}"}
     assert {value["checkpoint"] for value in alike_but_for("checkpoint", given).values()} == {"log-loss"}
     with pytest.raises(ConfigError, match="no setting 'rate'"):
         alike_but_for("rate", RATES.to_dict())

@@ -12,8 +12,11 @@ import pytest
 from randprune_lab.analysis import data_folder, task_records
 from randprune_lab.analysis.forgetting import losses, lost_consistently
 from randprune_lab.cli import main
+from randprune_lab.errors import FileError, RunError
 from randprune_lab.forget import Forgotten
 from randprune_lab.forget.page import page, with_texts
+from randprune_lab.forget.study import _with_data
+from randprune_lab.search import RunConfig
 from randprune_lab.study import Grid, StudyConfig, record_study, run_study
 from randprune_lab.tasks.mini_glue import MiniGlue, generate, phenomena_of
 
@@ -132,3 +135,33 @@ def test_labels_have_names_also_where_the_texts_are_not_at_hand():
     assert [line for line in found.left_out if line.startswith("no texts of QNLI, MRPC, MNLI: ")]
     assert {"entailment", "not_entailment"} == set(found.texts["qnli"].labels)
     assert "not_entailment" in page(found) and "<td>1</td>" not in page(found)
+
+
+def test_texts_that_cannot_be_read_are_left_out_and_a_method_counts_once(monkeypatch):
+    def gone(*_):
+        raise FileError("cannot read GLUE/train.tsv")
+
+    monkeypatch.setattr("randprune_lab.forget.study._texts", gone)
+    found = Forgotten.find(RECORDED / "referee", methods=(METHODS[0], *METHODS))
+    assert found.methods == METHODS and not any(known.texts for known in found.texts.values())
+    assert any(line.startswith("no texts of ") for line in found.left_out)
+    with pytest.raises(FileError, match="cannot read"):
+        Forgotten.find(RECORDED / "referee", methods=METHODS, glue_dir="GLUE")
+
+
+def test_a_file_with_the_name_of_recorded_data_is_not_taken_for_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reviews.csv").write_text("text,label\nfine,1\n")
+    columns = {"text_columns": ("text",), "label_column": "label"}
+    assert _with_data(RunConfig(task="reviews", data="reviews.csv", **columns), None) is None
+    own = RunConfig(task="reviews", data=str(tmp_path / "reviews.csv"), **columns)
+    assert _with_data(own, None) == own
+
+
+def test_a_study_without_a_finished_method_is_named(study, tmp_path):
+    shutil.copytree(study, tmp_path / "begun")
+    for method in ("imp", "one-mask"):
+        for folder in (tmp_path / "begun" / "runs").glob(f"*/{method}"):
+            shutil.rmtree(folder)
+    with pytest.raises(RunError, match=r"no method in .*begun is finished yet; go on with randprune study --resume"):
+        Forgotten.find(tmp_path / "begun")

@@ -781,6 +781,10 @@ def test_the_dense_model_of_another_run_must_be_the_same(grid, tmp_path):
     (copy / "journal.jsonl").write_text(journal.read_text().splitlines(keepends=True)[0])
     with pytest.raises(RunError, match="has no dense model yet"):
         rp.run(config, tmp_path / "b", progress=False, dense_of=copy)
+    lost = shutil.copytree(source, tmp_path / "lost")
+    (lost / "checkpoints" / "dense.safetensors").unlink()
+    with pytest.raises(RunError, match=r"the file of the dense model of .*lost is missing; delete that folder"):
+        rp.run(config, tmp_path / "c", progress=False, dense_of=lost)
 
 
 def test_recorded_studies_are_those_of_their_files():
