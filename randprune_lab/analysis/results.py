@@ -229,8 +229,8 @@ def contrast(table: pd.DataFrame, first: str, second: str, sparsity: float) -> d
 
     Returns:
         The difference on each task, with an interval over seeds, and the mean under "all tasks", with an interval over
-        tasks whose standard error is at least that of the seeds (`stats.tasks.over_tasks`). The interval of a single value is
-        infinite. Empty if no task and seed has both methods.
+        tasks whose standard error is at least that of the seeds (`stats.tasks.over_tasks`). The interval of a single
+        value is infinite. Empty if no task and seed has both methods.
     """
     level = single_rows(table[table.sparsity == sparsity]).set_index(["task", "seed"])
     scores = {name: level[level.method == name].score for name in (first, second)}

@@ -84,13 +84,14 @@ def test_the_table_of_the_docs_has_these_counts(tiny_lab, training) -> None:
 @pytest.mark.parametrize("rule", [rp.Magnitude(), rp.Uniform(), rp.GumbelTopK(), RULE], ids=str)
 @pytest.mark.parametrize("allocation", ["layerwise", "global", "erk"])
 def test_a_plan_waits_no_more_often_for_many_tensors_than_for_few(rule: rp.Rule, allocation: str) -> None:
-    """Up to a limit: more than 32 tensors are handled in parts, each of which waits twice."""
+    """Up to a limit: more than 32 tensors are handled in parts, each of which waits twice. ERK counts zeros first."""
     tensors = weights(33, 100, 100)
     for number, waits in ((2, 2), (32, 2), (33, 4)):
         some = {name: tensors[name] for name in list(tensors)[:number]}
         with counted() as counts:
             rp.MaskSampler(some, rule, SPARSITY, allocation=allocation)
-        assert counts.waits == waits and counts.kernels < 300, counts
+        first = allocation == "erk"
+        assert counts.waits == waits + first and counts.kernels < 300 + first * (number + 1), counts
 
 
 def test_small_groups_are_read_together_and_drawn_without_waiting() -> None:

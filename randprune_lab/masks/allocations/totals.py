@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int64
 from randprune_lab.errors import ConfigError, WeightError
 from randprune_lab.masks.allocations.base import Scores, Shapes
 from randprune_lab.masks.counter_rng import uniform
+from randprune_lab.masks.importance import FromZero
 from randprune_lab.masks.sparsity import Sparsity, keep_count
 
 Kept = Callable[[float], Float64[np.ndarray, " tensors"]]
@@ -25,7 +26,9 @@ def room_in(shapes: Shapes, scores: Scores) -> Int64[np.ndarray, " tensors"]:
     """The largest number of weights that each tensor can keep: those that are not zero, or all without scores."""
     if not scores:
         return sizes_of(shapes)
-    return np.array([int(scores[name].count_nonzero()) for name in shapes], dtype=np.int64)
+    lazy = scores if isinstance(scores, FromZero) else FromZero(scores, signed=False)
+    alive = lazy.alive()
+    return np.array([alive[name] for name in shapes], dtype=np.int64)
 
 
 def total_of(shapes: Shapes, sparsity: Sparsity, name: str) -> int:
