@@ -55,7 +55,7 @@ def test_the_variable_names_the_folder_of_the_data(tmp_path, monkeypatch):
     assert data_folder() == tmp_path
 
 
-STUDIES = {"study": "laptop", "gain": "laptop-gain", "small": "laptop-small"}
+STUDIES = {"study": "laptop", "gain": "laptop-gain", "small": "laptop-small", "rates": "laptop-rates"}
 STUDIES |= {name: name for name in ("referee", "best-shot", "forget")}
 
 
