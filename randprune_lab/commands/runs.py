@@ -132,7 +132,11 @@ def _results_parser(commands: Any) -> argparse.ArgumentParser:
 def _study_parser(commands: Any) -> argparse.ArgumentParser:
     sub = command(commands, "study", _study, "compare methods over tasks and seeds: many runs in one folder")
     sub.add_argument(
-        "config", type=str, metavar="CONFIG", help=f"YAML file, or a built-in study: {', '.join(built_in_studies())}"
+        "config",
+        type=str,
+        nargs="?",
+        metavar="CONFIG",
+        help=f"YAML file, or a built-in study: {', '.join(built_in_studies())}; --status and --verify do without it",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="study folder to write")
     what = sub.add_mutually_exclusive_group()
@@ -273,6 +277,7 @@ def _study(options: argparse.Namespace) -> int:
     from randprune_lab.study import (
         Grid,
         StudyConfig,
+        check_same_study,
         describe_status,
         record_study,
         recorded_units,
@@ -281,13 +286,20 @@ def _study(options: argparse.Namespace) -> int:
         write_results,
     )
 
+    begun = options.status or options.verify
+    if options.config is None and not begun:
+        raise ConfigError(f"CONFIG is missing; give a YAML file, or one of {', '.join(built_in_studies())}")
+    if options.config is not None:
+        config = StudyConfig.load(options.config, **given_settings(options))
+        if begun:
+            check_same_study(Grid.load(options.out), config)
     if options.verify:
         table = verify_winners(Grid.load(options.out))
         print(table.to_string(index=False))
         return 1 if table.finding.any() else 0
     failed: list[Any] = []
-    if not options.status:
-        config, alone = StudyConfig.load(options.config, **given_settings(options)), options.executor == EXECUTORS[0]
+    if not begun:
+        alone = options.executor == EXECUTORS[0]
         with make_executor(options.executor, address=options.address, workers=options.workers) as executor:
             failed = run_study(
                 config,

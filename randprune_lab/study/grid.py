@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from randprune_lab.analysis.recorded import FILE, TABLES, read_settings, write_settings
-from randprune_lab.errors import RunError
+from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.search.config import SCORE_SETTINGS, RunConfig
 from randprune_lab.search.journal import in_use, read_journal
-from randprune_lab.search.units import DENSE, MODEL, levels_done
+from randprune_lab.search.units import DENSE, MODEL, Units, levels_done
 from randprune_lab.study.config import CONTROLS, FACTORS, StudyConfig
 
-State = Literal["done", "recorded", "running", "begun", "waiting"]
+State = Literal["done", "recorded", "running", "begun", "waiting", "damaged"]
 
 
 class Unit(NamedTuple):
@@ -35,7 +35,7 @@ class Progress:
     """The progress of a unit.
 
     Args:
-        state: done; recorded (elsewhere); running (in some process); begun (and stopped); or waiting.
+        state: done; recorded (elsewhere); running (in some process); begun (and stopped); waiting; or damaged.
         levels: the number of trained levels.
         of: the number of all levels.
     """
@@ -158,18 +158,30 @@ class Grid:
         return self.folder(self.controls_of(unit))
 
     def journal(self, unit: Unit) -> dict[str, Any]:
-        """The results of the run of a unit, by the names of the run's units."""
-        return read_journal(self.folder(unit))
+        """The results of the run of a unit, by the names of the run's units; none if its journal is damaged."""
+        return self._read(unit)[0]
+
+    def damage(self, unit: Unit) -> FileError | None:
+        """What is wrong with the journal of a unit; None if nothing is. Only work on the unit itself raises it."""
+        return self._read(unit)[1]
+
+    def _read(self, unit: Unit) -> tuple[Units, FileError | None]:
+        try:
+            return read_journal(self.folder(unit)), None
+        except FileError as error:
+            return {}, error
 
     def progress(self, unit: Unit) -> Progress:
         """The progress of a unit."""
-        config, done = self.run_config(unit), self.journal(unit)
+        config, (done, damage) = self.run_config(unit), self._read(unit)
         levels = levels_done(done, config.method)
         state: State = "waiting"
         if _last(unit) in done:
             state = "done"
         elif self._recorded(unit):
             state = "recorded"
+        elif damage is not None:
+            state = "damaged"
         elif self.folder(unit).exists():
             state = "running" if in_use(self.folder(unit)) else "begun"
         return Progress(state, levels, len(config.levels))
@@ -205,6 +217,15 @@ def planned_steps(config: RunConfig, rows: int) -> int:
     return len(config.levels) * (int(early * config.strategy().steps_fraction) + config.epochs * batches)
 
 
+def check_same_study(grid: Grid, asked: StudyConfig) -> None:
+    """Raise `RunError` unless the study in a folder is `asked`, or `asked` with something added at the end.
+
+    A folder of GLUE that is not given is that of the study.
+    """
+    glue_dir = {name: value for name, value in grid.config.settings.items() if name == "glue_dir"}
+    check_grown(grid.config, replace(asked, settings={**glue_dir, **asked.settings}), grid.path)
+
+
 def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
     """Raise `RunError` unless a study has everything that it had before, unchanged and in the same order.
 
@@ -213,13 +234,13 @@ def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
     old, new = recorded.to_dict(), asked.to_dict()
     if old.get("primary") != new.get("primary"):
         raise RunError(
-            f"cannot resume {path}: primary was {old.get('primary') or 'not given'} and is now "
+            f"{path} has another study: primary was {old.get('primary') or 'not given'} and is now "
             f"{new.get('primary') or 'not given'}; it is written down before a study and cannot change; choose another "
             "folder"
         )
     if old.get("primary") and any(old[name] != new[name] for name in ("tasks", "seeds")):
         raise RunError(
-            f"cannot resume {path} with other tasks or seeds: the study has primary differences, which are judged "
+            f"{path} has another study, with other tasks or seeds: it has primary differences, which are judged "
             "once, when those that it began with are done; choose another folder"
         )
     for name in old.keys() - {"contrasts", *FACTORS}:  # factors only make methods
@@ -234,6 +255,6 @@ def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
             same = new[name] == old[name]
         if not same:
             raise RunError(
-                f"cannot resume {path}: {name} were {old[name]!r} and are now {new[name]!r}; "
+                f"{path} has another study: {name} were {old[name]!r} and are now {new[name]!r}; "
                 "a study may only grow at the end; choose another folder"
             )

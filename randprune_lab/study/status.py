@@ -14,13 +14,13 @@ from randprune_lab.study.grid import Grid, Unit, planned_steps
 TIMES = "times.jsonl"
 WIDE = 16
 """The largest number of methods that are columns."""
-SIGNS = {"done": "done", "recorded": "recorded", "waiting": "-"}
+SIGNS = {"done": "done", "recorded": "recorded", "waiting": "-", "damaged": "damaged"}
 
 
 def describe_status(grid: Grid) -> str:
-    """A Markdown table of all units, and an estimate of the remaining time.
+    """A Markdown table of all units, what is damaged, and an estimate of the remaining time.
 
-    It has a row for each seed and task and a column for each method, or the other way round for many methods.
+    The table has a row for each seed and task and a column for each method, or the other way round for many methods.
     """
     methods = (CONTROLS, *grid.config.methods)
     places = [(task, seed) for seed in grid.config.seeds for task in grid.config.tasks]
@@ -30,7 +30,12 @@ def describe_status(grid: Grid) -> str:
         lines = [*zip(*lines, strict=True)]
     lines.insert(1, ("---",) * len(lines[0]))
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{remaining(grid)}"
+    damaged = [
+        f"{grid.damage(unit)}; delete {grid.folder(unit)}, then --resume does {unit} again"
+        for unit in grid.units
+        if grid.progress(unit).state == "damaged"
+    ]
+    return "\n\n".join([table, *damaged, remaining(grid)])
 
 
 def remaining(grid: Grid, *, more: int = 0) -> str:

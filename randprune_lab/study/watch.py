@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from randprune_lab.errors import FileError
 from randprune_lab.progress import Progress, progress_bar
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.plan import Plan
@@ -45,8 +44,7 @@ def _follow(watch: Watch, bar: Progress, stop: threading.Event) -> None:
     ended = False
     while not ended:
         ended = stop.wait(SECONDS)
-        with suppress(FileError):  # the process that works on the unit says what is wrong
-            bar.show(*watch.look())
+        bar.show(*watch.look())
 
 
 @dataclass

@@ -119,7 +119,7 @@ def test_it_is_recorded_and_cannot_change_after_the_beginning(tmp_path):
 def test_a_study_that_is_judged_once_does_not_grow_by_tasks_and_seeds(tmp_path):
     config = study(primary={"mask": ONE})
     grown = study(primary={"mask": ONE}, seeds=[*config.seeds, 9])
-    with pytest.raises(RunError, match=r"with other tasks or seeds: the study has primary differences, .* judged once"):
+    with pytest.raises(RunError, match=r"with other tasks or seeds: it has primary differences, .* judged once"):
         check_grown(config, grown, tmp_path)
 
 

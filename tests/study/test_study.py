@@ -481,7 +481,7 @@ def test_a_winner_that_was_changed_after_the_study_is_detected(copy):
     save_file(weights, path, {"format": "pt"})
     found = verify_winners(copy).set_index(["method", "task", "seed"]).finding
     assert found[unit].startswith("too few zeros") and not found.drop(unit).any() and not before.finding.any()
-    assert main(["study", "any", "--out", str(copy.path), "--verify"]) == 1
+    assert main(["study", "--out", str(copy.path), "--verify"]) == 1
 
 
 def test_a_record_is_no_study_to_work_in(grid, tmp_path):
@@ -547,9 +547,36 @@ def test_the_command_runs_a_study_and_writes_its_tables(config, tmp_path, capsys
 
 def test_the_status_of_an_unfinished_study_shows_the_remaining_units(copy, capsys):
     shutil.rmtree(copy.folder(Unit("search", "mini-stsb", 1)))
-    assert main(["study", "ignored", "--out", str(copy.path), "--status"]) == 0
+    assert main(["study", "--out", str(copy.path), "--status"]) == 0
     printed = capsys.readouterr().out
     assert "| 1 | mini-stsb | done | - | done | done |" in printed and "15 of 16 units, about" in printed
+
+
+@pytest.mark.parametrize("what", ["--status", "--verify"])
+def test_the_status_of_another_study_is_refused(copy, capsys, what):
+    assert main(["study", "laptop", "--out", str(copy.path), what]) == 2
+    assert f"{copy.path} has another study: " in capsys.readouterr().err
+
+
+def test_a_study_begins_with_its_settings(tmp_path, capsys):
+    assert main(["study", "--out", str(tmp_path / "study")]) == 2
+    assert "CONFIG is missing; give a YAML file, or one of best-shot" in capsys.readouterr().err
+
+
+def test_one_damaged_journal_keeps_nothing_else_from_being_done_and_shown(copy, capsys, caplog):
+    """Its unit is named, and done again once its folder is deleted."""
+    damaged, missing = Unit("imp", "mini-stsb", 1), Unit("search", "mini-sst2", 0)
+    journal = copy.folder(damaged) / "journal.jsonl"
+    journal.write_text(journal.read_text().replace("fingerprint", "fingerprints", 1))
+    shutil.rmtree(copy.folder(missing))
+    assert main(["study", "--out", str(copy.path), "--status"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "| 1 | mini-stsb | done | done | damaged | done |" in printed and "14 of 16 units" in printed
+    assert f"{journal}, line 1, is damaged: " in printed and f"delete {copy.folder(damaged)}, then" in printed
+    assert run_study(copy.config, copy.path, resume=True) == [damaged]
+    assert "is damaged" in caplog.text and copy.progress(missing).state == "done"
+    shutil.rmtree(copy.folder(damaged))
+    assert run_study(copy.config, copy.path, resume=True) == []
 
 
 def test_the_remaining_time_is_estimated_from_the_finished_units(copy):
