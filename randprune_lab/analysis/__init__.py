@@ -1,6 +1,17 @@
 """Recorded runs as tables: what a search found, how certain it is, how methods compare. Nothing is trained here."""
 
 from randprune_lab.analysis.answer_record import AnswerRecord
+from randprune_lab.analysis.contrasts import (
+    contrast,
+    contrast_means,
+    contrast_table,
+    differences,
+    encoder_table,
+    interval_kind,
+    over_seeds,
+    seed_by_seed,
+    summary_table,
+)
 from randprune_lab.analysis.diversity import count_coverage, count_overlap, expected_coverage, planar_map
 from randprune_lab.analysis.footprint import break_even, measure_models, measure_products, measure_storage
 from randprune_lab.analysis.forgetting import (
@@ -26,19 +37,7 @@ from randprune_lab.analysis.parts import alike_but_for, difference_parts, parts_
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.replay import Replay, regret
 from randprune_lab.analysis.reporting import inflation_by_size, inflation_table, reported_gains
-from randprune_lab.analysis.results import (
-    contrast,
-    contrast_means,
-    contrast_table,
-    differences,
-    encoder_table,
-    interval_kind,
-    over_seeds,
-    results_table,
-    seed_by_seed,
-    study_table,
-    summary_table,
-)
+from randprune_lab.analysis.results import results_table, study_table
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.shared import Share, read_share, share_runs
 from randprune_lab.analysis.shipped import (

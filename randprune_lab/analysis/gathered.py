@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from randprune_lab.analysis.results import IMP
+from randprune_lab.analysis.contrasts import IMP
 from randprune_lab.analysis.shared import Difference, Share, read_share
 from randprune_lab.errors import ConfigError, FileError, listed, unknown_name
 from randprune_lab.sealed import checksum

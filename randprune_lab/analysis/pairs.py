@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from randprune_lab.analysis.contrasts import single_rows
 from randprune_lab.analysis.recorded import Primary
-from randprune_lab.analysis.results import single_rows
 from randprune_lab.errors import DataError
 from randprune_lab.stats.holm import holm
 from randprune_lab.stats.tasks import fixed_test

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from randprune_lab.analysis.contrasts import Contrasts, single_rows
 from randprune_lab.analysis.recorded import IN_STUDIES
-from randprune_lab.analysis.results import Contrasts, single_rows
 from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.search.config import RunConfig, default_of
 from randprune_lab.stats.intervals import Interval

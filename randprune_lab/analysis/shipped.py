@@ -122,7 +122,7 @@ def task_records(folder: str | Path | None = None) -> list[TaskRecord]:
 
 
 def recorded_contrasts(folder: str | Path | None = None) -> dict[str, tuple[str, str]]:
-    """The contrasts of a recorded study: named differences between two methods, for `analysis.results.contrast_table`.
+    """The contrasts of a recorded study: named differences between two methods, for `analysis.contrast_table`.
 
     Args:
         folder: see `recorded_results`.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.results import ALL, IMP, differences, single_rows
+from randprune_lab.analysis.contrasts import ALL, IMP, differences, single_rows
 from randprune_lab.app.part import Case, Part, Table
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval

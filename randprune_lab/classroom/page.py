@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from randprune_lab.analysis.contrasts import IMP
 from randprune_lab.analysis.gathered import Gathered
-from randprune_lab.analysis.results import IMP
 from randprune_lab.errors import ConfigError
 from randprune_lab.exercises.grades import cell_text
 from randprune_lab.files import atomic_path

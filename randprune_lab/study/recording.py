@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from randprune_lab.analysis import recorded
+from randprune_lab.analysis.contrasts import KEY
 from randprune_lab.analysis.recorded import ENDS, FILE, RESULTS, read_table, write_tables
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
@@ -23,7 +24,7 @@ from randprune_lab.files import given_path
 from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
 from randprune_lab.study.grid import Grid, Unit, check_grown
-from randprune_lab.study.table import ROW, in_order, study_controls, study_results, with_included
+from randprune_lab.study.table import in_order, study_controls, study_results, with_included
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +119,7 @@ def _added(path: Path, columns: Mapping[str, type], new: pd.DataFrame) -> pd.Dat
 
     if not path.is_file():
         return new
-    keys = [name for name in ROW if name in new]
+    keys = [name for name in KEY if name in new]
     both = pd.concat([new, read_table(path, columns)], ignore_index=True)
     return both.drop_duplicates(keys)
 

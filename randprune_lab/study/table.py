@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from randprune_lab.analysis.contrasts import KEY
 from randprune_lab.analysis.pairs import comparisons, primary_differences
 from randprune_lab.analysis.recorded import write_table
 from randprune_lab.analysis.results import study_table
@@ -18,10 +19,6 @@ from randprune_lab.study.grid import Grid
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-ROW = ("task", "seed", "method", "sparsity")
-"""The columns that identify a row. The table of controls has only the first two."""
 
 
 def write_results(grid: Grid, whole: pd.DataFrame | None = None) -> list[Path]:
@@ -125,5 +122,5 @@ def in_order(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
     def key(column: pd.Series) -> pd.Series:
         return column.map(places[column.name].index) if column.name in places else column
 
-    keys = [name for name in ROW if name in table]
+    keys = [name for name in KEY if name in table]  # the table of controls has only the first two
     return table.sort_values(keys, key=key).reset_index(drop=True)

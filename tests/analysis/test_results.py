@@ -12,19 +12,18 @@ import pytest
 from support.runs import change_unit, write_config
 
 import randprune_lab as rp
-from randprune_lab.analysis.levels import training_steps
-from randprune_lab.analysis.recorded import RESULTS
-from randprune_lab.analysis.results import (
+from randprune_lab.analysis.contrasts import (
     contrast,
     contrast_means,
     contrast_table,
     differences,
     encoder_table,
-    method_name,
     over_seeds,
-    results_table,
     summary_table,
 )
+from randprune_lab.analysis.levels import training_steps
+from randprune_lab.analysis.recorded import RESULTS
+from randprune_lab.analysis.results import method_name, results_table
 from randprune_lab.cli import main
 from randprune_lab.errors import DataError, RunError, UnknownNameError
 from randprune_lab.search.folder import read_config

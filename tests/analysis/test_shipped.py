@@ -6,7 +6,7 @@ import pytest
 from support.made_up import answer_record
 from support.made_up import pool as made_up_pool
 
-from randprune_lab.analysis.results import seed_by_seed
+from randprune_lab.analysis.contrasts import seed_by_seed
 from randprune_lab.analysis.shipped import (
     answer_records,
     data_folder,

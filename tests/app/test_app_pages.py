@@ -14,7 +14,7 @@ import pytest
 from support.made_up import pool
 
 import randprune_lab as rp
-from randprune_lab.analysis.results import ALL, differences
+from randprune_lab.analysis.contrasts import ALL, differences
 from randprune_lab.analysis.shipped import pool_records, recorded_controls, recorded_results
 from randprune_lab.analysis.standing import Standing
 from randprune_lab.app import AppPage, masks, write_app

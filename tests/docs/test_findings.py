@@ -33,6 +33,7 @@ from randprune_lab.analysis import (
     seed_by_seed,
     task_records,
 )
+from randprune_lab.analysis.contrasts import ALL
 from randprune_lab.analysis.forgetting import (
     OTHER_BOTH,
     OTHER_DENSE,
@@ -45,7 +46,6 @@ from randprune_lab.analysis.forgetting import (
     shared_losses,
 )
 from randprune_lab.analysis.pairs import at_chosen, comparisons, primary_differences
-from randprune_lab.analysis.results import ALL
 from randprune_lab.bench.reporting import pool_config
 from randprune_lab.forget import Forgotten
 from randprune_lab.search import RunConfig

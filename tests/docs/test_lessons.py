@@ -25,7 +25,7 @@ from randprune_lab.analysis import (
     recorded_results,
     task_records,
 )
-from randprune_lab.analysis.results import ALL
+from randprune_lab.analysis.contrasts import ALL
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.report import lesson_settings
 from randprune_lab.search import PairedRace

@@ -17,7 +17,7 @@ import pytest
 from scipy.stats import norm, t
 
 from randprune_lab.analysis import contrast, data_folder, pool_records, recorded_controls, recorded_results
-from randprune_lab.analysis.results import ALL
+from randprune_lab.analysis.contrasts import ALL
 from randprune_lab.cli import main
 from randprune_lab.errors import FileError
 from randprune_lab.exercises import read_questions, write_questions

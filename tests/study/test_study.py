@@ -19,8 +19,8 @@ from torch import nn
 
 import randprune_lab as rp
 from randprune_lab.analysis import recorded
+from randprune_lab.analysis.contrasts import contrast
 from randprune_lab.analysis.recorded import read_table, write_settings, write_tables
-from randprune_lab.analysis.results import contrast
 from randprune_lab.analysis.shipped import data_folder
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main

@@ -26,12 +26,13 @@ from support.made_up import pool
 from torch import nn
 
 import randprune_lab as rp
+from randprune_lab.analysis.contrasts import differences
 from randprune_lab.analysis.forgetting import RELATIONS
 from randprune_lab.analysis.judging import judge
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.levels import level_masks
 from randprune_lab.analysis.reporting import SIZES, WAYS
-from randprune_lab.analysis.results import differences, results_table
+from randprune_lab.analysis.results import results_table
 from randprune_lab.analysis.shipped import reference_results
 from randprune_lab.analysis.standing import Standing
 from randprune_lab.analysis.task_record import TaskRecord, early_evaluations

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.results import interval_kind, over_seeds
+from randprune_lab.analysis.contrasts import interval_kind, over_seeds
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.standing import Standing
 from randprune_lab.search.units import DENSE

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from randprune_lab.analysis.contrasts import ALL, IMP, differences, single_rows
 from randprune_lab.analysis.levels import total_steps
-from randprune_lab.analysis.results import ALL, IMP, differences, single_rows
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import (
