@@ -307,7 +307,7 @@ def test_a_run_interrupted_before_it_has_a_folder_cannot_go_on(randprune, option
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("randprune_lab.search.run.load_splits", stop)
+    monkeypatch.setattr("randprune_lab.search.loaded.load_splits", stop)
     answer = randprune("run", *options, "--out", tmp_path / "run")
     assert (answer.code, answer.line()) == (130, "stopped")
 

@@ -14,7 +14,7 @@ from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.search.base_level import Weights
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.level import Level, derived_seed
-from randprune_lab.search.run import Search
+from randprune_lab.search.loaded import Loaded
 from randprune_lab.search.units import level_unit
 from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import Evaluate, Training, train
@@ -34,13 +34,13 @@ class MagnitudeLevels:
 
     def __init__(self, config: RunConfig):
         self.config = config
-        self.search = search = Search(config, progress=False)
-        train(search.model, search.train, config.dense_training(), evaluate=self._judged)
+        self.loaded = loaded = Loaded(config)
+        train(loaded.model, loaded.train, config.dense_training(), evaluate=self._judged)
         self.start = self._weights()
         self.done = 0
-        teacher = search.fresh_model()  # a separate model, because a teacher is not trained
+        teacher = loaded.fresh_model()  # a separate model, because a teacher is not trained
         teacher.load_state_dict(self.start)
-        self.teacher = Teacher(teacher, search.train)
+        self.teacher = Teacher(teacher, loaded.train)
 
     def level(self, sparsity: float, **changes: Any) -> Level:
         """The level with this sparsity; it starts from weights that were pruned by magnitude up to the level before.
@@ -51,21 +51,21 @@ class MagnitudeLevels:
         """
         number = self.config.levels.index(sparsity) + 1
         while self.done < number - 1:
-            self.search.model.load_state_dict(self.start)
-            mask = MaskSampler(self.search.model, Magnitude(), self.config.levels[self.done]).draw(0)
+            self.loaded.model.load_state_dict(self.start)
+            mask = MaskSampler(self.loaded.model, Magnitude(), self.config.levels[self.done]).draw(0)
             self.train_to_the_end(self.done + 1, mask)
             self.start, self.done = self._weights(), self.done + 1
-        search, config = self.search, replace(self.config, **changes)
+        loaded, config = self.loaded, replace(self.config, **changes)
         return Level(
             level_unit(config.method, number),
             number,
             config,
-            search.compute,
-            search.task,
-            search.model,
+            loaded.compute,
+            loaded.task,
+            loaded.model,
             self.start,
-            search.train,
-            search.validation,
+            loaded.train,
+            loaded.validation,
             self.teacher,
             config.proposal(config.methods()[0], number, derived_seed(config.seed, "mask", number)),
         )
@@ -80,17 +80,17 @@ class MagnitudeLevels:
             seed: another seed than that of the level.
         """
         config = self.config.level_training(derived_seed(self.config.seed, "level", number) if seed is None else seed)
-        config = replace(config, compute=self.search.compute.layers)
+        config = replace(config, compute=self.loaded.compute.layers)
         evaluate: Evaluate = self._judged
         if look is not None:
             config, evaluate = replace(config, keep_best=False), unjudged(look)
-        train(self.search.model, self.search.train, config, evaluate=evaluate, mask=mask, teacher=self.teacher)
+        train(self.loaded.model, self.loaded.train, config, evaluate=evaluate, mask=mask, teacher=self.teacher)
 
     def _judged(self, model: nn.Module) -> float | tuple[float, float]:
-        return self.search.scores_on(self.search.validation)(model) if self.config.keep_best else 0.0
+        return self.loaded.scores_on(self.loaded.validation)(model) if self.config.keep_best else 0.0
 
     def _weights(self) -> Weights:
-        return {name: tensor.clone() for name, tensor in self.search.model.state_dict().items()}
+        return {name: tensor.clone() for name, tensor in self.loaded.model.state_dict().items()}
 
 
 def drawn(level: Level, **how: Any) -> Level:

@@ -117,11 +117,11 @@ class _Pools:
         config = RunConfig(**preset, **recorded, checkpoint="last", early_score="log-loss")
         self.config = config if config.mini_glue else replace(config, **REAL_TEXT)
         self.levels = MagnitudeLevels(self.config)
-        search = self.levels.search
+        loaded = self.levels.loaded
         if generated := self.config.mini_glue:
-            search.tests = {"": search.encode(load_splits(replace(generated, test=TEST)).tests[""])}
-        self.test = search.tests[""]
-        self.steps = self.config.early_epochs * -(-len(search.train) // self.config.batch_size)
+            loaded.tests = {"": loaded.encode(load_splits(replace(generated, test=TEST)).tests[""])}
+        self.test = loaded.tests[""]
+        self.steps = self.config.early_epochs * -(-len(loaded.train) // self.config.batch_size)
 
     def level(self, sparsity: float) -> Level:
         """The level with this sparsity, whose early evaluations are looked at more often than its trainings."""

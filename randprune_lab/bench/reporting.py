@@ -19,7 +19,7 @@ from randprune_lab.bench.levels import MagnitudeLevels, drawn, train_early
 from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.level import Level, derived_seed
-from randprune_lab.search.run import Search
+from randprune_lab.search.loaded import Loaded
 from randprune_lab.study.config import StudyConfig
 from randprune_lab.tasks import load_splits
 from randprune_lab.tasks.corpus import Row
@@ -129,7 +129,7 @@ def _train(folder: Path, task: str, seed: int, glue_dir: str | None) -> Iterator
         if not (file := setting.file(folder)).exists():
             if start is None:
                 levels = MagnitudeLevels(pool_config(task, seed, glue_dir))
-                start = levels, _tests(levels.search)
+                start = levels, _tests(levels.loaded)
             log.info("%s, seed %d, %g: %d candidates", task, seed, sparsity, MASKS + RESTARTS)
             _Pool(*start, sparsity).record().save(file)
         yield setting
@@ -203,23 +203,23 @@ def _evaluated(steps: int, every: int) -> tuple[int, ...]:
     return *range(every, steps, every), steps
 
 
-def _tests(search: Search) -> Encoded:
+def _tests(loaded: Loaded) -> Encoded:
     """The test examples: the test set's first, and if there are too few, train rows with texts that are not used."""
     from datasets import concatenate_datasets
 
-    config, rows = search.config, search.splits.test
+    config, rows = loaded.config, loaded.splits.test
     if missing := max(0, TESTS - len(rows)):
         every = load_splits(config.mini_glue or config.task, glue_dir=config.glue_dir).train
-        used = {_key(row, search) for row in search.splits.train}
-        others = [place for place, row in enumerate(every) if _key(row, search) not in used]
+        used = {_key(row, loaded) for row in loaded.splits.train}
+        others = [place for place, row in enumerate(every) if _key(row, loaded) not in used]
         if len(others) < missing:
             raise DataError(
                 f"{config.task} has {len(rows) + len(others)} rows that are not trained on, and {TESTS} are needed as "
                 "test examples; choose another task"
             )
         rows = concatenate_datasets([rows, every.select(others[:missing])])
-    return search.encode(rows.select(range(TESTS)))
+    return loaded.encode(rows.select(range(TESTS)))
 
 
-def _key(row: Any, search: Search) -> str:
-    return text_key(Row(tuple(row[name] for name in search.task.text_fields), row["label"]))
+def _key(row: Any, loaded: Loaded) -> str:
+    return text_key(Row(tuple(row[name] for name in loaded.task.text_fields), row["label"]))

@@ -12,11 +12,11 @@ from typing import Any
 from torch import nn
 
 from randprune_lab.criteria import Record
-from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import prunable
-from randprune_lab.models.load import load_model, quiet
+from randprune_lab.models.load import quiet
 from randprune_lab.progress import progress_bar
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.evolved import with_allocation
@@ -24,6 +24,7 @@ from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, check_usable, take_dense
 from randprune_lab.search.level import Level, derived_seed, evaluation_steps
 from randprune_lab.search.levels import LevelSearch, Trained
+from randprune_lab.search.loaded import Loaded
 from randprune_lab.search.plan import Plan
 from randprune_lab.search.units import (
     COMPUTE,
@@ -36,25 +37,18 @@ from randprune_lab.search.units import (
     selection_unit,
 )
 from randprune_lab.search.winner import MODEL_FOLDER, winning_mask, winning_model
-from randprune_lab.tasks import load_splits
-from randprune_lab.tasks.metrics import constant_answer, judged_by
+from randprune_lab.tasks.metrics import constant_answer
 from randprune_lab.tasks.spec import suffixed
-from randprune_lab.tasks.splits import label_warnings
 from randprune_lab.training.compute import Compute
-from randprune_lab.training.data import Encoded, check_fits, encode
-from randprune_lab.training.distillation import Teacher, check_states
+from randprune_lab.training.data import Encoded
+from randprune_lab.training.distillation import Teacher
 from randprune_lab.training.loop import Evaluate, train
-from randprune_lab.training.scoring import SplitScore, answers, predict, score
+from randprune_lab.training.scoring import answers, predict, score
 
 log = logging.getLogger("randprune_lab")
 
 SPARSE_BEFORE = {"sparse_from": 0.85}
 """What the journals of older runs, which do not have it, leave out of `Compute`."""
-UNKNOWN = 0.2
-"""The largest fraction of unknown tokens at which a model's vocabulary is accepted for a text."""
-
-WITH_WORDS = {"tiny-minilm", "tiny-distilled", "minilm"}
-"""Models with MiniLM's vocabulary: a text that one of them does not know, none knows."""
 
 
 def run(
@@ -97,8 +91,8 @@ def run(
     return folder.path
 
 
-class Search(LevelSearch[Level]):
-    """A running search: the data, the run folder, and one model, which gets other weights for each step.
+class Search(Loaded, LevelSearch[Level]):
+    """A running search: its configuration, loaded, and the run folder.
 
     Args:
         config: the settings of the run.
@@ -112,23 +106,8 @@ class Search(LevelSearch[Level]):
     first = DENSE
 
     def __init__(self, config: RunConfig, progress: bool, executor: Executor | None = None):
-        self.config, self.progress, self.executor = config, progress, executor or InProcess()
-        self.splits = load_splits(
-            config.custom_data or config.mini_glue or config.task,
-            glue_dir=config.glue_dir,
-            train_size=config.train_size,
-            train_seed=config.train_seed,
-        )
-        self.task = judged_by(self.splits.task, config.metric)
-        self.compute = Compute.find(config.device, config.threads, config.precision, config.compute)
-        self.model, self.tokenizer = self._load()
-        prunable(self.model, **config.scope)  # finds a pattern that matches nothing before the work begins
-        self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
-        self.train = self.encode(self.splits.train)
-        check_states(self.model, self.train.batch([0]), config.distillation, config.model)
-        self.validation = self.encode(_first(self.splits.validation, "validation", config.validation_size))
-        tests = self.splits.tests.items()
-        self.tests = {name: self.encode(_first(rows, "test", config.test_size)) for name, rows in tests}
+        super().__init__(config)
+        self.progress, self.executor = progress, executor or InProcess()
 
     def run(self, folder: RunFolder) -> None:
         """Do all units of work that are not done yet, in their order."""
@@ -146,23 +125,6 @@ class Search(LevelSearch[Level]):
                 self.folder.unit(score_unit(name), partial(self._test, name))
                 self.bar.left(self.plan.left(folder.units))
             self.folder.unit(MODEL, self._save_model)
-
-    def encode(self, rows: Any) -> Encoded:
-        """The rows as token ids for this run's model.
-
-        Raises:
-            ConfigError: if the model has no embedding for a token or a position, or too many tokens are unknown.
-        """
-        length = self.config.max_length or self.task.max_length
-        encoded = encode(rows, self.task.text_fields, self.tokenizer, length)
-        check_fits(encoded, self.model, self.tokenizer, self.config.model)
-        if (unknown := encoded.share(self.tokenizer.unk_token_id)) > UNKNOWN:
-            known = "by its hub id or folder" if self.config.model in WITH_WORDS else "such as tiny-minilm or minilm"
-            raise ConfigError(
-                f"model {self.config.model!r} does not know {unknown:.0%} of the tokens of task {self.task.name!r}; "
-                f"choose a model for such text, {known}"
-            )
-        return encoded
 
     # --- units of work ---
 
@@ -265,26 +227,6 @@ class Search(LevelSearch[Level]):
     def sparsities(self) -> tuple[float, ...]:
         return self.config.levels
 
-    @property
-    def used(self) -> dict[str, Encoded]:
-        """The rows that this run uses, by role."""
-        tests = {suffixed("test", test_set): rows for test_set, rows in self.tests.items()}
-        return {"train": self.train, "validation": self.validation, **tests}
-
-    def label_warnings(self) -> list[str]:
-        """What this run's scores may hide about the labels."""
-        return label_warnings(self.task, {role: rows.labels.tolist() for role, rows in self.used.items()})
-
-    def fresh_model(self) -> Any:
-        """A new model in the state of this run's model before any training."""
-        return self._load()[0]
-
-    def _load(self) -> tuple[Any, Any]:
-        config = self.config
-        model: Any
-        model, tokenizer = load_model(config.model, task=self.task, layers=config.layers, seed=config.seed)
-        return model.to(self.compute.device), tokenizer
-
     def _record(self) -> Record | None:
         """Sums up the scores of a training, for a criterion that is accumulated."""
         criterion = self.config.accumulated
@@ -362,10 +304,6 @@ class Search(LevelSearch[Level]):
             log.warning("%s was begun with sparse layers from %g (now %g) on: last bits may differ", path, begun, now)
         self.compute = recorded
 
-    def scores_on(self, rows: Encoded) -> SplitScore:
-        """What scores a training on these rows."""
-        return SplitScore(self.task, rows, log_loss=self.config.checkpoint == "log-loss")
-
     def _counted(self, evaluate: Evaluate, rows: Encoded) -> Evaluate:
         """The same evaluation on these rows, which the bar counts."""
 
@@ -375,12 +313,3 @@ class Search(LevelSearch[Level]):
             return value
 
         return counted
-
-
-def _first(split: Any, role: str, size: int | None) -> Any:
-    """The first rows of a split, or all. Every prefix of a split has the label proportions of the whole."""
-    if size is None:
-        return split
-    if size > len(split):
-        raise ConfigError(f"{role}_size must be at most {len(split)}, the number of rows of the {role} set, got {size}")
-    return split.select(range(size))

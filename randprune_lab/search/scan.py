@@ -17,7 +17,7 @@ from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import load_tensors, read_config
 from randprune_lab.search.journal import read_journal
 from randprune_lab.search.level import derived_seed
-from randprune_lab.search.run import Search
+from randprune_lab.search.loaded import Loaded
 from randprune_lab.search.scorer import label_loss, ordered_batches
 from randprune_lab.search.units import DENSE
 from randprune_lab.training.loop import train
@@ -70,19 +70,19 @@ def scan(
         raise ConfigError(
             f"criterion {settings.criterion!r} sums up scores during a training, which a scan has not; take another"
         )
-    search = Search(settings, progress)
-    model, validation = search.model, search.validation
-    with search.compute.active():
+    loaded = Loaded(settings)
+    model, validation = loaded.model, loaded.validation
+    with loaded.compute.active():
         if folder is not None:
             model.load_state_dict(dense_weights(folder))
         else:
-            log.info("dense: fine-tuning on %d examples", len(search.train))
-            evaluate = search.scores_on(validation)
-            history = train(model, search.train, settings.dense_training(), evaluate=evaluate)
-            metric = search.task.primary_metric
+            log.info("dense: fine-tuning on %d examples", len(loaded.train))
+            evaluate = loaded.scores_on(validation)
+            history = train(model, loaded.train, settings.dense_training(), evaluate=evaluate)
+            metric = loaded.task.primary_metric
             log.info("dense: %s %.4f on the validation set", metric, history.scores[history.best])
         seed = derived_seed(settings.seed, "mask", 1)
-        scores, signed = settings.proposal(settings.methods()[0], 1, seed, search.train).importance(model)
+        scores, signed = settings.proposal(settings.methods()[0], 1, seed, loaded.train).importance(model)
         batches = ordered_batches(validation.first(min(examples, len(validation))))
         return sensitivity(
             model,

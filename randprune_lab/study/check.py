@@ -7,7 +7,7 @@ from collections import Counter
 
 from randprune_lab.errors import RandpruneError
 from randprune_lab.search.config import DENSE_SETTINGS, DISTILLATION, settings_of_group
-from randprune_lab.search.run import Search
+from randprune_lab.search.loaded import Loaded
 from randprune_lab.study.grid import Grid, planned_steps
 
 SEARCHED = ({*DENSE_SETTINGS} - {"seed"}) | {"include", "exclude", *settings_of_group(DISTILLATION)}
@@ -33,7 +33,7 @@ def check_study(grid: Grid) -> None:
         loaded = repr([getattr(config, name) for name in sorted(SEARCHED)])
         try:
             if loaded not in rows:
-                rows[loaded] = len(Search(config, progress=False).train)
+                rows[loaded] = len(Loaded(config).train)
         except RandpruneError as error:
             raise type(error)(f"{unit} cannot be done: {error}") from error
         units[unit.method] += 1

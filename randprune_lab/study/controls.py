@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from randprune_lab.search.run import Search
+from randprune_lab.search.loaded import Loaded
 from randprune_lab.tasks import Task, compute_metrics
 from randprune_lab.training.loop import train
 from randprune_lab.training.scoring import predict, score
@@ -19,7 +19,7 @@ BARE_RATES = (1.0, 3.0, 10.0)
 """Learning rates of the model without encoder, as multiples of the dense one; the validation set chooses."""
 
 
-def measure_controls(search: Search) -> tuple[dict[str, float], np.ndarray]:
+def measure_controls(loaded: Loaded) -> tuple[dict[str, float], np.ndarray]:
     """Measure the baselines that need no encoder.
 
     `majority` answers with the most frequent label, or the mean score. `words` is a linear model of the words of a
@@ -29,15 +29,15 @@ def measure_controls(search: Search) -> tuple[dict[str, float], np.ndarray]:
     Returns:
         The scores on the test set by name, and the logits of `without-encoder`.
     """
-    task, splits = search.task, search.splits
-    rows = len(search.tests[""])
+    task, splits = loaded.task, loaded.splits
+    rows = len(loaded.tests[""])
     test = splits.test.select(range(rows))
     words = [linear_words(task, splits.train, splits.validation, test, compared=compared) for compared in (False, True)]
-    logits = _bare(search)
+    logits = _bare(loaded)
     return {
         "majority": majority(task, splits.train, test),
         "words": max(words)[1],
-        BARE: score(task, logits, search.tests[""])[task.primary_metric],
+        BARE: score(task, logits, loaded.tests[""])[task.primary_metric],
     }, logits
 
 
@@ -80,20 +80,20 @@ def without_blocks(model: nn.Module) -> nn.Module:
     return bare
 
 
-def _bare(search: Search) -> np.ndarray:
-    config = search.config.dense_training()
+def _bare(loaded: Loaded) -> np.ndarray:
+    config = loaded.config.dense_training()
     trained = []
     for number, rate in enumerate(BARE_RATES):
-        bare = without_blocks(search.fresh_model())
+        bare = without_blocks(loaded.fresh_model())
         history = train(
             bare,
-            search.train,
+            loaded.train,
             replace(config, learning_rate=rate * config.learning_rate),
-            evaluate=search.scores_on(search.validation),
+            evaluate=loaded.scores_on(loaded.validation),
         )
         trained.append((history.scores[history.best], -number, bare))
     _, _, best = max(trained, key=lambda entry: entry[:2])
-    return predict(best, search.tests[""])
+    return predict(best, loaded.tests[""])
 
 
 def _features(task: Task, parts: tuple[Any, ...], compared: bool) -> list[Any]:

@@ -24,8 +24,9 @@ from randprune_lab.plugins import load_plugin, loaded_plugins
 from randprune_lab.progress import CLEAR_LINE, on_terminal
 from randprune_lab.search.executors import Executor
 from randprune_lab.search.folder import RunFolder
+from randprune_lab.search.loaded import Loaded
 from randprune_lab.search.main_guard import check_main_guard
-from randprune_lab.search.run import Search, run
+from randprune_lab.search.run import run
 from randprune_lab.search.units import COMPUTE, file_name, score_unit
 from randprune_lab.study.check import check_study
 from randprune_lab.study.config import CONTROLS, StudyConfig
@@ -205,11 +206,11 @@ def _do(grid: Grid, unit: Unit, executor: Executor | None) -> None:
 
 def _controls(grid: Grid, unit: Unit) -> None:
     config = grid.run_config(unit)
-    search = Search(config, progress=False)
+    loaded = Loaded(config)
     with RunFolder.open(grid.folder(unit), config, resume=True) as folder:
         if CONTROLS in folder.units:
             return
         with Compute(**folder.units[COMPUTE]).active():
-            scores, logits = measure_controls(search)
-        folder.save_predictions(file_name(score_unit(BARE)), logits, search.tests[""].labels)
+            scores, logits = measure_controls(loaded)
+        folder.save_predictions(file_name(score_unit(BARE)), logits, loaded.tests[""].labels)
         folder.add(CONTROLS, scores)

@@ -269,7 +269,7 @@ def test_the_steps_of_each_method_are_told_before_the_first_unit(config, tmp_pat
 
 
 def test_what_is_done_is_not_checked_again(copy, monkeypatch):
-    monkeypatch.setattr("randprune_lab.study.check.Search", lambda *_: pytest.fail("something was loaded"))
+    monkeypatch.setattr("randprune_lab.study.check.Loaded", lambda *_: pytest.fail("something was loaded"))
     assert run_study(copy.config, copy.path, resume=True) == []
 
 
