@@ -31,8 +31,10 @@ from randprune_lab.cli import build_parser, main
 from randprune_lab.errors import RunError
 from randprune_lab.models.load import MODELS
 from randprune_lab.search.config import default_of
-from randprune_lab.search.folder import RunFolder, read_config, weights_sha256
+from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.journal import read_journal
+from randprune_lab.search.recorded_config import read_config
+from randprune_lab.search.run_files import weights_sha256
 from randprune_lab.study.config import built_in_studies
 from randprune_lab.tasks import TASKS
 

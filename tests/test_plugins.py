@@ -17,7 +17,7 @@ from randprune_lab.cli import main
 from randprune_lab.criteria import CRITERIA
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.plugins import loaded_plugins, plugins_of
-from randprune_lab.search.folder import read_config
+from randprune_lab.search.recorded_config import read_config
 
 RULE = """
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from randprune_lab.errors import FileError
-from randprune_lab.search.folder import load_predictions, predictions_path
+from randprune_lab.search.run_files import load_predictions, predictions_path
 from randprune_lab.search.units import DENSE, file_name, score_unit
 from randprune_lab.tasks.spec import Task
 from randprune_lab.training.scoring import Labels, answers

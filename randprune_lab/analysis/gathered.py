@@ -12,7 +12,7 @@ from randprune_lab.analysis.contrasts import IMP
 from randprune_lab.analysis.shared import Difference, Share, read_share
 from randprune_lab.errors import ConfigError, FileError, listed, unknown_name
 from randprune_lab.sealed import checksum
-from randprune_lab.search.folder import CONFIG
+from randprune_lab.search.recorded_config import CONFIG
 from randprune_lab.stats.intervals import Interval, mean_interval
 
 MADE = {".html", ".png", ".csv"}

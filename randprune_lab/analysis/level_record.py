@@ -16,8 +16,8 @@ from randprune_lab.errors import RunError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.search.certainty import assess_finals, final_round, finals, last_scores
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import mask_path
 from randprune_lab.search.results import RecordedRecipe
+from randprune_lab.search.run_files import mask_path
 from randprune_lab.search.units import (
     Units,
     candidate_units,

@@ -14,8 +14,9 @@ from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.errors import RunError, check_count
 from randprune_lab.files import given_path
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import Environment, read_config, read_environment
+from randprune_lab.search.environment import Environment, read_environment
 from randprune_lab.search.journal import read_journal
+from randprune_lab.search.recorded_config import read_config
 from randprune_lab.search.units import COMPUTE, DATA, DENSE, MODEL, Units, level_unit, level_units, score_unit
 from randprune_lab.stats.intervals import Interval, accuracy_interval, score_difference, score_interval
 from randprune_lab.tasks.custom_data import custom_task

@@ -207,7 +207,7 @@ def _export_parser(commands: Any) -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     from randprune_lab.analysis.run_record import RunRecord
     from randprune_lab.search.executors import make_executor
-    from randprune_lab.search.folder import read_config
+    from randprune_lab.search.recorded_config import read_config
     from randprune_lab.search.run import run
 
     given = given_settings(options)

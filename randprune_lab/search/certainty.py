@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from randprune_lab.errors import FileError
-from randprune_lab.search.folder import load_evaluations, predictions_path
+from randprune_lab.search.run_files import load_evaluations, predictions_path
 from randprune_lab.search.units import candidate_unit, file_name
 from randprune_lab.stats.confidence import Confidence, assess_choice
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.search.certainty import assess_finals, finals, last_scores
 from randprune_lab.search.custom_config import CustomConfig
-from randprune_lab.search.folder import mask_path
 from randprune_lab.search.journal import read_journal
+from randprune_lab.search.run_files import mask_path
 from randprune_lab.search.units import level_unit, selection_unit
 from randprune_lab.stats.confidence import Confidence
 from randprune_lab.stats.known import known

@@ -20,12 +20,13 @@ from randprune_lab.search.custom_config import CustomConfig
 from randprune_lab.search.custom_level import CustomLevel
 from randprune_lab.search.custom_training import Course, CustomTraining, Judge, Train
 from randprune_lab.search.executors import Executor, Job
-from randprune_lab.search.folder import RunFolder, weights_sha256
+from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.judged import Judged
 from randprune_lab.search.level import derived_seed
 from randprune_lab.search.levels import LevelSearch, Trained
 from randprune_lab.search.plan import BasePlan
 from randprune_lab.search.proposals import Proposal
+from randprune_lab.search.run_files import weights_sha256
 from randprune_lab.search.scorer import Scorer
 from randprune_lab.search.selection import Evaluation, check_examples
 from randprune_lab.search.units import EXAMPLES, START, level_units, selection_unit

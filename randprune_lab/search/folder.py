@@ -11,51 +11,39 @@ names is complete.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import platform
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
-from typing_extensions import TypedDict
 
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.files import atomic_path, give_usual_modes, own_file, reading, strict_json, write_json
-from randprune_lab.plugins import loaded_plugins, plugins_of
-from randprune_lab.sealed import check_arrays, read_arrays, unsealed, write_arrays, write_sealed
+from randprune_lab.files import atomic_path, give_usual_modes, own_file, write_json
+from randprune_lab.plugins import plugins_of
+from randprune_lab.sealed import write_arrays, write_sealed
 from randprune_lab.search.config import DENSE_SETTINGS, SCORE_SETTINGS, RunConfig
+from randprune_lab.search.environment import ENVIRONMENT, environment, read_environment
 from randprune_lab.search.journal import JOURNAL, Journal, read_journal
-from randprune_lab.search.units import DATA, DENSE
-from randprune_lab.typed import partial_of, typed
+from randprune_lab.search.recorded_config import CONFIG, FORMAT, Settings, check_same, check_usable, read_config
+from randprune_lab.search.run_files import (
+    PREDICTIONS,
+    checkpoint_path,
+    load_tensors,
+    mask_path,
+    predictions_path,
+    scores_path,
+)
+from randprune_lab.search.units import DATA, DENSE, Units
 
 log = logging.getLogger("randprune_lab")
 
-CONFIG, ENVIRONMENT = "config.json", "environment.json"
-KIND = RunConfig.kind
-KINDS = {KIND: "a run", "randprune mask search": "a search with training functions of your own (rp.MaskSearch)"}
-"""The markers of folders in their `config.json`, and what such a folder has."""
-FORMAT = 3
-"""The format number of a run folder."""
-AS_BEFORE = {
-    "mask_gradients": False,
-    "vocabulary": "whole",
-    "compute": "dense",
-    "train_rows": "first",
-    "checkpoint": "metric",
-}
-"""How runs trained before there were these settings, which their configurations lack."""
-PREDICTIONS = "randprune predictions file"
 FOLDERS = {
     "checkpoints": ["*.safetensors"],
     "masks": ["*.safetensors"],
@@ -63,116 +51,6 @@ FOLDERS = {
     "model": ["*.safetensors", "*.json", "vocab.txt", "merges.txt", "*.model", "*.jinja", "mean_pooled_bert.py"],
 }
 """The folders of a run folder, and the files that a run writes there."""
-
-
-class _Plugin(TypedDict):
-    file: str
-    sha256: str
-
-
-class Environment(TypedDict):
-    """Versions and machine: what the last bits of a run depend on, besides its configuration."""
-
-    python: str
-    machine: str
-    packages: dict[str, str]
-
-
-class Settings(Protocol):
-    """The settings that a folder records."""
-
-    @property
-    def kind(self) -> str:
-        """The marker of such a folder."""
-
-    @property
-    def classes(self) -> tuple[type[Any], ...]:
-        """The classes that plugins may have defined."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as plain JSON."""
-
-
-def read_config(path: Path) -> RunConfig:
-    """The configuration of the run in a folder.
-
-    Raises:
-        RunError: if the folder holds no run, or the run used a plugin that is not loaded.
-        FileError: if the configuration is damaged, or of another format.
-    """
-    with _reading_config(path):
-        values = AS_BEFORE | _read_settings(path, KIND)
-        return RunConfig.from_dict(typed(partial_of(RunConfig, strict=True), values, strict=True))
-
-
-def _recorded(path: Path, config: Settings) -> dict[str, Any]:
-    """The settings in a folder of the kind of these settings."""
-    if config.kind == KIND:
-        return read_config(path).to_dict()
-    with _reading_config(path):
-        return _read_settings(path, config.kind)
-
-
-@contextmanager
-def _reading_config(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise FileError(f"{path / CONFIG} is damaged: {error}") from error
-
-
-def _read_settings(path: Path, kind: str) -> dict[str, Any]:
-    """The settings in a folder of a kind, as they were written."""
-    remedy = "start the run again in another folder, or use the version that wrote it"
-    values = unsealed(path / CONFIG, _sealed_config(path, kind), FORMAT, remedy)
-    del values["kind"]
-    _check_plugins(path, typed(list[_Plugin], values.pop("plugins", None), "plugins", strict=True))
-    return values
-
-
-def _sealed_config(path: Path, kind: str) -> dict[str, Any]:
-    """The content of a run's `config.json`; the marker in it tells it from those of models and other programs."""
-    file = own_file(path, CONFIG)
-    try:
-        values = strict_json(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        start = f"start one with `randprune run --out {path}`"
-        raise RunError(f"{path} holds no run: it has no {CONFIG}; {start}") from None
-    except OSError as error:
-        raise FileError(f"cannot read {file}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"{file} is damaged: {error}; choose another folder") from error
-    found = values.get("kind") if isinstance(values, dict) else None
-    if isinstance(found, str) and found != kind and found in KINDS:
-        raise RunError(f"{path} has {KINDS[found]}, not {KINDS[kind]}; choose another folder")
-    if found != kind:
-        raise RunError(f"{path} is not a run folder: its {CONFIG} is not that of a run; choose another folder")
-    return values
-
-
-def check_usable(path: Path, *, resume: bool, overwrite: bool, kind: str = KIND) -> bool:
-    """Whether a run folder already exists.
-
-    Raises:
-        RunError: if the folder exists and neither `resume` nor `overwrite` is given, both are given, or it is not a run
-            folder.
-        FileError: if its configuration is damaged.
-    """
-    if resume and overwrite:
-        raise RunError("resume and overwrite exclude each other; resume the run, or overwrite it")
-    # An empty journal and hidden files do not count: another process makes them before its config.json.
-    used = path.exists() and (not path.is_dir() or any(map(_counts, path.iterdir())))
-    if used and not (resume or overwrite):
-        raise RunError(f"{path} exists already; go on with --resume, replace it with --overwrite, or choose another")
-    if used and not (path / CONFIG).is_file():
-        raise RunError(f"{path} is not a run folder: it has no {CONFIG}; choose another folder")
-    if used:
-        _sealed_config(path, kind)
-    return used
-
-
-def _counts(entry: Path) -> bool:
-    return not entry.name.startswith(".") and not (entry.name == JOURNAL and entry.stat().st_size == 0)
 
 
 class RunFolder:
@@ -207,7 +85,7 @@ class RunFolder:
                 journal.clear()
                 _empty(path)
             elif used:
-                _check_same(_recorded(path, config), config.to_dict(), path)
+                check_same(path, config)
             folder = cls(path, journal)
             folder._begin(config)
         except BaseException:
@@ -292,15 +170,15 @@ class RunFolder:
 
     def checkpoint(self, name: str) -> Path:
         """The file of the weights that were trained under `name`."""
-        return self.file(f"checkpoints/{name}.safetensors")
+        return checkpoint_path(self._held(), name)
 
     def scores(self, name: str) -> Path:
         """The file of the scores that the training of `name` summed up."""
-        return self.file(f"checkpoints/{name}-scores.safetensors")
+        return scores_path(self._held(), name)
 
     def mask_path(self, name: str) -> Path:
         """The file of the mask that `name` was trained with."""
-        return self.file(f"masks/{name}.safetensors")
+        return mask_path(self._held(), name)
 
     def save_predictions(self, name: str, logits: np.ndarray, labels: np.ndarray) -> None:
         """Write a model's logits for the examples of a split, and the true labels."""
@@ -308,7 +186,7 @@ class RunFolder:
 
     def save_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write arrays with a value for each example of a split."""
-        write_arrays(self.file(f"predictions/{name}.safetensors"), PREDICTIONS, FORMAT, arrays, {})
+        write_arrays(predictions_path(self._held(), name), PREDICTIONS, FORMAT, arrays, {})
 
     def save_model(self, model: Any, tokenizer: Any) -> None:
         """Write a model and its tokenizer with `save_pretrained` to `model/`. Files of an earlier one are replaced."""
@@ -328,8 +206,12 @@ class RunFolder:
             FileError: if it is no file of this folder, see `own_file`.
             RunError: if the journal was deleted meanwhile, so that the folder may be another process's by now.
         """
+        return own_file(self._held(), name)
+
+    def _held(self) -> Path:
+        """The path of this folder, whose journal must still be there."""
         self._journal.check_held()
-        return own_file(self.path, name)
+        return self.path
 
 
 def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
@@ -351,159 +233,27 @@ def take_dense(folder: RunFolder, config: RunConfig, source: Path) -> None:
                 f"cannot use the dense model of {source}: its {name} is {old!r}, here it is {new!r}; "
                 f"give both runs the same {name}"
             )
-    units = read_journal(source)
-    if DENSE not in units:
-        raise RunError(f"{source} has no dense model yet; finish that run first, with --resume")
+    units = units_with_dense(source)
     if DENSE in folder.units:
         return
-    if not own_file(source, f"checkpoints/{DENSE}.safetensors").is_file():
+    if not checkpoint_path(source, DENSE).is_file():
         raise RunError(f"the file of the dense model of {source} is missing; delete that folder, so that it runs again")
     with atomic_path(folder.checkpoint(DENSE)) as temporary:
-        shutil.copyfile(own_file(source, f"checkpoints/{DENSE}.safetensors"), temporary)
+        shutil.copyfile(checkpoint_path(source, DENSE), temporary)
     dense = {name: value for name, value in units[DENSE].items() if name != "scores_sha256"}
     if dense != units[DENSE] and all(getattr(other, name) == getattr(config, name) for name in SCORE_SETTINGS):
         dense = units[DENSE]
         with atomic_path(folder.scores(DENSE)) as temporary:
-            shutil.copyfile(own_file(source, f"checkpoints/{DENSE}-scores.safetensors"), temporary)
+            shutil.copyfile(scores_path(source, DENSE), temporary)
     folder.unit(DATA, lambda: units[DATA])
     folder.add(DENSE, dense)
 
 
-def load_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
-    """Read a checkpoint; raises as `RunFolder.load_weights` does.
-
-    Args:
-        path: its file.
-        sha256: that of the recorded weights.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if path.exists() and not os.access(path, os.R_OK):
-        raise RunError(f"cannot read checkpoint {path}: permission denied; ask its owner for the right to read it")
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise FileError(f"checkpoint {path} is missing or damaged ({error})") from error
-    if weights_sha256(weights) != sha256:
-        raise FileError(f"checkpoint {path} is damaged: its weights differ from the recorded ones")
-    return weights
-
-
-def mask_path(path: Path, name: str) -> Path:
-    """The file of the mask that `name` was trained with, in the run folder `path`."""
-    return own_file(path, f"masks/{name}.safetensors")
-
-
-def predictions_path(path: Path, name: str) -> Path:
-    """The file of the arrays that a run recorded under `name`, in the run folder `path`."""
-    return own_file(path, f"predictions/{name}.safetensors")
-
-
-def load_predictions(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The logits and labels that a run recorded under `name`.
-
-    Raises:
-        FileError: if they are missing or damaged, or not of the same examples, at least one.
-    """
-    arrays = _load(path, name, _PREDICTED)
-    return arrays["logits"], arrays["labels"]
-
-
-def load_evaluations(path: Path, name: str, *, labelled: bool = True) -> dict[str, np.ndarray]:
-    """The arrays of the early evaluation that was recorded under `name`.
-
-    Args:
-        labelled: whether logits and labels were recorded too, as in a run.
-
-    Returns:
-        `logits` (n, labels), `labels` (n) and `examples` (evaluations, n); without labels, only the last one, where n
-        is 0 if examples have no scores of their own.
-
-    Raises:
-        FileError: if they are missing or damaged, or not of the same examples, at least one.
-    """
-    return _load(path, name, _EVALUATED if labelled else _SCORED)
-
-
-_PREDICTED = {
-    "logits": Float32[np.ndarray, "n labels"],
-    "labels": Int64[np.ndarray, " n"] | Float32[np.ndarray, " n"],
-}
-_SCORED = {"examples": Float64[np.ndarray, "evaluations n"]}
-_EVALUATED = {**_PREDICTED, **_SCORED}
-
-
-def _load(path: Path, name: str, types: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    file = predictions_path(path, name)
-    arrays, _ = read_arrays(file, PREDICTIONS, FORMAT, "start the run again in another folder")
-    with reading(PREDICTIONS.removeprefix("randprune "), file):
-        check_arrays(arrays, types)
-        if "labels" in types and not len(arrays["labels"]):
-            raise ValueError("it has no examples")
-    return arrays
-
-
-def environment() -> Environment:
-    """The versions that this process uses, and its machine."""
-
-    def installed(package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return "not installed"
-
-    packages = (
-        "randprune-lab",
-        "torch",
-        "transformers",
-        "accelerate",
-        "datasets",
-        "evaluate",
-        "numpy",
-        "scipy",
-    )
-    return {
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "packages": {package: installed(package) for package in packages},
-    }
-
-
-def read_environment(path: Path) -> Environment | None:
-    """Versions and machine that the run in a folder was begun with; None if it was stopped before they were written.
-
-    Raises:
-        FileError: if the file is damaged.
-    """
-    file = own_file(path, ENVIRONMENT)
-    if not file.exists():
-        return None
-    with reading("environment", file):
-        return typed(Environment, strict_json(file.read_bytes()), strict=True)
-
-
-def _check_plugins(path: Path, recorded: list[_Plugin]) -> None:
-    """Raise `RunError` unless all plugins of a run are loaded and unchanged."""
-    loaded = {plugin.path.name: plugin.sha256 for plugin in loaded_plugins()}
-    for plugin in recorded:
-        name, sha256 = plugin["file"], plugin["sha256"]
-        if name not in loaded:
-            raise RunError(f"{path} used the plugin {name} (SHA-256 {sha256[:12]}); give it with --plugin {name}")
-        if loaded[name] != sha256:
-            raise RunError(
-                f"{path} used the plugin {name} with SHA-256 {sha256[:12]}, but the given one has {loaded[name][:12]}; "
-                "give the file as it was, or choose another folder"
-            )
-
-
-def _check_same(old: dict[str, Any], new: dict[str, Any], path: Path) -> None:
-    for name in new:
-        if old.get(name) != new[name]:
-            raise RunError(
-                f"cannot resume {path}: {name} was {old.get(name)!r} and is now {new[name]!r}; "
-                f"resume with the old value, or choose another folder"
-            )
+def units_with_dense(path: Path) -> Units:
+    """The units of the run in a folder; raises `RunError` if it has not trained its dense model yet."""
+    if DENSE not in (units := read_journal(path)):
+        raise RunError(f"{path} has no dense model yet; finish that run first, with --resume")
+    return units
 
 
 def _empty(path: Path) -> None:
@@ -533,13 +283,3 @@ def _entries(folder: Path) -> list[Path]:
     if folder.is_symlink() or not folder.is_dir():
         return []
     return [entry for pattern in FOLDERS[folder.name] for entry in folder.glob(pattern) if entry.is_file()]
-
-
-def weights_sha256(weights: Mapping[str, Tensor]) -> str:
-    """The fingerprint of a model's weights: their names, types, shapes and bits."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -13,7 +13,8 @@ from randprune_lab.errors import FileError
 from randprune_lab.progress import Advance, ignore
 from randprune_lab.search.base_level import BaseLevel
 from randprune_lab.search.executors import Executor, Job
-from randprune_lab.search.folder import RunFolder, load_evaluations, predictions_path
+from randprune_lab.search.folder import RunFolder
+from randprune_lab.search.run_files import load_evaluations, predictions_path
 from randprune_lab.search.selection import Evaluation
 from randprune_lab.search.units import candidate_unit, file_name
 

@@ -21,11 +21,12 @@ from randprune_lab.progress import progress_bar
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.evolved import with_allocation
 from randprune_lab.search.executors import Executor, InProcess
-from randprune_lab.search.folder import RunFolder, check_usable, take_dense
+from randprune_lab.search.folder import RunFolder, take_dense
 from randprune_lab.search.level import Level, derived_seed, evaluation_steps
 from randprune_lab.search.levels import LevelSearch, Trained
 from randprune_lab.search.loaded import Loaded
 from randprune_lab.search.plan import Plan
+from randprune_lab.search.recorded_config import check_usable
 from randprune_lab.search.units import (
     COMPUTE,
     DATA,

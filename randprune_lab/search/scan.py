@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from torch import Tensor
 
-from randprune_lab.errors import ConfigError, RunError, check_count, unknown_name
-from randprune_lab.files import own_file
+from randprune_lab.errors import ConfigError, check_count, unknown_name
 from randprune_lab.probe import divergence_from, sensitivity
 from randprune_lab.probe.sensitivity import SPARSITIES
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.folder import load_tensors, read_config
-from randprune_lab.search.journal import read_journal
+from randprune_lab.search.folder import units_with_dense
 from randprune_lab.search.level import derived_seed
 from randprune_lab.search.loaded import Loaded
+from randprune_lab.search.recorded_config import read_config
+from randprune_lab.search.run_files import checkpoint_path, load_tensors
 from randprune_lab.search.scorer import label_loss, ordered_batches
 from randprune_lab.search.units import DENSE
 from randprune_lab.training.loop import train
@@ -104,6 +104,5 @@ def dense_weights(path: Path) -> dict[str, Tensor]:
         RunError: if the run has not trained it yet.
         FileError: if its file is missing or damaged, or has other weights than were recorded.
     """
-    if DENSE not in (units := read_journal(path)):
-        raise RunError(f"{path} has no dense model yet; finish that run first, with --resume")
-    return load_tensors(own_file(path, f"checkpoints/{DENSE}.safetensors"), units[DENSE]["weights_sha256"])
+    units = units_with_dense(path)
+    return load_tensors(checkpoint_path(path, DENSE), units[DENSE]["weights_sha256"])

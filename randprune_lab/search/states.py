@@ -14,7 +14,7 @@ from torch import Tensor
 from randprune_lab.errors import ConfigError
 from randprune_lab.files import check_format, reading, strict_json, write_tensors
 from randprune_lab.sealed import check_sum, checksum
-from randprune_lab.search.folder import weights_sha256
+from randprune_lab.search.run_files import weights_sha256
 
 KIND, FORMAT = "randprune training state", 1
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from randprune_lab.errors import FileError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.models.load import load_model
-from randprune_lab.search.folder import mask_path, weights_sha256
+from randprune_lab.search.run_files import mask_path, weights_sha256
 from randprune_lab.search.units import MODEL, Units
 from randprune_lab.tasks.spec import Task
 

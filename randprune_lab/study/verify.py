@@ -12,6 +12,7 @@ from randprune_lab.errors import RunError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.models.load import quiet
 from randprune_lab.search.config import RunConfig
+from randprune_lab.search.winner import MODEL_FOLDER
 from randprune_lab.study.config import CONTROLS
 from randprune_lab.study.grid import Grid
 from randprune_lab.tasks import compute_metrics, load_splits
@@ -48,8 +49,8 @@ def verify_winners(grid: Grid) -> pd.DataFrame:
             continue
         config, folder = grid.run_config(unit), grid.folder(unit)
         record = RunRecord.load(folder)
-        weights = _saved(folder / "model" / "model.safetensors")
-        model, tokenizer = _plain(str(folder / "model"))
+        weights = _saved(folder / MODEL_FOLDER / "model.safetensors")
+        model, tokenizer = _plain(str(folder / MODEL_FOLDER))
         scope = [weights[name] for name in prunable(model, **config.scope)]
         task = record.task
         _, examples = read_test_set(config)

@@ -26,7 +26,7 @@ from randprune_lab.analysis.recorded import RESULTS
 from randprune_lab.analysis.results import method_name, results_table
 from randprune_lab.cli import main
 from randprune_lab.errors import DataError, RunError, UnknownNameError
-from randprune_lab.search.folder import read_config
+from randprune_lab.search.recorded_config import read_config
 from randprune_lab.study import StudyConfig
 
 CONTRASTS = StudyConfig.load("laptop-gain").contrasts

@@ -18,17 +18,15 @@ from randprune_lab.analysis.text import describe_run
 from randprune_lab.cli import main
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.sealed import read_arrays, write_arrays
-from randprune_lab.search.folder import (
-    FORMAT,
-    KIND,
+from randprune_lab.search.journal import read_journal
+from randprune_lab.search.recorded_config import FORMAT, KIND, read_config
+from randprune_lab.search.run_files import (
     PREDICTIONS,
     load_evaluations,
     load_predictions,
     predictions_path,
-    read_config,
     weights_sha256,
 )
-from randprune_lab.search.journal import read_journal
 from randprune_lab.stats.confidence import assess_choice
 from randprune_lab.stats.intervals import Interval, accuracy_interval, paired_difference
 

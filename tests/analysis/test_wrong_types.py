@@ -30,8 +30,9 @@ from randprune_lab.analysis.task_record import TaskRecord, early_evaluations
 from randprune_lab.analysis.text import describe_run
 from randprune_lab.errors import FileError, RandpruneError
 from randprune_lab.sealed import checksum, read_arrays, write_arrays
-from randprune_lab.search.folder import FORMAT, KIND, PREDICTIONS, predictions_path
 from randprune_lab.search.journal import read_journal
+from randprune_lab.search.recorded_config import FORMAT, KIND
+from randprune_lab.search.run_files import PREDICTIONS, predictions_path
 from randprune_lab.search.strategies import TrainAll
 from randprune_lab.search.winner import winning_mask
 from randprune_lab.study.config import StudyConfig

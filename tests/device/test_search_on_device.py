@@ -13,8 +13,9 @@ from support.simulated_device import DEVICE
 import randprune_lab as rp
 from randprune_lab.export import export_run
 from randprune_lab.interop import load_sparse
-from randprune_lab.search.folder import RunFolder, load_predictions
+from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.journal import read_journal
+from randprune_lab.search.run_files import load_predictions
 from randprune_lab.search.units import COMPUTE
 
 

@@ -14,8 +14,9 @@ from support.runs import write_config
 
 import randprune_lab as rp
 from randprune_lab.errors import FileError, LockedError, RandpruneError, RunError
-from randprune_lab.search.folder import FOLDERS, RunFolder, read_config
+from randprune_lab.search.folder import FOLDERS, RunFolder
 from randprune_lab.search.journal import in_use
+from randprune_lab.search.recorded_config import read_config
 from randprune_lab.search.winner import winning_mask
 
 

@@ -14,8 +14,8 @@ from sklearn.metrics import matthews_corrcoef
 import randprune_lab as rp
 from randprune_lab.analysis.text import describe_run
 from randprune_lab.errors import ConfigError, RunError
-from randprune_lab.search.folder import load_predictions
 from randprune_lab.search.journal import read_journal
+from randprune_lab.search.run_files import load_predictions
 from randprune_lab.tasks import get_task
 from randprune_lab.viz.figures import accuracy_by_sparsity, early_scores
 

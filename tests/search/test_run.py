@@ -13,9 +13,10 @@ import randprune_lab as rp
 from randprune_lab.analysis.levels import total_steps
 from randprune_lab.errors import ConfigError, DataError, FileError, RunError, UnknownNameError
 from randprune_lab.masks.recipe import Recipe
-from randprune_lab.search.folder import RunFolder, load_predictions, weights_sha256
+from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.journal import read_journal
 from randprune_lab.search.run import Search
+from randprune_lab.search.run_files import load_predictions, weights_sha256
 from randprune_lab.training.loop import train
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from randprune_lab.sealed import write_sealed
-from randprune_lab.search.folder import FORMAT, KIND
 from randprune_lab.search.journal import JOURNAL, journal_line, read_journal
+from randprune_lab.search.recorded_config import FORMAT, KIND
 
 
 def write_config(folder: Path, settings: Mapping[str, Any]) -> None:
