@@ -29,7 +29,7 @@ from randprune_lab.app import AppPage
 from randprune_lab.app.part import Part
 from randprune_lab.cli import build_parser, main
 from randprune_lab.errors import RunError
-from randprune_lab.models.load import MODELS
+from randprune_lab.models.known import MODELS
 from randprune_lab.search.config import default_of
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.journal import read_journal

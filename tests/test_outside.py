@@ -136,7 +136,7 @@ def test_each_kind_of_failure_has_its_exit_code(monkeypatch, capsys, error, code
     def fail(names: object) -> None:
         raise error
 
-    monkeypatch.setattr("randprune_lab.models.load.model_rows", fail)
+    monkeypatch.setattr("randprune_lab.models.listing.model_rows", fail)
     assert main(["models"]) == code
     said = capsys.readouterr().err
     assert said.startswith(f"randprune: {message}") and said.count("\n") == 1
@@ -144,7 +144,7 @@ def test_each_kind_of_failure_has_its_exit_code(monkeypatch, capsys, error, code
 
 def test_sigterm_stops_a_command_and_its_handler_is_put_back(monkeypatch, capsys):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("randprune_lab.models.load.model_rows", lambda names: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("randprune_lab.models.listing.model_rows", lambda names: signal.raise_signal(signal.SIGTERM))
     assert main(["models"]) == 143
     assert capsys.readouterr().err == "randprune: stopped\n"
     assert signal.getsignal(signal.SIGTERM) is before

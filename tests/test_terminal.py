@@ -76,7 +76,7 @@ def test_a_full_output_is_an_error_of_one_line(monkeypatch, capsys, arguments):
 
 
 def test_a_closed_output_is_an_error_before_any_work(monkeypatch, capsys):
-    monkeypatch.setattr("randprune_lab.models.load.model_rows", lambda names: pytest.fail("worked"))
+    monkeypatch.setattr("randprune_lab.models.listing.model_rows", lambda names: pytest.fail("worked"))
     monkeypatch.setattr(sys, "stdout", None)
     assert main(["models"]) == 1
     assert capsys.readouterr().err == "randprune: cannot print the result: standard output is closed\n"
@@ -93,7 +93,7 @@ def test_a_broken_pipe_of_something_else_is_an_error(monkeypatch, capsys):
     def fail(names: object) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
-    monkeypatch.setattr("randprune_lab.models.load.model_rows", fail)
+    monkeypatch.setattr("randprune_lab.models.listing.model_rows", fail)
     assert main(["models"]) == 1
     assert capsys.readouterr().err.startswith("randprune: BrokenPipeError: ")
 

@@ -88,7 +88,7 @@ def _tasks(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> int:
     from randprune_lab.masks.choice import Scope, ScopeRow
-    from randprune_lab.models.load import model_rows
+    from randprune_lab.models.listing import model_rows
 
     rows = model_rows(options.names)
     tables = [row["weights"] if options.weights else row.pop("weights") for row in rows]

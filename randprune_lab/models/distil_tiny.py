@@ -28,7 +28,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from randprune_lab.files import atomic_path, reading
-from randprune_lab.models.load import WORD_EMBEDDINGS, load_model, packaged_folder
+from randprune_lab.models.known import WORD_EMBEDDINGS, packaged_folder
+from randprune_lab.models.load import load_model
 from randprune_lab.tasks.movie_reviews import package_texts
 
 log = logging.getLogger("randprune_lab")

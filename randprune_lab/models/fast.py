@@ -10,7 +10,7 @@ from torch import nn
 from randprune_lab.errors import ConfigError, FileError
 from randprune_lab.files import given_path
 from randprune_lab.interop.sparse_file import SPARSE_FILE, read_sparse
-from randprune_lab.models.load import quiet
+from randprune_lab.models.quiet import quiet
 from randprune_lab.sparse.fill import fill
 
 if TYPE_CHECKING:

