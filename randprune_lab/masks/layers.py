@@ -76,6 +76,20 @@ def parameters(model: nn.Module) -> dict[str, Parameter]:
     }
 
 
+def readers(model: nn.Module) -> dict[int, list[nn.Module]]:
+    """The modules that read each parameter, by its id: those that have it themselves, and PyTorch's encoder layers.
+
+    An encoder layer computes with the weights of the layers in it.
+    """
+    found: dict[int, list[nn.Module]] = {}
+    for module in model.modules():
+        inside = [module.linear1, module.linear2] if isinstance(module, nn.TransformerEncoderLayer) else []
+        for part in (module, *inside):
+            for parameter in part.parameters(recurse=False):
+                found.setdefault(id(parameter), []).append(module)
+    return found
+
+
 def _held(model: nn.Module) -> Iterator[Parameter]:
     """The parameters that each module has itself; tied ones several times."""
     modules = dict(model.named_modules())

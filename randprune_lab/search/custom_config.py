@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from randprune_lab.criteria import Criterion, Custom, make_criterion
 from randprune_lab.errors import ConfigError, check_count
-from randprune_lab.masks.allocations import as_allocation
+from randprune_lab.masks.allocations import Allocation, as_allocation
 from randprune_lab.masks.rules import Rule, make_rule
 from randprune_lab.masks.structures import find_structure
 from randprune_lab.search.base_level import Choice
@@ -76,8 +76,8 @@ class CustomConfig:
 
     @property
     def classes(self) -> tuple[type[Any], ...]:
-        """The classes of the rules, the strategy and the criterion."""
-        return (*map(type, self.rules), type(self.strategy), type(self.criterion))
+        """The classes of the rules, the strategy, the criterion and the allocation."""
+        return (*map(type, self.rules), *map(type, (self.strategy, self.criterion, as_allocation(self.allocation))))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON."""
@@ -135,6 +135,8 @@ def as_strategy(strategy: str | Strategy) -> Strategy:
 def _plain(value: Any) -> Any:
     if hasattr(value, "to_dict"):
         return value.to_dict()
+    if isinstance(value, Allocation):
+        return {"allocation": value.name, **{each.name: _plain(getattr(value, each.name)) for each in fields(value)}}
     if isinstance(value, type):
         return value.__qualname__
     if isinstance(value, Mapping):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from randprune_lab.errors import MaskError, ScopeError, WeightError, listed
 from randprune_lab.interop.names import leftovers, matched
 from randprune_lab.interop.torch_prune import mask_from_zeros
-from randprune_lab.masks.layers import is_conv1d
+from randprune_lab.masks.layers import is_conv1d, readers
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.sparsity import keep_count
 from randprune_lab.masks.wrappers import named_weights, unwrapped
@@ -75,14 +75,14 @@ def chosen(model: nn.Module, kept: Mapping[str, tuple[int, torch.dtype]]) -> dic
         model: an unwrapped model; its weights may be on the meta device.
         kept: the number of kept weights, and their type, by name.
     """
-    owners, weights, reasons = _owners(model), named_weights(model), {}
+    reading, weights, reasons = readers(model), named_weights(model), {}
     for name, (count, dtype) in kept.items():
-        reasons[name] = why_dense(owners[id(weights[name])], weights[name].shape, count, dtype)
+        reasons[name] = why_dense(reading[id(weights[name])], weights[name].shape, count, dtype)
     if all(reasons.values()):
         name, reason = next(iter(reasons.items()))
         owner = type(model).__name__
         warnings.warn(f"no layer of {owner} is computed sparse: {name!r} {reason}", stacklevel=3)
-    return {name: owners[id(weights[name])][0] for name, reason in reasons.items() if reason is None}
+    return {name: reading[id(weights[name])][0] for name, reason in reasons.items() if reason is None}
 
 
 def shared_forms(model: nn.Module, layers: Iterable[nn.Module]) -> dict[int, FeatureMajor]:
@@ -128,17 +128,6 @@ def replaceable(layer: nn.Module) -> bool:
     """Whether only the layer's own forward uses its weight: subclasses and hooks may use it otherwise."""
     plain = type(layer) is nn.Linear or (is_conv1d(layer) and type(layer).__name__ == "Conv1D")
     return plain and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
-
-
-def _owners(model: nn.Module) -> dict[int, list[nn.Module]]:
-    """The modules that have each parameter, by its id. PyTorch's encoder layer reads those of its layers too."""
-    owners: dict[int, list[nn.Module]] = {}
-    for module in model.modules():
-        inside = [module.linear1, module.linear2] if isinstance(module, nn.TransformerEncoderLayer) else []
-        for part in (module, *inside):
-            for parameter in part.parameters(recurse=False):
-                owners.setdefault(id(parameter), []).append(module)
-    return owners
 
 
 def _check_place(owner: str, weights: Mapping[str, Tensor]) -> None:

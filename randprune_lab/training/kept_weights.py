@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.masks.layers import is_conv1d
+from randprune_lab.masks.layers import is_conv1d, readers
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.sparsity import keep_count
-from randprune_lab.masks.wrappers import named_weights, unwrapped
+from randprune_lab.masks.wrappers import named_weights, plain_names, unwrapped
 from randprune_lab.sparse.fast import SIZE, replaceable
 from randprune_lab.sparse.kept_values import KeptPattern, kept_linear
 from randprune_lab.sparse.layer import WIDENS
@@ -78,14 +79,15 @@ def find_kept_weights(model: nn.Module, mask: MaskSet, config: TrainingConfig) -
     auto = config.compute == "auto" and config.mask_gradients and not why_dense(torch.device("cpu"), precision)
     if not mask or not (auto or config.compute == "sparse"):
         return {}
-    weights, owners = named_weights(model), _owners(model)
+    weights, reading = named_weights(model), readers(model)
+    full, names = {short: name for name, short in plain_names(model).items()}, Counter(map(id, weights.values()))
     found = {}
     for name, kept in mask.items():
-        (full, layer), *others = owners[id(weights[name])]
+        layer, *others = reading[id(weights[name])]
         pays = kept.numel() >= SIZE and int(kept.sum()) <= keep_count(kept.numel(), SPARSE_FROM)
-        single = not others and unwrapped(model) is model
+        single = not others and names[id(weights[name])] == 1 and unwrapped(model) is model
         if (pays or not auto) and single and replaceable(layer) and _fits(weights[name]):
-            found[name] = KeptWeights(full, layer, kept)
+            found[name] = KeptWeights(full[name], layer, kept)
     if not found and not auto:
         raise ConfigError(
             "compute='sparse' needs masked linear layers in float32 on the CPU, without hooks, whose weights are "
@@ -107,20 +109,6 @@ def no_kept_weights(config: TrainingConfig) -> dict[str, KeptWeights]:
     if config.compute == "auto":
         log.info("gradual pruning redraws masks, so masked layers are computed dense")
     return {}
-
-
-def _owners(model: nn.Module) -> dict[int, list[tuple[str, nn.Module]]]:
-    """The full names of each parameter and the modules that have it, by its id.
-
-    PyTorch's encoder layer also reads the weights of the layers in it.
-    """
-    owners: dict[int, list[tuple[str, nn.Module]]] = {}
-    for path, module in model.named_modules(remove_duplicate=False):
-        readers = [module.linear1, module.linear2] if isinstance(module, nn.TransformerEncoderLayer) else []
-        for part in (module, *readers):
-            for own, weight in part.named_parameters(recurse=False):
-                owners.setdefault(id(weight), []).append((f"{path}.{own}" if path else own, module))
-    return owners
 
 
 def _fits(weight: Tensor) -> bool:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 from scipy.special import logsumexp
 from torch import Tensor, nn
 
+from randprune_lab.criteria.passes import evaluating
 from randprune_lab.tasks import Task, compute_metrics
 from randprune_lab.training.data import Encoded, scoring_batches
 
@@ -31,11 +32,9 @@ def on_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tenso
 def predict(model: nn.Module, split: Encoded, batch_size: int = 64) -> Float32[np.ndarray, "n labels"]:
     """The model's logits for every row of a split, without dropout, in the split's order."""
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
     batches = [*scoring_batches(split.lengths, batch_size)]
-    outputs = [model(**on_device(inputs(split.batch(rows.tolist())), device)).logits.float() for rows in batches]
-    model.train(was_training)
+    with evaluating(model):
+        outputs = [model(**on_device(inputs(split.batch(rows.tolist())), device)).logits.float() for rows in batches]
     found = torch.cat(outputs).cpu().numpy()  # read once: a GPU waits whenever a number is read
     logits = np.empty_like(found)
     logits[np.concatenate(batches)] = found

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 import randprune_lab as rp
 from randprune_lab.criteria import scores as scores_of
 from randprune_lab.errors import ConfigError, MaskError, RandpruneError, RunError, ScopeError
+from randprune_lab.masks.allocations import Around
 from randprune_lab.search import OnDask, PairedRace, Screened, SuccessiveHalving, TrainAll
 from randprune_lab.search.journal import read_journal
 from randprune_lab.search.run import Search
@@ -438,6 +439,16 @@ def test_candidates_are_drawn_by_the_scores_of_a_criterion(tmp_path):
     assert read_journal(tmp_path / "fisher")["search-level-1"]["mask"]["criterion"]["criterion"] == "fisher"
     with pytest.raises(RunError, match=r"criterion was .*fisher.* and is now .*custom"):
         search(tmp_path / "fisher", criterion=large_outputs_first, **one).run(progress=False)
+
+
+def test_an_allocation_is_recorded_with_its_settings(tmp_path):
+    allocation = Around(spread=0.25, seed=1)
+    there = search(tmp_path / "around", rule=rp.Magnitude(), candidates=1, allocation=allocation)
+    there.run(progress=False)
+    expected = rp.MaskSampler(make(), rp.Magnitude(), 0.5, allocation=allocation).draw(0)
+    assert there.result()[0].mask == expected != rp.MaskSampler(make(), rp.Magnitude(), 0.5).draw(0)
+    with pytest.raises(RunError, match=r"allocation was .*0\.25.* and is now .*0\.5"):
+        search(tmp_path / "around", rule=rp.Magnitude(), candidates=1, allocation=Around(seed=1)).run(progress=False)
 
 
 @pytest.mark.parametrize(

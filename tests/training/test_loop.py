@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 import randprune_lab as rp
 from randprune_lab.errors import ConfigError
@@ -115,6 +116,15 @@ def test_the_best_weights_can_be_chosen_by_another_number_than_the_score(lab):
 def test_without_keep_best_the_last_weights_count(lab):
     scores = iter([0.9, 0.1, 0.8])
     assert train(lab.model(), lab.train, CONFIG, evaluate=lambda model: next(scores)).best == 2
+
+
+def test_a_part_that_is_kept_in_evaluation_mode_stays_so(lab):
+    model = lab.model()
+    frozen = next(part for part in model.modules() if isinstance(part, nn.Dropout))
+    model.train()
+    frozen.eval()
+    predict(model, lab.validation)
+    assert model.training and not frozen.training
 
 
 def test_the_mean_log_likelihood_is_what_log_loss_chooses_by(lab):
