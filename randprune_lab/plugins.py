@@ -1,4 +1,4 @@
-"""Plugins: Python files with rules, criteria and strategies of your own, loaded by name where the class must be known.
+"""Plugins: Python files with rules, allocations, criteria and strategies of your own, loaded by name.
 
 A plugin is run when it is loaded, so it is only ever loaded because a user named it: `--plugin FILE.py`, or
 `load_plugin` in Python. A run records the plugins it used with their SHA-256, and never loads them by itself.
@@ -36,7 +36,7 @@ _loaded: dict[str, Plugin] = {}
 
 
 def load_plugin(path: str | Path) -> Plugin:
-    """Run a Python file, so that the rules, criteria and strategies in it are registered.
+    """Run a Python file, so that the rules, allocations, criteria and strategies in it are registered.
 
     Loading the same file again does nothing; loading it after a change replaces what it defined.
 

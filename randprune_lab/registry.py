@@ -88,7 +88,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
 
 def setting(default: Any, help: str) -> Any:
-    """A field of a rule or strategy: its default, and what `--help` says of it."""
+    """A field of a rule, allocation, criterion or strategy: its default, and what `--help` says of it."""
     return field(default=default, metadata={"help": help})
 
 

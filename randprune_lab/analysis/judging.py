@@ -10,6 +10,7 @@ import numpy as np
 
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.replay import regret
+from randprune_lab.analysis.standing import LAST
 from randprune_lab.search.strategies import PairedRace, Screened, Strategy, SuccessiveHalving, TrainAll
 from randprune_lab.stats.intervals import mean_interval
 
@@ -18,9 +19,6 @@ DRAWN = 8
 
 REPETITIONS = 1000
 """The default number of repetitions."""
-
-LAST = 2
-"""The number of last evaluations that an early score is the mean of."""
 
 COMPARED: dict[str, Strategy] = {
     "full": TrainAll(last=LAST),

@@ -57,9 +57,3 @@ class Standing:
     def agreement(self) -> Interval:
         """The rank correlation of early with final scores."""
         return self.pool.agreement(self.last, self.steps)
-
-    @property
-    def agreement_as_text(self) -> str:
-        """The rank correlation with its interval, such as "+0.16 [-0.37, +0.61]"."""
-        found = self.agreement
-        return f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"

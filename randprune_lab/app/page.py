@@ -19,7 +19,7 @@ from randprune_lab.files import atomic_path
 from randprune_lab.progress import progress_bar
 from randprune_lab.report.passive import policy_with
 from randprune_lab.report.style import CSS
-from randprune_lab.viz.page_parts import SCRIPT, STYLE
+from randprune_lab.viz.page_parts import SCRIPT, STYLE, radios
 
 TITLE = "Explore randomized pruning"
 LEAD = (
@@ -116,11 +116,7 @@ def _choices(most: int) -> Iterator[str]:
 
 def _part(part: Part, drawn: Callable[[int], object]) -> str:
     cases = "".join(_case(case, drawn) for case in part.cases)
-    options = "".join(
-        f'<label class="rp-option"><input type="radio" name="{part.key}"{" checked" if not number else ""}>'
-        f"{escape(case.name)}</label>"
-        for number, case in enumerate(part.cases)
-    )
+    options = radios([case.name for case in part.cases], 0, part.key)
     hidden = " hidden" if len(part.cases) < 2 else ""
     choose = f'<fieldset class="choose rp-control"{hidden}><legend>{escape(part.label)}</legend>{options}</fieldset>'
     inside = f'<div class="cases">{choose}{cases}</div>' if part.cases else ""

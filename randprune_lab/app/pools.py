@@ -79,5 +79,7 @@ def _numbers(by_place: Mapping[tuple[str, float], PoolRecord], steps: Sequence[i
         for now in (Standing(pool, each) for each in steps):
             accuracy = f"{100 * pool.final[now.leader]:.1f}", f"{100 * pool.final.mean():.1f}"
             place = f"{now.place} of {len(pool.final)}"
-            rows.append((source, percent(sparsity), now.steps, now.leader, place, *accuracy, now.agreement_as_text))
+            rows.append(
+                (source, percent(sparsity), now.steps, now.leader, place, *accuracy, now.agreement.as_correlation())
+            )
     return Table(head, rows)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from randprune_lab.analysis.judging import LAST, judge
+from randprune_lab.analysis.judging import judge
 from randprune_lab.analysis.pool_record import PoolRecord
+from randprune_lab.analysis.standing import LAST
 from randprune_lab.bench.pools import FORMAT, KINDS, LEARNERS, Setting, train_pools
 from randprune_lab.sealed import read_sealed
 from randprune_lab.stats.intervals import Interval, mean_interval

@@ -104,11 +104,6 @@ def code_before_the_first_figure(notebook: NotebookNode) -> int:
     return lines
 
 
-def _time(cell: NotebookNode, name: str) -> datetime | None:
-    noted = cell.metadata.get("papermill", {}).get(name)
-    return datetime.fromisoformat(noted) if noted else None
-
-
 def _is_figure(output: NotebookNode) -> bool:
     return "image/png" in output.data
 

@@ -30,6 +30,14 @@ class Interval:
     def __str__(self) -> str:
         return f"{self.estimate:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
+    def as_correlation(self) -> str:
+        """The interval of a correlation.
+
+        >>> Interval(0.16, -0.37, 0.61).as_correlation()
+        '+0.16 [-0.37, +0.61]'
+        """
+        return f"{self.estimate:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
     def in_points(self, *, signed: bool = False) -> str:
         """The interval of a score or difference in points, that is, in hundredths of the metric.
 

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from randprune_lab.errors import ConfigError
 from randprune_lab.viz.controls import Choice
-from randprune_lab.viz.page_parts import HEADLESS, UNTRUSTED, bundle_of, whole_page
+from randprune_lab.viz.page_parts import HEADLESS, UNTRUSTED, bundle_of, radios, whole_page
 from randprune_lab.viz.style import address, described, palette_png
 
 
@@ -157,9 +157,5 @@ def _input(control: Choice, group: str) -> str:
         )
         menu = f'<select aria-label="{label}">{options}</select>'
         return f'<label class="rp-control"><span class="rp-label">{label}</span>{menu}</label>'
-    buttons = "".join(
-        f'<label class="rp-option"><input type="radio" name="{escape(group)}"'
-        f"{' checked' if place == control.start else ''}>{name}</label>"
-        for place, name in enumerate(names)
-    )
+    buttons = radios(control.names, control.start, group)
     return f'<fieldset class="rp-control"><legend class="rp-label">{label}</legend>{buttons}</fieldset>'

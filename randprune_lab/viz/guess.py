@@ -26,7 +26,7 @@ from randprune_lab.predictions import (
     read_predictions,
     score_predictions,
 )
-from randprune_lab.viz.page_parts import HEADLESS, UNTRUSTED, bundle_of, whole_page
+from randprune_lab.viz.page_parts import HEADLESS, UNTRUSTED, bundle_of, radios, whole_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -260,18 +260,10 @@ def _markup(guess: Guess) -> str:
     return (
         f'<div class="rp-predict" role="group" aria-label="Prediction" data-predict="{escape(json.dumps(data))}">'
         f'<fieldset class="rp-answers"><legend class="rp-question">Predict: {question}</legend>'
-        f"{_radios(asked.options, place, f'{asked.lesson} {asked.question}')}</fieldset>"
+        f"{radios(asked.options, place, f'{asked.lesson} {asked.question}')}</fieldset>"
         '<fieldset class="rp-sure"><legend>How sure are you?</legend>'
-        f"{_radios(names, level, f'{asked.lesson} {asked.question}, how sure')}</fieldset>"
+        f"{radios(names, level, f'{asked.lesson} {asked.question}, how sure')}</fieldset>"
         f'<p class="rp-note" role="status">{UNTRUSTED}</p></div>'
-    )
-
-
-def _radios(names: Any, chosen: int, group: str) -> str:
-    return "".join(
-        f'<label class="rp-option"><input type="radio" name="{escape(group)}"'
-        f"{' checked' if place == chosen else ''}>{escape(name)}</label>"
-        for place, name in enumerate(names)
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from html import escape
 from pathlib import Path
 
 HEADLESS = "RANDPRUNE_FRAMES"
@@ -24,6 +26,15 @@ def _alone(*names: str) -> str:
 STYLE = source("explorer.css", "predict.css")
 SCRIPT = _alone("keys.js", "explorer.js", "explorer_page.js") + _alone("keys.js", "predict.js", "predict_page.js")
 """What makes the explorers of a page move, and keeps the predictions of its reader."""
+
+
+def radios(names: Iterable[str], chosen: int, group: str) -> str:
+    """Radio buttons, one for each name, of which the one at `chosen` is checked."""
+    return "".join(
+        f'<label class="rp-option"><input type="radio" name="{escape(group)}"'
+        f"{' checked' if place == chosen else ''}>{escape(name)}</label>"
+        for place, name in enumerate(names)
+    )
 
 
 def whole_page(markup: str) -> str:

@@ -14,6 +14,7 @@ from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.standing import Standing
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval
+from randprune_lab.viz.figures.early import places
 from randprune_lab.viz.style import (
     COLOURS,
     LABELS,
@@ -48,7 +49,7 @@ def early_and_final(now: Standing) -> Figure:
     scores = pool.examples.mean(axis=2)
     apart = 1000 * (scores - scores.mean(axis=0))
     best = pool.final == pool.final.max()
-    ranks = 1 + (-now.early).argsort(kind="stable").argsort(kind="stable")
+    ranks = places(now.early)
     reach = 1.08 * float(np.abs(apart).max())
     figure, (lines, ends) = new_figure(height=5.6, nrows=2)
     for candidate, line in enumerate(apart):
@@ -64,7 +65,7 @@ def early_and_final(now: Standing) -> Figure:
     ends.margins(y=0.12)
     place = "It ends as the best" if now.place == 1 else f"It ends at rank {now.place} of {len(pool.final)}"
     headline(lines, f"After {now.steps} steps, candidate {now.leader} leads.\n{place}.")
-    subtitle(ends, f"rank correlation with the end: {now.agreement_as_text}")
+    subtitle(ends, f"rank correlation with the end: {now.agreement.as_correlation()}")
     place_axes(figure, left=0.85, bottom=0.5, top=0.5, hspace=0.6)
     return figure
 

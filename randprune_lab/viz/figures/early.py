@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.analysis.standing import LAST
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.errors import RunError
 from randprune_lab.stats.intervals import rank_correlation
@@ -164,16 +165,15 @@ def _by_metric(units: Units) -> bool:
     return all(low - 1e-9 <= score <= high + 1e-9 for low, score, high in ends)
 
 
-def rank_changes(pool: PoolRecord, steps: int | None = None, *, last: int = 2) -> Figure:
+def rank_changes(pool: PoolRecord, steps: int | None = None) -> Figure:
     """The rank of each candidate by its early score, joined to its final rank; the three best and worst are marked.
 
     Args:
         steps: early scores up to these training steps; without it, up to the last.
-        last: the number of evaluations that an early score is the mean of.
     """
     figure, axis = new_figure(height=4.6)
     known = len(pool.at) if steps is None else sum(at <= steps for at in pool.at)
-    now, end = _ranks(pool.early(last, steps)), _ranks(pool.final)
+    now, end = places(pool.early(LAST, steps)), places(pool.final)
     few = min(3, len(end) // 2)
     groups = {
         f"the {few} that end best": (end <= few, {"color": DEPTH(1.0), "marker": "^", "lw": 2.4, "ms": 7}),
@@ -188,37 +188,32 @@ def rank_changes(pool: PoolRecord, steps: int | None = None, *, last: int = 2) -
     ranks = sorted({1, *range(4, len(end), 4), len(end)})
     axis.set(xlim=(-0.12, 1.12), ylim=(len(end) + 0.6, 0.4), yticks=ranks, ylabel="rank among the candidates (1: best)")
     axis.set_xlabel("order of the candidates")
-    rank = pool.agreement(last, steps)
-    found = f"{rank.estimate:+.2f} [{rank.low:+.2f}, {rank.high:+.2f}]"
+    found = pool.agreement(LAST, steps).as_correlation()
     headline(axis, f"After {pool.at[known - 1]} steps: rank correlation {found} with the final order")
     legend_below(figure)
     place_axes(figure, left=0.55, bottom=0.5 + 2 * 0.19 + 0.1, top=0.5)
     return figure
 
 
-def _ranks(scores: np.ndarray) -> np.ndarray:
+def places(scores: np.ndarray) -> np.ndarray:
     """The place of each score, 1 for the highest; of equal ones, the first comes first."""
     return 1 + (-scores).argsort(kind="stable").argsort(kind="stable")
 
 
-def early_against_final(pools: Sequence[PoolRecord], last: int = 2) -> Figure:
+def early_against_final(pools: Sequence[PoolRecord]) -> Figure:
     """Final scores of the candidates against their early scores, a panel for each pool.
 
     The panels have different ranges of the same length on the y axis.
-
-    Args:
-        last: the number of evaluations that an early score is the mean of.
     """
     figure, axes = new_figure(height=1.95 * len(pools) + 0.2, nrows=len(pools), squeeze=False)
     span = 1.1 * max(100 * float(np.ptp(pool.final)) for pool in pools)
     for axis, pool in zip(axes[:, 0], pools, strict=True):
-        early, rank = pool.early(last), pool.agreement(last)
-        axis.plot(early, 100 * pool.final, "o", ms=5, color=COLOURS["search"], alpha=0.8)
+        axis.plot(pool.early(LAST), 100 * pool.final, "o", ms=5, color=COLOURS["search"], alpha=0.8)
         middle = 50 * float(pool.final.max() + pool.final.min())
         axis.set(xlabel="early log-likelihood (nats)", ylabel="final accuracy\n(points)")
         axis.set_ylim(middle - span / 2, middle + span / 2)
         axis.locator_params(axis="x", nbins=6)
-        found = f"{rank.estimate:+.2f} [{rank.low:+.2f}, {rank.high:+.2f}]"
+        found = pool.agreement(LAST).as_correlation()
         headline(axis, f"{pool.candidates_from}, {percent(pool.sparsity)}: rank correlation {found}")
     return figure
 
