@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 IGNORED = -100
@@ -19,7 +21,7 @@ class Padding(AbstractContextManager["Padding"]):
 
     The mask is the `attention_mask` of the batch. In the decoder of an encoder-decoder of transformers, except for
     layers that take the encoder's states, it is the `decoder_attention_mask`, or else the tokens whose labels are not
-    -100.
+    -100. A layer's inputs may have examples or tokens first; of as many examples as tokens, the examples are first.
 
     Args:
         model: the model.
@@ -31,17 +33,19 @@ class Padding(AbstractContextManager["Padding"]):
         both = getattr(getattr(model, "config", None), "is_encoder_decoder", False) is True
         self._encoder: nn.Module | None = model.get_encoder() if both else None  # type: ignore[operator]
         self._decoder = {id(module) for module in model.get_decoder().modules()} if both else set()  # type: ignore[operator]
-        self._states: Tensor | None = None
-        self._masks: dict[str, tuple[int, Tensor]] = {}
+        projection = getattr(model, "enc_to_dec_proj", None)
+        self._giving = [module for module in (self._encoder, projection) if isinstance(module, nn.Module)]
+        self._states: list[Tensor] = []
+        self._masks: dict[str, _Tokens] = {}
 
     def __enter__(self) -> Padding:
-        self._hook = None if self._encoder is None else self._encoder.register_forward_hook(self._keep)
+        self._hooks = [module.register_forward_hook(self._keep) for module in self._giving]
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._states = None
-        if self._hook is not None:
-            self._hook.remove()
+        self._states = []
+        for hook in self._hooks:
+            hook.remove()
 
     def read(self, batch: Any) -> None:
         """Take the masks of a batch, where it is: so a GPU does not wait in every layer."""
@@ -52,19 +56,46 @@ class Padding(AbstractContextManager["Padding"]):
             decoder = labels != IGNORED
         mask = given.get("attention_mask")
         masks = {"encoder": mask, "decoder": mask if decoder is None else decoder}
+        self._states = []
         self._masks = {
-            name: (each.numel(), each.flatten().nonzero().flatten().to(self._device, non_blocking=True))
+            name: _Tokens(tuple(each.shape), *(at.to(self._device, non_blocking=True) for at in each.nonzero().T))
             for name, each in masks.items()
-            if each is not None
+            if each is not None and each.ndim == 2
         }
 
     def without(self, module: nn.Module, x: Float[Tensor, "... inputs"]) -> Float[Tensor, "tokens inputs"]:
         """The input of a layer, a row for each token that is not padding; of other inputs, every row."""
-        rows = x.reshape(-1, x.shape[-1])
-        states = self._states is not None and x.data_ptr() == self._states.data_ptr()
+        states = any(x.data_ptr() == each.data_ptr() for each in self._states)
         part = "decoder" if id(module) in self._decoder and not states else "encoder"
-        size, tokens = self._masks.get(part, (0, rows))
-        return rows[tokens] if size == len(rows) else rows
+        found = x if (tokens := self._masks.get(part)) is None else tokens.of(x)
+        return found.reshape(-1, x.shape[-1])
 
-    def _keep(self, encoder: nn.Module, given: Any, found: Any) -> None:
-        self._states = found[0] if isinstance(found, tuple) else getattr(found, "last_hidden_state", None)
+    def _keep(self, module: nn.Module, given: Any, found: Any) -> None:
+        states = found[0] if isinstance(found, tuple) else getattr(found, "last_hidden_state", found)
+        self._states += [states] if isinstance(states, Tensor) else []
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Where the tokens of a batch are that are not padding, in a mask of this shape."""
+
+    shape: tuple[int, ...]
+    examples: Int64[Tensor, " tokens"]
+    places: Int64[Tensor, " tokens"]
+
+    def of(self, x: Float[Tensor, "... inputs"]) -> Float[Tensor, "... inputs"]:
+        """The tokens in the input of a layer; all of it where it has no axes of examples and tokens."""
+        count, length = self.shape
+        if x.ndim > 2 and x.shape[:2] == self.shape:
+            return x[self.examples, self.places]
+        if x.ndim > 2 and x.shape[:2] == self.shape[::-1]:
+            return x[self.places, self.examples]
+        if x.ndim == 2 and len(x) == count * length:
+            return x[self.examples * length + self.places]
+        if x.ndim > 2 and count in x.shape[:2] and len(self.places) < count * length and count > 1:
+            warnings.warn(
+                f"inputs of shape {tuple(x.shape)} do not fit an attention_mask of shape {self.shape}, so padding is "
+                "taken for tokens; give batches without padding, or padded as the model pads them",
+                stacklevel=2,
+            )
+        return x

@@ -217,3 +217,67 @@ def test_padding_of_an_encoder_and_of_its_decoder_is_left_out_of_each(t5, length
     assert any("EncDecAttention" in name for name in found) and any("decoder" in name for name in found)
     for name, score in expected.items():
         torch.testing.assert_close(found[name], score, rtol=1e-4, atol=1e-5)
+
+
+def short_and_long(model: nn.Module, lengths: tuple[int, ...] = (8, 5, 3), padded_to: int = 8):
+    """The scores of examples in one batch with padding, and of each alone without any."""
+    ids = torch.randint(3, 40, (len(lengths), padded_to), generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(padded_to) < torch.tensor(lengths)[:, None]).long()
+    batch = {"input_ids": ids * mask, "attention_mask": mask}
+    alone = [{name: each[[row], :used] for name, each in batch.items()} for row, used in enumerate(lengths)]
+    return scores(model, "wanda", [batch]), scores(model, "wanda", alone)
+
+
+def test_padding_is_left_out_where_tokens_come_before_examples():
+    """XLNet's layers have tokens first."""
+    from transformers import XLNetConfig, XLNetForSequenceClassification
+
+    torch.manual_seed(0)
+    config = XLNetConfig(vocab_size=40, d_model=16, n_layer=2, n_head=2, d_inner=32)
+    found, expected = short_and_long(XLNetForSequenceClassification(config).eval())
+    for name, score in expected.items():
+        torch.testing.assert_close(found[name], score, rtol=1e-4, atol=1e-5)
+
+
+def test_a_projection_between_an_encoder_and_a_decoder_has_the_encoders_padding():
+    from transformers import BertConfig, EncoderDecoderConfig, EncoderDecoderModel
+
+    torch.manual_seed(0)
+    small = {"vocab_size": 40, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = EncoderDecoderConfig.from_encoder_decoder_configs(
+        BertConfig(**small, hidden_size=16),
+        BertConfig(**small, hidden_size=8, is_decoder=True, add_cross_attention=True),
+    )
+    model = EncoderDecoderModel(config=config).eval()
+    assert isinstance(model.enc_to_dec_proj, nn.Linear)
+    ids, mask = torch.arange(1, 13).reshape(2, 6), torch.tensor([[1] * 6, [1, 1, 0, 0, 0, 0]])
+    told = torch.tensor([[1] * 6, [1, 1, 1, 1, 0, 0]])
+    batch = {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": ids, "decoder_attention_mask": told}
+    alone = [
+        {
+            name: each[[row], : (mask if name in ("input_ids", "attention_mask") else told)[row].sum()]
+            for name, each in batch.items()
+        }
+        for row in range(2)
+    ]
+    found, expected = scores(model, "wanda", [batch]), scores(model, "wanda", alone)
+    assert any("crossattention" in name for name in found)
+    for name, score in expected.items():
+        torch.testing.assert_close(found[name], score, rtol=1e-4, atol=1e-5)
+
+
+def test_padding_that_cannot_be_found_is_said():
+    """A model that pads to a length of its own."""
+
+    class Longer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.blocks = nn.Embedding(40, 4), nn.ModuleList([nn.Linear(4, 4)])
+
+        def forward(self, input_ids, attention_mask):
+            return self.blocks[0](self.embedding(nn.functional.pad(input_ids, (0, 2))))
+
+    with pytest.warns(
+        UserWarning, match=r"inputs of shape \(3, 10, 4\) do not fit an attention_mask of shape \(3, 8\)"
+    ):
+        short_and_long(Longer())
