@@ -4,9 +4,9 @@
     NAME:kept      the kept values of a masked weight, in the order of its flattened entries
     NAME:mask      the bytes of its mask: the gaps between kept weights, Huffman-coded (see `masks/mask_file.py`)
 
-The metadata contain the shapes of the masked weights (`shapes`), the names that share one tied weight (`tied`), and
-the SHA-256 of these two and of all stored tensors (`sha256`). Only the names in `shapes` have the two parts: another
-weight may have a name that ends like a part.
+The metadata contain the shapes of the masked weights (`shapes`), the names that share one tied weight (`tied`), the
+name of the model's class if a model was saved (`class`), and the SHA-256 of these and of all stored tensors (`sha256`).
+Only the names in `shapes` have the two parts: another weight may have a name that ends like a part.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ def save_sparse(model: nn.Module | Mapping[str, Tensor], mask: Mapping[str, Tens
             stored[name] = weight.clone()  # weights that share memory in another way are stored separately
     shapes = {name: list(kept.shape) for name, kept in masks.items()}
     metadata = {"format": FORMAT, "shapes": json.dumps(shapes), "tied": json.dumps(tied)}
+    if isinstance(model, nn.Module):
+        metadata["class"] = owner
     metadata["sha256"] = _sha256(stored, metadata)
     write_tensors(path, stored, metadata)
 
@@ -91,12 +93,14 @@ class SparseContent:
         packed: encoded mask and kept values of each masked weight, by name.
         shapes: the shapes of the masked weights.
         tied: further names of tied weights, each with the name that is stored.
+        owner: the name of the model's class; empty if a `state_dict()` was saved.
     """
 
     dense: dict[str, Tensor]
     packed: dict[str, tuple[Tensor, Tensor]]
     shapes: dict[str, list[int]]
     tied: dict[str, str]
+    owner: str
 
     @property
     def names(self) -> set[str]:
@@ -143,7 +147,7 @@ def read_sparse(path: str | Path) -> SparseContent:
 
     with reading("sparse file", path):
         with safe_open(str(path), framework="pt") as mapped, Path(path).open("rb") as file:
-            metadata = read_metadata(path, "sparse file", FORMAT, ("shapes", "tied", "sha256"))
+            metadata = read_metadata(path, "sparse file", FORMAT, ("shapes", "tied", "sha256"), ("class",))
             header, begin = read_header(path)
             stored = {
                 name: _read(file, begin + header[name]["data_offsets"][0], mapped.get_tensor(name))
@@ -159,7 +163,7 @@ def read_sparse(path: str | Path) -> SparseContent:
             raise ValueError(f"{twice[0]!r} is both stored and tied")
         if unknown := sorted({*tied.values()} - {*dense, *shapes}):
             raise ValueError(f"{unknown[0]!r} is not stored")
-        return SparseContent(dense, packed, shapes, tied)
+        return SparseContent(dense, packed, shapes, tied, metadata["class"])
 
 
 def unpacked(
@@ -267,7 +271,7 @@ def _read(file: BinaryIO, offset: int, mapped: Tensor) -> Tensor:
 
 
 def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    digest = hashlib.sha256((metadata["shapes"] + metadata["tied"]).encode())
+    digest = hashlib.sha256((metadata["shapes"] + metadata["tied"] + metadata.get("class", "")).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

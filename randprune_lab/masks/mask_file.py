@@ -60,12 +60,15 @@ def read_masks(path: str | Path) -> tuple[dict[str, Bool[Tensor, "..."]], str]:
         return masks, metadata["sha256"]
 
 
-def read_metadata(path: str | Path, kind: str, format: str, fields: Collection[str]) -> dict[str, str]:
+def read_metadata(
+    path: str | Path, kind: str, format: str, fields: Collection[str], optional: Collection[str] = ()
+) -> dict[str, str]:
     """The metadata of a file that safetensors could open; it accepts a header that gives a name twice.
 
     Args:
         kind: the kind of file, for the message.
         format, fields: the format, and the names of the other metadata.
+        optional: the names of metadata that a file may lack; they are empty then.
 
     Raises:
         FileError: if the file has another format.
@@ -76,7 +79,8 @@ def read_metadata(path: str | Path, kind: str, format: str, fields: Collection[s
         raise FileError(
             f"{path} is not a {kind}: its format is {found!r}, expected {format!r}; give a file that this version wrote"
         )
-    check_names(metadata, fields)
+    metadata = dict.fromkeys(optional, "") | metadata
+    check_names(metadata, [*fields, *optional])
     return metadata
 
 

@@ -25,12 +25,12 @@ def load_fast(path: str | Path, config: transformers.PreTrainedConfig | None = N
 
     Args:
         path: a folder that `randprune export --format sparse` wrote, or a file that `save_sparse` wrote.
-        config: the configuration of the model, whose `architectures` name its class; by default, `config.json` in the
-            folder.
+        config: the configuration of the model; by default, `config.json` in the folder. If a `state_dict()` was saved,
+            `architectures` name the class.
 
     Raises:
         FileError: if a file is missing or damaged, or its weights are not those of the model.
-        ConfigError: if the configuration names no class of transformers or of this package.
+        ConfigError: if the class of the model is none of transformers or of this package.
 
     Warns:
         UserWarning: if no layer is computed sparse, with the reason of the first.
@@ -45,7 +45,7 @@ def load_fast(path: str | Path, config: transformers.PreTrainedConfig | None = N
     content = read_sparse(file)
     if config is None:
         config = _config(file.parent)
-    for kind in _classes(config):
+    for kind in _classes(config, content.owner):
         model = _empty(kind, config)
         if model.state_dict().keys() == content.names:
             break
@@ -76,18 +76,27 @@ def _empty(kind: Any, config: Any) -> nn.Module:
     return model
 
 
-def _classes(config: Any) -> list[Any]:
-    """The classes that the model may have: the one that `architectures` names, and the classifier, which keeps its
-    checkpoint's `architectures` until it is saved."""
+def _classes(config: Any, owner: str) -> list[Any]:
+    """The classes that the model may have: that of the file, or those that the configuration leaves open.
+
+    These are the one that `architectures` names, and the classifier, which keeps its checkpoint's `architectures` until
+    it is saved.
+    """
     import transformers
 
-    names = getattr(config, "architectures", None) or []
-    found = [getattr(transformers, name, None) for name in names]
+    names = [owner] if owner else getattr(config, "architectures", None) or []
     classifiers: Any = transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
-    found.append(classifiers.get(type(config), None))
+    classifier = classifiers.get(type(config), None)
+    found = [getattr(transformers, name, None) for name in names]
+    found += [classifier] if not owner or getattr(classifier, "__name__", "") == owner else []
     kinds = [kind for kind in found if isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)]
     if fitting := [kind for kind in kinds if kind.config_class is type(config)]:
         return fitting
+    if owner:
+        raise ConfigError(
+            f"the file has the weights of a {owner}, which is no model of transformers with a {type(config).__name__}; "
+            "give the configuration of the saved model, or load its weights with rp.load_sparse and call rp.fast"
+        )
     raise ConfigError(
         f"the configuration must name a model class of transformers in architectures, got {names!r} for a "
         f"{type(config).__name__}; set it: config.architectures = [type(model).__name__]"

@@ -80,11 +80,37 @@ def test_masked_weights_that_are_computed_dense_are_unpacked(tmp_path):
 
 def test_the_configuration_may_be_given_and_may_be_that_of_the_checkpoint(bert, tmp_path):
     """A classifier keeps the `architectures` of its checkpoint until it is saved."""
-    model, folder = bert
-    (tmp_path / "file").write_bytes((folder / FILE).read_bytes())
+    model, mask = bert[0], rp.load_sparse(bert[1] / FILE).mask
+    rp.save_sparse(model.state_dict(), mask, tmp_path / "file")
     for architectures in (["BertForSequenceClassification"], ["BertForMaskedLM"], None):
         model.config.architectures = architectures
         assert same(rp.load_fast(tmp_path / "file", model.config).state_dict(), model.state_dict())
+
+
+@pytest.mark.parametrize("architectures", [None, ["BertForMaskedLM"]])
+def test_the_class_is_that_of_the_saved_model(tmp_path, architectures):
+    """The weights of this one have the names and shapes of those of a classifier of texts."""
+    from transformers import ModernBertConfig, ModernBertForTokenClassification
+
+    config = ModernBertConfig(
+        vocab_size=40, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, pad_token_id=0
+    )
+    model = ModernBertForTokenClassification(config).eval()
+    saved(model, tmp_path)
+    config.architectures = architectures
+    with pytest.warns(UserWarning, match="no layer of ModernBertForTokenClassification is computed sparse"):
+        loaded = rp.load_fast(tmp_path / FILE, config)
+    assert type(loaded) is type(model) and torch.equal(loaded(TOKENS % 40)[0], model(TOKENS % 40)[0])
+
+
+def test_a_class_of_ones_own_is_refused(tmp_path):
+    class Own(type(classifier("bert"))):
+        pass
+
+    model = Own(classifier("bert").config)
+    saved(model, tmp_path)
+    with pytest.raises(ConfigError, match=r"weights of a Own, which is no model of transformers .* rp.load_sparse"):
+        rp.load_fast(tmp_path)
 
 
 def test_half_precision_is_loaded_in_float32(tmp_path):
@@ -128,12 +154,16 @@ def test_weights_of_another_model_are_refused_by_name(bert):
             rp.load_fast(bert[1] / FILE, config)
 
 
-def test_a_configuration_without_a_class_is_refused(bert):
+def test_a_configuration_without_a_class_is_refused(bert, tmp_path):
     import transformers
 
     config = transformers.CLIPVisionConfig(architectures=["os"])
-    with pytest.raises(ConfigError, match=r"must name a model class .*got \['os'\] for a CLIPVisionConfig"):
+    with pytest.raises(ConfigError, match=r"weights of a BertForSeq.*which is no model .* with a CLIPVisionConfig"):
         rp.load_fast(bert[1] / FILE, config)
+    content = rp.load_sparse(bert[1] / FILE)
+    rp.save_sparse(content.weights, content.mask, tmp_path / "weights")
+    with pytest.raises(ConfigError, match=r"must name a model class .*got \['os'\] for a CLIPVisionConfig"):
+        rp.load_fast(tmp_path / "weights", config)
 
 
 def test_a_damaged_configuration_is_refused(bert, tmp_path):
