@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -214,6 +215,13 @@ class GradualPruning(MaskCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
         if self.mask:
             super().on_train_end(args, state, control, model=model, **others)
+        assert self._training is not None, "a training has begun"
+        if self._step < (end := self._training.schedule.end):
+            warnings.warn(
+                f"the training ended after step {self._step}, and the last redraw is after step {end}: the sparsity is "
+                f"{self.sparsity:.2%}, not that of the schedule's end; let it run longer, or choose a smaller end",
+                stacklevel=2,
+            )
 
     # --- parts ---
 

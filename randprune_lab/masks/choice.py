@@ -13,6 +13,8 @@ from randprune_lab.errors import ConfigError, ScopeError, WeightError, no_match
 from randprune_lab.masks.layers import LAYERS, Kind, Parameter, parameters
 from randprune_lab.masks.wrappers import unwrapped
 
+OUTSIDE = "outside the repeated blocks"
+
 DENSE: dict[Kind, str] = {
     "vector": "bias, norm or scale",
     "table": "embedding table",
@@ -47,7 +49,7 @@ def dense_reasons(
         if not parameter.is_of(types) and (included is None or types is not None):
             return DENSE.get(parameter.kind, "of another type")
         if included is None and repeated and not parameter.repeated:
-            return "outside the repeated blocks"
+            return OUTSIDE
         return "last layer" if included is None and not repeated and parameter.last else None
 
     return {name: reason(name, parameter) for name, parameter in known.items()}

@@ -77,13 +77,17 @@ def parameters(model: nn.Module) -> dict[str, Parameter]:
 
 
 def readers(model: nn.Module) -> dict[int, list[nn.Module]]:
-    """The modules that read each parameter, by its id: those that have it themselves, and PyTorch's encoder layers.
+    """The modules that read each parameter, by its id: those that have it, and those that compute with it themselves.
 
-    An encoder layer computes with the weights of the layers in it.
+    PyTorch's encoder layers do so with the weights of the layers in them, and Mamba's mixers with those of `dt_proj`.
     """
     found: dict[int, list[nn.Module]] = {}
     for module in model.modules():
-        inside = [module.linear1, module.linear2] if isinstance(module, nn.TransformerEncoderLayer) else []
+        inside: list[nn.Module] = []
+        if isinstance(module, nn.TransformerEncoderLayer):
+            inside += [module.linear1, module.linear2]
+        if "Mamba" in type(module).__name__ and isinstance(projection := getattr(module, "dt_proj", None), nn.Module):
+            inside.append(projection)
         for part in (module, *inside):
             for parameter in part.parameters(recurse=False):
                 found.setdefault(id(parameter), []).append(module)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError, listed
-from randprune_lab.masks.choice import dense_reasons, matching
+from randprune_lab.masks.choice import OUTSIDE, dense_reasons, matching
 from randprune_lab.masks.layers import LAYERS, Parameter, is_conv1d, parameters
 from randprune_lab.masks.weight_checks import no_entries
 from randprune_lab.masks.wrappers import unwrapped
@@ -27,10 +29,11 @@ def prunable(
     By default, these are the weights of linear and recurrent layers and of stacked experts inside the repeated blocks
     (`nn.ModuleList`) of the model. If its blocks have none, they are those of the whole model except its last layer.
     Routers, embedding tables, biases and norms stay dense; adapters do so always. A warning tells if more than a tenth
-    of the blocks stays dense. The names are those of the plain model, also in a wrapper such as `torch.compile`.
+    of the blocks, or most of the model's layers, stays dense. The names are those of the plain model, also in a wrapper
+    such as `torch.compile`.
 
     Args:
-        model: a model, or a dict of tensors, which are all prunable.
+        model: a model, or a dict of tensors, which are all prunable; of a tied weight, the first name.
         include: shell patterns of parameter names that replace the default, such as `["*.attention.*.weight"]`.
         exclude: shell patterns of names that stay dense.
         types: classes or kinds of layers that replace those above, such as `[nn.Linear, nn.Conv2d]`, or `["linear",
@@ -56,6 +59,7 @@ def prunable(
         if types is not None:
             raise ConfigError("types chooses layers of a model, got a dict of tensors; choose its names with include")
         chosen = (set(every) if include is None else matching(include, every)) - matching(exclude, every)
+        chosen -= _twice(every, chosen)
     if not chosen:
         raise _nothing(type(model).__name__, known, every, include)
     _check_plain(model, chosen)
@@ -137,6 +141,18 @@ def _tensors(target: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dict(target)
 
 
+def _twice(weights: Mapping[str, Tensor], names: Collection[str]) -> set[str]:
+    """Those of the names whose weight has one of them already: of a tied weight, all but the first."""
+    first: dict[tuple[Any, ...], str] = {}
+    for name, weight in weights.items():
+        plain = weight.layout == torch.strided and not weight.is_nested and weight.device.type != "meta"
+        if name in names and plain and weight.numel():
+            first.setdefault((weight.data_ptr(), weight.dtype, weight.shape, weight.stride()), name)
+        elif name in names:
+            first[(name,)] = name
+    return {*names} - {*first.values()}
+
+
 def _check_plain(model: nn.Module | Mapping[str, Tensor], names: Iterable[str]) -> None:
     """Raise if PyTorch's pruning or parametrization computes a layer's weight from one of these."""
     others = {name for name, _ in model.named_buffers()} if isinstance(model, nn.Module) else {*model}
@@ -152,7 +168,7 @@ def _check_plain(model: nn.Module | Mapping[str, Tensor], names: Iterable[str]) 
 
 
 def _warn_of_dense(owner: str, known: Mapping[str, Parameter], reasons: Mapping[str, str | None]) -> None:
-    """Warn if much of the blocks stays dense by default: weights that look prunable."""
+    """Warn if much of the blocks, or most of the model, stays dense by default: weights that look prunable."""
     blocks = {name: known[name].tensor.numel() for name in known if known[name].repeated}
     dense = [name for name in blocks if known[name].kind in ("convolution", "other") and reasons[name] != "excluded"]
     fraction = sum(blocks[name] for name in dense) / max(sum(blocks.values()), 1)
@@ -163,6 +179,15 @@ def _warn_of_dense(owner: str, known: Mapping[str, Parameter], reasons: Mapping[
             "choose weights with include=[...] or types=[...], or confirm that these stay dense with exclude=[...]; "
             "randprune_lab.scope(model) lists all",
             stacklevel=1,  # shown once for each model, because it always has the same origin
+        )
+    outside = [name for name, reason in reasons.items() if reason == OUTSIDE and not known[name].last]
+    pruned = sum(known[name].tensor.numel() for name, reason in reasons.items() if reason is None)
+    if (weights := sum(known[name].tensor.numel() for name in outside)) > pruned:
+        warnings.warn(
+            f"only the layers in lists (nn.ModuleList) of {owner} are pruned, with {pruned:,} weights; {weights:,} "
+            f"weights of layers outside of them stay dense: {listed(outside)}; choose weights with include=[...]; "
+            "randprune_lab.scope(model) lists all",
+            stacklevel=1,
         )
 
 

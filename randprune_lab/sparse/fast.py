@@ -112,7 +112,7 @@ def why_dense(layers: list[nn.Module], shape: tuple[int, ...], kept: int, dtype:
     if not torch.backends.mkl.is_available():
         return "stays dense: PyTorch has no MKL here, and its own sparse products are slow"
     if len(layers) != 1:
-        return "is a tied weight, which other modules use too"
+        return "is used by other modules, too"
     if not replaceable(layers[0]):
         return "is not the weight of a plain nn.Linear or Conv1D without hooks"
     if dtype != torch.float32:

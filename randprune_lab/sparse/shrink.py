@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool
@@ -17,6 +17,7 @@ from randprune_lab.interop.names import matched
 from randprune_lab.interop.torch_prune import mask_from_zeros
 from randprune_lab.masks.coupled import Coupled, Found, Slices
 from randprune_lab.masks.heads import Heads
+from randprune_lab.masks.layers import parameters
 from randprune_lab.masks.mask_set import MaskSet, check_maskable
 from randprune_lab.masks.neurons import Neurons
 from randprune_lab.masks.wrappers import named_weights, plain_names, unwrapped
@@ -86,7 +87,7 @@ def shrink(
         )
     given = _example(small) if example is None else example
     before = _outputs(small, given)
-    if before is None:
+    if not before:
         if example is not None:
             raise MaskError(f"{owner} cannot compute the example, which has {', '.join(example)}; give other inputs")
         warnings.warn(
@@ -99,7 +100,7 @@ def shrink(
             _cut(small, name, group)
     _check(owner, before, small, given)
     for name, groups in cut.items():
-        _configure(owner, getattr(small, "config", None), name, groups)
+        _configure(small, name, groups)
     return small
 
 
@@ -155,8 +156,8 @@ def _example(model: nn.Module) -> Mapping[str, Any]:
 
 
 @torch.no_grad()
-def _outputs(model: nn.Module, example: Mapping[str, Any]) -> Tensor | None:
-    """The first tensor that a model computes for an example of inputs; None if that cannot be computed."""
+def _outputs(model: nn.Module, example: Mapping[str, Any]) -> list[Tensor]:
+    """The numbers that a model computes for an example of inputs; none if that cannot be computed."""
     weight = next(model.parameters())
     moved = {
         name: value.to(weight.device, weight.dtype if value.is_floating_point() else value.dtype)
@@ -166,48 +167,67 @@ def _outputs(model: nn.Module, example: Mapping[str, Any]) -> Tensor | None:
     }
     try:
         with evaluating(model):
-            found: Any = model(**moved) if example else None
-            return found if isinstance(found, Tensor) else cast(Tensor, found[0])
+            found = model(**moved) if example else None
     except Exception:  # whatever is wrong with the example
-        return None
+        return []
+    return [*_numbers(found)]
 
 
-def _check(owner: str, before: Tensor | None, small: nn.Module, example: Mapping[str, Any]) -> None:
+def _numbers(found: Any) -> Iterator[Tensor]:
+    """The tensors of numbers in the outputs of a model, without those that have an axis of heads."""
+    if isinstance(found, Tensor) and found.is_floating_point():
+        yield found
+    elif isinstance(found, Mapping):
+        for name, part in found.items():
+            if not name.endswith(("attentions", "past_key_values")):
+                yield from _numbers(part)
+    elif isinstance(found, list | tuple):
+        for part in found:
+            yield from _numbers(part)
+
+
+def _check(owner: str, before: list[Tensor], small: nn.Module, example: Mapping[str, Any]) -> None:
     """Raise `MaskError` if the smaller model computes something else for an example of inputs."""
-    if before is None:
-        return
-    after = _outputs(small, example)
-    near = 1e-4 if before.dtype in (torch.float32, torch.float64) else 0.05
-    if after is None or not torch.allclose(before, after, rtol=near, atol=near * float(before.abs().max())):
+    after = _outputs(small, example) if before else []
+    if len(after) != len(before) or not all(map(_near, before, after)):
         raise MaskError(
             f"{owner} cannot compute without the removed units: something else in it depends on them, such as a "
             "position bias of each head or a norm over all neurons; use the masked model, or remove other units"
         )
 
 
-def _configure(owner: str, config: Any, structure: str, groups: list[Group]) -> None:
-    """Give a configuration the new number of units, or warn that it cannot have it."""
-    if config is None:
+def _near(one: Tensor, other: Tensor) -> bool:
+    """Whether two outputs are the same up to rounding."""
+    near = 1e-4 if one.dtype in (torch.float32, torch.float64) else 0.05
+    return one.shape == other.shape and torch.allclose(one, other, rtol=near, atol=near * float(one.abs().max()))
+
+
+def _configure(model: nn.Module, structure: str, groups: list[Group]) -> None:
+    """Give the configuration of a model the new number of units, or warn that it cannot have it."""
+    if (config := getattr(model, "config", None)) is None:
         return
     sizes = {(len(group.kept), int(group.kept.sum())) for group in groups}
-    fields = [name for name in NUMBERS[structure] if hasattr(config, name)]
+    numbers = {name: getattr(config, name) for name in NUMBERS[structure] if hasattr(config, name)}
+    ((old, new), *others) = sizes
+    grouped = structure == "heads"  # a unit may be a group of heads, of which the configuration has all
+    fields = [name for name, n in numbers.items() if n is None or n == old or (grouped and n % old == 0)]
+    experts = [part for part in parameters(model).values() if part.kind == "experts" and old in part.shape]
     reason = None
-    if len(sizes) > 1:
-        numbers = ", ".join(str(size) for size in sorted({kept for _, kept in sizes}))
-        reason = f"its layers have different numbers of {structure} ({numbers}), and the configuration has one"
-    elif structure == "heads" and not any(hasattr(config, name) for name in HEAD_WIDTHS):
+    if others:
+        kept = ", ".join(str(size) for size in sorted({kept for _, kept in sizes}))
+        reason = f"its layers have different numbers of {structure} ({kept}), and the configuration has one"
+    elif structure == "heads" and all(getattr(config, name, None) is None for name in HEAD_WIDTHS):
         reason = "its configuration has no width of a head, which follows from the number of heads"
+    elif structure == "neurons" and experts:
+        reason = "its configuration has one number of neurons for these and for those of experts"
     elif not fields:
         reason = f"its configuration does not have the number of {structure}"
     if reason:
         warnings.warn(
-            f"transformers cannot load this {owner} with from_pretrained: {reason}; save the model before shrink and "
-            "its mask, and shrink again after loading",
+            f"transformers cannot load this {type(model).__name__} with from_pretrained: {reason}; save the model "
+            "before shrink and its mask, and shrink again after loading",
             stacklevel=3,
         )
         return
-    ((old, new),) = sizes
     for name in fields:
-        value = getattr(config, name)
-        if value is None or value % old == 0:
-            setattr(config, name, new if value is None else value * new // old)
+        setattr(config, name, new if numbers[name] is None else numbers[name] * new // old)

@@ -86,6 +86,22 @@ def test_a_resumed_training_gives_the_same_bits(model, rows, tmp_path, tiny_mode
         assert resumed.recipe == callback.recipe
 
 
+class StopAfter(TrainerCallback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **others):
+        control.should_training_stop = state.global_step >= self.step
+
+
+def test_a_training_that_ends_before_the_schedule_is_told(model, rows, tmp_path):
+    callback = pruning(model)
+    with pytest.warns(
+        UserWarning, match=r"ended after step 5, and the last redraw is after step 8: the sparsity is 72\."
+    ):
+        trainer(model, callback, rows, tmp_path, StopAfter(5)).train()
+
+
 def test_the_record_of_a_checkpoint_is_small(model, rows, tmp_path):
     trainer(model, pruning(model), rows, tmp_path, save_strategy="steps", save_steps=5).train()
     record = json.loads((tmp_path / "checkpoint-5" / "trainer_state.json").read_text("utf-8"))

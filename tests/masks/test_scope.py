@@ -302,6 +302,31 @@ def test_much_that_stays_dense_in_the_blocks_is_named() -> None:
         prunable(model)
 
 
+class Tagger(nn.Module):
+    """A recurrent network with a list of heads, which is the only list of layers."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.lstm, self.mix = nn.LSTM(4, hidden), nn.Linear(hidden, hidden)
+        self.heads = nn.ModuleList([nn.Linear(hidden, 5), nn.Linear(hidden, 3)])
+
+
+def test_most_of_the_layers_outside_of_lists_are_named() -> None:
+    with pytest.warns(
+        UserWarning, match=r"only the layers in lists .* of Tagger are pruned, with 64 weights; 448 w.*lstm"
+    ):
+        prunable(Tagger(8))
+    assert len(prunable(Tagger(8), include=["lstm.weight_*", "mix.*"])) == 4
+
+
+def test_a_tied_weight_of_a_state_dict_is_pruned_once() -> None:
+    """Under both names, each with a mask of its own, it would keep what both keep."""
+    weight, other = torch.ones(4, 4), torch.ones(4, 4)
+    weights = {"first": weight, "second": weight, "rows": weight[:2], "other": other, "meta": other.to("meta")}
+    assert [*prunable(weights)] == ["first", "rows", "other", "meta"]
+    assert [*prunable(weights, include=["second"])] == ["second"]
+
+
 @pytest.mark.filterwarnings("error")
 def test_there_is_no_warning_if_the_user_says_so_or_if_it_is_little() -> None:
     model = Parts(**LINEAR, c=nn.Conv1d(3, 4, 2))

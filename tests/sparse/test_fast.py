@@ -154,7 +154,7 @@ def test_a_tied_weight_stays_dense():
     model[1].weight = model[0].weight
     with torch.no_grad():
         model[0].weight[:380] = 0
-    with pytest.warns(UserWarning, match="tied weight"):
+    with pytest.warns(UserWarning, match="used by other modules"):
         quick = rp.fast(model, {"0.weight": model[0].weight != 0})
     assert quick[0].weight is quick[1].weight
 
@@ -182,6 +182,21 @@ def test_the_layers_whose_weights_pytorch_reads_itself_stay_dense():
     with torch.no_grad():
         assert torch.allclose(quick[0](x), model[0](x), atol=1e-4)
     assert len(sparse_layers(quick)) == 1
+
+
+def test_a_weight_that_mamba_computes_with_itself_stays_dense():
+    from transformers import MambaConfig, MambaForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 40, "num_hidden_layers": 1, "state_size": 4, "pad_token_id": 0, "eos_token_id": 1}
+    model = pruned(MambaForCausalLM(MambaConfig(hidden_size=512, time_step_rank=128, **sizes)).eval(), 0.99)
+    quick = rp.fast(model)
+    assert {type(quick.backbone.layers[0].mixer.dt_proj), type(quick.backbone.layers[0].mixer.in_proj)} == {
+        nn.Linear,
+        SparseLinear,
+    }
+    with torch.no_grad():
+        assert torch.allclose(quick(TOKENS % 40).logits, model(TOKENS % 40).logits, atol=1e-4)
 
 
 class Shared(nn.Module):

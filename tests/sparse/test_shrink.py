@@ -86,6 +86,21 @@ def test_transformers_loads_it_where_its_configuration_can_say_the_sizes(name, s
     assert torch.equal(outputs(again), outputs(small)) and size(again) == size(small) < size(model)
 
 
+def test_a_configuration_that_has_experts_too_is_left_as_it_is() -> None:
+    """Jamba has one width for its dense layers and for its experts."""
+    from transformers import JambaConfig, JambaForCausalLM
+
+    config = JambaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, attn_layer_period=1, attn_layer_offset=0, expert_layer_period=2, expert_layer_offset=1,
+        num_experts=2, use_mamba_kernels=False, pad_token_id=0,
+    )  # fmt: skip
+    model = JambaForCausalLM(config).eval()
+    with pytest.warns(UserWarning, match="one number of neurons for these and for those of experts"):
+        small = rp.shrink(model, drawn(model, "neurons"))
+    assert small.config.intermediate_size == 12
+
+
 def test_layers_of_different_widths_are_cut_with_a_warning() -> None:
     model = transformer("bert")
     counts = {"bert.encoder.layer.0": 9, "bert.encoder.layer.1": 3}
@@ -150,6 +165,13 @@ class Net(nn.Module):
         return self.blocks[0](x)
 
 
+class Named(Net):
+    """The same with several outputs, the last of which depends on the blocks."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor | list[Tensor]]:
+        return {"mean": x.mean(), "all": [x, super().forward(x)]}
+
+
 def test_a_model_without_an_example_of_its_own_takes_one_or_is_not_checked() -> None:
     model, x = Net(norm=False), torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
     model.blocks[0].norm.eval()  # the rest is in training
@@ -162,9 +184,9 @@ def test_a_model_without_an_example_of_its_own_takes_one_or_is_not_checked() -> 
         rp.shrink(model, mask)
     with pytest.raises(MaskError, match="Net cannot compute the example, which has y; give other inputs"):
         rp.shrink(model, mask, example={"y": x})
-    normed = Net(norm=True)
-    with pytest.raises(MaskError, match="Net cannot compute without the removed units"):
-        rp.shrink(normed, drawn(normed, "neurons"), example={"x": x})
+    for normed in (Net(norm=True), Named(norm=True)):
+        with pytest.raises(MaskError, match="cannot compute without the removed units"):
+            rp.shrink(normed, drawn(normed, "neurons"), example={"x": x})
 
 
 @pytest.mark.parametrize(("structure", "works"), [("heads", False), ("neurons", True)])
