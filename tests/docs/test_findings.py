@@ -15,6 +15,8 @@ import pytest
 from support.best_shot_shows import HEADING as HEADING_OF_BEST_SHOT
 from support.best_shot_shows import best_shot_shows
 from support.made_up import answer_record
+from support.minilm_shows import HEADING as HEADING_OF_MINILM
+from support.minilm_shows import minilm_shows, tuning_shows
 from support.pages import ROOT, table_rows, text
 from support.pools_show import HEADING, NOT_YET, pools_show
 from support.rates_show import HEADING as HEADING_OF_RATES
@@ -283,6 +285,22 @@ def test_the_text_about_laptop_rates_finds_a_planted_effect_of_the_rate():
     assert "4 of the 12 tasks and seeds, so this is preliminary (MNLI 1 seed" in one and "other seeds choose" not in one
     part = rates_show(table[(table.task != "mnli") | (table.method != "imp")], study)
     assert part == "The record has 9 of the 12 tasks and seeds, and not yet one seed of each task."
+
+
+# --- minilm ---
+
+
+def test_the_page_says_of_minilm_what_its_record_shows():
+    folder = RECORDED / "minilm"
+    below = text(RESULTS).split(f"### {HEADING_OF_MINILM}\n", 1)[1].split("\n## ", 1)[0]
+    assert below.strip().startswith(minilm_shows(task_records(folder), recorded_controls(folder)))
+    tuning = recorded_results(RECORDED / "minilm-tuning")
+    assert "\n".join(tuning_shows(tuning)) in text(RESULTS)
+    assert not {*tuning.seed} & {*recorded_results(folder).seed}
+    means = tuning[tuning.sparsity > 0].groupby("method").validation.mean()
+    assert means["imp-3e-4"] == max(score for method, score in means.items() if method.startswith("imp"))
+    assert means["fisher-1e-4"] - means["fisher-3e-4"] == pytest.approx(0.001), "one example at each level"
+    assert {StudyConfig.load("minilm").settings["learning_rate"]} == {3e-4}
 
 
 # --- ways of reporting ---

@@ -1,0 +1,72 @@
+"""What the page of results says of the study `minilm`, made from its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from randprune_lab.analysis import TaskRecord
+from randprune_lab.study import StudyConfig
+from randprune_lab.tasks.spec import task_title
+from support.pages import markdown_table
+
+HEADING = "What `minilm` found"
+NOT_YET = "`minilm` is not recorded yet."
+
+
+def minilm_shows(records: Sequence[TaskRecord], controls: pd.DataFrame | None) -> str:
+    """The text below the heading, from the record of each task and seed, and its controls."""
+    if not records or controls is None:
+        return NOT_YET
+    parts = [
+        _task(record, controls[(controls.task == record.task) & (controls.seed == record.seed)]) for record in records
+    ]
+    return "\n\n".join(parts)
+
+
+def _task(record: TaskRecord, controls: pd.DataFrame) -> str:
+    config = StudyConfig.load("minilm")
+    ((_, own),) = controls.iterrows()
+    done = [method for method in config.methods if method in record.methods]
+    missing = [method for method in config.methods if method not in record.methods]
+    lines = [
+        f"{task_title(record.task)}, seed {record.seed}, {len(record.labels)} test examples: the dense model has "
+        f"{100 * own.dense:.1f} points, without its encoder {100 * own['without-encoder']:.1f}, and the most "
+        f"frequent label {100 * own.majority:.1f}. Brackets are 95 % intervals over test examples.",
+    ]
+    if missing:
+        lines += ["", f"Not recorded yet: {', '.join(f'`{method}`' for method in missing)}."]
+    head = [f"at {100 * level:g} % (points)" for level in record.levels]
+    scores = {
+        f"`{method}` | {_epochs(config, method)}": [
+            f"{100 * record.score(method, level).estimate:.1f}" for level in record.levels
+        ]
+        for method in done
+    }
+    lines += ["", *markdown_table(["method", "epochs a level", *head], pd.DataFrame(scores, index=head).T)]
+    pairs = {
+        name: [record.difference(*pair, level).in_points(signed=True) for level in record.levels]
+        for name, pair in config.contrasts.items()
+        if {*pair} <= {*done}
+    }
+    return "\n".join([*lines, "", *markdown_table(["difference", *head], pd.DataFrame(pairs, index=head).T)])
+
+
+def _epochs(config: StudyConfig, method: str) -> int:
+    """The epochs of a level, those of the candidates included."""
+    run = config.run_config(method, config.tasks[0], config.seeds[0])
+    return run.epochs + (run.candidates * run.early_epochs if run.candidates > 1 else 0)
+
+
+def tuning_shows(results: pd.DataFrame) -> list[str]:
+    """The table of mean validation scores of `minilm-tuning`: a row for each kind of mask, a column for each rate."""
+    config = StudyConfig.load("minilm-tuning")
+    means = results[results.sparsity > 0].groupby("method").validation.mean()
+    names = {"imp": "IMP", "fisher": "Fisher scores, one threshold", "random": "one random mask"}
+    rates = sorted(config.factors["rate"], key=float)
+    rows = {}
+    for mask, name in names.items():
+        scores = [means[f"{mask}-{rate}"] for rate in rates]
+        rows[name] = [f"**{100 * score:.2f}**" if score == max(scores) else f"{100 * score:.2f}" for score in scores]
+    return markdown_table(["learning rate", *rates], pd.DataFrame(rows, index=rates).T)
