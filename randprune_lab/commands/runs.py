@@ -27,6 +27,7 @@ from randprune_lab.search.config import (
     TRAINING,
     RunConfig,
     settings_of_group,
+    with_preset,
 )
 from randprune_lab.search.strategies import STRATEGIES, Screened
 from randprune_lab.study.config import built_in_studies
@@ -213,7 +214,7 @@ def _run(options: argparse.Namespace) -> int:
     given = given_settings(options)
     stored = options.resume and ((options.out / "config.json").is_file() or not given)
     if options.preset:
-        given = PRESETS[options.preset] | given
+        given = with_preset(options.preset, given)
     config = dataclasses.replace(read_config(options.out) if stored else RunConfig(), **given)
     with make_executor(options.executor, address=options.address, workers=options.workers) as executor:
         path = run(
@@ -235,7 +236,7 @@ def _scan(options: argparse.Namespace) -> int:
     if options.run is not None and (given or options.preset):
         raise ConfigError("--run and settings of a run exclude each other; leave one of them out")
     if options.preset:
-        given = PRESETS[options.preset] | given
+        given = with_preset(options.preset, given)
     chosen: dict[str, Any] = {"sparsities": options.sparsities} if options.sparsities else {}
     table_file, picture_file = (options.out.with_suffix(suffix) for suffix in (".csv", ".png"))
     chosen |= {"measure": options.measure, "examples": options.examples}

@@ -691,15 +691,15 @@ class RunConfig:
     def preset(cls, name: str, **settings: Any) -> RunConfig:
         """The settings of a preset; `settings` are added, and override them.
 
+        With `data`, the preset's task and the sizes of its sets do not count.
+
         Raises:
             UnknownNameError: if there is no such preset.
 
         >>> RunConfig.preset("lesson", task="mini-mnli").model
         'tiny'
         """
-        if name not in PRESETS:
-            raise unknown_name("preset", name, PRESETS)
-        return cls(**PRESETS[name] | settings)
+        return cls(**with_preset(name, settings))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON."""
@@ -709,6 +709,14 @@ class RunConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """The settings that `to_dict` returned."""
         return cls(**{key: _tupled(value) for key, value in values.items()})
+
+
+def with_preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given settings, and those of a preset that they leave open; see `RunConfig.preset`."""
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    of_its_data = ("task", "train_size", "validation_size") if given.get("data") is not None else ()
+    return {key: value for key, value in PRESETS[name].items() if key not in of_its_data} | dict(given)
 
 
 def settings_of_group(group: str) -> list[str]:

@@ -180,6 +180,16 @@ def test_the_published_search_is_the_default_and_has_a_name():
     assert rp.RunConfig.preset("published") == rp.RunConfig()
 
 
+def test_a_preset_leaves_your_own_data_as_it_is():
+    """Its task and the sizes of its sets are those of the data that it comes with."""
+    given = {"data": "d.csv", "model": "tiny-minilm"}
+    made = rp.RunConfig.preset("lesson", **given)
+    plain = rp.RunConfig(**given)
+    assert all(getattr(made, name) == getattr(plain, name) for name in ("task", "train_size", "validation_size"))
+    assert made.evaluate_every == rp.RunConfig.preset("lesson").evaluate_every and made.data == "d.csv"
+    assert rp.RunConfig.preset("lesson", **given, train_size=200).train_size == 200
+
+
 def test_the_preset_fisher_is_the_mask_of_best_shot_without_its_training():
     study = StudyConfig.load("best-shot")
     method = {**study.methods["fisher-short"], "method": "fisher", "baselines": ()}
