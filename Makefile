@@ -68,7 +68,7 @@ lint: setup ## check style and types
 # With the pages of reports/smoke and of the site, where there are any.
 test-browser: setup ## drive JupyterLab and the report's pages in a Chromium; gets one if there is none
 	$(BIN)/python tests/browser/chromium.py
-	$(BIN)/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m browser tests/browser -n auto --maxprocesses 4 $(PYTEST_ARGS)
 
 lab: setup ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

@@ -21,7 +21,7 @@ class Padding(AbstractContextManager["Padding"]):
 
     The mask is the `attention_mask` of the batch. In the decoder of an encoder-decoder of transformers, except for
     layers that take the encoder's states, it is the `decoder_attention_mask`, or else the tokens whose labels are not
-    -100. A layer's inputs may have examples or tokens first; of as many examples as tokens, the examples are first.
+    -100. A layer's inputs may have examples or tokens first; where the numbers are equal, it is the examples.
 
     Args:
         model: the model.
