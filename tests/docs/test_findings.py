@@ -303,6 +303,35 @@ def test_the_page_says_of_minilm_what_its_record_shows():
     assert {StudyConfig.load("minilm").settings["learning_rate"]} == {3e-4}
 
 
+def test_what_is_said_of_minilm_follows_from_its_record():
+    (run,) = task_records(RECORDED / "minilm")
+    ((_, own),) = recorded_controls(RECORDED / "minilm").iterrows()
+    short, long = (
+        [run.difference(f"fisher{end}", f"imp{end}", level) for level in run.levels] for end in ("-short", "")
+    )
+    assert all(each.estimate > 0 for each in (*short, *long))
+    assert [each.low > 0 for each in short] == [True, True, False, False]
+    assert [each.low > 0 for each in long] == [False, True, True, True]
+    sizes = [[round(100 * each.estimate, 1) for each in differences] for differences in (short, long)]
+    assert sizes[0] == sorted(sizes[0], reverse=True) and sizes[1] == sorted(sizes[1])
+    said_of_sizes = f"falls with the sparsity, from {sizes[0][0]} to {sizes[0][-1]} points, and with 11 it rises, from "
+    assert said_of_sizes + f"{sizes[1][0]} to {sizes[1][-1]}." in said(RESULTS)
+    less = run.difference("imp", "imp-short", 0.99)
+    assert less.high < 0 and f"with 11 epochs is {-100 * less.estimate:.1f} points below that with 3" in said(RESULTS)
+    assert run.score("imp", 0.99).estimate <= own["without-encoder"]
+    assert f"only {100 * own.encoder:.1f} points better than the model without its encoder" in said(RESULTS)
+    around = [run.difference("search-fisher", "fisher", level) for level in run.levels]
+    assert not any(each.low > 0 for each in around)
+    search, fewer = (run.difference("search", other, 0.99) for other in ("imp", "imp-short"))
+    assert search.low > 0 > fewer.low
+    for page in (README, RESULTS):
+        for found, epochs in ((short[1], " with 3 epochs a level"), (long[1], " with 11")):
+            assert found.in_points(signed=True) in said(page) and epochs in said(page)
+    assert f"{search.in_points()} points ahead of the first" in said(README) and fewer.in_points(signed=True) in said(
+        README
+    )
+
+
 # --- ways of reporting ---
 
 
