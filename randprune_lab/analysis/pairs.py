@@ -142,7 +142,8 @@ def primary_differences(
         table: the results of the study.
         primary: the differences, by name.
         values, chosen: as for `at_chosen`.
-        units: the number of tasks and seeds that the study has when it is finished.
+        units: the number of tasks and seeds that the study has when it is finished. With `chosen`, a task and seed
+            counts for a name without the chosen value once it has all values that can be chosen.
 
     Returns:
         A row for each difference.
@@ -152,9 +153,9 @@ def primary_differences(
     """
     import pandas as pd
 
-    combined = table[table.method.isin([*values])]
+    combined = _complete(table[table.method.isin([*values])], values, chosen)
     if chosen and (seeds := combined.groupby("task").seed.nunique()).gt(1).all() and len(seeds):
-        table = pd.concat([at_chosen(table, values, chosen), table])
+        table = pd.concat([at_chosen(combined, values, chosen), table])
     rows = []
     for name, pair in primary.items():
         both = table[table.method.isin([pair["first"], pair["second"]]) & (table.sparsity == pair["sparsity"])]
@@ -172,6 +173,13 @@ def primary_differences(
     result["verdict"] = np.where(result.holm <= LEVEL, verdict, "no clear difference")
     result.loc[result.units < units, "verdict"] = "not finished"
     return result
+
+
+def _complete(table: pd.DataFrame, values: Values, chosen: str) -> pd.DataFrame:
+    """The rows of tasks, seeds and levels that have all values of the chosen factor, with these other values."""
+    others = ["-".join(value for name, value in values[method].items() if name != chosen) for method in table.method]
+    found = table.groupby(["task", "seed", "sparsity", np.array(others, object)]).method.transform("nunique")
+    return table[found == len({each.get(chosen) for each in values.values()})]
 
 
 def _compared(table: pd.DataFrame, column: str, others: list[str]) -> pd.DataFrame:

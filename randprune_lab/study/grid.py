@@ -238,10 +238,10 @@ def check_grown(recorded: StudyConfig, asked: StudyConfig, path: Path) -> None:
             f"{new.get('primary') or 'not given'}; it is written down before a study and cannot change; choose another "
             "folder"
         )
-    if old.get("primary") and any(old[name] != new[name] for name in ("tasks", "seeds")):
+    if old.get("primary") and any(old.get(name) != new.get(name) for name in ("tasks", "seeds", *FACTORS)):
         raise RunError(
-            f"{path} has another study, with other tasks or seeds: it has primary differences, which are judged "
-            "once, when those that it began with are done; choose another folder"
+            f"{path} has another study, with other tasks, seeds or factors: it has primary differences, which are "
+            "judged once, when all that it began with is done; choose another folder"
         )
     for name in old.keys() - {"contrasts", *FACTORS}:  # factors only make methods
         if isinstance(old[name], tuple):

@@ -62,6 +62,17 @@ def test_there_is_no_verdict_before_the_last_unit():
     assert primary(results(0.02, seeds=(0,))).empty  # no other seed has chosen a rate
 
 
+def test_a_chosen_value_that_is_not_done_everywhere_leaves_the_verdict_open():
+    """What the validation set will prefer there is not known yet, and could reverse the difference."""
+    table = results(0.02)
+    last = (table.task == "b") & (table.seed == 2) & (table.method == "random-5e-4")
+    [row] = primary(table[~last]).itertuples()
+    assert (row.units, row.verdict) == (5, "not finished")
+    assert primary(table[table.method != "random-5e-4"]).empty
+    [alone] = primary(table[~last], rate=ONE | {"first": "random-1e-3", "second": "top-1e-3"}).itertuples()
+    assert (alone.units, alone.verdict) == (6, "ahead")
+
+
 def test_there_are_no_rows_while_a_task_has_one_seed_of_the_methods_to_choose_from():
     """As between the first method of a second seed, which is in no factor, and the next one."""
     table = results(0.02)
@@ -72,8 +83,8 @@ def test_there_are_no_rows_while_a_task_has_one_seed_of_the_methods_to_choose_fr
 
 def test_a_difference_without_a_row_is_counted_in_the_correction():
     table = results(0.003)
-    other = ONE | {"first": "random-5e-4", "second": "top-5e-4"}
-    [row] = primary(table[table.method.str.endswith("1e-3")], a=ONE, b=other).itertuples()
+    own, other = ({"first": f"random-{rate}", "second": f"top-{rate}"} for rate in ("1e-3", "5e-4"))
+    [row] = primary(table[table.method.str.endswith("1e-3")], a=ONE | own, b=ONE | other).itertuples()
     assert row.primary == "a" and row.holm == pytest.approx(2 * row.p)
 
 
@@ -116,11 +127,13 @@ def test_it_is_recorded_and_cannot_change_after_the_beginning(tmp_path):
                 check_grown(old, new, tmp_path)
 
 
-def test_a_study_that_is_judged_once_does_not_grow_by_tasks_and_seeds(tmp_path):
+def test_a_study_that_is_judged_once_does_not_grow_by_tasks_seeds_and_factors(tmp_path):
     config = study(primary={"mask": ONE})
     grown = study(primary={"mask": ONE}, seeds=[*config.seeds, 9])
-    with pytest.raises(RunError, match=r"with other tasks or seeds: it has primary differences, .* judged once"):
-        check_grown(config, grown, tmp_path)
+    faster = FACTORS | {"rate": FACTORS["rate"] | {"2e-3": {"learning_rate": 2e-3}}}
+    for other in (grown, study(primary={"mask": ONE}, factors=faster)):
+        with pytest.raises(RunError, match=r"with other tasks, seeds or factors: it has primary .* judged once"):
+            check_grown(config, other, tmp_path)
 
 
 def test_a_study_writes_its_primary_differences(tmp_path):
