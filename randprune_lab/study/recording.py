@@ -47,13 +47,13 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
     """
     folder = given_path(folder)
     check_recorded(grid.config, folder)
-    results, controls, written = study_results(grid), study_controls(grid), []
+    new, controls, written = study_results(grid), study_controls(grid), []
     for runs in finished_records(grid):
         written.append(folder / f"{runs.task}-seed-{runs.seed}.safetensors")
         if written[-1].is_file():
             runs = _joined(runs, TaskRecord.load(written[-1]))
         runs.save(written[-1])
-    results = _with_differences(_added(folder / "results.csv", RESULTS, results), folder, grid.config.baseline)
+    results = _with_differences(_added(folder / "results.csv", RESULTS, new), new, folder, grid.config.baseline)
     controls = with_included(_added(folder / "controls.csv", recorded.CONTROLS, controls), grid.config)
     # The results come last, because a unit counts as recorded if they have it.
     tables = {"controls.csv": in_order(controls, grid.config), "results.csv": in_order(results, grid.config)}
@@ -124,11 +124,21 @@ def _added(path: Path, columns: Mapping[str, type], new: pd.DataFrame) -> pd.Dat
     return both.drop_duplicates(keys)
 
 
-def _with_differences(table: pd.DataFrame, folder: Path, baseline: str) -> pd.DataFrame:
-    """Add the differences from a baseline that was recorded at another time."""
-    has = {(row.task, row.seed) for row in table[table.method == baseline].itertuples()}
-    missing = table[table.difference.isna() & (table.method != DENSE)]
-    for index, row in missing[[place in has for place in zip(missing.task, missing.seed, strict=True)]].iterrows():
+def _with_differences(table: pd.DataFrame, new: pd.DataFrame, folder: Path, baseline: str) -> pd.DataFrame:
+    """Add the differences from a baseline that was recorded at another time, or that is recorded again here.
+
+    Another machine may answer otherwise with the same baseline; all rows are compared with the one in the record.
+
+    Args:
+        table: `new`, and after it the rows that were recorded before.
+    """
+    import pandas as pd
+
+    has, again = ({(row.task, row.seed) for row in rows[rows.method == baseline].itertuples()} for rows in (table, new))
+    for index, row in table[table.method != DENSE].iterrows():
+        place, old = (row.task, row.seed), index >= len(new)
+        if place not in has or not (pd.isna(row.difference) or (old and place in again)):
+            continue
         runs = TaskRecord.load(folder / f"{row.task}-seed-{row.seed}.safetensors")
         interval = runs.difference(row.method, baseline, row.sparsity)
         table.loc[index, [f"difference{end}" for end in ENDS]] = [interval.estimate, interval.low, interval.high]

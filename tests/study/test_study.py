@@ -20,15 +20,17 @@ from torch import nn
 import randprune_lab as rp
 from randprune_lab.analysis import recorded
 from randprune_lab.analysis.contrasts import contrast
-from randprune_lab.analysis.recorded import read_table, write_settings, write_tables
+from randprune_lab.analysis.recorded import RESULTS, read_table, write_settings, write_tables
 from randprune_lab.analysis.shipped import data_folder
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
 from randprune_lab.errors import ConfigError, FileError, LockedError, RandpruneError, RunError
 from randprune_lab.masks.scope import prunable
-from randprune_lab.sealed import write_sealed
+from randprune_lab.sealed import write_arrays, write_sealed
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.journal import JOURNAL
+from randprune_lab.search.recorded_config import FORMAT
+from randprune_lab.search.run_files import PREDICTIONS, load_predictions, predictions_path
 from randprune_lab.stats.intervals import mean_interval
 from randprune_lab.stats.tasks import over_tasks
 from randprune_lab.study import (
@@ -411,6 +413,24 @@ def test_a_study_in_pieces_has_the_same_record_as_a_whole_one(grid, copy, tmp_pa
         assert ours.recipes == theirs.recipes and ours.candidates == theirs.candidates
         for method, sparsity in product(METHODS, theirs.levels):
             assert ours.difference(method, "imp", sparsity) == theirs.difference(method, "imp", sparsity)
+
+
+def test_a_baseline_that_is_recorded_again_gives_all_methods_new_differences(grid, copy, tmp_path):
+    """As by another machine, which rounds differently and did not do the other methods."""
+    record_study(grid, tmp_path)
+    for unit in copy.units:
+        if unit.method not in (CONTROLS, "imp"):
+            shutil.rmtree(copy.folder(unit))
+    run = copy.folder(Unit("imp", "mini-sst2", 0))
+    logits, labels = load_predictions(run, "test-imp-level-2")
+    path = predictions_path(run, "test-imp-level-2")
+    write_arrays(path, PREDICTIONS, FORMAT, {"logits": -logits, "labels": labels}, {})
+    record_study(copy, tmp_path)
+    table = read_table(tmp_path / "results.csv", RESULTS)
+    table = table[table.sparsity == 0.97].set_index(["task", "seed", "method"])
+    for task, seed, method in product(TASKS, SEEDS, METHODS):
+        row = table.loc[task, seed, method]
+        assert row.difference == pytest.approx(row.score - table.loc[task, seed, "imp"].score, abs=2e-6)
 
 
 @pytest.mark.parametrize("method", ["None", "NA", "null", "nan", "1e5", "True"])
