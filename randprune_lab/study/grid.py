@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from randprune_lab.analysis.recorded import FILE, TABLES, read_settings, write_settings
-from randprune_lab.errors import FileError, RunError
+from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.errors import FileError, RandpruneError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.search.config import SCORE_SETTINGS, RunConfig
 from randprune_lab.search.journal import in_use, read_journal
 from randprune_lab.search.units import DENSE, MODEL, Units, levels_done
 from randprune_lab.study.config import CONTROLS, FACTORS, StudyConfig
+from randprune_lab.study.controls import BARE
 
 State = Literal["done", "recorded", "running", "begun", "waiting", "damaged"]
 
@@ -161,9 +163,24 @@ class Grid:
         """The results of the run of a unit, by the names of the run's units; none if its journal is damaged."""
         return self._read(unit)[0]
 
-    def damage(self, unit: Unit) -> FileError | None:
-        """What is wrong with the journal of a unit; None if nothing is. Only work on the unit itself raises it."""
-        return self._read(unit)[1]
+    def damage(self, unit: Unit) -> RandpruneError | None:
+        """What is wrong with the journal of a unit, or with what tables read of one that is done; None if nothing is.
+
+        Only work on the unit itself raises it.
+        """
+        done, damage = self._read(unit)
+        if _last(unit) in done:
+            try:
+                record = RunRecord.load(self.folder(unit))
+                for name in (*record.trained, *([BARE] if unit.method == CONTROLS else ())):
+                    record.answers(name)
+            except RandpruneError as error:
+                return error
+        return damage
+
+    def again(self, unit: Unit) -> str:
+        """How a damaged unit is done again."""
+        return f"delete {self.folder(unit)}, then --resume does {unit} again"
 
     def _read(self, unit: Unit) -> tuple[Units, FileError | None]:
         try:
@@ -198,6 +215,10 @@ class Grid:
     def finished(self) -> Iterator[Unit]:
         """The units that are done in this folder."""
         return (unit for unit in self.units if self.progress(unit).state == "done")
+
+    def records(self) -> dict[Unit, RunRecord]:
+        """The runs of the units that are done in this folder, without damaged ones."""
+        return {unit: RunRecord.load(self.folder(unit)) for unit in self.finished() if self.damage(unit) is None}
 
     @property
     def has_results(self) -> bool:

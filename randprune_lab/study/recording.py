@@ -61,11 +61,11 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
 
 
 def finished_records(grid: Grid) -> Iterator[TaskRecord]:
-    """A record of the finished methods of each task and seed of a study."""
+    """A record of the finished methods of each task and seed of a study, without damaged ones."""
     places: dict[tuple[str, int], dict[str, RunRecord]] = {}
-    for unit in grid.finished():
+    for unit, run in grid.records().items():
         if unit.method != CONTROLS:
-            places.setdefault((unit.task, unit.seed), {})[unit.method] = RunRecord.load(grid.folder(unit))
+            places.setdefault((unit.task, unit.seed), {})[unit.method] = run
     return (TaskRecord.of(records) for records in places.values())
 
 

@@ -23,19 +23,23 @@ def describe_status(grid: Grid) -> str:
     The table has a row for each seed and task and a column for each method, or the other way round for many methods.
     """
     methods = (CONTROLS, *grid.config.methods)
+    found = {unit: grid.damage(unit) for unit in grid.units if grid.progress(unit).state != "recorded"}
+    damaged = {unit: error for unit, error in found.items() if error is not None}
+
+    def cell(unit: Unit) -> str:
+        progress = grid.progress(unit)
+        state = "damaged" if unit in damaged else progress.state
+        return SIGNS.get(state, f"{state} {progress.levels}/{progress.of}")
+
     places = [(task, seed) for seed in grid.config.seeds for task in grid.config.tasks]
     lines = [("seed", "task", *methods)]
-    lines += [(str(seed), task, *(_cell(grid, Unit(each, task, seed)) for each in methods)) for task, seed in places]
+    lines += [(str(seed), task, *(cell(Unit(each, task, seed)) for each in methods)) for task, seed in places]
     if len(methods) > WIDE:
         lines = [*zip(*lines, strict=True)]
     lines.insert(1, ("---",) * len(lines[0]))
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    damaged = [
-        f"{grid.damage(unit)}; delete {grid.folder(unit)}, then --resume does {unit} again"
-        for unit in grid.units
-        if grid.progress(unit).state == "damaged"
-    ]
-    return "\n\n".join([table, *damaged, remaining(grid)])
+    named = [f"{error}; {grid.again(unit)}" for unit, error in damaged.items()]
+    return "\n\n".join([table, *named, remaining(grid)])
 
 
 def remaining(grid: Grid, *, more: int = 0) -> str:
@@ -104,11 +108,6 @@ def _times(grid: Grid) -> list[tuple[Unit, int, float]]:
         except (ValueError, KeyError, TypeError):  # a killed process left an incomplete line
             continue
     return [(unit, levels, seconds) for unit, levels, seconds in times if unit in grid.units]
-
-
-def _cell(grid: Grid, unit: Unit) -> str:
-    progress = grid.progress(unit)
-    return SIGNS.get(progress.state, f"{progress.state} {progress.levels}/{progress.of}")
 
 
 def _duration(seconds: float) -> str:

@@ -9,7 +9,6 @@ from randprune_lab.analysis.contrasts import KEY
 from randprune_lab.analysis.pairs import comparisons, primary_differences
 from randprune_lab.analysis.recorded import write_table
 from randprune_lab.analysis.results import study_table
-from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import RunError
 from randprune_lab.files import atomic_path
 from randprune_lab.search.units import DENSE
@@ -56,16 +55,15 @@ def write_results(grid: Grid, whole: pd.DataFrame | None = None) -> list[Path]:
 
 
 def study_results(grid: Grid) -> pd.DataFrame:
-    """The results of all finished units; columns: see `analysis.results.study_table`.
+    """The results of all finished units without damaged ones; columns: see `analysis.results.study_table`.
 
     Raises:
         RunError: if only controls are finished, or nothing.
     """
-    units = [unit for unit in grid.finished() if unit.method != CONTROLS]
-    if not units:
+    records = {unit: record for unit, record in grid.records().items() if unit.method != CONTROLS}
+    if not records:
         raise RunError(f"no method in {grid.path} is finished yet; go on with --resume")
-    records = [RunRecord.load(grid.folder(unit)) for unit in units]
-    table = study_table(records, [unit.method for unit in units], grid.config.baseline)
+    table = study_table([*records.values()], [unit.method for unit in records], grid.config.baseline)
     return in_order(table, grid.config)
 
 
@@ -73,7 +71,7 @@ def study_controls(grid: Grid) -> pd.DataFrame:
     """The controls of a study, in one table.
 
     Returns:
-        A row for each task and seed whose controls are finished.
+        A row for each task and seed whose controls are finished and not damaged.
         Columns: task, seed, metric; scores on the test set: majority, words and without-encoder (see `study.controls`),
         dense, and magnitude (pruned to the last level in one step, by magnitude); encoder, the dense score minus that
         without encoder, with its paired 95 % interval; included, whether this interval is above zero with the study's
@@ -85,10 +83,9 @@ def study_controls(grid: Grid) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for unit in grid.finished():
+    for unit, record in grid.records().items():
         if unit.method != CONTROLS:
             continue
-        record = RunRecord.load(grid.folder(unit))
         encoder = record.difference(DENSE, BARE)
         rows.append(
             {
