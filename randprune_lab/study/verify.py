@@ -12,9 +12,9 @@ from randprune_lab.errors import RunError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.models.quiet import quiet
 from randprune_lab.search.config import RunConfig
-from randprune_lab.search.winner import MODEL_FOLDER
+from randprune_lab.search.winner import MODEL_FOLDER, winning_mask
 from randprune_lab.study.config import CONTROLS
-from randprune_lab.study.grid import Grid
+from randprune_lab.study.grid import Grid, Unit
 from randprune_lab.tasks import compute_metrics, load_splits
 from randprune_lab.training.data import tokenize
 
@@ -36,7 +36,8 @@ def verify_winners(grid: Grid) -> pd.DataFrame:
         A row for each unit.
         Columns: method, task, seed; sparsity, as in the settings; zeros, the fraction of zeros among the prunable
         weights in the saved file; recorded and again, the task's first metric in the record and now; finding, what is
-        wrong, or empty: fewer zeros than the sparsity, or another score by more than `ROUNDING`.
+        wrong, or empty: fewer zeros than the recorded mask removes, another score by more than `ROUNDING`, or files
+        that cannot be loaded.
 
     Raises:
         RunError: if only controls are finished, or nothing.
@@ -47,29 +48,41 @@ def verify_winners(grid: Grid) -> pd.DataFrame:
     for unit in grid.finished():
         if unit.method == CONTROLS:
             continue
-        config, folder = grid.run_config(unit), grid.folder(unit)
-        record = RunRecord.load(folder)
-        weights = _saved(folder / MODEL_FOLDER / "model.safetensors")
-        model, tokenizer = _plain(str(folder / MODEL_FOLDER))
-        scope = [weights[name] for name in prunable(model, **config.scope)]
-        task = record.task
-        _, examples = read_test_set(config)
-        columns, labels = examples.to_dict(), list(examples["label"])
-        texts = [columns[field] for field in task.text_fields]
-        answers = _answers(model, tokenizer, texts, config.max_length or task.max_length)
-        predictions = answers[:, 0] if task.regression else answers.argmax(axis=1)
-        size, sparsity = sum(weight.size for weight in scope), config.levels[-1]
-        zeros = sum(int((weight == 0).sum()) for weight in scope) / size
-        recorded, again = record.score(record.last).estimate, compute_metrics(task, predictions, labels)
-        findings = [
-            "too few zeros" if zeros < sparsity - len(scope) / size else "",
-            "another score" if not abs(again[task.primary_metric] - recorded) <= ROUNDING else "",
-        ]
-        numbers = {"sparsity": sparsity, "zeros": zeros, "recorded": recorded, "again": again[task.primary_metric]}
-        rows.append({**unit._asdict(), **numbers, "finding": ", ".join(filter(None, findings))})
+        row: dict[str, Any] = {**unit._asdict(), "sparsity": grid.run_config(unit).levels[-1]}
+        try:
+            row |= _verified(grid, unit)
+        except Exception as error:  # transformers and safetensors have each their own
+            row["finding"] = f"cannot be loaded: {' '.join(str(error).split())}; {grid.again(unit)}"
+        rows.append(row)
     if not rows:
         raise RunError(f"no method in {grid.path} is finished yet; go on with --resume")
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*Unit._fields, "sparsity", "zeros", "recorded", "again", "finding"])
+
+
+def _verified(grid: Grid, unit: Unit) -> dict[str, Any]:
+    config, folder = grid.run_config(unit), grid.folder(unit)
+    record = RunRecord.load(folder)
+    weights = _saved(folder / MODEL_FOLDER / "model.safetensors")
+    model, tokenizer = _plain(str(folder / MODEL_FOLDER))
+    scope = [weights[name] for name in prunable(model, **config.scope)]
+    task = record.task
+    _, examples = read_test_set(config)
+    columns, labels = examples.to_dict(), list(examples["label"])
+    texts = [columns[field] for field in task.text_fields]
+    answers = _answers(model, tokenizer, texts, config.max_length or task.max_length)
+    predictions = answers[:, 0] if task.regression else answers.argmax(axis=1)
+    zeros, mask = sum(int((weight == 0).sum()) for weight in scope), winning_mask(folder, record.units)
+    recorded, again = record.score(record.last).estimate, compute_metrics(task, predictions, labels)
+    findings = [
+        "too few zeros" if zeros < mask.size - mask.kept else "",
+        "another score" if not abs(again[task.primary_metric] - recorded) <= ROUNDING else "",
+    ]
+    return {
+        "zeros": zeros / sum(weight.size for weight in scope),
+        "recorded": recorded,
+        "again": again[task.primary_metric],
+        "finding": ", ".join(filter(None, findings)),
+    }
 
 
 def _saved(path: Any) -> dict[str, np.ndarray]:

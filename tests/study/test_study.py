@@ -504,6 +504,32 @@ def test_a_winner_that_was_changed_after_the_study_is_detected(copy):
     assert main(["study", "--out", str(copy.path), "--verify"]) == 1
 
 
+def test_a_winner_without_parts_is_checked_against_its_mask(tmp_path):
+    """Heads and neurons are removed whole, so that there may be fewer zeros than the sparsity of the settings."""
+    methods = {"imp": {"rule": "magnitude", "structure": "heads"}, "neurons": {"structure": "neurons"}}
+    settings = {**SETTINGS, "levels": [0.5], "candidates": 1, "dense_epochs": 1}
+    assert run_study(StudyConfig(TASKS[:1], (0,), methods, settings), tmp_path / "study") == []
+    verified = verify_winners(Grid.load(tmp_path / "study"))
+    assert not verified.finding.any() and verified.zeros.min() < 0.5
+
+
+@pytest.mark.parametrize(
+    "file", ["model/model.safetensors", "model/config.json", "predictions/test-imp-level-2.safetensors"]
+)
+@pytest.mark.parametrize("size", [None, 50], ids=["missing", "truncated"])
+def test_a_winner_that_cannot_be_loaded_is_a_finding(copy, file, size):
+    unit = Unit("imp", "mini-sst2", 0)
+    path = copy.folder(unit) / file
+    content = path.read_bytes()
+    path.unlink()
+    if size:
+        path.write_bytes(content[:size])
+    found = verify_winners(copy).set_index(["method", "task", "seed"]).finding
+    assert found[unit].startswith("cannot be loaded: ")
+    assert found[unit].endswith(f"; delete {copy.folder(unit)}, then --resume does imp mini-sst2 seed 0 again")
+    assert not found.drop(unit).any()
+
+
 def test_a_record_is_no_study_to_work_in(grid, tmp_path):
     """Its tables would be replaced by those of the study, without the units of other machines."""
     record_study(grid, tmp_path / "recorded")
@@ -597,6 +623,26 @@ def test_one_damaged_journal_keeps_nothing_else_from_being_done_and_shown(copy, 
     assert "is damaged" in caplog.text and copy.progress(missing).state == "done"
     shutil.rmtree(copy.folder(damaged))
     assert run_study(copy.config, copy.path, resume=True) == []
+
+
+@pytest.mark.parametrize("file", ["predictions/test-imp-level-1.safetensors", "config.json"])
+def test_one_lost_file_of_a_finished_unit_keeps_no_other_out_of_the_tables(copy, capsys, tmp_path, file):
+    damaged = Unit("imp", "mini-stsb", 1)
+    (copy.folder(damaged) / file).unlink()
+    lost = Unit(CONTROLS, "mini-sst2", 1)
+    (copy.folder(lost) / "predictions" / f"test-{BARE}.safetensors").write_bytes(b"")
+    assert main(["study", "--out", str(copy.path), "--status", "--record", str(tmp_path / "record")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for unit in (damaged, lost):
+        assert f"; delete {copy.folder(unit)}, then --resume does {unit} again" in printed
+    assert "| 1 | mini-stsb | done | done | damaged | done |" in printed
+    assert recorded_units(tmp_path / "record") == {
+        unit for unit in copy.units if unit.method != CONTROLS and unit != damaged
+    }
+    assert len(pd.read_csv(copy.path / "controls.csv")) == 3
+    for unit in (damaged, lost):
+        shutil.rmtree(copy.folder(unit))
+    assert run_study(copy.config, copy.path, resume=True) == [] and len(study_controls(copy)) == 4
 
 
 def test_the_remaining_time_is_estimated_from_the_finished_units(copy):
