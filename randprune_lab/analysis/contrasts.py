@@ -214,12 +214,13 @@ def encoder_table(controls: pd.DataFrame) -> pd.DataFrame:
         controls: controls as `analysis.recorded_controls` returns them.
 
     Returns:
-        A row for each task, in their order; a column for each seed, and whether the task is included.
+        A row for each task, in their order; a column for each seed, and whether the task is included: yes, no, or
+        unknown, while the controls of the study's first seed are missing.
     """
     texts = [
         Interval(*(row[f"encoder{end}"] for end in ENDS)).in_points(signed=True) for row in controls.to_dict("records")
     ]
-    named = controls.assign(text=texts, seed=[f"seed {seed}" for seed in controls.seed])
-    table = named.pivot(index="task", columns="seed", values="text").loc[list(dict.fromkeys(controls.task))].fillna("")
-    table["included"] = controls.groupby("task").included.first().map({True: "yes", False: "no"})
+    table = controls.assign(text=texts).pivot(index="task", columns="seed", values="text")
+    table = table.loc[list(dict.fromkeys(controls.task))].fillna("").rename(columns="seed {}".format)
+    table["included"] = controls.groupby("task").included.first().map({True: "yes", False: "no"}).fillna("unknown")
     return table.rename_axis(index=None, columns=None)

@@ -181,7 +181,7 @@ def read_table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
 
 
 def parse_table(content: bytes, columns: Mapping[str, type]) -> pd.DataFrame:
-    """A table from CSV. Only columns of type float may have empty cells; every text is read as it is.
+    """A table from CSV. Only columns of type float and bool may have empty cells; every text is read as it is.
 
     Raises:
         ValueError: if the columns are others, or a cell has another type; the message has its line and column.
@@ -200,14 +200,14 @@ def parse_table(content: bytes, columns: Mapping[str, type]) -> pd.DataFrame:
                 cells[name].append(_cell(kind, text, f"line {reader.line_num}, column {name}"))
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num} is not CSV: {error}") from None
-    return pd.DataFrame(cells).astype(dict(columns))
+    return pd.DataFrame(cells).astype({name: "boolean" if kind is bool else kind for name, kind in columns.items()})
 
 
 def _cell(kind: type, text: str, place: str) -> Any:
     """What a cell of a column contains. A number is written as in JSON."""
     if kind is str:
         return text
-    if kind is float and not text:
-        return math.nan
+    if kind in (float, bool) and not text:
+        return math.nan if kind is float else None
     value = json.loads(text) if _NUMBER.fullmatch(text) else {"True": True, "False": False}.get(text, text)
     return typed(_CELLS[kind], value, place, strict=True)

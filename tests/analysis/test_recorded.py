@@ -158,6 +158,15 @@ def test_a_table_with_other_columns_or_types_is_refused_in_one_line(tmp_path, ch
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_unknown_is_an_empty_cell():
+    csv = "task,included,encoder\na,True,0.5\nb,,\n"
+    found = parse_table(csv.encode(), {"task": str, "included": bool, "encoder": float})
+    assert found.included.isna().tolist() == found.encoder.isna().tolist() == [False, True]
+    assert found.task[found.included].tolist() == ["a"] and recorded._csv(found).decode() == csv.replace(
+        "0.5", "0.500000"
+    )
+
+
 @pytest.mark.parametrize(
     ("column", "cell", "message"),
     [

@@ -293,3 +293,11 @@ def test_the_table_of_encoders_has_a_row_for_each_task_and_a_column_for_each_see
     assert table.loc["b"].tolist() == ["+20.0 [+10.0, +100.0]", "+30.0 [+20.0, +100.0]", "yes"]
     assert table.loc["a"].tolist() == ["", "-10.0 [-20.0, +100.0]", "no"]
     assert table.index.tolist() == ["b", "a"] and table.columns.tolist() == ["seed 0", "seed 1", "included"]
+
+
+def test_the_table_of_encoders_has_its_seeds_in_order_and_says_what_is_unknown():
+    row = {"task": "a", "encoder": 0.2, "encoder_low": 0.1, "encoder_high": 0.3, "included": None}
+    controls = pd.DataFrame(row | {"seed": seed} for seed in (10, 9, 2)).astype({"included": "boolean"})
+    table = encoder_table(controls)
+    assert table.columns.tolist() == ["seed 2", "seed 9", "seed 10", "included"]
+    assert table.included.tolist() == ["unknown"]

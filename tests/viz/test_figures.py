@@ -468,6 +468,10 @@ def test_a_task_that_is_not_included_is_grey():
     axis = figures.controls(CONTROLS).axes[0]
     assert [text.get_color() for text in axis.get_yticklabels()] == ["black", QUIET]
     assert "1 of 2 tasks" in axis.get_title()
+    unknown = CONTROLS.assign(included=pd.Series([True, None], dtype="boolean"))
+    axis = figures.controls(unknown).axes[0]
+    assert [text.get_color() for text in axis.get_yticklabels()] == ["black", QUIET]
+    assert "1 of 1 tasks" in axis.get_title()
 
 
 def test_methods_with_results_on_different_tasks_can_be_drawn_together():

@@ -35,7 +35,7 @@ CONTROLS = {  # column: (label, marker, colour)
 def controls(table: pd.DataFrame) -> Figure:
     """The controls of each task: scores that need no encoder or no search, means over seeds.
 
-    Tasks that are not included, because the mask cannot matter there, have grey names.
+    Tasks that are not included, because the mask cannot matter there, or of which this is unknown, have grey names.
 
     Args:
         table: controls as `analysis.recorded_controls` returns them.
@@ -52,7 +52,8 @@ def controls(table: pd.DataFrame) -> Figure:
         text.set_color("black" if task in included else QUIET)
     axis.grid(axis="y", lw=0.5, color=FAINT)
     axis.set(xlabel="score, test set (points)", ylabel="task (metric)")
-    headline(axis, f"The mask matters on {len(included)} of {len(tasks)} tasks: dense is better than no encoder")
+    known = table.task[table.included.notna()].nunique()
+    headline(axis, f"The mask matters on {len(included)} of {known} tasks: dense is better than no encoder")
     legend_below(figure)
     return figure
 
