@@ -273,11 +273,11 @@ def _results(options: argparse.Namespace) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
-    from randprune_lab.analysis import recorded_results
     from randprune_lab.search.executors import make_executor
     from randprune_lab.study import (
         Grid,
         StudyConfig,
+        check_recorded,
         check_same_study,
         describe_status,
         record_study,
@@ -310,11 +310,14 @@ def _study(options: argparse.Namespace) -> int:
                 executor=None if alone else executor,
                 recorded=options.record,
             )
-    grid = Grid.load(options.out, recorded=recorded_units(options.record) if options.record else frozenset())
+    grid = Grid.load(options.out)
+    if options.record:
+        check_recorded(grid, options.record)
+        grid = dataclasses.replace(grid, recorded=recorded_units(options.record))
     print(describe_status(grid))
     if grid.has_results:
         recorded = record_study(grid, options.record) if options.record else []
-        written = write_results(grid, recorded_results(options.record) if options.record else None)
+        written = write_results(grid, options.record)
         print("\n".join(map(str, written + recorded)))
     return 1 if failed else 0
 

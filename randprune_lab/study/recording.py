@@ -46,7 +46,7 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
         RunError: if the folder has another study, or no unit is finished.
     """
     folder = given_path(folder)
-    check_recorded(grid.config, folder)
+    check_recorded(grid, folder)
     new, controls, written = study_results(grid), study_controls(grid), []
     for runs in finished_records(grid):
         written.append(folder / f"{runs.task}-seed-{runs.seed}.safetensors")
@@ -82,17 +82,19 @@ def recorded_units(folder: str | Path) -> frozenset[Unit]:
     return frozenset(Unit(row.method, row.task, row.seed) for row in rows if row.method != DENSE)
 
 
-def check_recorded(config: StudyConfig, folder: Path) -> None:
+def check_recorded(grid: Grid, folder: Path) -> None:
     """Check that a folder can record a study.
 
     Raises:
-        RunError: if the folder has another study, or is a file.
+        RunError: if the folder has another study, or is a file, or is the folder of the study itself.
         FileError: if its `study.json` is damaged.
     """
+    if folder.resolve() == grid.path.resolve():
+        raise RunError(f"{folder} cannot be the folder of the study and of its record; choose another for one of them")
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file, and a record is a folder; choose another place")
     if (folder / FILE).is_file():
-        check_grown(without_paths(StudyConfig.load_json(folder / FILE)), without_paths(config), folder)
+        check_grown(without_paths(StudyConfig.load_json(folder / FILE)), without_paths(grid.config), folder)
 
 
 def without_paths(config: StudyConfig) -> StudyConfig:

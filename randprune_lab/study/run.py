@@ -17,7 +17,7 @@ from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from randprune_lab.errors import ConfigError, LockedError, RandpruneError, RunError, WorkerError, check_count
+from randprune_lab.errors import ConfigError, LockedError, RandpruneError, WorkerError, check_count
 from randprune_lab.files import given_path
 from randprune_lab.machine import cores
 from randprune_lab.plugins import load_plugin, loaded_plugins
@@ -87,9 +87,7 @@ def run_study(
         check_main_guard(f"run_study with {jobs} jobs")
     out = given_path(out)
     if recorded is not None:
-        if (record := given_path(recorded)).resolve() == out.resolve():
-            raise RunError(f"{out} cannot be the folder of the study and of its record; choose another for one of them")
-        check_recorded(config, record)
+        check_recorded(Grid(config, out), given_path(recorded))
     Grid.check(config, out, resume=resume)
     done = recorded_units(recorded) if recorded is not None else frozenset()
     check_study(Grid(config, out, done))

@@ -9,6 +9,7 @@ from randprune_lab.analysis.contrasts import KEY
 from randprune_lab.analysis.pairs import comparisons, primary_differences
 from randprune_lab.analysis.recorded import write_table
 from randprune_lab.analysis.results import study_table
+from randprune_lab.analysis.shipped import recorded_controls, recorded_results
 from randprune_lab.errors import RunError
 from randprune_lab.files import atomic_path
 from randprune_lab.search.units import DENSE
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def write_results(grid: Grid, whole: pd.DataFrame | None = None) -> list[Path]:
+def write_results(grid: Grid, record: str | Path | None = None) -> list[Path]:
     """Write the tables of a study into its folder, each as CSV and Parquet.
 
     These are `results` and `controls`, `comparisons` if its methods are combinations of factors, and `primary` if it
@@ -28,7 +29,8 @@ def write_results(grid: Grid, whole: pd.DataFrame | None = None) -> list[Path]:
 
     Args:
         grid: the study.
-        whole: the results of a record, for comparisons over what was done elsewhere, too. None: those of the folder.
+        record: the folder of its record, whose controls are written, and whose results are compared, so that what was
+            done elsewhere is in both.
 
     Returns:
         The written files.
@@ -38,11 +40,13 @@ def write_results(grid: Grid, whole: pd.DataFrame | None = None) -> list[Path]:
     """
     written = []
     results, config = study_results(grid), grid.config
-    tables = {"results": results, "controls": study_controls(grid)}
-    results = results if whole is None else whole
-    seeds = results[results.method.isin([*config.combinations])].groupby("task").seed.nunique()
-    if len(seeds) and (not config.chosen or seeds.min() > 1):  # another seed chooses
-        tables["comparisons"] = comparisons(results, config.combinations, config.chosen)
+    tables = {"results": results, "controls": recorded_controls(record) if record else study_controls(grid)}
+    results = recorded_results(record) if record else results
+    compared = results[results.method.isin([*config.combinations])]
+    if config.chosen:  # another seed of the task chooses
+        compared = compared[compared.groupby("task").seed.transform("nunique") > 1]
+    if len(compared):
+        tables["comparisons"] = comparisons(compared, config.combinations, config.chosen)
     if config.primary:
         units = len(config.tasks) * len(config.seeds)
         tables["primary"] = primary_differences(results, config.primary, config.combinations, config.chosen, units)
@@ -75,7 +79,7 @@ def study_controls(grid: Grid) -> pd.DataFrame:
         Columns: task, seed, metric; scores on the test set: majority, words and without-encoder (see `study.controls`),
         dense, and magnitude (pruned to the last level in one step, by magnitude); encoder, the dense score minus that
         without encoder, with its paired 95 % interval; included, whether this interval is above zero with the study's
-        first seed, so that masks can matter on the task.
+        first seed, so that masks can matter on the task; empty while the controls of that seed are missing.
 
     Raises:
         RunError: if no controls are finished.
@@ -108,8 +112,8 @@ def study_controls(grid: Grid) -> pd.DataFrame:
 
 def with_included(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
     """The table of controls with the column `included`. The study's first seed decides it for all seeds."""
-    first = table[table.seed == config.seeds[0]]
-    return table.assign(included=table.task.isin(first.task[first.encoder_low > 0]))
+    first = table[table.seed == config.seeds[0]].set_index("task").encoder_low
+    return table.assign(included=table.task.map(first > 0).astype("boolean"))
 
 
 def in_order(table: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -83,6 +84,18 @@ def test_a_finished_study_has_a_table_of_comparisons(tmp_path, monkeypatch):
     assert describe_status(grid).splitlines()[0] == "| seed | 0 | 1 |", "many methods: a row for each"
     with pytest.raises(RunError, match=r"methods were"):
         run_study(study(factors={**FACTORS, "mask": {"top": {"rule": "uniform"}}}), tmp_path / "study", resume=True)
+
+
+def test_the_comparisons_are_over_the_tasks_with_two_seeds(tmp_path):
+    """A task that is new must not leave those of the others as they were."""
+    config = study(tasks=["mini-sst2", "mini-cola"])
+    assert run_study(config, tmp_path / "study") == []
+    grid = Grid.load(tmp_path / "study")
+    for unit in grid.units:
+        if (unit.task, unit.seed) == ("mini-cola", 1):
+            shutil.rmtree(grid.folder(unit))
+    assert tmp_path / "study" / "comparisons.csv" in write_results(grid)
+    assert set(pd.read_csv(tmp_path / "study" / "comparisons.csv").units) == {2}
 
 
 def test_the_referee_gives_every_method_the_same_steps():

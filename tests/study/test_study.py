@@ -20,7 +20,7 @@ from torch import nn
 import randprune_lab as rp
 from randprune_lab.analysis import recorded
 from randprune_lab.analysis.contrasts import contrast
-from randprune_lab.analysis.recorded import RESULTS, read_table, write_settings, write_tables
+from randprune_lab.analysis.recorded import RESULTS, parse_table, read_table, write_settings, write_tables
 from randprune_lab.analysis.shipped import data_folder
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
@@ -41,6 +41,7 @@ from randprune_lab.study import (
     recorded_units,
     run_study,
     verify_winners,
+    write_results,
 )
 from randprune_lab.study import run as working
 from randprune_lab.study.config import CONTROLS
@@ -457,6 +458,23 @@ def test_a_first_seed_that_was_recorded_before_decides_which_tasks_are_included(
     assert after["mini-stsb"].all() and not after["mini-sst2"].any() and set(after.index.levels[1]) == set(SEEDS)
 
 
+def test_it_is_unknown_whether_a_task_is_included_while_the_first_seed_is_missing(grid, copy, tmp_path):
+    """As on a machine that does other seeds; the record knows it."""
+    record_study(grid, tmp_path)
+    shutil.rmtree(copy.folder(Unit(CONTROLS, TASKS[0], 0)).parent)
+    write_results(copy)
+    alone = read_table_of_controls(copy.path)
+    assert alone.included[alone.task == TASKS[0]].isna().all()
+    assert alone.included[alone.task == TASKS[1]].notna().all()
+    write_results(copy, tmp_path)
+    whole = read_table_of_controls(copy.path)
+    pd.testing.assert_frame_equal(whole, read_table(tmp_path / "controls.csv", recorded.CONTROLS))
+
+
+def read_table_of_controls(folder: Path) -> pd.DataFrame:
+    return parse_table((folder / "controls.csv").read_bytes(), recorded.CONTROLS)
+
+
 def test_records_of_another_study_are_refused(grid, tmp_path):
     record_study(grid, tmp_path / "recorded")
     other = StudyConfig(TASKS, SEEDS, METHODS, {**SETTINGS, "epochs": 2})
@@ -541,8 +559,12 @@ def test_a_record_is_no_study_to_work_in(grid, tmp_path):
         with pytest.raises(RunError, match=r"holds the record of a study, .* give it as --record"):
             refused()
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "recorded").iterdir()}
-    with pytest.raises(RunError, match="cannot be the folder of the study and of its record"):
-        run_study(grid.config, tmp_path / "new", recorded=tmp_path / "new")
+    for refused in (
+        lambda: run_study(grid.config, tmp_path / "new", recorded=tmp_path / "new"),
+        lambda: record_study(grid, grid.path / "runs" / ".."),
+    ):
+        with pytest.raises(RunError, match="cannot be the folder of the study and of its record"):
+            refused()
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file is a file, and a record is a folder"):
         run_study(grid.config, tmp_path / "new", recorded=tmp_path / "file")
@@ -602,6 +624,21 @@ def test_the_status_of_an_unfinished_study_shows_the_remaining_units(copy, capsy
 def test_the_status_of_another_study_is_refused(copy, capsys, what):
     assert main(["study", "laptop", "--out", str(copy.path), what]) == 2
     assert f"{copy.path} has another study: " in capsys.readouterr().err
+
+
+def test_the_status_with_a_wrong_record_changes_and_shows_nothing(copy, capsys, tmp_path):
+    """Units of another study are not recorded ones, and a study's own folder would become a record."""
+    shutil.rmtree(copy.folder(Unit("imp", "mini-sst2", 0)))
+    record_study(copy, tmp_path / "other")
+    before = (copy.path / "study.json").read_bytes()
+    other = {**copy.config.to_dict(), "settings": {**SETTINGS, "epochs": 9}}
+    tables = recorded.read_settings(tmp_path / "other" / "study.json")["tables"]
+    write_settings(tmp_path / "other" / "study.json", other, tables)
+    for record, message in ((tmp_path / "other", "settings were"), (copy.path, "cannot be the folder of the study")):
+        assert main(["study", "--out", str(copy.path), "--status", "--record", str(record)]) == 2
+        said = capsys.readouterr()
+        assert message in said.err and not said.out
+    assert (copy.path / "study.json").read_bytes() == before
 
 
 def test_a_study_begins_with_its_settings(tmp_path, capsys):
@@ -761,9 +798,10 @@ def test_a_record_of_the_same_study_may_have_its_data_and_model_elsewhere(custom
 
     write_tables(tmp_path, without_paths(placed("/here")).to_dict(), {})
     assert "/here" not in (tmp_path / "study.json").read_text()
-    check_recorded(placed("/there"), tmp_path)
+    check_recorded(Grid(placed("/there"), tmp_path / "out"), tmp_path)
+    other = dataclasses.replace(placed("/there"), task_settings={"reviews": {"data": "b.csv"}})
     with pytest.raises(RunError, match="task_settings were"):
-        check_recorded(dataclasses.replace(placed("/there"), task_settings={"reviews": {"data": "b.csv"}}), tmp_path)
+        check_recorded(Grid(other, tmp_path / "out"), tmp_path)
 
 
 def test_files_that_are_not_studies_are_named_in_the_error(tmp_path):
@@ -884,7 +922,7 @@ def test_recorded_studies_are_those_of_their_files():
     """What was recorded can be continued: `study.json` has the settings that the study's file has now."""
     for name, folder in {"laptop": "study", "laptop-gain": "gain", "laptop-small": "small"}.items():
         study = StudyConfig.load(name)
-        check_recorded(study, data_folder() / "recorded" / folder)
+        check_recorded(Grid(study, Path("nowhere")), data_folder() / "recorded" / folder)
         settings = study.run_config(study.baseline, study.tasks[0], 0)
         assert (settings.mask_gradients, settings.vocabulary, settings.compute) == (False, "whole", "dense")
         assert (settings.train_rows, settings.checkpoint) == ("first", "metric")
