@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from randprune_lab.search.loaded import Loaded
 from randprune_lab.tasks import Task, compute_metrics
@@ -73,11 +73,23 @@ def linear_words(task: Task, train: Any, validation: Any, test: Any, *, compared
 def without_blocks(model: nn.Module) -> nn.Module:
     """A copy of a model without its repeated blocks (`nn.ModuleList`); embeddings, norms and head remain."""
     bare = copy.deepcopy(model)
+    config: Any = getattr(bare, "config", None)
+    kind = getattr(config, "model_type", "")
+    blocks = [_Unchanged()] if kind == "deberta-v2" else []
+    if kind == "albert":
+        config.num_hidden_layers = 0  # it goes through its blocks that often
     names = [name for name, module in bare.named_modules() if isinstance(module, nn.ModuleList)]
     for name in names:
         if not any(name.startswith(f"{other}.") for other in names):
-            bare.set_submodule(name, nn.ModuleList())
+            bare.set_submodule(name, nn.ModuleList(blocks))
     return bare
+
+
+class _Unchanged(nn.Module):
+    """A block that changes nothing: the encoder of DeBERTa-v2 and v3 returns the states of its last block."""
+
+    def forward(self, states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
+        return states, None
 
 
 def _bare(loaded: Loaded) -> np.ndarray:
