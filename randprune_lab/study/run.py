@@ -166,6 +166,9 @@ def _work(grid: Grid, executor: Executor | None = None) -> list[Unit]:
         except RandpruneError as error:
             failed.add(unit)
             log.error("%s failed: %s", unit, error)
+        except Exception:  # of a library, or of a plugin
+            failed.add(unit)
+            log.exception("%s failed; the other units go on", unit)
         else:
             log.info("%s is done; %s", unit, remaining(grid, more=1))
     return sorted(failed)

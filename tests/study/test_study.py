@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import transformers
 import yaml
 from support.runs import write_units
 from torch import nn
@@ -45,7 +47,7 @@ from randprune_lab.study import (
 )
 from randprune_lab.study import run as working
 from randprune_lab.study.config import CONTROLS
-from randprune_lab.study.controls import BARE, linear_words, majority, without_blocks
+from randprune_lab.study.controls import BARE, linear_words, majority, measure_controls, without_blocks
 from randprune_lab.study.grid import Unit, planned_steps
 from randprune_lab.study.recording import check_recorded, without_paths
 from randprune_lab.study.table import study_controls, study_results
@@ -240,6 +242,19 @@ def test_a_failed_unit_does_not_stop_the_others(config, tmp_path, caplog):
     assert set(study_results(grid).method) == {"dense", *METHODS}
 
 
+def test_an_error_of_a_library_stops_only_its_unit(tmp_path, caplog, monkeypatch):
+    def measured(loaded):
+        if loaded.config.task == "mini-stsb":
+            raise UnboundLocalError("output_states")
+        return measure_controls(loaded)
+
+    monkeypatch.setattr(working, "measure_controls", measured)
+    study = StudyConfig(TASKS, (0,), {"imp": {}}, {**SETTINGS, "candidates": 1})
+    assert run_study(study, tmp_path / "study") == [Unit(CONTROLS, "mini-stsb", 0)]
+    assert "controls mini-stsb seed 0 failed" in caplog.text and "output_states" in caplog.text
+    assert Grid.load(tmp_path / "study").progress(Unit("imp", "mini-sst2", 0)).state == "done"
+
+
 def test_without_its_controls_no_unit_of_a_task_and_seed_is_begun(config, tmp_path):
     wrong = StudyConfig(TASKS, (0,), {"imp": {}}, SETTINGS, {"mini-stsb": {"dense_learning_rate": 1e30}})
     assert run_study(wrong, tmp_path / "study") == [Unit(CONTROLS, "mini-stsb", 0)]
@@ -334,6 +349,23 @@ def test_without_blocks_all_other_parameters_remain():
             self.head = nn.Linear(2, 2)
 
     assert [name for name, _ in without_blocks(Nested()).named_parameters()] == ["head.weight", "head.bias"]
+
+
+@pytest.mark.parametrize("kind", ["Bert", "Albert", "DebertaV2"])
+def test_without_blocks_the_states_are_those_of_the_embeddings(kind):
+    """ALBERT goes several times through its blocks, and the encoder of DeBERTa returns what its last block returns."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = getattr(transformers, f"{kind}Config")(vocab_size=50, embedding_size=16, num_labels=2, **sizes)
+    model = getattr(transformers, f"{kind}ForSequenceClassification")(config).eval()
+    bare = without_blocks(model)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        found = bare.base_model(input_ids=ids).last_hidden_state
+        expected = bare.base_model.embeddings(input_ids=ids)
+        if kind == "Albert":
+            expected = bare.base_model.encoder.embedding_hidden_mapping_in(expected)
+        assert torch.equal(found, expected) and bare(input_ids=ids).logits.shape == (1, 2)
+        assert not torch.equal(model.base_model(input_ids=ids).last_hidden_state, expected)
 
 
 # --- tables ---
