@@ -86,7 +86,7 @@ class Forgotten:
             glue_dir: the folder of GLUE's files, for the texts of its tasks.
 
         Raises:
-            FileError, RunError: if there is no study, or it is damaged or not finished.
+            FileError, RunError: if there is no study, or it is damaged, or one of `methods` is not finished.
             UnknownNameError: if the study has no such method.
             DataError: if no task has labels, or the data are not those of the study.
         """
@@ -98,12 +98,21 @@ class Forgotten:
             f"{task_title(task)}: a score is not right or wrong" for task in _tasks(records) if _scored(records, task)
         ]
         records = [record for record in records if record.labels.dtype.kind != "f"]
-        known = [name for name in config.methods if all(name in record.methods for record in records)]
-        if strange := [name for name in methods if name not in known]:
-            raise unknown_name("method", strange[0], known)
-        chosen = tuple(dict.fromkeys(methods or known))
+        if not records:
+            raise DataError(
+                f"{folder} has only tasks with scores, which are not right or wrong; give a study of a task with labels"
+            )
+        unfinished = {name: _unfinished(name, records) for name in config.methods}
+        for name in methods:
+            if name not in unfinished:
+                raise unknown_name("method", name, unfinished)
+            if unfinished[name]:
+                raise RunError(f"{unfinished[name]}; leave it out of --methods, or go on with --resume")
+        chosen = tuple(dict.fromkeys(methods or [name for name, missing in unfinished.items() if not missing]))
         if not chosen:
-            raise DataError(f"{folder}: no method is finished for all tasks and seeds; name those to compare, or go on")
+            raise DataError(f"{folder}: no method is finished for all tasks and seeds; go on with --resume")
+        if not methods:
+            left_out += filter(None, unfinished.values())
         texts: dict[str, Texts] = {}
         phenomena, without = {}, []
         for task in _tasks(records):
@@ -155,6 +164,13 @@ def _tasks(records: Sequence[TaskRecord]) -> list[str]:
 
 def _scored(records: Sequence[TaskRecord], task: str) -> bool:
     return any(record.labels.dtype.kind == "f" for record in records if record.task == task)
+
+
+def _unfinished(method: str, records: Sequence[TaskRecord]) -> str:
+    """Where a method is not finished, as text; empty if it is finished everywhere."""
+    places = [f"{task_title(record.task)} seed {record.seed}" for record in records if method not in record.methods]
+    more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+    return f"{method}: not finished for {', '.join(places[:3])}{more}" if places else ""
 
 
 def _with_data(config: RunConfig, glue_dir: str | None) -> RunConfig | None:

@@ -12,7 +12,7 @@ import pytest
 from randprune_lab.analysis import data_folder, task_records
 from randprune_lab.analysis.forgetting import losses, lost_consistently
 from randprune_lab.cli import main
-from randprune_lab.errors import FileError, RunError
+from randprune_lab.errors import DataError, FileError, RunError
 from randprune_lab.forget import Forgotten
 from randprune_lab.forget.page import page, with_texts
 from randprune_lab.forget.study import _with_data
@@ -156,6 +156,34 @@ def test_a_file_with_the_name_of_recorded_data_is_not_taken_for_them(tmp_path, m
     assert _with_data(RunConfig(task="reviews", data="reviews.csv", **columns), None) is None
     own = RunConfig(task="reviews", data=str(tmp_path / "reviews.csv"), **columns)
     assert _with_data(own, None) == own
+
+
+def test_a_method_that_is_not_finished_everywhere_is_named(study, tmp_path, capsys):
+    shutil.copytree(study, tmp_path / "some")
+    shutil.rmtree(tmp_path / "some" / "runs" / "mini-cola-seed-1" / "one-mask")
+    missing = "one-mask: not finished for mini-cola seed 1"
+    found = Forgotten.find(tmp_path / "some")
+    assert found.methods == ("imp",) and missing in found.left_out
+    assert missing not in Forgotten.find(tmp_path / "some", methods=["imp"]).left_out
+    with pytest.raises(RunError, match=f"{missing}; leave it out of --methods, or go on"):
+        Forgotten.find(tmp_path / "some", methods=["imp", "one-mask"])
+
+
+def test_a_study_of_scores_alone_has_nothing_right_or_wrong(study, tmp_path):
+    shutil.copytree(study, tmp_path / "scores")
+    for other in (tmp_path / "scores" / "runs").glob("mini-cola-*"):
+        shutil.rmtree(other)
+    with pytest.raises(DataError, match="scores has only tasks with scores, which are not right or wrong; give"):
+        Forgotten.find(tmp_path / "scores")
+
+
+@pytest.mark.parametrize("name", ["results", "controls", "comparisons", "primary"])
+def test_no_table_of_a_study_is_replaced(study, name, capsys, tmp_path):
+    shutil.copy(study / "study.json", tmp_path)
+    (tmp_path / f"{name}.csv").write_text("mine")
+    assert main(["forget", str(study), "--out", str(tmp_path / f"{name}.html")]) == 2
+    assert f"would replace {name}.csv of the study there; choose another name" in capsys.readouterr().err
+    assert (tmp_path / f"{name}.csv").read_text() == "mine"
 
 
 def test_a_study_without_a_finished_method_is_named(study, tmp_path):
