@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from randprune_lab.analysis.forgetting import OTHER_BOTH
+from randprune_lab.analysis.recorded import FILE
 from randprune_lab.errors import ConfigError
 from randprune_lab.exercises.grades import cell_text
 from randprune_lab.files import atomic_path
 from randprune_lab.forget.study import Forgotten
 from randprune_lab.report.passive import POLICY
 from randprune_lab.report.style import CSS, PAGE_CSS
+from randprune_lab.study.table import TABLES
 from randprune_lab.tasks.spec import task_title
 from randprune_lab.terminal import printable
 from randprune_lab.viz import figures
@@ -45,7 +47,7 @@ def write_forgotten(found: Forgotten, out: Path) -> list[Path]:
         The written files.
 
     Raises:
-        ConfigError: if the file ends otherwise.
+        ConfigError: if the file ends otherwise, or the CSV file would replace a table of a study.
         FileError: if a file cannot be written.
     """
     check_out(out)
@@ -60,9 +62,14 @@ def write_forgotten(found: Forgotten, out: Path) -> list[Path]:
 
 
 def check_out(out: Path) -> None:
-    """Raise `ConfigError` unless the file ends in .html."""
+    """Raise `ConfigError` unless the file ends in .html, and the table beside it replaces none of a study."""
     if out.suffix != ".html":
         raise ConfigError(f"--out must be a file that ends in .html, got {out.name!r}")
+    if out.stem in TABLES and (out.parent / FILE).is_file():
+        raise ConfigError(
+            f"--out {out} would replace {out.with_suffix('.csv').name} of the study there; choose another name, such "
+            "as forgotten.html"
+        )
 
 
 def summary(found: Forgotten) -> pd.DataFrame:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+TABLES = ("results", "controls", "comparisons", "primary")
+"""The names of the tables in the folder of a study."""
+
+
 def write_results(grid: Grid, record: str | Path | None = None) -> list[Path]:
     """Write the tables of a study into its folder, each as CSV and Parquet.
 
