@@ -31,6 +31,7 @@ from randprune_lab.tasks.tables import (
     read_parquet,
     shown,
 )
+from randprune_lab.typed import take_types
 
 if TYPE_CHECKING:
     import datasets
@@ -64,8 +65,8 @@ class CustomData:
         name: the name of the task, by default that of the file or folder.
 
     Raises:
-        ConfigError: if a path is empty, there are not one or two text columns, columns have the same name, or there
-            is no such kind.
+        ConfigError: if a path is empty, a setting is of another type, there are not one or two text columns, columns
+            have the same name, or there is no such kind.
     """
 
     data: str
@@ -79,8 +80,7 @@ class CustomData:
         for name in ("data", "test_data"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _path(name, path))
-        if isinstance(self.text_columns, str):
-            raise ConfigError(f"text_columns must be a list of names, got {self.text_columns!r}; give a list with it")
+        take_types(self)
         columns = (*self.text_columns, self.label_column)
         if len(self.text_columns) not in (1, 2):
             raise ConfigError(f"text_columns must name one or two columns, got {len(self.text_columns)}")
@@ -89,8 +89,6 @@ class CustomData:
                 "text_columns and label_column must differ, and no text column may be called 'label', "
                 f"got {', '.join(map(repr, self.text_columns))} and {self.label_column!r}; rename the columns"
             )
-        if self.label_kind not in METRICS:
-            raise ConfigError(f"label_kind must be class or score, got {self.label_kind!r}")
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -487,7 +487,10 @@ def test_a_path_without_data_is_named(tmp_path: Path) -> None:
         ({"text_columns": ("a", "a")}, "must differ"),
         ({"text_columns": ("a",), "label_column": "a"}, "must differ"),
         ({"text_columns": ("label",), "label_column": "y"}, "no text column may be called 'label'"),
-        ({"label_kind": "number"}, "label_kind must be class or score, got 'number'"),
+        ({"text_columns": "text"}, "text_columns must be a list, got 'text'; write ['text']"),
+        ({"text_columns": [5]}, "text_columns.0 must be a text, got 5"),
+        ({"label_column": ["label"]}, "label_column must be a text, got ['label']"),
+        ({"label_kind": "number"}, "unknown label_kind 'number'; known: class, score"),
         ({"data": ""}, "data must be the path of a file or folder, got ''"),
         ({"data": "d\0.csv"}, "data must be the path of a file or folder, got 'd\\x00.csv'"),
         ({"data": 5}, "data must be the path of a file or folder, got 5"),
@@ -501,6 +504,13 @@ def test_settings_that_contradict_each_other_are_named(settings: dict[str, Any],
 
 def test_a_path_is_its_text() -> None:
     assert CustomData(Path("d.csv"), test_data=Path("t.csv")) == CustomData("d.csv", test_data="t.csv")  # type: ignore
+
+
+def test_text_columns_may_be_a_list(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.csv", COLUMNS)
+    custom = CustomData(str(path), text_columns=["review"], label_column="mood")  # type: ignore[arg-type]
+    assert custom == CustomData(str(path), **SETTINGS)
+    assert load_splits(custom).task.text_fields == ("review",)
 
 
 def test_a_glue_folder_is_error_of(tmp_path: Path) -> None:
