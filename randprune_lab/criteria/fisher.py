@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -46,19 +46,35 @@ class Fisher(GradientCriterion):
         return {name: total / len(used) for name, total in totals.items()}
 
 
-def _rows(batch: Batch) -> list[Batch]:
+def _rows(batch: Any) -> list[Any]:
     """The examples of a batch as batches of one. What has one row, as positions may, or none, is of all examples.
 
     Raises:
-        ConfigError: if the tensors have different numbers of rows.
+        ConfigError: if the tensors have different numbers of rows, or there are none in dicts, lists and tuples.
     """
-    rows = {name: len(values) for name, values in batch.items() if isinstance(values, Tensor) and values.ndim}
+    rows = dict(_lengths(batch))
     sizes = {size for size in rows.values() if size != 1} or {1}
-    if len(sizes) > 1:
+    if len(sizes) > 1 or not rows:
+        found = ", ".join(f"{place}: {size}" for place, size in rows.items()) or f"none in a {type(batch).__name__}"
         raise ConfigError(
-            "per='example' needs batches whose tensors have a row for each example, got rows "
-            f"{', '.join(f'{name}: {size}' for name, size in rows.items())}; use per='batch'"
+            f"per='example' needs batches whose tensors have a row for each example, got rows {found}; use per='batch'"
         )
     (size,) = sizes
-    shared = {name: values for name, values in batch.items() if rows.get(name) != size}
-    return [shared | {name: batch[name][row : row + 1] for name in rows if name not in shared} for row in range(size)]
+    return [_row(batch, row, size) for row in range(size)]
+
+
+def _lengths(part: Any, place: str = "") -> Iterator[tuple[str, int]]:
+    """The number of rows of each tensor in a batch that has rows, by its place."""
+    if isinstance(part, Tensor) and part.ndim:
+        yield place, len(part)
+    elif isinstance(part, Mapping | list | tuple):
+        for name, inner in part.items() if isinstance(part, Mapping) else enumerate(part):
+            yield from _lengths(inner, f"{place}.{name}" if place else str(name))
+
+
+def _row(part: Any, row: int, size: int) -> Any:
+    if isinstance(part, Mapping):
+        return {name: _row(inner, row, size) for name, inner in part.items()}
+    if isinstance(part, list | tuple):
+        return type(part)(_row(inner, row, size) for inner in part)
+    return part[row : row + 1] if isinstance(part, Tensor) and part.ndim and len(part) == size else part

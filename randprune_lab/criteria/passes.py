@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -26,19 +27,47 @@ Term = Callable[[Tensor, Tensor], Tensor]
 """What a weight and its gradient add to a score."""
 
 
+def batch_list(batches: Iterable[Batch]) -> list[Batch]:
+    """The batches; raises `ConfigError` if it is a single one."""
+    if isinstance(batches, Mapping):
+        raise ConfigError(
+            f"batches must be a list of batches, got one batch of {_names(batches)}; give a list: batches=[batch]"
+        )
+    return [*batches]
+
+
 def model_loss(model: nn.Module, batch: Batch) -> Tensor:
     """The loss that a model of transformers returns for a batch with labels.
 
     Raises:
-        ConfigError: if it returns none.
+        ConfigError: if it returns none, or does not take the batch.
     """
-    value = getattr(model(**batch), "loss", None)
+    value = getattr(_outputs(model, batch), "loss", None)
     if value is None:
         raise ConfigError(
-            f"{type(model).__name__} returns no loss for a batch of {', '.join(batch)}; put the labels into the batch, "
+            f"{type(model).__name__} returns no loss for a batch of {_names(batch)}; put the labels into the batch, "
             "or give a function: loss=lambda model, batch: ..."
         )
     return value
+
+
+def _outputs(model: nn.Module, batch: Batch) -> Any:
+    """What a model returns for a batch by the names of its inputs; raises `ConfigError` if it does not take them."""
+    remedy = "give a function: loss=lambda model, batch: ..."
+    if not isinstance(batch, Mapping):
+        raise ConfigError(f"without a loss, a batch must be a dict of tensors, got a {type(batch).__name__}; {remedy}")
+    try:
+        with suppress(ValueError):  # a traced model has no signature
+            inspect.signature(unwrapped(model).forward).bind(**batch)
+    except TypeError as error:
+        raise ConfigError(
+            f"{type(model).__name__} does not take a batch of {_names(batch)}: {error}; {remedy}"
+        ) from None
+    return model(**batch)
+
+
+def _names(batch: Batch) -> str:
+    return ", ".join(map(str, batch))
 
 
 def sum_over_gradients(
@@ -133,7 +162,7 @@ def input_norms(
         hooks.enter_context(padding)
         for given, batch in zip(batches, _batches(criterion, batches, weights), strict=True):
             padding.read(given)
-            inner(**batch) if loss is model_loss else loss(inner, batch)
+            _outputs(inner, batch) if loss is model_loss else loss(inner, batch)
     if missing := [name for name in weights if name not in squares]:
         raise ConfigError(
             f"criterion {criterion!r} needs the inputs of {missing[0]!r}, but the model does not call its layer for "

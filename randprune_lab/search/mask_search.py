@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from randprune_lab.criteria import Batch, Criterion, Loss, MagnitudeScore, model_loss
 from randprune_lab.criteria.custom import Function
+from randprune_lab.criteria.passes import batch_list
 from randprune_lab.errors import ConfigError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.masks.mask_set import MaskSet
@@ -119,7 +120,7 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
         find_structure(config.structure).layout(model, prunable(model, **config.scope))
         self.model, self.path = model, given_path(folder)
         by_size = config.criterion.name == MagnitudeScore.name
-        scorer = None if by_size else Scorer(config.criterion, [*batches], config.scope, loss=loss)
+        scorer = None if by_size else Scorer(config.criterion, batch_list(batches), config.scope, loss=loss)
         self._search = CustomSearch(model, config, scorer, train, evaluate)
         self._folder: RunFolder | None = None
         self._todo: list[Todo] = []

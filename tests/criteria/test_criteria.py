@@ -142,6 +142,19 @@ def test_examples_share_what_a_batch_has_once_for_all_of_them():
     broken = [{"scale": torch.ones(2, 1)} | batch for batch in batches()]
     with pytest.raises(ConfigError, match="a row for each example, got rows scale: 2, x: 5, labels: 5"):
         scores(model, Fisher(per="example"), broken, loss)
+    with pytest.raises(ConfigError, match="got rows none in a str; use per='batch'"):
+        scores(model, Fisher(per="example"), ["text"], loss)
+
+
+@pytest.mark.parametrize("pair", [lambda x, y: (x, y), lambda x, y: [x, y], lambda x, y: ({"x": x}, y)])
+def test_examples_may_be_in_tuples_and_lists(pair):
+    def loss(model, batch):
+        x, y = batch
+        return cross_entropy(model, {"x": x["x"] if isinstance(x, dict) else x, "labels": y})
+
+    pairs = [pair(batch["x"], batch["labels"]) for batch in batches()]
+    found = scores(Net(), Fisher(per="example"), pairs, loss)
+    close(found, scores(Net(), Fisher(per="example"), batches(), cross_entropy))
 
 
 @pytest.mark.parametrize("criterion", ["taylor", "fisher"])
@@ -370,6 +383,16 @@ def test_a_model_that_returns_no_loss_is_named(tiny_model):
     ):
         scores(model, "taylor", [{"input_ids": torch.arange(2, 8)[None]}])
     assert scores(model, "wanda", [{"input_ids": torch.arange(2, 8)[None]}])
+
+
+@pytest.mark.parametrize("criterion", WITH_BATCHES)
+def test_a_batch_that_the_model_does_not_take_is_refused_with_the_remedy(criterion):
+    with pytest.raises(ConfigError, match=r"got one batch of x, labels; give a list: batches=\[batch\]"):
+        scores(Net(), criterion, batches()[0], cross_entropy)
+    with pytest.raises(ConfigError, match="a batch must be a dict of tensors, got a tuple; give a function: loss="):
+        scores(Net(), criterion, [(batch["x"], batch["labels"]) for batch in batches()])
+    with pytest.raises(ConfigError, match=r"Net does not take a batch of x, labels: got an unexpected .*; give a func"):
+        scores(Net(), criterion, batches())
 
 
 def test_what_is_no_criterion_is_refused():

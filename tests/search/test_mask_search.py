@@ -384,6 +384,7 @@ def raise_dead(model, mask, *rest):
         ({"strategy": Screened(keep=9)}, ConfigError, "keep must be at most 4"),
         ({"criterion": "beauty"}, ConfigError, "unknown criterion 'beauty'"),
         ({"criterion": "fisher"}, ConfigError, "batches"),
+        ({"criterion": "fisher", "batches": {"x": INPUTS}}, ConfigError, "got one batch of x; give a list"),
         ({"include": ["*.query"]}, ScopeError, "matches no parameter"),
     ],
     ids=lambda value: None if isinstance(value, type) else str(sorted(value)) if isinstance(value, dict) else "",
