@@ -15,6 +15,9 @@ from randprune_lab.masks.curve import BUCKETINGS
 NO_VALUES = "is on the meta device, where it has no values: it was offloaded, or not loaded yet; load it first"
 """What errors say of a weight that cannot be read or changed."""
 
+ALL_ZERO = "leave them dense with exclude=[...], or start from weights that are not zero"
+"""What errors advise for weights of which none can be kept."""
+
 
 def no_entries(weight: Tensor) -> str | None:
     """Why the entries of a weight can be neither read nor set, with the remedy; None if they can."""
@@ -51,7 +54,8 @@ def check_one(what: Literal["dtype", "device"], group: str, weights: Mapping[str
 def check_enough(name: str, k: int, nonzero: int, size: int) -> None:
     """Raise `WeightError` if k weights cannot be kept, because more of them are zero."""
     if k > nonzero:
+        least = math.ceil(1e6 * (size - nonzero) / size) / 1e6
         raise WeightError(
             f"cannot keep {k:,} weights of {name!r}: only {nonzero:,} of {size:,} are not zero, and pruned weights "
-            f"stay pruned; ask for a sparsity of at least {math.ceil(1e6 * (size - nonzero) / size) / 1e6}"
+            f"stay pruned; {f'ask for a sparsity of at least {least}' if least < 1 else ALL_ZERO}"
         )

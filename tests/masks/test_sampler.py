@@ -733,6 +733,17 @@ def test_the_sparsity_that_the_error_advises_works() -> None:
     assert 1_990_000 <= MaskSampler({"w": weights}, Uniform(), advised).kept <= 2_000_000
 
 
+@pytest.mark.parametrize("allocation", ["layerwise", "row", "global", "erk"])
+def test_weights_that_are_all_zero_are_to_stay_dense(allocation: str) -> None:
+    with pytest.raises(WeightError, match=r"cannot keep 50 .*stay pruned; leave them dense with exclude=\[...\]"):
+        MaskSampler({"zero": torch.zeros(10, 10)}, Uniform(), 0.5, allocation=allocation)
+
+
+def test_a_sparsity_that_rounds_to_one_is_not_advised() -> None:
+    with pytest.raises(WeightError, match="only 1 of 2,000,000 are not zero, and pruned weights stay pruned; leave"):
+        MaskSampler({"w": torch.eye(1, 2_000_000)}, Uniform(), 0.5)
+
+
 @pytest.mark.parametrize("value", [-1, 1.5, 2**63, True, "0", None])
 def test_seeds_and_candidates_are_integers_from_0(value: object) -> None:
     with pytest.raises(ConfigError, match=r"seed must be a whole number"):

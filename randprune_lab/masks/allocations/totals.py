@@ -13,6 +13,7 @@ from randprune_lab.masks.allocations.base import Scores, Shapes
 from randprune_lab.masks.counter_rng import uniform
 from randprune_lab.masks.importance import FromZero
 from randprune_lab.masks.sparsity import Sparsity, keep_count
+from randprune_lab.masks.weight_checks import ALL_ZERO
 
 Kept = Callable[[float], Float64[np.ndarray, " tensors"]]
 
@@ -69,7 +70,7 @@ def check_room(room: Int64[np.ndarray, " tensors"], total: int) -> None:
     if total > room.sum():
         raise WeightError(
             f"cannot keep {total:,} weights: only {int(room.sum()):,} are not zero, and pruned weights stay pruned; "
-            "ask for a larger sparsity"
+            f"{'ask for a larger sparsity' if room.any() else ALL_ZERO}"
         )
 
 
