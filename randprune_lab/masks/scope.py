@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -44,7 +45,7 @@ def prunable(
         ConfigError: if the patterns are not a list of strings, or the types not a list of classes or kinds.
         ScopeError: if a pattern matches nothing, or nothing is left to prune.
         WeightError: if `model` is neither a model nor a dict of tensors.
-        MaskError: if PyTorch's pruning or parametrization wraps a prunable weight.
+        MaskError: if PyTorch's pruning, spectral norm or parametrization wraps a prunable weight.
     """
     if isinstance(model, nn.Module):
         model = unwrapped(model)
@@ -154,17 +155,39 @@ def _twice(weights: Mapping[str, Tensor], names: Collection[str]) -> set[str]:
 
 
 def _check_plain(model: nn.Module | Mapping[str, Tensor], names: Iterable[str]) -> None:
-    """Raise if PyTorch's pruning or parametrization computes a layer's weight from one of these."""
+    """Raise if PyTorch's pruning, norms or parametrizations compute a layer's weight from one of these."""
     others = {name for name, _ in model.named_buffers()} if isinstance(model, nn.Module) else {*model}
     for name in sorted(names):
-        base = name.removesuffix("_orig")
-        pruned = name != base and (f"{base}_mask" in others or base.endswith("weight"))
-        if pruned or ".parametrizations." in f".{name}":
-            tool, other = ("prune", "remove") if pruned else ("parametrize", "remove_parametrizations")
-            raise MaskError(
-                f"{name!r} is not the weight that its layer uses: torch.nn.utils.{tool} computes that from it; make it "
-                f"permanent first, with randprune_lab.make_permanent(model) or {tool}.{other}"
-            )
+        if found := _tool(name, others):
+            tool, remedy = found
+            raise MaskError(f"{name!r} is not the weight that its layer uses: {tool} computes that from it; {remedy}")
+
+
+def _tool(name: str, others: Collection[str]) -> tuple[str, str] | None:
+    """What computes a layer's weight from a parameter, and how to undo it; None if nothing does.
+
+    Args:
+        others: the names of the buffers, which show the tool. A dict of parameters lacks them.
+    """
+    permanent = "make it permanent first, with randprune_lab.make_permanent(model)"
+    undo = "exclude it, or undo that first, with"
+    base = name.removesuffix("_orig")
+    if base != name:
+        own = base.rpartition(".")[2]
+        if f"{base}_mask" in others:
+            return "torch.nn.utils.prune", f"{permanent} or prune.remove"
+        if f"{base}_u" in others:
+            return "torch.nn.utils.spectral_norm", f"{undo} remove_spectral_norm(layer, {own!r})"
+        if own.endswith("weight"):
+            return "a tool of PyTorch", f"if it is a mask, {permanent}; undo a norm with remove_spectral_norm"
+    layer, inside, part = f".{name}".rpartition(".parametrizations.")
+    if not inside:
+        return None
+    own = part.partition(".")[0]
+    kept = re.compile(re.escape(f"{layer}{inside}{own}.") + r"\d+\.kept")
+    if any(kept.fullmatch(f".{other}") for other in others):
+        return "to_parametrize", f"{permanent} or parametrize.remove_parametrizations"
+    return "torch.nn.utils.parametrize", f"{undo} parametrize.remove_parametrizations(layer, {own!r})"
 
 
 def _warn_of_dense(owner: str, known: Mapping[str, Parameter], reasons: Mapping[str, str | None]) -> None:

@@ -13,10 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.utils import parametrize, prune
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, spectral_norm
 
 from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError
-from randprune_lab.interop import mask_from_zeros
+from randprune_lab.interop import make_permanent, mask_from_zeros, to_parametrize
 from randprune_lab.masks.allocations import keep_counts
 from randprune_lab.masks.rules import Uniform
 from randprune_lab.masks.sampler import MaskSampler
@@ -543,13 +543,30 @@ def pruned(model: nn.Module) -> nn.Module:
     return model
 
 
+def masked(model: nn.Module) -> nn.Module:
+    to_parametrize(model, {"blocks.0.weight": torch.eye(4) > 0})
+    return model
+
+
 def parametrized(model: nn.Module) -> nn.Module:
     parametrize.register_parametrization(model.blocks[0], "weight", nn.Tanh())
     return model
 
 
+def normed(model: nn.Module) -> nn.Module:
+    spectral_norm(model.blocks[0])
+    return model
+
+
+def two_blocks() -> nn.Module:
+    model = nn.Module()
+    model.blocks = nn.ModuleList([nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)])
+    nn.init.zeros_(model.blocks[1].weight[0])
+    return model
+
+
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("wrap", [pruned, parametrized])
+@pytest.mark.parametrize("wrap", [pruned, masked, parametrized, normed])
 @pytest.mark.parametrize(
     "given", [lambda model: model, lambda model: model.state_dict(), lambda model: dict(model.named_parameters())]
 )
@@ -557,13 +574,33 @@ def test_the_hidden_weights_of_pytorchs_tools_are_refused(
     reader: str, wrap: Callable[[nn.Module], nn.Module], given: Callable[[nn.Module], Any]
 ) -> None:
     """Zeros of the masks are not in them, so pruned weights would come back."""
-    model = nn.Module()
-    model.blocks = nn.ModuleList([nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)])
-    nn.init.zeros_(model.blocks[1].weight[0])
-    with pytest.raises(MaskError, match=r"'blocks\.0\..*' is not the weight that its layer uses.*make_permanent"):
-        READERS[reader](given(wrap(model)))
+    model = wrap(two_blocks())
+    with pytest.raises(MaskError, match=r"'blocks\.0\..*' is not the weight that its layer uses"):
+        READERS[reader](given(model))
     names = prunable(model, exclude=["blocks.0.*"])
     assert [*names] == ["blocks.1.weight"]
+
+
+@pytest.mark.parametrize("given", [lambda model: model, lambda model: model.state_dict()])
+@pytest.mark.parametrize(
+    ("wrap", "tool", "undo"),
+    [
+        (pruned, "torch.nn.utils.prune", make_permanent),
+        (masked, "to_parametrize", make_permanent),
+        (parametrized, "torch.nn.utils.parametrize", parametrize.remove_parametrizations),
+        (normed, "torch.nn.utils.spectral_norm", remove_spectral_norm),
+    ],
+)
+def test_the_advice_for_a_hidden_weight_works(
+    wrap: Callable[[nn.Module], nn.Module], tool: str, undo: Callable, given: Callable[[nn.Module], Any]
+) -> None:
+    model = wrap(two_blocks())
+    with pytest.raises(MaskError, match=re.escape(f"uses: {tool} computes that from it; ")) as caught:
+        prunable(given(model))
+    shown, values = ("model", [model]) if undo is make_permanent else ("layer, 'weight'", [model.blocks[0], "weight"])
+    assert f"{undo.__name__}({shown})" in str(caught.value)
+    undo(*values)
+    assert [*prunable(model)] == ["blocks.0.weight", "blocks.1.weight"]
 
 
 def test_names_that_only_look_like_those_of_pytorchs_tools_are_prunable() -> None:
