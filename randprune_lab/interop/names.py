@@ -11,7 +11,7 @@ from torch import Tensor
 from randprune_lab.errors import MaskError, WeightError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.weight_checks import no_entries
-from randprune_lab.masks.wrappers import plain
+from randprune_lab.masks.wrappers import check_not_computed, plain
 
 PARALLEL = "module"  # prefix of names in a model that data parallelism wraps
 
@@ -23,12 +23,14 @@ def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: st
         owner: what the weights belong to, for errors.
 
     Raises:
-        MaskError: if the masks remove nothing, a name or a shape does not fit, or a weight has no values.
+        MaskError: if the masks remove nothing, a name or a shape does not fit, a weight has no values, or its layer
+            computes it from another one.
     """
     fitting = {}
     for name, kept in mask.items():
         weight = plain(name)
         weight = weight if weight in weights else weight.removeprefix(f"{PARALLEL}.")
+        check_not_computed(weight, weights, owner)
         if weight not in weights:
             raise MaskError(
                 f"mask of {name!r} has no counterpart in {owner}; its names look like "

@@ -18,7 +18,7 @@ from randprune_lab.errors import FileError, MaskError, listed
 from randprune_lab.masks.mask_file import read_masks, write_masks
 from randprune_lab.masks.mask_table import MaskTable, removed_fraction
 from randprune_lab.masks.weight_checks import no_entries
-from randprune_lab.masks.wrappers import named_weights, plain_names, unwrapped
+from randprune_lab.masks.wrappers import check_not_computed, named_weights, plain_names, unwrapped
 
 
 class MaskSet(Mapping[str, Tensor]):
@@ -186,6 +186,7 @@ class MaskSet(Mapping[str, Tensor]):
 
     def _check_fit(self, others: Mapping[str, Tensor], owner: str) -> None:
         if missing := [name for name in self if name not in others]:
+            check_not_computed(missing[0], others, owner)
             raise MaskError(
                 f"mask of {missing[0]!r} has no counterpart in {owner}, which lacks {len(missing)} of {len(self)} "
                 f"names; its names are {listed(others)}"

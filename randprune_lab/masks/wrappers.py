@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from torch import Tensor, nn
@@ -61,6 +62,24 @@ def named_weights(model: nn.Module) -> dict[str, Tensor]:
     inner = unwrapped(model)
     names = plain_names(inner)
     return {names[name]: weight for name, weight in inner.named_parameters(remove_duplicate=False)}
+
+
+def check_not_computed(name: str, names: Collection[str], owner: str) -> None:
+    """Raise `MaskError` if a weight is not among the names because its layer computes it from a parameter there.
+
+    Args:
+        name: the weight.
+        names: those of the parameters.
+        owner: what has them.
+    """
+    layer, _, own = name.rpartition(".")
+    inside = f"{layer}.parametrizations.{own}.".removeprefix(".")
+    for other in names if name not in names else ():
+        if other == f"{name}_orig" or other.startswith(inside):
+            raise MaskError(
+                f"{name!r} in {owner} is computed from {other!r}; if that is a mask, make it permanent first, with "
+                "randprune_lab.make_permanent(model); otherwise remove what computes it"
+            )
 
 
 def is_adapted(module: nn.Module) -> bool:

@@ -197,6 +197,22 @@ def test_a_model_with_masks_is_sampled_after_they_are_permanent(model, mask, too
     assert rp.mask_from_zeros(model) == mask
 
 
+def test_a_mask_for_a_weight_that_is_computed_is_refused_with_the_remedy(model, mask, tool, tmp_path):
+    tool[0](model, mask)
+    for use in (
+        lambda: rp.to_torch_prune(model, mask),
+        lambda: rp.to_parametrize(model, mask),
+        lambda: rp.MaskCallback(mask, model),
+        lambda: rp.save_sparse(model, mask, tmp_path / "file"),
+        lambda: rp.fast(model, mask),
+        lambda: mask.apply_(model),
+    ):
+        with pytest.raises(MaskError, match=r"weight' in Bert.* is computed from 'bert\..*, with randprune_lab.make_"):
+            use()
+    rp.make_permanent(model)
+    rp.MaskCallback(mask, model)
+
+
 @pytest.mark.parametrize("put", [rp.to_torch_prune, rp.to_parametrize])
 def test_weights_without_values_take_no_masks(put):
     model = nn.Sequential(nn.Linear(4, 4, device="meta"))
