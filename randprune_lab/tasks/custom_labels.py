@@ -15,6 +15,7 @@ from randprune_lab.tasks.tables import as_number, shown
 
 FRACTION = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 WHOLE = re.compile(r"[+-]?\d+")
+EXACT = 2**53  # 64-bit floats have every whole number up to it
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 LONGEST = 1000  # characters of a class's name
 KEPT = 0.9  # the least fraction of different scores that 32-bit floats must keep apart
@@ -26,7 +27,7 @@ def is_unlabelled(value: Any) -> bool:
 
 
 def class_name(column: str, place: str, value: Any) -> str:
-    """The class of a row, in data that store a class by its name.
+    """The class of a row, in data that store a class by its name; of 1.0, as pandas writes it beside NaN, it is 1.
 
     Raises:
         DataError: if the label is missing, a fraction, too long, or neither a text nor a number.
@@ -39,10 +40,13 @@ def class_name(column: str, place: str, value: Any) -> str:
             f"{type(value).__name__}; choose another column with --label-column"
         )
     if isinstance(value, float) or FRACTION.fullmatch(str(value).strip()):
-        raise DataError(
-            f"{place}: label {shown(value)} in column {column!r} is a fraction, but classes are names or whole "
-            "numbers; use --label-kind score for scores, or write the labels without a decimal point"
-        )
+        number = as_number(value)
+        if not (number.is_integer() and abs(number) <= EXACT):
+            raise DataError(
+                f"{place}: label {shown(value)} in column {column!r} is a fraction, but classes are names or whole "
+                "numbers; use --label-kind score for scores, or write the labels without a decimal point"
+            )
+        value = int(number)
     if len(name := str(value)) > LONGEST:
         raise DataError(
             f"{place}: label {shown(name)} in column {column!r} has {len(name):,} characters, too many for the name of "

@@ -255,7 +255,9 @@ def test_a_test_file_of_another_format_is_matched_by_class_names(tmp_path: Path)
         (("text,label", "a,1", "b,"), ", line 3: no label in column 'label'; add it"),
         (("text,label", "a,1", "b,NaN"), ", line 3: no label in column 'label'; add it"),
         (("text,label", "a,1", "b,0.5"), ", line 3: label '0.5' in column 'label' is a fraction, but classes are"),
-        (("text,label", "a,1.0", "b,0"), ", line 2: label '1.0' in column 'label' is a fraction, but classes are"),
+        (("text,label", "a,1e0", "b,1.0e400"), ", line 3: label '1.0e400' in column 'label' is a fraction, but"),
+        (("text,label", "a,0.0", "b,1.0", "c,"), ", line 4: no label in column 'label'; add it, or remove the row"),
+        (("text,label", *["a,0.0", "b,1.0"] * 3, "c,nan"), ", line 8: no label in column 'label'; add it, or remove"),
         (("text,label", "a,-1", "b,-1"), ": no row has a label in column 'label', all are -1 or missing, as in a test"),
         (("text,label", 'a "b" c,1', '"d" e,1'), ", line 3: not a CSV row ("),
         (("text,label", "a,1", '"b,0', "c,1"), ", line 3: not a CSV row (unexpected end of data)"),
@@ -296,8 +298,8 @@ def test_too_few_rows_and_too_few_labels_are_errors(tmp_path: Path) -> None:
         ),
         (('{"text": "a", "label": 1}', '{"text": "b"}'), ", line 2: no label in column 'label'"),
         (
-            ('{"text": "a", "label": 1}', '{"text": "b", "label": 1.0}'),
-            ", line 2: label 1.0 in column 'label' is a fra",
+            ('{"text": "a", "label": 1}', '{"text": "b", "label": 1.5}'),
+            ", line 2: label 1.5 in column 'label' is a fra",
         ),
         (('{"text": "a"}',), " has no column 'label'; its columns are 'text'"),
         (('{"text": "a", "label": 1}', "", '{"text": "b", "label": 0}'), ", line 2: an empty line; remove it"),
@@ -312,6 +314,27 @@ def test_too_few_rows_and_too_few_labels_are_errors(tmp_path: Path) -> None:
 )
 def test_a_bad_jsonl_file_is_named_with_its_line(tmp_path: Path, rows: tuple[str, ...], message: str) -> None:
     assert f"{tmp_path / 'd.jsonl'}{message}" in error_of(lines(tmp_path / "d.jsonl", *rows))
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.tsv", "d.jsonl", "d.parquet", "saved"])
+def test_labels_that_pandas_made_floats_beside_a_missing_one_are_whole_numbers(tmp_path: Path, name: str) -> None:
+    table = pd.DataFrame({"text": [f"text {i}" for i in range(61)], "label": [*range(3)] * 20 + [None]})
+    for rows in (table, table[:60]):
+        path = tmp_path / str(len(rows)) / name
+        path.parent.mkdir()
+        if name.endswith("sv"):
+            rows.to_csv(path, index=False, sep="\t" if name == "d.tsv" else ",")
+        elif name == "d.jsonl":
+            rows.to_json(path, orient="records", lines=True)
+        elif name == "d.parquet":
+            rows.to_parquet(path)
+        else:
+            datasets.Dataset.from_pandas(rows).save_to_disk(path)
+        if len(rows) > 60:
+            assert re.search(rf"{path}, \w+ \d+: no label in column 'label'; add it", error_of(CustomData(str(path))))
+        else:
+            task, corpus = read_custom_data(CustomData(str(path)))
+            assert task.labels == ("0", "1", "2") and [row.label for row in corpus.train] == [*range(3)] * 20
 
 
 NO_NUMBERS = ["good", "inf", "nan", "1,5", "true", "1_000", "0x10", "1e400", "١٢", "１２", "--5", "1e", "5 %"]
