@@ -217,7 +217,7 @@ def assign_roles(corpus: Corpus) -> Roles:
     if corpus.validation is not None and corpus.test is not None:
         return Roles(corpus.train, corpus.validation, corpus.test, dict(corpus.further_tests), 0, 0)
     pool = _groups(corpus.train)
-    size = len(corpus.train)
+    size, different = len(corpus.train), len(pool)
     stratum = _stratum(corpus.train)
     leaks: list[Row] = []
     test_rows = [row for rows in (corpus.test or [], *corpus.further_tests.values()) for row in rows]
@@ -232,9 +232,10 @@ def assign_roles(corpus: Corpus) -> Roles:
         pool = [group for group in pool if text_key(group[0]) not in keys]
         validation, train = _hold_out(pool, min(VALIDATION_ROWS, size // 10), stratum)
     if not (train and validation and test):
+        left_out = f", rows left out because the test set has their texts: {len(leaks)}" if leaks else ""
         raise DataError(
-            f"{corpus.source} has too few rows for train, validation and test: {size}; "
-            "use the complete data, or add rows"
+            f"{corpus.source} has too few rows for train, validation and test: {size} (different texts: {different}"
+            f"{left_out}); use the complete data, or add rows with other texts"
         )
     return Roles(
         _in_order(train, stratum),

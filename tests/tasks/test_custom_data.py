@@ -278,9 +278,17 @@ def test_a_bad_file_is_named_with_its_line(tmp_path: Path, rows: tuple[str, ...]
 
 def test_too_few_rows_and_too_few_labels_are_errors(tmp_path: Path) -> None:
     few = lines(tmp_path / "few.csv", "text,label", "a,1", "b,0")
-    assert "has too few rows for train, validation and test: 2" in error_of(few)
+    assert "has too few rows for train, validation and test: 2 (different texts: 2); use" in error_of(few)
     one = lines(tmp_path / "one.csv", "text,label", *(f"text {i},1" for i in range(9)))
     assert "all 9 train rows have the label '1', so nothing can be learned" in error_of(one)
+
+
+def test_texts_that_are_the_same_are_counted_where_rows_are_too_few(tmp_path: Path) -> None:
+    same = lines(tmp_path / "same.csv", "text,label", *(f"A text,{i % 2}" for i in range(60)))
+    assert "train, validation and test: 60 (different texts: 1); use" in error_of(same)
+    data = lines(tmp_path / "data.csv", "text,label", *(f"text {i},{i % 2}" for i in range(60)))
+    error = error_of(CustomData(data.data, test_data=data.data))
+    assert "60 (different texts: 60, rows left out because the test set has their texts: 60); use" in error
 
 
 @pytest.mark.parametrize(
