@@ -48,7 +48,8 @@ def importance(weights: Mapping[str, Tensor], scores: Mapping[str, Tensor], sign
         check_finite(name, broken)
         if negative and not signed:
             raise WeightError(
-                f"{negative:,} of the scores of {name!r} are negative; give signed=True to use their ranks"
+                f"{negative:,} of the scores of {name!r} are negative; to use their ranks, give signed=True, and for a "
+                "criterion Custom(function, signed=True)"
             )
     return {name: _alive(weights[name], score, signed) for name, score in here.items()}
 

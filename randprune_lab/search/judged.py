@@ -67,4 +67,4 @@ def _counted(examples: int) -> str:
 def _numbers(value: Any) -> Any:
     if value is None:
         raise TypeError("NumPy would take None for NaN")
-    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    return value.detach().cpu().double().numpy() if isinstance(value, Tensor) else value  # NumPy has no bfloat16
