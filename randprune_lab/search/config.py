@@ -788,3 +788,15 @@ class Method:
     rules: tuple[Rule, ...]
     candidates: int
     epochs: int = 0
+
+    @property
+    def repetition(self) -> str | None:
+        """A warning if several candidates have the mask of one deterministic rule, which makes them equal."""
+        used = [self.rules[candidate % len(self.rules)] for candidate in range(self.candidates)]
+        for rule in used:
+            if rule.deterministic and used.count(rule) > 1:
+                return (
+                    f"{used.count(rule)} of {self.candidates} candidates have the same mask and training seed, because "
+                    f"rule {rule} draws nothing at random; use a random rule, such as voting, or fewer candidates"
+                )
+        return None

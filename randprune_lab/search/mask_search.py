@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -29,6 +30,8 @@ from randprune_lab.search.judged import Judged
 from randprune_lab.search.scorer import Scorer
 from randprune_lab.search.strategies import Strategy
 from randprune_lab.search.training_job import TrainingJob
+
+log = logging.getLogger("randprune_lab")
 
 
 class MaskSearch(AbstractContextManager["MaskSearch"]):
@@ -144,6 +147,9 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
         for name, function in zip(("train", "evaluate"), self._search.functions, strict=True):
             if function is None:
                 raise ConfigError(f"run() needs {name}; give it to MaskSearch, or use ask() and tell()")
+        for method in self._search.methods:
+            if method.repetition:
+                log.warning(method.repetition)
         with self:
             folder = self._open()
             self._search.folder = folder

@@ -114,6 +114,9 @@ class Search(Loaded, LevelSearch[Level]):
         """Do all units of work that are not done yet, in their order."""
         self.folder = folder
         self._check_data()
+        for method in self.methods if not (self.config.candidate_seeds or self.config.learn == "allocation") else ():
+            if method.repetition:
+                log.warning(method.repetition)
         self._check_compute()
         self._forget_damaged()
         log.info("criterion: %s", self.config.described_criterion())

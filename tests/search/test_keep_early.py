@@ -106,11 +106,14 @@ def early_scores(folder) -> dict[int, list[float]]:
     return {each["candidate"]: each["metric"] for each in early}
 
 
-def test_restarts_of_one_mask_differ_and_the_best_of_them_goes_on(tmp_path, starts):
+def test_restarts_of_one_mask_differ_and_the_best_of_them_goes_on(tmp_path, starts, caplog):
     config = dataclasses.replace(CONFIG, rule="magnitude", baselines=(), dense_epochs=4, evaluate_every=1)
     same_seed, restarts = (dataclasses.replace(config, candidate_seeds=each) for each in (False, True))
     run(same_seed, tmp_path / "same")
+    assert caplog.text.count("3 of 3 candidates have the same mask and training seed") == 1
+    caplog.clear()
     run(restarts, tmp_path / "restarts")
+    assert "candidates have" not in caplog.text
     same_scores, scores = early_scores(tmp_path / "same"), early_scores(tmp_path / "restarts")
     assert same_scores[0] == same_scores[1] == same_scores[2] == scores[0]
     assert scores[0] != scores[1] != scores[2]

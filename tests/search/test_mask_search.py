@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import randprune_lab as rp
+from randprune_lab.criteria import Custom
 from randprune_lab.criteria import scores as scores_of
 from randprune_lab.errors import ConfigError, MaskError, RandpruneError, RunError, ScopeError
 from randprune_lab.masks.allocations import Around
@@ -420,6 +421,38 @@ def test_one_candidate_of_the_magnitude_rule_is_iterative_magnitude_pruning(tmp_
     first, last = (found.mask for found in there.result())
     assert not any((last[name] & ~first[name]).any() for name in last)
     assert [*read_journal(tmp_path / "search")] == ["examples", "start", "search-level-1", "search-level-2"]
+
+
+@pytest.mark.parametrize(("rule", "same"), [(rp.Magnitude(), 3), ([rp.Magnitude(), rp.Voting(0.1)], 2)])
+def test_candidates_with_the_same_mask_are_said_once(tmp_path, caplog, rule, same):
+    with caplog.at_level(logging.WARNING, "randprune_lab"):
+        search(tmp_path / "search", rule=rule, candidates=3).run(progress=False)
+    assert [message for message in caplog.messages if "candidates have" in message] == [
+        f"{same} of 3 candidates have the same mask and training seed, because rule Magnitude() draws nothing at "
+        "random; use a random rule, such as voting, or fewer candidates"
+    ]
+
+
+@pytest.mark.parametrize("rule", [rp.Voting(0.1), [rp.Magnitude(), rp.Voting(0.1), rp.Uniform()]])
+def test_candidates_with_masks_of_their_own_are_searched_without_a_warning(tmp_path, caplog, rule):
+    search(tmp_path / "search", rule=rule, candidates=3).run(progress=False)
+    assert "candidates have" not in caplog.text
+
+
+def test_scores_of_any_floating_point_type_are_taken(tmp_path):
+    for number, kind in enumerate((torch.bfloat16, torch.float16, torch.float64)):
+        there = search(tmp_path / str(number), evaluate=lambda model, kind=kind: likelihoods(model).to(kind))
+        there.run(progress=False)
+        assert math.isfinite(there.best.score)
+
+
+def test_negative_scores_of_a_criterion_name_where_signed_is_given(tmp_path):
+    def negative(model, batches):
+        return {name: -weight.detach().abs() for name, weight in model.named_parameters()}
+
+    with pytest.raises(RandpruneError, match=r"are negative; .* for a criterion Custom\(function, signed=True\)"):
+        search(tmp_path / "search", criterion=negative).run(progress=False)
+    search(tmp_path / "signed", criterion=Custom(negative, signed=True)).run(progress=False)
 
 
 def test_candidates_are_drawn_by_the_scores_of_a_criterion(tmp_path):
