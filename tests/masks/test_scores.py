@@ -107,7 +107,10 @@ def test_a_recipe_of_magnitudes_has_no_criterion():
         ({"b": torch.ones(100, 80)}, r"scores of 'b' have shape \(100, 80\), its weights \(80, 100\); give one"),
         ({"b": torch.full((80, 100), torch.nan)}, "8,000 of the scores of 'b' are NaN or infinite; fix what"),
         ({"b": torch.full((80, 100), torch.inf)}, "8,000 of the scores of 'b' are NaN or infinite; fix what"),
-        ({"b": torch.full((80, 100), -1.0)}, "8,000 of the scores of 'b' are negative; to use their ranks, give signed"),
+        (
+            {"b": torch.full((80, 100), -1.0)},
+            "8,000 of the scores of 'b' are negative; to use their ranks, give signed",
+        ),
         ({"c": torch.ones(3)}, "scores have 'c', which the sampler does not prune; leave it out, or include it"),
     ],
     ids=["list", "none", "integers", "shape", "nan", "infinite", "negative", "more"],
