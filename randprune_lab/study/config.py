@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
@@ -12,6 +13,7 @@ from typing import Any
 from randprune_lab.analysis.recorded import IN_STUDIES, RESULTS, TABLES, Primary, read_settings
 from randprune_lab.errors import ConfigError, FileError, UnknownNameError, unknown_name
 from randprune_lab.files import check_plain
+from randprune_lab.models.known import MODELS
 from randprune_lab.search.config import DENSE_SETTINGS, RunConfig, check_name
 from randprune_lab.tasks.spec import TASKS
 from randprune_lab.typed import partial_of, typed
@@ -219,7 +221,7 @@ class StudyConfig:
             if name not in known:
                 raise unknown_name(f"key in {source}", str(name), known)
         named = "factors" if values.get("factors") else "methods"
-        if missing := [name for name in ("tasks", "seeds", named) if not values.get(name)]:
+        if missing := [name for name in ("tasks", "seeds", named) if values.get(name) in (None, [], {})]:
             raise ConfigError(f"{source} lacks {' and '.join(missing)}; a study needs tasks, seeds and methods")
         try:
             return cls(**{name: value for name, value in values.items() if value is not None})
@@ -234,11 +236,13 @@ class StudyConfig:
             FileError: if the file is missing or damaged, or its format is another one.
         """
         values = {name: value for name, value in read_settings(path).items() if name != TABLES}
-        return cls.from_dict(values, path)
+        return cls.from_dict(values, path).with_paths(os.path.normpath)
 
     @classmethod
     def load(cls, name: str | Path, **settings: Any) -> StudyConfig:
         """A study from a YAML file, or one of the built-in studies. Paths in the file are relative to its folder.
+
+        So is a `model`, if there is such a folder beside the file.
 
         Args:
             name: a YAML file, or the name of a built-in study.
@@ -265,9 +269,16 @@ class StudyConfig:
             ) from error
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise FileError(f"study {path} is not valid YAML: {' '.join(str(error).split())}") from error
-        config = cls.from_dict(values, path).with_paths(lambda data: str((path.parent / data).absolute()))
+
+        def beside(name: str) -> str:
+            return _absolute(path.parent / name)
+
+        def model(name: str) -> str:
+            return beside(name) if name and name not in MODELS and Path(beside(name)).is_dir() else name
+
+        config = cls.from_dict(values, path).with_paths(beside).with_paths(model, ("model",))
         if isinstance(glue_dir := settings.get("glue_dir"), str):
-            settings["glue_dir"] = str(Path(glue_dir).absolute())
+            settings["glue_dir"] = _absolute(glue_dir)
         return replace(config, settings={**config.settings, **settings})
 
     def with_paths(self, change: Callable[[str], str], names: Sequence[str] = PATHS) -> StudyConfig:
@@ -299,6 +310,11 @@ class StudyConfig:
 def built_in_studies() -> list[str]:
     """The names of the studies that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def _absolute(path: str | Path) -> str:
+    """A path that is the same from any working folder; links stay as they are."""
+    return os.path.normpath(Path(path).absolute())
 
 
 def _without_none(value: Any) -> Any:
