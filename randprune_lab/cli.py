@@ -79,7 +79,8 @@ def _how_to_go_on(options: argparse.Namespace) -> str:
     place = shlex.quote(str(getattr(options, "out", "")))
     if options.name == "run" and (options.out / "config.json").is_file():
         return f"; go on with: randprune run --resume --out {place}"
-    if options.name == "study" and (options.out / "study.json").is_file():
+    looks = options.name == "study" and (options.status or options.verify)
+    if options.name == "study" and not looks and (options.out / "study.json").is_file():
         again = [*options.arguments, *([] if options.resume else ["--resume"])]
         return f"; go on with: randprune {shlex.join(map(str, again))}"
     return ""

@@ -288,6 +288,8 @@ def _study(options: argparse.Namespace) -> int:
     )
 
     begun = options.status or options.verify
+    if begun:
+        _check_without_work(options)
     if options.config is None and not begun:
         raise ConfigError(f"CONFIG is missing; give a YAML file, or one of {', '.join(built_in_studies())}")
     if options.config is not None:
@@ -320,6 +322,21 @@ def _study(options: argparse.Namespace) -> int:
         written = write_results(grid, options.record)
         print("\n".join(map(str, written + recorded)))
     return 1 if failed else 0
+
+
+def _check_without_work(options: argparse.Namespace) -> None:
+    """Raise `ConfigError` for options that are for work, which --status and --verify do not do."""
+    given = {
+        "--jobs": options.jobs != 1,
+        "--executor": options.executor != EXECUTORS[0],
+        "--address": options.address is not None,
+        "--workers": options.workers is not None,
+        "--record": options.verify and options.record is not None,
+    }
+    if unused := [name for name, used in given.items() if used]:
+        raise ConfigError(
+            f"{unused[0]} has no effect with {'--verify' if options.verify else '--status'}; leave it out"
+        )
 
 
 def _forget(options: argparse.Namespace) -> int:
