@@ -57,5 +57,5 @@ def read_environment(path: Path) -> Environment | None:
     file = own_file(path, ENVIRONMENT)
     if not file.exists():
         return None
-    with reading("environment", file):
+    with reading("environment", file, "delete it; the run does not need it"):
         return typed(Environment, strict_json(file.read_bytes()), strict=True)

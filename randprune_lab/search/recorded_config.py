@@ -98,6 +98,10 @@ def _sealed_config(path: Path, kind: str) -> dict[str, Any]:
     try:
         values = strict_json(file.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
+        if (path / "study.json").is_file() and (path / "runs").is_dir():
+            raise RunError(
+                f"{path} is a study; give one of {path}/runs/*/*, or use `randprune study --out {path} --status`"
+            ) from None
         start = f"start one with `randprune run --out {path}`"
         raise RunError(f"{path} holds no run: it has no {CONFIG}; {start}") from None
     except OSError as error:
