@@ -153,13 +153,17 @@ def write_tables(folder: Path, settings: Mapping[str, Any], tables: Mapping[str,
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table to a CSV file, atomically. Numbers have six digits after the point; sparsities are exact."""
+    """Write a table to a CSV file, atomically.
+
+    Numbers have six digits after the point, and p-values six significant digits; sparsities are exact.
+    """
     _write(path, _csv(table))
 
 
 def _csv(table: pd.DataFrame) -> bytes:
-    exact = {name: table[name].map(repr) for name in ("sparsity",) if name in table}  # it names a level
-    return table.assign(**exact).to_csv(index=False, float_format="%.6f").encode()
+    texts = {name: table[name].map(repr) for name in ("sparsity",) if name in table}  # it names a level
+    texts |= {name: table[name].map("{:.6g}".format, na_action="ignore") for name in ("p", "holm") if name in table}
+    return table.assign(**texts).to_csv(index=False, float_format="%.6f").encode()
 
 
 def _write(path: Path, content: bytes) -> None:

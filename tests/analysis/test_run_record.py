@@ -232,7 +232,7 @@ def test_a_changed_digit_is_noticed(copy, name):
 
 def test_a_damaged_environment_is_named_in_the_error(copy):
     (copy / "environment.json").write_text("{", "utf-8")
-    with pytest.raises(FileError, match=r"environment\.json is damaged"):
+    with pytest.raises(FileError, match=r"environment\.json is damaged .*; delete it; the run"):
         rp.RunRecord.load(copy).summary()
 
 

@@ -610,6 +610,11 @@ def test_a_sparsity_with_many_digits_is_the_same_in_a_record():
     assert lines[1] == "0.9921875,0.123457"
 
 
+def test_a_small_p_value_is_not_zero_in_a_table():
+    table = pd.DataFrame({"p": [3e-9, 0.2, np.nan], "holm": [1.0, 0.0123456789, np.nan]})
+    assert recorded._csv(table).decode().splitlines()[1:] == ["3e-09,1", "0.2,0.0123457", ","]
+
+
 # --- the command ---
 
 
@@ -671,6 +676,38 @@ def test_the_status_with_a_wrong_record_changes_and_shows_nothing(copy, capsys, 
         said = capsys.readouterr()
         assert message in said.err and not said.out
     assert (copy.path / "study.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--status", "--jobs", "2"], "--jobs has no effect with --status"),
+        (["--status", "--workers", "2"], "--workers has no effect with --status"),
+        (["--verify", "--executor", "dask"], "--executor has no effect with --verify"),
+        (["--verify", "--record", "record"], "--record has no effect with --verify"),
+    ],
+)
+def test_options_that_only_work_has_are_refused_without_it(tmp_path, capsys, arguments, named):
+    assert main(["study", "--out", str(tmp_path / "study"), *arguments]) == 2
+    assert f"{named}; leave it out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["--status", "--verify", "--resume"])
+def test_only_stopped_work_goes_on_with_resume(copy, capsys, monkeypatch, what):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    for place in ("Grid.load", "run_study"):
+        monkeypatch.setattr(f"randprune_lab.study.{place}", stop)
+    (copy.path / "study.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(copy.config.to_dict()))))
+    assert main(["study", str(copy.path / "study.yaml"), "--out", str(copy.path), what]) == 130
+    assert ("go on with: randprune study" in capsys.readouterr().err) == (what == "--resume")
+
+
+def test_a_study_is_no_run(grid, capsys, tmp_path):
+    for command in (["show", str(grid.path)], ["results", str(grid.path), "--out", str(tmp_path / "a.csv")]):
+        assert main(command) == 2
+        assert f"{grid.path} is a study; give one of {grid.path}/runs/*/*, or use" in capsys.readouterr().err
 
 
 def test_a_study_begins_with_its_settings(tmp_path, capsys):
@@ -749,6 +786,7 @@ def test_the_remaining_time_is_estimated_from_the_finished_units(copy):
         ({"methods": {"imp": {"train_size": 64}}}, "the same data and dense model, but imp has train_size 64 and the"),
         ({"sedes": [1]}, "did you mean 'seeds'"),
         ({"tasks": {}}, "lacks tasks"),
+        ({"seeds": 0}, r"seeds must be a list, got 0; write \[0\]"),
         ({"tasks": "mrpc"}, r"wrong.yaml: tasks must be a list, got 'mrpc'; write \['mrpc'\]"),
         ({"tasks": ["mine"]}, r"unknown task 'mine'; .*; for custom data, give mine: {data: FILE} in tasks"),
         ({"tasks": {"mine": {"text_columns": ["a"]}}}, "text_columns .* describes custom data; give data too"),
@@ -797,11 +835,29 @@ def custom(tmp_path) -> StudyConfig:
 
 def test_paths_of_data_are_relative_to_the_file_of_the_study(custom, tmp_path, monkeypatch):
     found, other = (custom.run_config("imp", task, 0) for task in ("reviews", "mrpc"))
-    assert (found.data, found.test_data) == (str(tmp_path / "reviews.csv"), str(tmp_path / "../test.csv"))
+    assert (found.data, found.test_data) == (str(tmp_path / "reviews.csv"), str(tmp_path.parent / "test.csv"))
     here = str(Path("glue").absolute())  # --glue-dir is relative to here
     assert found.glue_dir is None and (other.glue_dir, other.data) == (here, None)
-    monkeypatch.chdir(tmp_path)
-    assert StudyConfig.load("study.yaml", glue_dir=here) == custom
+    (tmp_path / "below").mkdir()
+    for folder, file in ((tmp_path, "study.yaml"), (tmp_path / "below", "../study.yaml")):
+        monkeypatch.chdir(folder)
+        assert StudyConfig.load(file, glue_dir=f"{here}/below/..") == custom
+
+
+def test_a_model_may_be_a_folder_beside_the_file_of_the_study(tmp_path, monkeypatch):
+    study = {"tasks": ["mini-sst2"], "seeds": [0], "methods": {"imp": None}, "settings": {"model": "mine"}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    monkeypatch.chdir(tmp_path.parent)
+
+    def model() -> str:
+        return StudyConfig.load(tmp_path / "study.yaml").run_config("imp", "mini-sst2", 0).model
+
+    assert model() == "mine"  # of the hub, or in the working folder
+    (tmp_path / "mine").mkdir()
+    assert model() == str(tmp_path / "mine")
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study | {"settings": {"model": "tiny"}}))
+    (tmp_path / "tiny").mkdir()  # such as the folder of a study
+    assert model() == "tiny"
 
 
 def test_a_mapping_of_tasks_is_a_list_and_their_settings(custom, tmp_path):
