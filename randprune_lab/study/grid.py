@@ -10,10 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 from randprune_lab.analysis.recorded import FILE, TABLES, read_settings, write_settings
 from randprune_lab.analysis.run_record import RunRecord
-from randprune_lab.errors import FileError, RandpruneError, RunError
+from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.search.config import SCORE_SETTINGS, RunConfig
 from randprune_lab.search.journal import in_use, read_journal
+from randprune_lab.search.recorded_config import CONFIG
 from randprune_lab.search.units import DENSE, MODEL, Units, levels_done
 from randprune_lab.study.config import CONTROLS, FACTORS, StudyConfig
 from randprune_lab.study.controls import BARE
@@ -163,20 +164,25 @@ class Grid:
         """The results of the run of a unit, by the names of the run's units; none if its journal is damaged."""
         return self._read(unit)[0]
 
-    def damage(self, unit: Unit) -> RandpruneError | None:
+    def damage(self, unit: Unit) -> FileError | None:
         """What is wrong with the journal of a unit, or with what tables read of one that is done; None if nothing is.
 
         Only work on the unit itself raises it.
         """
         done, damage = self._read(unit)
-        if _last(unit) in done:
-            try:
-                record = RunRecord.load(self.folder(unit))
-                for name in (*record.trained, *([BARE] if unit.method == CONTROLS else ())):
-                    record.answers(name)
-            except RandpruneError as error:
-                return error
-        return damage
+        if _last(unit) not in done:
+            return damage
+        if not (file := self.folder(unit) / CONFIG).exists():
+            return FileError(f"{file} is missing")
+        try:
+            record = RunRecord.load(self.folder(unit))
+            for name in (*record.trained, *([BARE] if unit.method == CONTROLS else ())):
+                record.answers(name)
+        except FileError as error:
+            return error
+        except RunError:  # as a plugin that is not given: who needs the unit raises it
+            return None
+        return None
 
     def again(self, unit: Unit) -> str:
         """How a damaged unit is done again."""

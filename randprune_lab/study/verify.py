@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
 from randprune_lab.analysis.run_record import RunRecord
-from randprune_lab.errors import RunError
+from randprune_lab.errors import FileError, RunError
+from randprune_lab.files import reading
+from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import prunable
 from randprune_lab.models.quiet import quiet
 from randprune_lab.search.config import RunConfig
@@ -41,40 +43,57 @@ def verify_winners(grid: Grid) -> pd.DataFrame:
 
     Raises:
         RunError: if only controls are finished, or nothing.
+        DataError: if the data are not available.
     """
     import pandas as pd
 
     rows = []
     for unit in grid.finished():
-        if unit.method == CONTROLS:
-            continue
-        row: dict[str, Any] = {**unit._asdict(), "sparsity": grid.run_config(unit).levels[-1]}
-        try:
-            row |= _verified(grid, unit)
-        except Exception as error:  # transformers and safetensors have each their own
-            row["finding"] = f"cannot be loaded: {' '.join(str(error).split())}; {grid.again(unit)}"
-        rows.append(row)
+        if unit.method != CONTROLS:
+            about = {**unit._asdict(), "sparsity": grid.run_config(unit).levels[-1]}
+            try:
+                winner = _load(grid, unit)
+            except FileError as error:
+                finding = f"cannot be loaded: {' '.join(str(error).split())}; {grid.again(unit)}"
+                rows.append(about | {"finding": finding})
+            else:
+                rows.append(about | _verified(grid, unit, winner))
     if not rows:
         raise RunError(f"no method in {grid.path} is finished yet; go on with --resume")
     return pd.DataFrame(rows, columns=[*Unit._fields, "sparsity", "zeros", "recorded", "again", "finding"])
 
 
-def _verified(grid: Grid, unit: Unit) -> dict[str, Any]:
-    config, folder = grid.run_config(unit), grid.folder(unit)
-    record = RunRecord.load(folder)
-    weights = _saved(folder / MODEL_FOLDER / "model.safetensors")
-    model, tokenizer = _plain(str(folder / MODEL_FOLDER))
-    scope = [weights[name] for name in prunable(model, **config.scope)]
+class _Winner(NamedTuple):
+    mask: MaskSet
+    weights: dict[str, np.ndarray]
+    model: Any
+    tokenizer: Any
+
+
+def _load(grid: Grid, unit: Unit) -> _Winner:
+    """The saved winner of a unit; raises `FileError` if a file of it is missing or damaged."""
+    if (damage := grid.damage(unit)) is not None:
+        raise damage
+    folder = grid.folder(unit)
+    saved = folder / MODEL_FOLDER
+    with reading("model", saved / "model.safetensors"):
+        weights, (model, tokenizer) = _saved(saved / "model.safetensors"), _plain(str(saved))
+    return _Winner(winning_mask(folder, RunRecord.load(folder).units), weights, model, tokenizer)
+
+
+def _verified(grid: Grid, unit: Unit, winner: _Winner) -> dict[str, Any]:
+    config, record = grid.run_config(unit), RunRecord.load(grid.folder(unit))
+    scope = [winner.weights[name] for name in prunable(winner.model, **config.scope)]
     task = record.task
     _, examples = read_test_set(config)
     columns, labels = examples.to_dict(), list(examples["label"])
     texts = [columns[field] for field in task.text_fields]
-    answers = _answers(model, tokenizer, texts, config.max_length or task.max_length)
+    answers = _answers(winner.model, winner.tokenizer, texts, config.max_length or task.max_length)
     predictions = answers[:, 0] if task.regression else answers.argmax(axis=1)
-    zeros, mask = sum(int((weight == 0).sum()) for weight in scope), winning_mask(folder, record.units)
+    zeros = sum(int((weight == 0).sum()) for weight in scope)
     recorded, again = record.score(record.last).estimate, compute_metrics(task, predictions, labels)
     findings = [
-        "too few zeros" if zeros < mask.size - mask.kept else "",
+        "too few zeros" if zeros < winner.mask.size - winner.mask.kept else "",
         "another score" if not abs(again[task.primary_metric] - recorded) <= ROUNDING else "",
     ]
     return {

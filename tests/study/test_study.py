@@ -648,6 +648,9 @@ def test_the_command_runs_a_study_and_writes_its_tables(config, tmp_path, capsys
     file.write_text(file.read_text().replace("0.97", "0.98"))
     assert main(["study", str(file), "--out", str(out), "--resume"]) == 2
     assert "settings were" in capsys.readouterr().err
+    (tmp_path / "all.csv").unlink()
+    assert main(["study", "--out", str(out), "--verify"]) == 2  # missing data are no fault of a winner
+    assert "all.csv" in capsys.readouterr().err
 
 
 def test_the_status_of_an_unfinished_study_shows_the_remaining_units(copy, capsys):
