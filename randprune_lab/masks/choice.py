@@ -118,7 +118,7 @@ def scope(
 
     Raises:
         ConfigError, ScopeError: as for `MaskSampler`, except if nothing is left to prune: the table shows why.
-        WeightError: if it is not a model.
+        WeightError: if it is not a model, or a parameter has no shape yet.
     """
     if not isinstance(model, nn.Module):
         raise WeightError(f"scope needs a model, got a {type(model).__name__}; all tensors of a dict are prunable")

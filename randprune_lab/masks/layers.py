@@ -9,8 +9,11 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList
 
+from randprune_lab.errors import WeightError
+from randprune_lab.masks.weight_checks import NO_SHAPE
 from randprune_lab.masks.wrappers import ADAPTER, BASE_LAYER, is_adapted, plain_names
 
 Kind = Literal["linear", "recurrent", "experts", "convolution", "router", "table", "adapter", "vector", "other"]
@@ -53,7 +56,14 @@ class Parameter:
 
 
 def parameters(model: nn.Module) -> dict[str, Parameter]:
-    """All parameters of an unwrapped model by plain name; a tied one has its first name, and is a table if one is."""
+    """All parameters of an unwrapped model by plain name; a tied one has its first name, and is a table if one is.
+
+    Raises:
+        WeightError: if one has no shape yet.
+    """
+    for name, tensor in model.named_parameters():
+        if is_lazy(tensor):
+            raise WeightError(f"{name!r} of {type(model).__name__} {NO_SHAPE}")
     found: dict[int, Parameter] = {}
     last: nn.Module | None = None
     for parameter in _held(model):

@@ -131,7 +131,7 @@ class MaskSet(Mapping[str, Tensor]):
 
         Raises:
             MaskError: if a name or a shape does not match, or a weight has no values (on the meta device) or none that
-                can be set to zero, as those of 8 bits; then nothing is changed.
+                can be set to zero, as those of 8 bits or made in inference mode; then nothing is changed.
         """
         self.enforcer(model)()
 
@@ -143,7 +143,7 @@ class MaskSet(Mapping[str, Tensor]):
 
         Raises:
             MaskError: if a name or a shape does not match, or a weight has no values (on the meta device) or none that
-                can be set to zero, as those of 8 bits; then nothing is changed.
+                can be set to zero, as those of 8 bits or made in inference mode; then nothing is changed.
         """
         return Enforcer(self, model)
 
@@ -239,6 +239,11 @@ class Enforcer:
         removed = self._removed[name]
         if reason := no_entries(weight):
             raise MaskError(f"{name!r} of {self._owner} {reason}")
+        if weight.is_inference() and not torch.is_inference_mode_enabled():
+            raise MaskError(
+                f"{name!r} of {self._owner} was made in torch.inference_mode, and cannot be changed outside of it; "
+                "clone the weights outside of it, as copy.deepcopy(model) does"
+            )
         if weight.shape != removed.shape:
             raise MaskError(
                 f"{name!r} of {self._owner} has shape {tuple(weight.shape)} now, and its mask {tuple(removed.shape)}; "

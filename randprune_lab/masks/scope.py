@@ -44,7 +44,7 @@ def prunable(
     Raises:
         ConfigError: if the patterns are not a list of strings, or the types not a list of classes or kinds.
         ScopeError: if a pattern matches nothing, or nothing is left to prune.
-        WeightError: if `model` is neither a model nor a dict of tensors.
+        WeightError: if `model` is neither a model nor a dict of tensors, or a parameter of it has no shape yet.
         MaskError: if PyTorch's pruning, spectral norm or parametrization wraps a prunable weight.
     """
     if isinstance(model, nn.Module):

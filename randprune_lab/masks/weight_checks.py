@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from randprune_lab.errors import WeightError
 from randprune_lab.masks.curve import BUCKETINGS
@@ -15,12 +16,17 @@ from randprune_lab.masks.curve import BUCKETINGS
 NO_VALUES = "is on the meta device, where it has no values: it was offloaded, or not loaded yet; load it first"
 """What errors say of a weight that cannot be read or changed."""
 
+NO_SHAPE = "belongs to a lazy layer and has no shape yet; run the model on a batch first"
+"""What errors say of a weight whose shape depends on the first batch."""
+
 ALL_ZERO = "leave them dense with exclude=[...], or start from weights that are not zero"
 """What errors advise for weights of which none can be kept."""
 
 
 def no_entries(weight: Tensor) -> str | None:
     """Why the entries of a weight can be neither read nor set, with the remedy; None if they can."""
+    if is_lazy(weight):
+        return NO_SHAPE
     if weight.is_meta:
         return NO_VALUES
     if type(weight).__name__ == "FakeTensor":  # takes long to import

@@ -287,6 +287,18 @@ def test_masks_that_do_not_match_are_named_and_leave_the_model_unchanged(
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_weights_made_in_inference_mode_are_refused_outside_of_it() -> None:
+    with torch.inference_mode():
+        model = two_layers()
+        masks = weight_masks(model)
+    with pytest.raises(MaskError, match=r"'0\.weight' of Sequential was made in torch\.inference_mode, .*; clone the"):
+        masks.apply_(model)
+    masks.apply_(copied := copy.deepcopy(model))
+    assert not any(bool(copied.get_parameter(name)[~kept].any()) for name, kept in masks.items())
+    with torch.inference_mode():
+        masks.apply_(model)
+
+
 def test_the_enforcer_holds_against_momentum() -> None:
     model = two_layers()
     masks = weight_masks(model)

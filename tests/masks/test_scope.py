@@ -18,6 +18,8 @@ from torch.nn.utils import parametrize, prune, remove_spectral_norm, spectral_no
 from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError
 from randprune_lab.interop import make_permanent, mask_from_zeros, to_parametrize
 from randprune_lab.masks.allocations import keep_counts
+from randprune_lab.masks.choice import scope
+from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Uniform
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import prunable
@@ -529,6 +531,17 @@ def test_weights_that_are_no_tensors_or_have_no_values_are_named(reader: str, ta
 def test_weights_that_are_not_floating_point_are_named(reader: str, dtype: torch.dtype) -> None:
     with pytest.raises(WeightError, match=f"weights of 'w' are {dtype}"):
         READERS[reader]({"w": torch.ones(4, 4, dtype=dtype)})
+
+
+@pytest.mark.parametrize("reader", [*READERS, "scope", "apply"])
+def test_a_lazy_layer_is_named_before_its_first_batch(reader: str) -> None:
+    """Only the other layers would be pruned."""
+    read = READERS | {"scope": scope, "apply": MaskSet({"1.weight": torch.eye(8) > 0}).apply_}
+    model = nn.Sequential(nn.Linear(8, 8), nn.LazyLinear(8), nn.Linear(8, 2))
+    with pytest.raises((WeightError, MaskError), match=r"'1\.weight' of Sequential belongs to a lazy layer .* a batch"):
+        read[reader](model)
+    model(torch.ones(1, 8))
+    assert [*prunable(model)] == ["0.weight", "1.weight"] and scope(model).prunable == 128
 
 
 def test_shapes_are_enough_to_list_what_is_prunable() -> None:
