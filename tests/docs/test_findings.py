@@ -325,6 +325,9 @@ def test_what_is_said_of_minilm_follows_from_its_record():
     around = [run.difference("search-fisher", "fisher", level) for level in run.levels]
     assert not any(each.low > 0 for each in around)
     search, fewer = (run.difference("search", other, 0.99) for other in ("imp", "imp-short"))
+    looks = {method: run.courses[method][-1]["looks"] for method in ("search", "search-fisher", "imp")}
+    assert looks == {"search": 31, "search-fisher": 31, "imp": 23} and "31 times a level against 23" in said(RESULTS)
+    assert "31 evaluations a level on the validation set against 23" in said(README)
     assert search.low > 0 > fewer.low
     for page in (README, RESULTS):
         for found, epochs in ((short[1], " with 3 epochs a level"), (long[1], " with 11")):

@@ -41,18 +41,30 @@ def _task(record: TaskRecord, controls: pd.DataFrame) -> str:
         lines += ["", f"Not recorded yet: {', '.join(f'`{method}`' for method in missing)}."]
     head = [f"at {100 * level:g} % (points)" for level in record.levels]
     scores = {
-        f"`{method}` | {_epochs(config, method)}": [
+        f"`{method}` | {_epochs(config, method)} | {_cost(record, method)}": [
             f"{100 * record.score(method, level).estimate:.1f}" for level in record.levels
         ]
         for method in done
     }
-    lines += ["", *markdown_table(["method", "epochs a level", *head], pd.DataFrame(scores, index=head).T)]
+    lines += [
+        "",
+        *markdown_table(
+            ["method", "epochs a level", "steps a level", "evaluations a level", *head],
+            pd.DataFrame(scores, index=head).T,
+        ),
+    ]
     pairs = {
         name: [record.difference(*pair, level).in_points(signed=True) for level in record.levels]
         for name, pair in (config.contrasts | AFTERWARDS).items()
         if {*pair} <= {*done}
     }
     return "\n".join([*lines, "", *markdown_table(["difference", *head], pd.DataFrame(pairs, index=head).T)])
+
+
+def _cost(record: TaskRecord, method: str) -> str:
+    """The training steps and the evaluations on the validation set of a level, those of the candidates included."""
+    ((steps, looks),) = {(each["steps"] + each["early_steps"], each["looks"]) for each in record.courses[method]}
+    return f"{steps:,} | {looks}"
 
 
 def _epochs(config: StudyConfig, method: str) -> int:
