@@ -12,8 +12,13 @@ from randprune_lab.tasks.spec import task_title
 from support.pages import markdown_table
 
 HEADING = "What `minilm` found"
-AFTERWARDS = {"published search, 11 epochs, minus IMP, 3 epochs": ("search", "imp-short")}
-"""A comparison that the results asked for."""
+AFTERWARDS = {
+    "published search, 11 epochs, minus IMP, 3 epochs": ("search", "imp-short"),
+    "published search, 11 epochs, minus random mask, 3 epochs": ("search", "one-mask"),
+    "IMP, 11 epochs minus 3": ("imp", "imp-short"),
+    "Fisher, 11 epochs minus 3": ("fisher", "fisher-short"),
+}
+"""Comparisons that the results asked for."""
 NOT_YET = "`minilm` is not recorded yet."
 
 

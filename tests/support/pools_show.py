@@ -43,7 +43,12 @@ def pools_show(records: Sequence[AnswerRecord]) -> str:
         lines += markdown_table(head, inflation_table(summary, kind))
     asked = summary[(summary["size"] == ASKED) & (summary.kind == "masks") & (summary.way != "honest")]
     lines += ["", *(_verdict(asked) if seeds.min() > 1 else [NO_VERDICT])]
-    lines += ["", f"Difference from one honest training of the magnitude mask, with {ASKED} reported examples:", ""]
+    lines += [
+        "",
+        f"Difference from the mean true accuracy of the restarts with honest checkpoints, with {ASKED} reported "
+        "examples. Restarts of one mask show what choosing alone seems to gain, without other masks:",
+        "",
+    ]
     own = gains[gains["size"] == ASKED].assign(reported=lambda rows: rows.inflation + rows.gain)
     columns = {
         f"{KINDS[kind]}, {name} (points)": inflation_table(inflation_by_size(own, column), kind)[ASKED]
