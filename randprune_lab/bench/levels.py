@@ -13,6 +13,7 @@ from randprune_lab.masks.rules import Magnitude
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.search.base_level import Weights
 from randprune_lab.search.config import RunConfig
+from randprune_lab.search.drawing import proposal_of
 from randprune_lab.search.level import Level, derived_seed
 from randprune_lab.search.loaded import Loaded
 from randprune_lab.search.units import level_unit
@@ -67,7 +68,7 @@ class MagnitudeLevels:
             loaded.train,
             loaded.validation,
             self.teacher,
-            config.proposal(config.methods()[0], number, derived_seed(config.seed, "mask", number)),
+            proposal_of(config, config.methods()[0], number, derived_seed(config.seed, "mask", number)),
         )
 
     def train_to_the_end(self, number: int, mask: MaskSet, look: Look | None = None, seed: int | None = None) -> None:
@@ -96,7 +97,7 @@ class MagnitudeLevels:
 def drawn(level: Level, **how: Any) -> Level:
     """The same level, with candidates that are drawn in another way."""
     config = replace(level.config, **how)
-    proposal = config.proposal(config.methods()[0], level.number, level.proposal.seed)
+    proposal = proposal_of(config, config.methods()[0], level.number, level.proposal.seed)
     return replace(level, config=config, proposal=proposal)
 
 

@@ -15,11 +15,12 @@ from jaxtyping import Bool
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.bench.levels import PATH, MagnitudeLevels, drawn, train_early
 from randprune_lab.sealed import write_sealed
-from randprune_lab.search.config import PRESETS, RunConfig
+from randprune_lab.search.config import RunConfig
 from randprune_lab.search.executors import InProcess
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.generations import Generations
 from randprune_lab.search.level import Level
+from randprune_lab.search.presets import PRESETS
 from randprune_lab.search.units import selection_unit
 from randprune_lab.tasks import load_splits
 from randprune_lab.training.scoring import answers, log_likelihood, predict

@@ -17,7 +17,7 @@ from randprune_lab.exercises.grades import cell_text
 from randprune_lab.files import atomic_path
 from randprune_lab.report.passive import POLICY
 from randprune_lab.report.style import CSS, PAGE_CSS
-from randprune_lab.search.config import LONG
+from randprune_lab.search.method import LONG
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.terminal import printable
 from randprune_lab.viz import figures

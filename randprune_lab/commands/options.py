@@ -14,11 +14,8 @@ from typing import Any, NoReturn
 from randprune_lab.commands.printing import plain
 from randprune_lab.errors import FileError
 from randprune_lab.files import given_path
-from randprune_lab.search.config import (
-    EXECUTORS,
-    RunConfig,
-    default_of,
-)
+from randprune_lab.search.config import RunConfig, default_of
+from randprune_lab.search.executors import EXECUTORS
 from randprune_lab.terminal import (
     say,
 )

@@ -19,16 +19,16 @@ from randprune_lab.search.config import (
     DENSE_SETTINGS,
     DISTILLATION,
     EARLY,
-    EXECUTORS,
     GROUPS,
     MASKS,
-    PRESETS,
     SCORE_SETTINGS,
     TRAINING,
     RunConfig,
     settings_of_group,
     with_preset,
 )
+from randprune_lab.search.executors import EXECUTORS
+from randprune_lab.search.presets import PRESETS
 from randprune_lab.search.strategies import STRATEGIES, Screened
 from randprune_lab.study.config import built_in_studies
 from randprune_lab.terminal import (

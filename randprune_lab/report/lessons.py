@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from randprune_lab.errors import unknown_name
-from randprune_lab.search.config import PRESETS
+from randprune_lab.search.presets import PRESETS
 
 Scales = Mapping[str, Mapping[str, Any]]
 

@@ -1,10 +1,11 @@
 """The search: candidates, early evaluation, selection, level by level, recorded in a run folder."""
 
-from randprune_lab.search.config import EXECUTORS, PRESETS, RunConfig
+from randprune_lab.search.config import RunConfig
 from randprune_lab.search.custom_result import LevelResult
-from randprune_lab.search.executors import Executor, InProcess, OnDask, make_executor
+from randprune_lab.search.executors import EXECUTORS, Executor, InProcess, OnDask, make_executor
 from randprune_lab.search.journal import read_journal
 from randprune_lab.search.mask_search import MaskSearch
+from randprune_lab.search.presets import PRESETS
 from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal, redraw
 from randprune_lab.search.recorded_config import read_config
 from randprune_lab.search.run import Search

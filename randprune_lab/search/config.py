@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from fractions import Fraction
-from functools import partial
 from itertools import cycle, islice
 from typing import Any, ClassVar, Literal
-
-from torch import Tensor
 
 from randprune_lab.criteria import CRITERIA, Criterion, GradientCriterion, make_criterion
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
@@ -18,35 +15,25 @@ from randprune_lab.files import given_path
 from randprune_lab.masks.allocations import ALLOCATIONS, Allocation
 from randprune_lab.masks.layers import LayerKind
 from randprune_lab.masks.n_of_m import NofM
-from randprune_lab.masks.rules import RULES, Magnitude, Rule, Uniform, make_rule
+from randprune_lab.masks.rules import RULES, make_rule
 from randprune_lab.masks.structures import find_structure
-from randprune_lab.registry import settings_of, summary
-from randprune_lab.search.proposals import LearnedAllocation, LearnedInclusion, Proposal
-from randprune_lab.search.scorer import WANDA_ROWS, Scorer, first_batches, random_batches
+from randprune_lab.registry import settings_of
+from randprune_lab.search.method import BASELINES, LONG, Method, check_levels, check_name
+from randprune_lab.search.presets import PRESETS
 from randprune_lab.search.selection import Score
 from randprune_lab.search.strategies import STRATEGIES, Cautious, Screened, Strategy, make_strategy
-from randprune_lab.search.units import DENSE
 from randprune_lab.tasks.custom_data import CustomData, LabelKind
 from randprune_lab.tasks.metrics import EVALUATE_NAMES, check_metric, judged_by
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
 from randprune_lab.tasks.spec import TASKS, get_task
 from randprune_lab.training.compute import Precision, check_device
 from randprune_lab.training.config import Distillation, Layers, TrainingConfig, Vocabulary
-from randprune_lab.training.data import Encoded
 from randprune_lab.typed import take_types
 
 Learn = Literal["nothing", "allocation", "inclusion"]
 Protocol = Literal["held-out", "select-on-test"]
 TrainRows = Literal["first", "seed"]
 Checkpoint = Literal["metric", "log-loss", "last"]
-LONG = "imp-long"
-BASELINES: dict[str, Rule] = {"imp": Magnitude(), LONG: Magnitude(), "uniform": Uniform()}
-"""The rules of the methods that a run may have besides its own, by name. `LONG` has the search's training steps."""
-
-EXECUTORS = ("in-process", "dask")
-
-SCORE_BATCHES = 16
-"""Number of batches that a criterion runs the model on, without `score_batches`."""
 
 CUSTOM_DATA = ("data", "test_data", "text_columns", "label_column", "label_kind")
 """The settings that describe custom data."""
@@ -62,57 +49,6 @@ DENSE_SETTINGS = (
 
 SCORE_SETTINGS = ("criterion", "criterion_settings", "include", "exclude", "types")
 """The settings that the scores summed up during a training depend on, besides those of the training."""
-
-_LESSON: dict[str, Any] = {
-    # For `tiny`, whose weights are random at first: higher learning rates, more epochs before pruning. A matrix in its
-    # attention has 1/36 of the weights of one in BERT-base, so the ratios are 36 times larger: the same number of
-    # rounds vote.
-    "task": "mini-sst2",
-    "model": "tiny",
-    "train_size": 1280,
-    "validation_size": 400,
-    "sampling_ratios": (1.8e-3, 3.6e-3, 2.9e-3, 1.1e-2),
-    "dense_epochs": 12,
-    "dense_learning_rate": 1e-3,
-    "learning_rate": 5e-4,
-    "early_rate": 2.0,
-    "early_last": 2,
-    "evaluate_every": 20,
-}
-_CLASS: dict[str, Any] = {
-    "levels": (0.54, 0.83, 0.92, 0.9375, 0.97, 0.99),
-    "candidates": 4,
-    "baselines": ("imp", LONG, "uniform"),
-}
-"""Lesson 06, with both comparisons in one run."""
-
-_PUBLISHED: dict[str, Any] = {
-    "rule": "voting",
-    "sampling_ratios": (5e-5, 1e-4, 8e-5, 3e-4),
-    "power": 5.0,
-    "candidates": 8,
-    "criterion": "magnitude",
-    "allocation": "layerwise",
-    "early_strategy": "full",
-}
-"""The search of Li, Gao, Lei and Xu (2023), with the sampling ratios of BERT-base."""
-_FISHER: dict[str, Any] = {
-    "method": "fisher",
-    "rule": "magnitude",
-    "candidates": 1,
-    "criterion": "fisher",
-    "allocation": "global",
-    "baselines": (),
-}
-"""One mask, of the largest Fisher scores with one threshold, which was ahead of IMP in the study `best-shot`."""
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "lesson": _LESSON,
-    "class": _LESSON | _CLASS,
-    "published": _PUBLISHED,
-    "fisher": _FISHER,
-}
-"""Settings that belong together, by name. Other settings can be added, and override them."""
 
 _OPTIONS: dict[str, dict[str, str]] = {
     "voting": {"sampling_ratio": "sampling_ratios", "power": "power"},
@@ -571,74 +507,14 @@ class RunConfig:
                 )
         return {setting: getattr(self, option) for setting, option in options.items()} | dict(given)
 
-    def proposal(
-        self,
-        method: Method,
-        level: int,
-        seed: int,
-        train: Encoded | None = None,
-        recorded: Mapping[str, Tensor] | None = None,
-    ) -> Proposal:
-        """The distribution that a method's masks at a level are drawn from; levels count from 1.
-
-        Args:
-            method: one of `methods()`.
-            seed: the seed of the masks.
-            train: the train set; all criteria but "magnitude" need it.
-            recorded: the scores that the training of the level before summed up, for a criterion that is accumulated.
-
-        Raises:
-            ConfigError: if the criterion is not "magnitude" and `train` is None.
-        """
-        size = max(1, method.candidates // self.generations)
-        made: Callable[..., Proposal] = Proposal
-        if method.candidates > 1 and self.learn == "allocation":
-            made = partial(LearnedAllocation, spread=self.allocation_spread)
-        elif method.candidates > 1 and self.learn == "inclusion":
-            made = LearnedInclusion
-        incumbent = self.incumbent and method.candidates > 1
-        ignored = all(isinstance(rule, Uniform) for rule in method.rules) and not incumbent
-        scores = None if self.criterion == "magnitude" or ignored else self._scorer(seed, train, recorded)
-        settings: dict[str, Any] = {"rate": self.learn_rate, "scores": scores, "incumbent": incumbent, **self.scope}
-        settings |= {"structure": self.structure}
-        return made(method.rules, self.levels[level - 1], seed, self.divided(), size, **settings)
-
     def divided(self) -> Allocation:
         """The allocation, with its settings."""
         return ALLOCATIONS.make(self.allocation, self.allocation_settings)
-
-    def _scorer(self, seed: int, train: Encoded | None, recorded: Mapping[str, Tensor] | None) -> Scorer:
-        """What computes the scores of a level; its batches come from the seed of the masks."""
-        if train is None:
-            raise ConfigError(
-                f"criterion {self.criterion!r} needs the train set, which the model is run on, got train=None"
-            )
-        if recorded is not None:
-            batches = []
-        elif self.criterion == "wanda" and self.score_batches is None:
-            batches = first_batches(train)
-        else:
-            batches = random_batches(train, self.batch_size, self.score_batches or SCORE_BATCHES, seed)
-        return Scorer(self.importance, batches, self.scope, recorded)
 
     @property
     def importance(self) -> Criterion:
         """The criterion, with its settings."""
         return make_criterion(self.criterion, **self.criterion_settings)
-
-    def described_criterion(self) -> str:
-        """The criterion in words, with its cost, and what another choice would be."""
-        criterion = self.importance
-        if self.criterion == "magnitude":
-            other = CRITERIA["fisher"]
-            return f"magnitude, as published; another choice is --criterion {other.name} ({summary(other)})"
-        passes = f"{criterion.forward} forward and {criterion.backward} backward passes"
-        cost = f"{passes} over {self.score_batches or SCORE_BATCHES} train batches a level"
-        if self.accumulated:
-            cost = "summed up over the training of the level before"
-        elif self.criterion == "wanda" and self.score_batches is None:
-            cost = f"{passes} over {WANDA_ROWS} train examples a level"
-        return f"{self.criterion} ({summary(type(criterion))}), {cost}; the published choice is --criterion magnitude"
 
     @property
     def accumulated(self) -> GradientCriterion | None:
@@ -729,24 +605,6 @@ def default_of(setting: Any) -> Any:
     return setting.default if setting.default_factory is MISSING else setting.default_factory()
 
 
-def check_levels(levels: tuple[float, ...]) -> None:
-    """Raise `ConfigError` unless levels are increasing sparsities, at least one."""
-    if not levels:
-        raise ConfigError("levels must have at least one sparsity, got none")
-    for level in levels:
-        check_range("sparsity", level, low=0, high=1, high_open=True)
-    if list(levels) != sorted(set(levels)):
-        raise ConfigError(f"levels must be increasing, got {' '.join(f'{level:g}' for level in levels)}")
-
-
-def check_name(kind: str, name: str) -> None:
-    """Raise `ConfigError` unless the name of a method, or of custom data, can be part of the names of files."""
-    if not name.replace("-", "").replace("_", "").isalnum() or name == DENSE:
-        raise ConfigError(
-            f"the name of {kind} must have only letters, digits, - and _, and not be {DENSE!r}, got {name!r}"
-        )
-
-
 def _listed(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _listed(part) for key, part in value.items()}
@@ -771,32 +629,3 @@ def _cycled(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     rounds = max(map(len, columns.values()), default=1)
     cycled = {name: list(islice(cycle(values), rounds)) for name, values in columns.items()}
     return [{name: values[number] for name, values in cycled.items()} for number in range(rounds)]
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to find the mask of a level.
-
-    Args:
-        name: the name of the method.
-        rules: the mask rules, which candidates use cyclically.
-        candidates: the number of candidates; a single one needs no selection.
-        epochs: the epochs of the training with the mask of a level; 0 in a search around a training of its own.
-    """
-
-    name: str
-    rules: tuple[Rule, ...]
-    candidates: int
-    epochs: int = 0
-
-    @property
-    def repetition(self) -> str | None:
-        """A warning if several candidates have the mask of one deterministic rule, which makes them equal."""
-        used = [self.rules[candidate % len(self.rules)] for candidate in range(self.candidates)]
-        for rule in used:
-            if rule.deterministic and used.count(rule) > 1:
-                return (
-                    f"{used.count(rule)} of {self.candidates} candidates have the same mask and training seed, because "
-                    f"rule {rule} draws nothing at random; use a random rule, such as voting, or fewer candidates"
-                )
-        return None

@@ -12,7 +12,7 @@ from randprune_lab.masks.allocations import Allocation, as_allocation
 from randprune_lab.masks.rules import Rule, make_rule
 from randprune_lab.masks.structures import find_structure
 from randprune_lab.search.base_level import Choice
-from randprune_lab.search.config import check_levels
+from randprune_lab.search.method import check_levels
 from randprune_lab.search.selection import Score
 from randprune_lab.search.strategies import Strategy, make_strategy
 

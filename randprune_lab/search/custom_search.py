@@ -15,7 +15,6 @@ from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.progress import Advance, ignore
 from randprune_lab.search.base_level import BaseLevel
-from randprune_lab.search.config import Method
 from randprune_lab.search.custom_config import CustomConfig
 from randprune_lab.search.custom_level import CustomLevel
 from randprune_lab.search.custom_training import Course, CustomTraining, Judge, Train
@@ -24,6 +23,7 @@ from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.judged import Judged
 from randprune_lab.search.level import derived_seed
 from randprune_lab.search.levels import LevelSearch, Trained
+from randprune_lab.search.method import Method
 from randprune_lab.search.plan import BasePlan
 from randprune_lab.search.proposals import Proposal
 from randprune_lab.search.run_files import weights_sha256

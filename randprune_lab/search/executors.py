@@ -15,12 +15,13 @@ from randprune_lab.machine import cores
 from randprune_lab.plugins import loaded_plugins
 from randprune_lab.progress import Advance, ignore
 from randprune_lab.search.base_level import BaseLevel
-from randprune_lab.search.config import EXECUTORS
 from randprune_lab.search.main_guard import check_main_guard
 from randprune_lab.search.selection import Evaluation
 
 if TYPE_CHECKING:
     from dask.distributed import Client, Future
+
+EXECUTORS = ("in-process", "dask")
 
 
 class Job(NamedTuple):

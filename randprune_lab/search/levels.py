@@ -14,10 +14,10 @@ from randprune_lab.errors import FileError, RunError
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.progress import Progress
 from randprune_lab.search.base_level import Weights
-from randprune_lab.search.config import Method
 from randprune_lab.search.executors import Executor
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.generations import AnyLevel, Generations
+from randprune_lab.search.method import Method
 from randprune_lab.search.plan import BasePlan
 from randprune_lab.search.run_files import weights_sha256
 from randprune_lab.search.units import level_unit

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from randprune_lab.search.config import Method, RunConfig
+from randprune_lab.search.config import RunConfig
 from randprune_lab.search.generations import NOISE_MASKS
 from randprune_lab.search.level import evaluation_steps
+from randprune_lab.search.method import Method
 from randprune_lab.search.units import (
     DENSE,
     candidate_units,

@@ -18,13 +18,15 @@ from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import prunable
 from randprune_lab.models.quiet import quiet
 from randprune_lab.progress import progress_bar
-from randprune_lab.search.config import Method, RunConfig
+from randprune_lab.search.config import RunConfig
+from randprune_lab.search.drawing import described_criterion, proposal_of
 from randprune_lab.search.evolved import with_allocation
 from randprune_lab.search.executors import Executor, InProcess
 from randprune_lab.search.folder import RunFolder, take_dense
 from randprune_lab.search.level import Level, derived_seed, evaluation_steps
 from randprune_lab.search.levels import LevelSearch, Trained
 from randprune_lab.search.loaded import Loaded
+from randprune_lab.search.method import Method
 from randprune_lab.search.plan import Plan
 from randprune_lab.search.recorded_config import check_usable
 from randprune_lab.search.units import (
@@ -119,7 +121,7 @@ class Search(Loaded, LevelSearch[Level]):
                 log.warning(method.repetition)
         self._check_compute()
         self._forget_damaged()
-        log.info("criterion: %s", self.config.described_criterion())
+        log.info("criterion: %s", described_criterion(self.config))
         self.plan = Plan(self.config, len(self.train), len(self.validation), sum(map(len, self.tests.values())))
         left = self.plan.left(folder.units)
         all_steps = sum(self.plan.units.values())
@@ -161,7 +163,8 @@ class Search(Loaded, LevelSearch[Level]):
             self.train,
             self._scoring(number),
             self.teacher,
-            self.config.proposal(
+            proposal_of(
+                self.config,
                 method,
                 number,
                 derived_seed(self.config.seed, "mask", number),

@@ -13,6 +13,7 @@ from randprune_lab.errors import ConfigError, check_count, unknown_name
 from randprune_lab.probe import divergence_from, sensitivity
 from randprune_lab.probe.sensitivity import SPARSITIES
 from randprune_lab.search.config import RunConfig
+from randprune_lab.search.drawing import proposal_of
 from randprune_lab.search.folder import units_with_dense
 from randprune_lab.search.level import derived_seed
 from randprune_lab.search.loaded import Loaded
@@ -82,7 +83,7 @@ def scan(
             metric = loaded.task.primary_metric
             log.info("dense: %s %.4f on the validation set", metric, history.scores[history.best])
         seed = derived_seed(settings.seed, "mask", 1)
-        scores, signed = settings.proposal(settings.methods()[0], 1, seed, loaded.train).importance(model)
+        scores, signed = proposal_of(settings, settings.methods()[0], 1, seed, loaded.train).importance(model)
         batches = ordered_batches(validation.first(min(examples, len(validation))))
         return sensitivity(
             model,

@@ -14,7 +14,8 @@ from randprune_lab.analysis.recorded import IN_STUDIES, RESULTS, TABLES, Primary
 from randprune_lab.errors import ConfigError, FileError, UnknownNameError, unknown_name
 from randprune_lab.files import check_plain
 from randprune_lab.models.known import MODELS
-from randprune_lab.search.config import DENSE_SETTINGS, RunConfig, check_name
+from randprune_lab.search.config import DENSE_SETTINGS, RunConfig
+from randprune_lab.search.method import check_name
 from randprune_lab.tasks.spec import TASKS
 from randprune_lab.typed import partial_of, typed
 

@@ -7,7 +7,7 @@ import pytest
 from randprune_lab.analysis import judging
 from randprune_lab.bench import early, pools
 from randprune_lab.cli import main
-from randprune_lab.search.config import PRESETS
+from randprune_lab.search.presets import PRESETS
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import randprune_lab as rp
 from randprune_lab.errors import ConfigError, UnknownNameError
 from randprune_lab.report import lesson_settings
 from randprune_lab.search.config import CUSTOM_DATA
+from randprune_lab.search.drawing import proposal_of
 from randprune_lab.study import StudyConfig
 
 
@@ -82,7 +83,7 @@ def test_a_run_prunes_the_kinds_of_layers_that_it_is_asked_for(learn):
     names = {"linear": "0.1.weight", "convolution": "0.0.weight"}
     for kinds in (("linear",), ("convolution",), ("linear", "convolution")):
         config = rp.RunConfig(types=kinds, learn=learn, levels=(0.5,), candidates=2)
-        mask = config.proposal(config.methods()[0], 1, seed=0).draw(torch.nn.Sequential(blocks), 0)
+        mask = proposal_of(config, config.methods()[0], 1, seed=0).draw(torch.nn.Sequential(blocks), 0)
         assert {*mask} == {names[kind] for kind in kinds}
     with pytest.raises(ConfigError, match=r"types\.0 'conv'; did you mean 'convolution'"):
         rp.RunConfig(types=("conv",))

@@ -19,6 +19,7 @@ from randprune_lab.criteria import CRITERIA, Custom, Record, recorded_criterion
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.search import redraw
+from randprune_lab.search.drawing import proposal_of
 from randprune_lab.search.journal import read_journal
 from randprune_lab.search.run import Search
 from randprune_lab.search.scorer import label_loss, random_batches
@@ -96,11 +97,11 @@ def test_movement_is_what_the_training_before_summed_up_and_early_evaluations_ad
 def test_wanda_sees_the_first_128_examples_unless_batches_are_asked_for(config):
     search = Search(dataclasses.replace(config, criterion="wanda"), progress=False)
     method = search.config.methods()[0]
-    batches = search.config.proposal(method, 1, 0, search.train).scores.batches
+    batches = proposal_of(search.config, method, 1, 0, search.train).scores.batches
     longest = np.sort(search.train.lengths[:128])[::-1]
     assert [len(batch["labels"]) for batch in batches] == [32] * 4
     assert np.concatenate([batch["attention_mask"].sum(dim=1) for batch in batches]).tolist() == longest.tolist()
-    asked = dataclasses.replace(search.config, score_batches=3).proposal(method, 1, 0, search.train).scores.batches
+    asked = proposal_of(dataclasses.replace(search.config, score_batches=3), method, 1, 0, search.train).scores.batches
     assert len(asked) == 3
 
 
@@ -110,7 +111,7 @@ def test_the_number_of_batches_is_sixteen_or_what_is_asked_for_and_the_seed_choo
     for seed in (0, 1):
         for count in (None, 2, 1000):
             asked = dataclasses.replace(search.config, score_batches=count)
-            found[seed, count] = asked.proposal(asked.methods()[0], 1, seed, search.train).scores.batches
+            found[seed, count] = proposal_of(asked, asked.methods()[0], 1, seed, search.train).scores.batches
     assert [len(found[0, count]) for count in (None, 2, 1000)] == [16, 2, -(-len(search.train) // 8)]
     same = [torch.equal(found[0, 2][0]["labels"], found[seed, None][0]["labels"]) for seed in (0, 1)]
     assert same == [True, False] and "rows" not in found[0, 2][0]
@@ -120,7 +121,7 @@ def test_a_proposal_that_was_sent_to_a_worker_draws_the_same_masks(config):
     search = Search(dataclasses.replace(config, criterion="taylor", score_batches=2), progress=False)
     summed = {name: torch.randn_like(weight) for name, weight in prunable(search.model).items()}
     for asked, recorded in ((search.config, None), (dataclasses.replace(config, criterion="movement"), summed)):
-        here = asked.proposal(asked.methods()[0], 1, 5, search.train, recorded)
+        here = proposal_of(asked, asked.methods()[0], 1, 5, search.train, recorded)
         there = pickle.loads(pickle.dumps(here))
         assert here.draw(search.model, 1) == there.draw(search.model, 1)
         assert here.recipe(search.model, 1) == there.recipe(search.model, 1)
@@ -128,7 +129,7 @@ def test_a_proposal_that_was_sent_to_a_worker_draws_the_same_masks(config):
 
 def test_a_uniform_mask_needs_no_scores(config):
     search = Search(dataclasses.replace(config, criterion="fisher"), progress=False)
-    used = [search.config.proposal(method, 1, 0, search.train).scores for method in search.config.methods()]
+    used = [proposal_of(search.config, method, 1, 0, search.train).scores for method in search.config.methods()]
     assert [scorer is None for scorer in used] == [False, False, True]
 
 
@@ -153,4 +154,4 @@ def test_a_criterion_that_a_run_cannot_use_is_refused_before_it_begins(config):
         dataclasses.replace(config, score_batches=0)
     with pytest.raises(ConfigError, match=r"criterion 'fisher' needs the train set.*got train=None"):
         fisher = dataclasses.replace(config, criterion="fisher")
-        fisher.proposal(fisher.methods()[0], 1, 0)
+        proposal_of(fisher, fisher.methods()[0], 1, 0)

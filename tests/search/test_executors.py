@@ -20,6 +20,7 @@ import randprune_lab as rp
 from randprune_lab.errors import ConfigError, RunError, WorkerError
 from randprune_lab.progress import ignore
 from randprune_lab.search import executors
+from randprune_lab.search.drawing import proposal_of
 from randprune_lab.search.executors import InProcess, Job, OnDask, make_executor
 from randprune_lab.search.level import Level
 from randprune_lab.search.run import Search
@@ -52,7 +53,7 @@ class Watched(Level):
 @pytest.fixture
 def level(config, tmp_path):
     search = Search(config, progress=False)
-    proposal = config.proposal(config.methods()[0], 1, seed=7)
+    proposal = proposal_of(config, config.methods()[0], 1, seed=7)
     start = {name: tensor.clone() for name, tensor in search.model.state_dict().items()}
     parts = (config, search.compute, search.task, search.model, start, search.train, search.validation, None, proposal)
     return Watched("search-level-1", 1, *parts, folder=str(tmp_path))
