@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WAYS = {
     "honest": "honest: other examples choose",
+    "accuracy": "honest, checkpoint by accuracy",
     "mask": "candidate chosen early on the reported examples",
     "checkpoint": "checkpoint chosen on the reported examples",
     "best of 8": "best of 8 full trainings on the reported examples",
@@ -32,8 +33,11 @@ WAYS = {
 
 In all of them 8 candidates take part: random masks, or restarts of one mask. What the reported examples do not choose,
 the validation set does: the candidate, by the mean accuracy of its early evaluations, and the checkpoint, by the
-log-likelihood.
+log-likelihood. Reported examples choose by accuracy, so "accuracy" has that criterion without these examples.
 """
+
+HONEST = ("honest", "accuracy")
+"""The ways in which the reported examples choose nothing."""
 
 SIZES = {"RTE": 277, "MRPC": 408, "SST-2": 872, "CoLA": 1043, "STS-B": 1500, "": 2500}
 """The numbers of reported examples: those of GLUE's smaller dev sets, and one for which the records still suffice."""
@@ -164,6 +168,7 @@ def _choices(
 ) -> dict[str, tuple[Choice, Choice]]:
     """The candidate and the checkpoint that each way chooses."""
     every = np.arange(len(drawn))
+    accurate = record.validation[:, :, 0].argmax(axis=1)
     held_out = record.early_validation[:, :, 0].mean(axis=1)
     honest = _best(drawn, np.broadcast_to(held_out, early.shape))
     by_mask = _best(drawn, early)
@@ -171,6 +176,7 @@ def _choices(
     best = _best(drawn, shown.max(axis=2))
     return {
         "honest": (honest, last[honest]),
+        "accuracy": (honest, accurate[honest]),
         "mask": (by_mask, last[by_mask]),
         "checkpoint": (honest, shown[every, honest].argmax(axis=1)),
         "best of 8": (trained, last[trained]),

@@ -61,7 +61,7 @@ def test_the_best_of_8_independent_candidates_is_too_good_by_the_expected_maximu
     records = [answer_record(chance=0.7, checkpoints=1, seed=seed) for seed in range(40)]
     found = pd.DataFrame([gains(record, repetitions=20) for record in records])
     noise = math.sqrt(0.7 * 0.3 / SIZE)
-    expected = {"honest": 0, "mask": 0, "checkpoint": 0, "best of 8": best_of(DRAWN, 0, noise)[0]}
+    expected = {"honest": 0, "accuracy": 0, "mask": 0, "checkpoint": 0, "best of 8": best_of(DRAWN, 0, noise)[0]}
     for way, curse in {**expected, "everything": expected["best of 8"]}.items():
         assert abs(found[way].mean() - curse) < 4.5 * found[way].std() / math.sqrt(len(records)), way
     assert found["best of 8"].mean() > 0.05
@@ -101,6 +101,16 @@ def test_the_honest_way_is_that_of_the_validation_set_and_gains_what_it_finds():
     assert (gains(record, "restarts", "gain") < 0.1).all()
     validation[3, 2] = np.nan  # it diverged
     assert gains(dataclasses.replace(record, validation=validation), column="gain")["honest"] < 0.1
+
+
+def test_a_checkpoint_by_accuracy_is_that_of_the_validation_set():
+    """All masks have a better checkpoint, which the accuracy on the validation set shows and the log-likelihood not."""
+    one = answer_record(chance=0.5)
+    right, validation = one.right.copy(), one.validation.copy()
+    right[:, 2], validation[:, 2] = True, (1, -np.inf)
+    record = dataclasses.replace(one, right=right, validation=validation)
+    found = gains(record, column="gain")
+    assert found["accuracy"] > 0.45 > 0.05 > found["honest"]
 
 
 def test_the_same_seed_draws_the_same_examples():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from randprune_lab.analysis import AnswerRecord, inflation_by_size, inflation_table, reported_gains
+from randprune_lab.analysis.reporting import HONEST
 from randprune_lab.bench.reporting import SEEDS, SPARSITIES, TASKS
 from randprune_lab.stats.intervals import Interval
 from support.pages import markdown_table
@@ -41,7 +42,7 @@ def pools_show(records: Sequence[AnswerRecord]) -> str:
         lines += ["", f"Reported minus true accuracy, 8 {what}:", ""]
         head = ["way", *(f"{size:,} examples (points)" for size in SIZES)]
         lines += markdown_table(head, inflation_table(summary, kind))
-    asked = summary[(summary["size"] == ASKED) & (summary.kind == "masks") & (summary.way != "honest")]
+    asked = summary[(summary["size"] == ASKED) & (summary.kind == "masks") & ~summary.way.isin(HONEST)]
     lines += ["", *(_verdict(asked) if seeds.min() > 1 else [NO_VERDICT])]
     lines += [
         "",

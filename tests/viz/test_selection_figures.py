@@ -180,16 +180,23 @@ def test_explorers_draw_at_every_position(picture, controls):
 
 
 def test_the_title_about_ways_of_reporting_says_which_of_them_are_clear():
-    ways = {"honest": (0, -1), "mask": (0.2, -0.1), "checkpoint": (1.5, 1), "best of 8": (2, -np.inf)}
+    ways = {
+        "honest": (0, -1),
+        "accuracy": (0.1, -1),
+        "mask": (0.2, -0.1),
+        "checkpoint": (1.5, 1),
+        "best of 8": (2, -np.inf),
+    }
     rows = [
         {"kind": "masks", "way": way, "size": size, "estimate": middle / size, "low": low / size, "high": 3 / size}
+        | {"records": 6}
         for way, (middle, low) in ways.items()
         for size in (50, 100)
     ]
     figure = figures.inflation_by_size(pd.DataFrame(rows))
     assert figure.get_suptitle() == (
         "Points too good if the 50 reported examples choose: mask +0.4 (not clear), checkpoint +3.0, "
-        "best of 8 +4.0 (not clear)"
+        "best of 8 +4.0 (not clear) (6 pools)"
     )
     (axis,) = figure.axes
     assert [text.get_text() for text in axis.get_xticklabels()] == ["\n50", "\n100"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from randprune_lab.analysis.reporting import SIZES, WAYS
+from randprune_lab.analysis.reporting import HONEST, SIZES, WAYS
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import COLOURS, QUIET, errorbars, headline, legend_below, new_figure, subtitle
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOOKS = {  # way: (colour, marker)
     "honest": (COLOURS["dense"], "o"),
+    "accuracy": (COLOURS["dense"], "x"),
     "mask": (COLOURS["search"], "s"),
     "checkpoint": (COLOURS["uniform"], "^"),
     "best of 8": (COLOURS["imp"], "v"),
@@ -57,9 +58,11 @@ def inflation_by_size(summary: pd.DataFrame) -> Figure:
 def _verdict(rows: pd.DataFrame) -> str:
     """The title: how much too good each way is with the number of examples of MRPC, and whether that is clear."""
     size = TITLED if TITLED in set(rows["size"]) else int(rows["size"].min())
-    own = rows[(rows["size"] == size) & (rows.way != "honest")]
+    own = rows[(rows["size"] == size) & ~rows.way.isin(HONEST)]
     said = [f"{row.way} {100 * row.estimate:+.1f}{'' if row.low > 0 else ' (not clear)'}" for row in own.itertuples()]
-    return f"Points too good if the {size:,} reported examples choose: {', '.join(said)}"
+    number = own.records.max()
+    pools = f"{number} pool{'s' if number > 1 else ''}"
+    return f"Points too good if the {size:,} reported examples choose: {', '.join(said)} ({pools})"
 
 
 def _intervals(rows: pd.DataFrame) -> list[Interval]:
