@@ -67,6 +67,18 @@ class StudyConfig:
     primary: Mapping[str, Primary] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._take_values()
+        self._check_methods()
+        self._check_differences()
+        for task in self.task_settings:
+            if task not in self.tasks:
+                raise unknown_name("task in task_settings", task, self.tasks)
+        for settings in (self.settings, *self.methods.values(), *self.task_settings.values()):
+            _check_settings(settings)
+        self._check_runs()
+
+    def _take_values(self) -> None:
+        """Check the types of the values, and bring tasks, factors and methods into one form each."""
         for name, kind in self._types().items():
             object.__setattr__(self, name, _without_none(typed(kind, getattr(self, name), name)))
         if isinstance(self.tasks, Mapping):
@@ -87,6 +99,8 @@ class StudyConfig:
             values = list(getattr(self, name))
             if not values or len(set(map(repr, values))) < len(values):
                 raise ConfigError(f"{name} must have at least one value, and each value once, got {values}")
+
+    def _check_methods(self) -> None:
         if CONTROLS in self.methods:
             raise ConfigError(
                 f"a method must not be named {CONTROLS!r}, which is the first unit of every task; choose another name"
@@ -95,14 +109,17 @@ class StudyConfig:
             check_name("a method", name)
         if self.baseline not in self.methods:
             raise unknown_name("method as baseline", self.baseline, self.methods)
+        if self.chosen and (both := [name for name in self.methods if self.compared.count(name) > 1]):
+            raise ConfigError(f"{both[0]!r} is a method and also what is compared; give the method another name")
+
+    def _check_differences(self) -> None:
+        """Check the pairs of methods: the contrasts, and those that are written down before."""
         for pair in self.contrasts.values():
             for name in pair:
                 if name not in self.methods:
                     raise unknown_name("method in contrasts", name, self.methods)
             if len(pair) != 2:
                 raise ConfigError(f"a contrast must have two methods, the first minus the second, got {list(pair)}")
-        if self.chosen and (both := [name for name in self.methods if self.compared.count(name) > 1]):
-            raise ConfigError(f"{both[0]!r} is a method and also what is compared; give the method another name")
         for name, difference in self.primary.items():
             methods = [difference["first"], difference["second"]]
             for method in methods:
@@ -112,11 +129,9 @@ class StudyConfig:
                 raise ConfigError(
                     f"primary {name!r} must have two methods and a number of expected points, got {difference}"
                 )
-        for task in self.task_settings:
-            if task not in self.tasks:
-                raise unknown_name("task in task_settings", task, self.tasks)
-        for settings in (self.settings, *self.methods.values(), *self.task_settings.values()):
-            _check_settings(settings)
+
+    def _check_runs(self) -> None:
+        """Check that the runs of all methods and tasks can be compared: their data, levels and dense models."""
         configs = [self.run_config(method, task, self.seeds[0]) for task in self.tasks for method in self.methods]
         for config in configs:
             if config.data is None and config.task not in TASKS:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from randprune_lab.analysis import TaskRecord
+from randprune_lab.stats.tasks import fixed_tasks
 from randprune_lab.study import StudyConfig
 from randprune_lab.tasks.spec import task_title
 from support.pages import markdown_table
@@ -23,13 +24,41 @@ NOT_YET = "`minilm` is not recorded yet."
 
 
 def minilm_shows(records: Sequence[TaskRecord], controls: pd.DataFrame | None) -> str:
-    """The text below the heading, from the record of each task and seed, and its controls."""
+    """The text below the heading, from the record of each task and seed, and its controls.
+
+    A task's first seed has all methods; what other seeds have of them comes after it.
+    """
     if not records or controls is None:
         return NOT_YET
-    parts = [
-        _task(record, controls[(controls.task == record.task) & (controls.seed == record.seed)]) for record in records
-    ]
+    parts = []
+    for task in dict.fromkeys(record.task for record in records):
+        first, *others = (record for record in records if record.task == task)
+        parts.append(_task(first, controls[(controls.task == task) & (controls.seed == first.seed)]))
+        parts += [_by_seed([first, *others])] if others else []
     return "\n\n".join(parts)
+
+
+def _by_seed(records: Sequence[TaskRecord]) -> str:
+    """The differences of the pairs that several seeds of a task have, by seed, and their means."""
+    levels, rows = records[0].levels, {}
+    for name, pair in (StudyConfig.load("minilm").contrasts | AFTERWARDS).items():
+        have = [record for record in records if {*pair} <= {*record.methods}]
+        if len(have) > 1:
+            found = [[record.difference(*pair, level).estimate for record in have] for level in levels]
+            rows[f"{name}, {_seeds(have)}"] = [", ".join(f"{100 * value:+.1f}" for value in each) for each in found]
+            rows[f"{name}, mean"] = [fixed_tasks({"": each}).in_points(signed=True) for each in found]
+    head = [f"at {100 * level:g} % (points)" for level in levels]
+    return "\n".join(
+        [
+            f"{task_title(records[0].task)} seed by seed, and means with 95 % intervals for other seeds:",
+            "",
+            *markdown_table(["difference", *head], pd.DataFrame(rows, index=head).T),
+        ]
+    )
+
+
+def _seeds(records: Sequence[TaskRecord]) -> str:
+    return f"seeds {', '.join(str(record.seed) for record in records)}"
 
 
 def _task(record: TaskRecord, controls: pd.DataFrame) -> str:
