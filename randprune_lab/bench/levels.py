@@ -58,17 +58,17 @@ class MagnitudeLevels:
             self.start, self.done = self._weights(), self.done + 1
         loaded, config = self.loaded, replace(self.config, **changes)
         return Level(
-            level_unit(config.method, number),
-            number,
-            config,
-            loaded.compute,
-            loaded.task,
-            loaded.model,
-            self.start,
-            loaded.train,
-            loaded.validation,
-            self.teacher,
-            proposal_of(config, config.methods()[0], number, derived_seed(config.seed, "mask", number)),
+            name=level_unit(config.method, number),
+            number=number,
+            config=config,
+            compute=loaded.compute,
+            task=loaded.task,
+            model=loaded.model,
+            start=self.start,
+            train=loaded.train,
+            scoring=loaded.validation,
+            teacher=self.teacher,
+            proposal=proposal_of(config, config.methods()[0], number, derived_seed(config.seed, "mask", number)),
         )
 
     def train_to_the_end(self, number: int, mask: MaskSet, look: Look | None = None, seed: int | None = None) -> None:

@@ -68,14 +68,14 @@ def read_results(path: Path, config: CustomConfig) -> list[LevelResult]:
 
     return [
         LevelResult(
-            number,
-            units[name]["sparsity"],
-            units[name]["winner"],
-            units[name]["score"],
-            last_scores(chosen.get(name, {})),
-            chosen.get(name, {}).get("steps", 0),
-            confidence(name),
-            path,
+            level=number,
+            sparsity=units[name]["sparsity"],
+            winner=units[name]["winner"],
+            score=units[name]["score"],
+            scores=last_scores(chosen.get(name, {})),
+            steps=chosen.get(name, {}).get("steps", 0),
+            confidence=confidence(name),
+            path=path,
         )
         for number, name in enumerate(done, start=1)
     ]

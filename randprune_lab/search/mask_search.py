@@ -103,21 +103,21 @@ class MaskSearch(AbstractContextManager["MaskSearch"]):
         check_weights(model)
         check_functions(train=train, evaluate=evaluate)
         config = CustomConfig(
-            as_levels(levels),
-            candidates,
-            as_rules(rule),
-            as_criterion(criterion),
-            allocation,
-            as_strategy(strategy),
-            seed,
-            steps,
-            max(1, steps // 4) if early_steps is None else early_steps,
-            evaluate_every,
-            keep_best,
-            None if include is None else tuple(include),
-            tuple(exclude),
-            None if types is None else tuple(types),
-            None if structure is None else str(find_structure(structure)),
+            levels=as_levels(levels),
+            candidates=candidates,
+            rules=as_rules(rule),
+            criterion=as_criterion(criterion),
+            allocation=allocation,
+            strategy=as_strategy(strategy),
+            seed=seed,
+            steps=steps,
+            early_steps=max(1, steps // 4) if early_steps is None else early_steps,
+            evaluate_every=evaluate_every,
+            keep_best=keep_best,
+            include=None if include is None else tuple(include),
+            exclude=tuple(exclude),
+            types=None if types is None else tuple(types),
+            structure=None if structure is None else str(find_structure(structure)),
         )
         # This finds what does not fit before the work begins.
         find_structure(config.structure).layout(model, prunable(model, **config.scope))

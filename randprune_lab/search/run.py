@@ -153,17 +153,19 @@ class Search(Loaded, LevelSearch[Level]):
 
     def level(self, name: str, method: Method, number: int, start: str) -> Level:
         level = Level(
-            name,
-            number,
-            replace(self.config, epochs=method.epochs, keep_early=self.config.keep_early and method.candidates > 1),
-            self.compute,
-            self.task,
-            self.model,
-            self.weights(start),
-            self.train,
-            self._scoring(number),
-            self.teacher,
-            proposal_of(
+            name=name,
+            number=number,
+            config=replace(
+                self.config, epochs=method.epochs, keep_early=self.config.keep_early and method.candidates > 1
+            ),
+            compute=self.compute,
+            task=self.task,
+            model=self.model,
+            start=self.weights(start),
+            train=self.train,
+            scoring=self._scoring(number),
+            teacher=self.teacher,
+            proposal=proposal_of(
                 self.config,
                 method,
                 number,

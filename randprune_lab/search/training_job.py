@@ -51,17 +51,17 @@ class TrainingJob:
         training.note(course)
         start, weights = course.start, course.weights if course.state is not None else level.start
         return cls(
-            level.number,
-            level.proposal.sparsity,
-            todo.candidate,
-            todo.mask,
-            _masked(weights, todo.mask),
-            start,
-            course.next_stop(todo.steps, training.every),
-            training.total,
-            todo.winner,
-            training.seed,
-            course.next_state(),
+            level=level.number,
+            sparsity=level.proposal.sparsity,
+            candidate=todo.candidate,
+            mask=todo.mask,
+            weights=_masked(weights, todo.mask),
+            start=start,
+            stop=course.next_stop(todo.steps, training.every),
+            total=training.total,
+            winner=todo.winner,
+            seed=training.seed,
+            state=course.next_state(),
         )
 
 

@@ -168,14 +168,14 @@ class Training:
         """A copy of everything that changes during training."""
         self._read_losses()
         return TrainingState(
-            self.step,
-            _copy(self.model.state_dict()) | {part.name: part.at_first() for part in self._compact},
-            self._rows.factor if self._rows else 1.0,
-            copy.deepcopy(self.optimizer.state_dict()),
-            copy.deepcopy(self.history),
-            [*self._since],
-            self._best,
-            self._gradual.state_dict() if self._gradual else None,
+            step=self.step,
+            weights=_copy(self.model.state_dict()) | {part.name: part.at_first() for part in self._compact},
+            decay=self._rows.factor if self._rows else 1.0,
+            optimizer=copy.deepcopy(self.optimizer.state_dict()),
+            history=copy.deepcopy(self.history),
+            since=[*self._since],
+            best=self._best,
+            gradual=self._gradual.state_dict() if self._gradual else None,
         )
 
     def restore(self, state: TrainingState) -> None:
