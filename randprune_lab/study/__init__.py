@@ -5,7 +5,7 @@ from randprune_lab.study.grid import Grid, check_same_study
 from randprune_lab.study.recording import check_recorded, record_study, recorded_units
 from randprune_lab.study.run import run_study
 from randprune_lab.study.status import describe_status
-from randprune_lab.study.table import write_results
+from randprune_lab.study.table import recorded_primary, write_results
 from randprune_lab.study.verify import verify_winners
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "check_same_study",
     "describe_status",
     "record_study",
+    "recorded_primary",
     "recorded_units",
     "run_study",
     "verify_winners",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from randprune_lab.analysis.contrasts import KEY
 from randprune_lab.analysis.pairs import comparisons, primary_differences
-from randprune_lab.analysis.recorded import write_table
+from randprune_lab.analysis.recorded import FILE, write_table
 from randprune_lab.analysis.results import study_table
 from randprune_lab.analysis.shipped import recorded_controls, recorded_results
-from randprune_lab.errors import RunError
+from randprune_lab.errors import ConfigError, RunError
 from randprune_lab.files import atomic_path
 from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
@@ -52,14 +52,31 @@ def write_results(grid: Grid, record: str | Path | None = None) -> list[Path]:
     if len(compared):
         tables["comparisons"] = comparisons(compared, config.combinations, config.chosen)
     if config.primary:
-        units = len(config.tasks) * len(config.seeds)
-        tables["primary"] = primary_differences(results, config.primary, config.combinations, config.chosen, units)
+        tables["primary"] = _primary(results, config)
     for name, table in tables.items():
         written += [grid.path / f"{name}.csv", grid.path / f"{name}.parquet"]
         write_table(written[-2], table)
         with atomic_path(written[-1]) as temporary:
             table.to_parquet(temporary, index=False)
     return written
+
+
+def recorded_primary(folder: str | Path) -> pd.DataFrame:
+    """The differences that a recorded study was made to test; the table of `analysis.pairs.primary_differences`.
+
+    Raises:
+        FileError: if a file of the record is missing or damaged.
+        ConfigError: if nothing was written down before the study.
+    """
+    config = StudyConfig.load_json(Path(folder) / FILE)
+    if not config.primary:
+        raise ConfigError(f"the study in {folder} has no primary differences; choose a record of one that has")
+    return _primary(recorded_results(folder), config)
+
+
+def _primary(results: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
+    units = len(config.tasks) * len(config.seeds)
+    return primary_differences(results, config.primary, config.combinations, config.chosen, units)
 
 
 def study_results(grid: Grid) -> pd.DataFrame:

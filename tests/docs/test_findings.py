@@ -49,13 +49,13 @@ from randprune_lab.analysis.forgetting import (
     phenomena_losses,
     shared_losses,
 )
-from randprune_lab.analysis.pairs import at_chosen, comparisons, primary_differences
+from randprune_lab.analysis.pairs import at_chosen, comparisons
 from randprune_lab.bench.reporting import pool_config
 from randprune_lab.forget import Forgotten
 from randprune_lab.search import RunConfig
 from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.tasks import fixed_tasks
-from randprune_lab.study import StudyConfig
+from randprune_lab.study import StudyConfig, recorded_primary
 from randprune_lab.tasks.mini_glue import MiniGlue, phenomena_of
 
 README, RESULTS, TEACHING = ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "teaching.md"
@@ -107,8 +107,7 @@ def test_the_table_of_the_readme_is_that_of_the_record():
         spent = ", ".join(str(epochs(study, method)) for method in pair)
         found = [points(contrast(table, *pair, sparsity)[ALL]) for sparsity in (0.9375, 0.99)]
         assert row == [name, rates, spent, *found]
-    config, table = StudyConfig.load("best-shot"), recorded_results(RECORDED / "best-shot")
-    primary = primary_differences(table, config.primary, config.combinations, config.chosen, 12)
+    table, primary = recorded_results(RECORDED / "best-shot"), recorded_primary(RECORDED / "best-shot")
     cells = [f"{row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}]" for row in primary.itertuples()]
     expected = " and ".join(f"{value:+g}" for value in primary.expected)
     assert [mask[3:], search[3:]] == [[cell, "not run"] for cell in cells] and f"we expected {expected}" in said(README)
@@ -691,11 +690,7 @@ def test_the_page_says_of_best_shot_what_its_record_shows():
     below = text(RESULTS).split(f"### {HEADING_OF_BEST_SHOT}\n", 1)[1].split("\n## ", 1)[0]
     assert below.strip().startswith(best_shot_shows(table))
     assert table is not None, "the sentences below and those of README are about the whole record"
-    config = StudyConfig.load("best-shot")
-    mask, search = (
-        (row.difference, row.low, row.high)
-        for row in primary_differences(table, config.primary, config.combinations, config.chosen, 12).itertuples()
-    )
+    mask, search = recorded_primary(folder)[["difference", "low", "high"]].to_numpy()
     assert mask[1] > 0 > search[1], "README says which is ahead"
     assert f"a gain of more than {search[2]:.1f} points over the best use" in said(RESULTS)
     wide = table[table.sparsity == 0.9375].pivot(index=["task", "seed"], columns="method", values="score")

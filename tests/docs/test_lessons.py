@@ -31,11 +31,13 @@ from randprune_lab.report import lesson_settings
 from randprune_lab.search import PairedRace
 from randprune_lab.stats import assess_choice, best_of, rank_correlation
 from randprune_lab.stats.intervals import Interval, accuracy_interval, mean_interval
+from randprune_lab.study import recorded_primary
 from randprune_lab.viz import figures
 from randprune_lab.viz.style import LABELS
 
 INTERVAL = re.compile(r"([+-]?\d+(?:\.\d+)?) (?:points )?(\[[^\]a-z]*\d, [^\]a-z]*\d\])")
 """A number with its interval, as the lessons write it."""
+BEST_SHOT = data_folder() / "recorded" / "best-shot"
 
 
 def results(study: str = "study") -> pd.DataFrame:
@@ -62,6 +64,13 @@ def written(found: Interval, *, less: bool = False, sign: str = "+") -> tuple[st
     return mean, f"[{low}, {high}]"
 
 
+def what_helps() -> list[tuple[str, str]]:
+    """The differences of best-shot: the mask, with other seeds and over tasks, and the search."""
+    mask, search = recorded_primary(BEST_SHOT)[["difference", "low", "high"]].to_numpy() / 100
+    tasks = contrast(recorded_results(BEST_SHOT), "fisher-short", "imp", 0.9375)[ALL]
+    return [written(Interval(*mask)), written(tasks), written(Interval(*search))]
+
+
 def intervals_of_results() -> list[tuple[str, str]]:
     """All differences with intervals that lesson 07 writes, in its order."""
     table = results()
@@ -74,6 +83,7 @@ def intervals_of_results() -> list[tuple[str, str]]:
         written(at[0.9375](rate), less=True, sign=""),
         written(at[0.99](("allocation", "search"))),
         written(wanda),
+        *what_helps(),
         written(at[0.9375](("search", "imp"))),
         written(at[0.99](("search", "imp"))),
         written(at[0.99](("search", "one-mask"))),
@@ -255,6 +265,11 @@ def test_lesson_07_says_what_ended_the_leads():
     assert all(ahead.difference("search", other, 0.998).low > 0 for other in ("imp", "imp-4e-3"))
     more = [the_run("small", "mnli", seed) for seed in (0, 2)]
     assert all(run.difference("search", other, 0.998).low < 0 for run in more for other in ("imp", "imp-4e-3"))
+
+
+def test_lesson_07_says_in_how_many_trainings_the_mask_that_helps_is_ahead():
+    leads = [run.difference("fisher-short", "imp", 0.9375).estimate > 0 for run in task_records(BEST_SHOT)]
+    assert f"ahead in {sum(leads)} of the {len(leads)} trainings" in flat(ROOT / "notebooks" / "07_results.ipynb")
 
 
 def test_lesson_07_says_how_far_apart_the_two_imps_are():

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from study.test_factors import FACTORS, study
 
+from randprune_lab.analysis import data_folder
 from randprune_lab.analysis.pairs import pairs, primary_differences
 from randprune_lab.errors import ConfigError, RunError, UnknownNameError
-from randprune_lab.study import Grid, StudyConfig, run_study, write_results
+from randprune_lab.study import Grid, StudyConfig, recorded_primary, run_study, write_results
 from randprune_lab.study.grid import check_grown
 
 ONE = {"first": "random", "second": "top", "sparsity": 0.9, "expected": 2.0}
@@ -142,3 +143,8 @@ def test_a_study_writes_its_primary_differences(tmp_path):
     assert tmp_path / "study" / "primary.csv" in write_results(Grid.load(tmp_path / "study"))
     table = pd.read_csv(tmp_path / "study" / "primary.csv")
     assert table.verdict.tolist() == ["no clear difference"] and table.p.isna().all()  # one unit has no interval
+
+
+def test_a_record_without_primary_differences_says_so():
+    with pytest.raises(ConfigError, match="has no primary differences; choose a record of one that has"):
+        recorded_primary(data_folder() / "recorded" / "study")
