@@ -75,10 +75,18 @@ PARTS = pd.DataFrame(
 )
 INFLATION = pd.DataFrame(
     {"kind": kind, "way": way, "size": size, "estimate": 0.01 * place, "low": 0.01 * (place - 1), "high": 0.05}
+    | {"records": 6}
     for kind in ("masks", "restarts")
     for place, way in enumerate(WAYS)
     for size in SIZES.values()
 )
+STEPS = pd.DataFrame(
+    {"method": method, "sparsity": sparsity, "steps": steps, "metric": "accuracy", "score": score}
+    | {"score_low": score - 0.02, "score_high": score + 0.02}
+    for sparsity in (0.9, 0.97, 0.99)
+    for method, steps, score in (("imp", 375, 0.7), ("imp-11", 1375, 0.74 - sparsity / 10), ("fisher", 375, 0.72))
+)
+DENSE = STEPS.iloc[:1].assign(method="dense", sparsity=0.0)
 SHARED = pd.DataFrame(
     {"task": "qnli", "sparsity": sparsity, "relation": relation, "shared": 0.3 + 0.1 * place, "chance": 0.1}
     for sparsity in (0.9, 0.99)
@@ -201,6 +209,9 @@ FIGURES = {
     "correlation_by_steps": lambda record: figures.correlation_by_steps(pool(6)),
     "results_by_task": lambda record: figures.results_by_task(results_table([record]), ["imp", "search"]),
     "contrast_means": lambda record: figures.contrast_means({0.9: MEANS, 0.99: MEANS}),
+    "scores_by_steps": lambda record: figures.scores_by_steps(
+        pd.concat([DENSE, STEPS]), {"IMP": ["imp-11", "imp"], "Fisher scores": ["fisher", "not recorded"]}
+    ),
     "seeds_forest": lambda record: figures.seeds_forest(
         SEEDS, mean_interval([0.1, 0.3]), title="Two", names=("a", "b")
     ),
@@ -800,6 +811,17 @@ def test_masks_of_the_curves_rule_are_near_the_curve_and_other_masks_are_not():
     other = figures.inclusion_check(WEIGHTS, [torch.zeros_like(WEIGHTS).bool()], sampler.curves["w"])
     off = [float(figure.axes[0].get_title().split()[-1]) for figure in (own, other)]
     assert off[0] < 0.05 and off[1] > 0.9
+
+
+def test_the_title_about_steps_compares_the_most_with_the_fewest():
+    lines = {"IMP": ["imp-11", "imp"], "Fisher scores": ["fisher", "not recorded"]}
+    figure = figures.scores_by_steps(pd.concat([DENSE, STEPS]), lines)
+    assert figure.get_suptitle().replace("\n", " ") == (
+        "IMP with 3.67 times the steps of Fisher scores (points): -7.0 at 90 %, -7.7 at 97 %, -7.9 at 99 %"
+    )
+    drawn = {each.label: (each.places, [one.estimate for one in each.intervals]) for each in figure.estimates[1:]}
+    assert drawn["IMP"][0] == pytest.approx([360, 1320]), "in the order of the steps, a little to the side"
+    assert drawn["IMP"][1] == pytest.approx([0.7, 0.641])
 
 
 def test_the_title_of_the_times_is_their_ratio_at_the_largest_number_of_candidates():

@@ -42,6 +42,7 @@ from randprune_lab.viz.figures.sampling import inclusion_check, inclusion_curves
 from randprune_lab.viz.figures.seeds import seeds_forest
 from randprune_lab.viz.figures.selection import chance_of_best, gain_by_budget, race, winners_curse
 from randprune_lab.viz.figures.sensitivity import sensitivity
+from randprune_lab.viz.figures.steps import scores_by_steps
 from randprune_lab.viz.figures.study import controls, early_by_ratio, spread_by_level
 from randprune_lab.viz.figures.tour import method_sketch, recorded_lead, search_step
 
@@ -93,6 +94,7 @@ __all__ = [
     "schedule",
     "scope",
     "scores_by_level",
+    "scores_by_steps",
     "search_step",
     "seeds_forest",
     "sensitivity",
