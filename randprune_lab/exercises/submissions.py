@@ -19,6 +19,8 @@ log = logging.getLogger("randprune_lab")
 LARGEST = 50 << 20  # bytes of a notebook
 
 LONGEST = 300  # characters of a text in the table and in messages
+HIDDEN = (".", "__MACOSX")  # beginnings of names that are left out; macOS adds the second one to ZIP files
+LATE = " (late)"  # at the end of the name of a notebook that came after the deadline
 
 Answers = dict[str, list[str]]  # the cells of a student, by exercise; those before the first exercise at ""
 Submitted = dict[str, Answers | str]  # by the name of the source; a string says why there are no answers
@@ -28,7 +30,8 @@ def read_submissions(folder: Path, sources: Mapping[str, Source], others: Collec
     """The answers of each student to each notebook.
 
     Notebooks are recognized by the `grade_id` of each cell, or else by the beginning of their names. If a student
-    has several for one source, the one with the source's name is used. Files that are not used are logged.
+    has several for one source, one with its cells is used before one with its name alone, such as the lesson; of
+    these one in time before a late one, and then the one with the source's name. Files that are not used are logged.
 
     Args:
         folder: a folder with one subfolder for each student.
@@ -39,7 +42,7 @@ def read_submissions(folder: Path, sources: Mapping[str, Source], others: Collec
         FileError: if the folder cannot be read.
     """
     try:
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith(HIDDEN))
         students = [path for path in paths if path.is_dir()]
     except OSError as error:
         raise FileError(f"cannot read {folder}: {error.strerror}; give a folder with students' folders") from error
@@ -65,11 +68,15 @@ def _read_student(student: Path, sources: Mapping[str, Source], others: Collecti
             unused.append(path)
     submitted: Submitted = {}
     for name, contents in found.items():
-        readable = [path for path, content in contents.items() if isinstance(content, dict)] or [*contents]
-        used = [path for path in readable if path.stem == name] or readable
+        ranks = {path: _rank(path, content, sources[name]) for path, content in contents.items()}
+        used = [path for path, rank in ranks.items() if rank == max(ranks.values())]
         if used:
             several = f"submitted both {listed(str(path.relative_to(student)) for path in used)}; keep one"
             submitted[name] = contents[used[0]] if len(used) == 1 else several
+            if isinstance(contents[used[0]], dict) and not ranks[used[0]][0]:
+                log.warning(
+                    "%s: %s has no cell of an exercise; is it the lesson?", one_line(student.name), used[0].name
+                )
         unused += contents.keys() - used
     _log_unused(student, unused)
     return submitted
@@ -85,7 +92,7 @@ def files_in(folder: Path) -> Iterator[Path]:
             yield inside
             continue
         for entry in entries:
-            if not entry.name.startswith("."):
+            if not entry.name.startswith(HIDDEN):
                 path, is_folder = inside / entry.name, entry.is_dir(follow_symlinks=False)
                 folders += [path] * is_folder
                 if not is_folder or path.suffix == ".ipynb":
@@ -115,6 +122,13 @@ def _recognize(path: Path, content: Answers | str, sources: Mapping[str, Source]
 
     best = max(sources, key=fit)
     return best if any(fit(best)) else None
+
+
+def _rank(path: Path, content: Answers | str, source: Source) -> tuple[bool, ...]:
+    """What decides between several notebooks of a student for one source: the first difference, True before False."""
+    answers = content if isinstance(content, dict) else {}
+    has_cells = any(exercise.name in answers for exercise in source.exercises)
+    return has_cells, bool(answers), not path.stem.endswith(LATE), path.stem == source.name
 
 
 def _read(path: Path) -> Answers | str:

@@ -151,6 +151,36 @@ def test_of_several_the_one_with_the_name_is_used_and_the_others_are_named(read,
     assert lines == [f"bob: not looked at: '{NAME} (1).ipynb', 'old/mine.ipynb'"]
 
 
+@pytest.mark.parametrize("name", [f"{NAME}-1", f"mine/{NAME}", "mine"])
+def test_a_lesson_of_the_same_name_does_not_replace_the_exercises(read, bob, good, name):
+    (bob / f"{NAME}.ipynb").write_text(cell(metadata={}))
+    submitted, lines = read()
+    assert list(submitted["bob"][NAME]) == [""]
+    assert lines == [f"bob: {NAME}.ipynb has no cell of an exercise; is it the lesson?"]
+    (bob / name).parent.mkdir(exist_ok=True)
+    (bob / f"{name}.ipynb").write_text(good)
+    submitted, lines = read()
+    assert submitted["bob"] == submitted["ann"] and lines == [f"bob: not looked at: '{NAME}.ipynb'"]
+
+
+@pytest.mark.parametrize("late", [f"{NAME} (late)", f"{NAME}-2 (late)"])
+@pytest.mark.parametrize("in_time", [NAME, f"{NAME}-1", "mine"])
+def test_of_two_the_one_in_time_is_used_and_a_late_one_alone_too(read, bob, good, in_time, late):
+    (bob / f"{late}.ipynb").write_text(cell())
+    assert list(read()[0]["bob"][NAME]) == ["one"]
+    (bob / f"{in_time}.ipynb").write_text(good)
+    submitted, lines = read()
+    assert submitted["bob"] == submitted["ann"] and lines == [f"bob: not looked at: '{late}.ipynb'"]
+
+
+def test_what_macos_adds_to_a_zip_file_is_no_student(read, bob, good):
+    for folder in (bob.parent / "__MACOSX", bob / "__MACOSX"):
+        folder.mkdir()
+        (folder / f"{NAME}.ipynb").write_text(good)
+    submitted, lines = read()
+    assert submitted.keys() == {"ann", "bob"} and submitted["bob"] == {} and lines == []
+
+
 def test_none_is_used_if_two_have_the_name(read, bob, good):
     for folder in ("a", "b"):
         (bob / folder).mkdir()
