@@ -7,6 +7,7 @@ column `folder` may name each student's folder; without it, folders are recogniz
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ Lms = Literal["canvas", "moodle"]
 FOLDER = "folder"
 IDENTITY: dict[Lms, tuple[str, ...]] = {
     "canvas": ("Student", "ID", "SIS User ID", "SIS Login ID", "Section"),
-    "moodle": ("First name", "Last name", "Username", "ID number", "Email address"),
+    "moodle": ("First name", "Last name", "Surname", "Username", "ID number", "Email address"),
 }
 NEEDED: dict[Lms, tuple[str, ...]] = {"canvas": ("Student", "ID", "Section"), "moodle": ("Email address",)}
 CALLED = ("Student", "ID", "SIS User ID", "SIS Login ID", "Username", "ID number", "Email address")
@@ -64,7 +65,9 @@ def _owners(folders: Sequence[str], people: Sequence[dict[str, str]], shown: str
     nobody = []
     for folder in folders:
         found = [number for number, person in enumerate(people) if _named(person) & _names(folder)]
-        given = [number for number, person in enumerate(people) if cell_text(person.get(FOLDER, "")) == folder]
+        given = [
+            number for number, one in enumerate(people) if _alike(cell_text(one.get(FOLDER, ""))) == _alike(folder)
+        ]
         found = given or [number for number in found if not people[number].get(FOLDER)]
         if len(found) > 1 or (found and found[0] in owners):
             several = f"{roster}: folder {folder!r} may be of several students, or is a second one of the same"
@@ -87,10 +90,16 @@ def _names(folder: str) -> set[str]:
     """The names that a folder may stand for: its own, and the name and number at the beginning of a download's."""
     parts = folder.split("_")
     numbers = [] if MOODLES in parts else [part for part in parts if part.isdigit()][:1]
-    return {name.strip().casefold() for name in (folder, parts[0], *numbers) if name.strip()}
+    return {_alike(name) for name in (folder, parts[0], *numbers)} - {""}
 
 
 def _named(person: dict[str, str]) -> set[str]:
     """The names that a person may be called by."""
-    full = f"{person.get('First name', '')} {person.get('Last name', '')}"
-    return {name.strip().casefold() for name in (*(person.get(column, "") for column in CALLED), full) if name.strip()}
+    first, last = person.get("First name", ""), person.get("Last name") or person.get("Surname", "")
+    full = f"{first} {last}" if first and last else ""
+    return {_alike(name) for name in (*(person.get(column, "") for column in CALLED), full)} - {""}
+
+
+def _alike(name: str) -> str:
+    """The name in the form in which names are compared; macOS writes an umlaut as two characters."""
+    return unicodedata.normalize("NFC", name).strip().casefold()
