@@ -5,17 +5,20 @@ A page is one HTML file that loads nothing and runs no script. Everything of a s
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from randprune_lab.errors import FileError
+from randprune_lab.errors import FileError, listed
 from randprune_lab.exercises.grades import SEVERAL, Grade, book_points, by_student, cell_text, maxima
 from randprune_lab.exercises.source import SOURCES, TEXT, Source, grade_id, read_sources
 from randprune_lab.exercises.submissions import Answers, Submitted, one_line, read_submissions
 from randprune_lab.files import atomic_path
 from randprune_lab.terminal import printable
+
+log = logging.getLogger("randprune_lab")
 
 LONGEST_ANSWER = 4000  # characters
 NO_NAME = re.compile(r"[^\w.@ -]")
@@ -52,7 +55,7 @@ code {{ background: #f3f3f3; }} ul {{ margin: .3rem 0; padding-left: 1.2rem; }}
 def write_feedback(
     out: str | Path, grades: Sequence[Grade], folder: str | Path, sources: str | Path = SOURCES
 ) -> dict[str, Path]:
-    """Write a page for each student of the grades.
+    """Write a page for each student of the grades. Students without a folder are logged: their pages have no answers.
 
     Args:
         out: the folder of the pages.
@@ -72,6 +75,8 @@ def write_feedback(
         pages[student] = Path(out) / f"{NO_NAME.sub('-', student).strip('. ') or '-'}.html"
     if len({str(path).casefold() for path in pages.values()}) < len(pages):
         raise FileError(f"{out}: several students would have the same page; rename their folders and rows")
+    if unknown := pages.keys() - submitted:
+        log.warning("%s: no folder of %s, so their pages have no answers", folder, listed(sorted(unknown)))
     for student, own in by_student(grades).items():
         with atomic_path(pages[student]) as temporary:
             temporary.write_text(page(own, submitted.get(student, {}), known), "utf-8")

@@ -18,14 +18,13 @@ from typing import Any
 
 from randprune_lab.errors import FileError, GradingError, check_range
 from randprune_lab.exercises.check import ExerciseError
-from randprune_lab.exercises.grades import SEVERAL, Grade
+from randprune_lab.exercises.grades import MISSING, SEVERAL, Grade
 from randprune_lab.exercises.sandbox import AnswerError, Kernel, Stopped, start
 from randprune_lab.exercises.source import CHECK, SOURCES, Source, exercise_of, grade_id, read_sources
 from randprune_lab.exercises.submissions import Answers, one_line, read_submissions
 
 log = logging.getLogger("randprune_lab")
 
-MISSING = "not submitted"
 ISOLATION = ("bwrap", "unshare", None)
 COMPARISONS = ("expect", "choice")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,9 @@ from randprune_lab.errors import FileError, listed
 from randprune_lab.exercises.submissions import one_line
 from randprune_lab.files import atomic_path
 
+log = logging.getLogger("randprune_lab")
+
+MISSING = "not submitted"
 SEVERAL = " | "  # between the reasons of several parts
 FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")  # some spreadsheets begin a cell after a semicolon
 
@@ -68,6 +72,8 @@ def _cell(value: Any) -> Any:
 def read_grades(paths: Sequence[str | Path]) -> list[Grade]:
     """The rows of one or more files of grades, which a teacher may have corrected.
 
+    Rows with more points than the maximum are logged: a spreadsheet that takes 2.5 for a date makes 46143 of it.
+
     Raises:
         FileError: if a file is none of `write_grades`, points are no number, or an exercise of a student has two rows.
     """
@@ -83,6 +89,8 @@ def read_grades(paths: Sequence[str | Path]) -> list[Grade]:
             if key in grades:
                 raise FileError(f"{where}: a second row of {' '.join(key)}; keep one")
             grades[key] = grade
+    if above := [" ".join((*key, f"{one.points:g}")) for key, one in grades.items() if one.points > one.out_of]:
+        log.warning("more points than the maximum: %s", listed(above))
     return [*grades.values()]
 
 
@@ -126,10 +134,11 @@ def table(grades: Sequence[Grade]) -> list[list[Any]]:
 
 
 def hardest(grades: Sequence[Grade], number: int = 3) -> dict[str, float]:
-    """The exercises in which the class got the smallest fractions of the points, and these fractions."""
+    """The exercises with the smallest fractions of the points among those who submitted them, and these fractions."""
     points: dict[str, list[float]] = {}
     for grade in grades:
-        points.setdefault(f"{grade.notebook} {grade.exercise}", []).append(grade.points / grade.out_of)
+        if grade.failed != MISSING:
+            points.setdefault(f"{grade.notebook} {grade.exercise}", []).append(grade.points / grade.out_of)
     fractions = {name: sum(own) / len(own) for name, own in points.items()}
     return dict(sorted(fractions.items(), key=lambda item: item[1])[:number])
 

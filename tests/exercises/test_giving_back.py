@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+import struct
+import unicodedata
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -69,8 +71,9 @@ def test_a_table_has_a_row_for_each_student_and_its_columns_add_up():
         assert sum(points[:3]) == pytest.approx(sum(points[3:5])) == pytest.approx(points[5])
 
 
-def test_the_hardest_exercises_are_named_with_their_fraction_of_the_points():
-    assert hardest(GRADES, 2) == pytest.approx({"01 two": 0.67 / 2 / 2, "01 one": 0.5})
+def test_the_hardest_exercises_are_named_with_their_fraction_of_the_points_of_those_who_submitted_them():
+    assert hardest(GRADES, 2) == pytest.approx({"01 two": 0.67 / 2, "02 one": (0.11 + 1) / 2})
+    assert list(hardest(GRADES)) == ["01 two", "02 one", "01 one"]
 
 
 def test_tables_of_several_weeks_are_joined_and_a_missing_student_has_empty_cells(tmp_path, capsys):
@@ -107,6 +110,14 @@ def test_a_spreadsheet_may_save_semicolons_decimal_commas_and_a_mark_of_the_enco
     with (tmp_path / "saved.csv").open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file, delimiter=";").writerows(table)
     assert [grade.points for grade in read_grades([tmp_path / "saved.csv"])] == [grade.points for grade in GRADES]
+
+
+def test_more_points_than_the_maximum_are_kept_and_named(tmp_path, caplog):
+    write_grades(tmp_path / "grades.csv", GRADES)
+    text = (tmp_path / "grades.csv").read_text("utf-8")
+    (tmp_path / "grades.csv").write_text(text.replace("0.67", "46143"), "utf-8")
+    assert read_grades([tmp_path / "grades.csv"])[1].points == 46143
+    assert caplog.messages == ["more points than the maximum: 'doeann_7_ 01 two 46143'"]
 
 
 # --- gradebooks ---
@@ -155,6 +166,28 @@ def test_a_folder_is_recognized_by_what_identifies_its_student(tmp_path, folder)
     (tmp_path / "roster.csv").write_text(MOODLE.replace("Roe,,", "Roe,5,"), "utf-8")
     found = gradebook([Grade(folder, "01", "one", "One", 1, 1, "")], "moodle", tmp_path / "roster.csv")
     assert [row[-1] for row in found[1:]] == [1, ""]
+
+
+UMLAUT = "J\u00f6rg"
+
+
+@pytest.mark.parametrize("roster", [UMLAUT, unicodedata.normalize("NFD", UMLAUT)], ids=["one", "two"])
+@pytest.mark.parametrize("folder", [UMLAUT, unicodedata.normalize("NFD", UMLAUT)], ids=["one", "two"])
+@pytest.mark.parametrize("by", ["name", "folder"])
+def test_an_umlaut_of_one_character_is_that_of_two(tmp_path, roster, folder, by):
+    names = f"{roster},Doe,,a@x.example,\n" if by == "name" else f"Ann,Doe,,a@x.example,{roster} Doe\n"
+    (tmp_path / "roster.csv").write_text(MOODLE.partition("\n")[0] + "\n" + names, "utf-8")
+    grades = [Grade(f"{folder} Doe", "01", "one", "One", 1, 1, "")]
+    assert gradebook(grades, "moodle", tmp_path / "roster.csv")[1][-1] == 1
+
+
+def test_a_surname_is_a_last_name_and_a_first_name_alone_is_nobody(tmp_path):
+    roster = tmp_path / "roster.csv"
+    roster.write_text("First name,Surname,Email address\nAnn,Doe,a@x.example\n", "utf-8")
+    (header, row) = gradebook([Grade("Ann Doe", "01", "one", "One", 1, 1, "")], "moodle", roster)
+    assert header[:2] == ["First name", "Surname"] and row == ["Ann", "Doe", "a@x.example", 1]
+    with pytest.raises(FileError, match=r"no folder of the grades \('Ann'\) is of anybody"):
+        gradebook([Grade("Ann", "01", "one", "One", 1, 1, "")], "moodle", roster)
 
 
 def test_nobody_gets_the_points_of_another(tmp_path, caplog):
@@ -220,6 +253,44 @@ def test_downloads_are_sorted_into_a_folder_for_each_student(tmp_path, caplog):
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "students"),
+    [
+        (["x/doeann_7_90_01.ipynb", "x/roebob_8_91_01.ipynb", "__MACOSX/x/._doeann_7_90_01.ipynb"], None),
+        (["x/ann/01.ipynb", "x/bob/01.ipynb"], ["ann", "bob"]),
+        (["x/ann/a.ipynb", "x/bob/b.ipynb", "x/readme.txt"], ["ann", "bob"]),
+        (
+            ["x/Ann Doe_5_assignsubmission_file_/01.ipynb", "x/Bob_6_assignsubmission_file_/01.ipynb"],
+            ["Ann Doe", "Bob"],
+        ),
+        (["cyd/01.ipynb", "cyd/02.ipynb", "cyd/old/03.ipynb"], ["cyd"]),
+        (["Ann_5_assignsubmission_file_/a/01.ipynb", "Ann_5_assignsubmission_file_/b/02.ipynb"], ["Ann"]),
+    ],
+)
+def test_a_folder_around_all_students_is_no_student(tmp_path, names, students):
+    found = collect(zipped(tmp_path / "a.zip", *names), tmp_path / "out")
+    assert sorted(found) == (students or ["doeann_7", "roebob_8"])
+
+
+def test_notebooks_of_one_student_with_the_same_name_do_not_stop_the_collection_of_others(tmp_path):
+    twice = [f"Ann_5_assignsubmission_file_/{folder}/01.ipynb" for folder in ("a", "b:c")]
+    found = collect(zipped(tmp_path / "a.zip", *twice, "Bob_6_assignsubmission_file_/01.ipynb"), tmp_path / "out")
+    assert [path.relative_to(tmp_path / "out").as_posix() for paths in found.values() for path in paths] == [
+        "Ann/a/01.ipynb",
+        "Ann/b-c/01.ipynb",
+        "Bob/01.ipynb",
+    ]
+
+
+def test_umlauts_of_a_zip_file_of_macos_are_right(tmp_path):
+    name = unicodedata.normalize("NFD", UMLAUT)
+    content = bytearray(zipped(tmp_path / "a.zip", f"{name}_5_assignsubmission_file_/01.IPYNB").read_bytes())
+    for header, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # which have no flag that names are UTF-8
+        struct.pack_into("<H", content, content.index(header) + place, 0)
+    (tmp_path / "a.zip").write_bytes(content)
+    assert collect(tmp_path / "a.zip", tmp_path / "out") == {UMLAUT: [tmp_path / "out" / UMLAUT / "01.IPYNB"]}
+
+
 def test_a_student_has_one_folder_for_all_assignments_and_namesakes_have_their_own(tmp_path):
     for number, names in enumerate(
         [
@@ -242,7 +313,7 @@ def test_collecting_twice_changes_nothing_and_other_content_is_not_lost(tmp_path
         collect(download, tmp_path / "out")
     assert not (tmp_path / "out" / "ann" / "01.ipynb").exists()
     with pytest.raises(FileError, match="several files would be"):
-        collect(zipped(tmp_path / "b.zip", "week/ann/01.ipynb", "week/bob/01.ipynb"), tmp_path / "more")
+        collect(zipped(tmp_path / "b.zip", "cyd/a/01.ipynb", "cyd/b/01.ipynb", "dan/01.ipynb"), tmp_path / "more")
 
 
 def test_what_is_no_download_is_named(tmp_path):
@@ -335,6 +406,13 @@ def test_nothing_of_a_student_is_more_than_text(given_back):
         assert "\x1b" not in page and len(page) < 20_000
         assert "default-src 'none'" in page
     assert any(HOSTILE in Tags(page).text for page in given_back.values())
+
+
+def test_students_without_a_folder_are_named_since_their_pages_have_no_answers(sources, tmp_path, caplog):
+    (tmp_path / "all" / "0123").mkdir(parents=True)
+    grades = [Grade(name, "01_numbers", "one", "One", 0, 1, "wrong") for name in ("0123", "123")]
+    write_feedback(tmp_path / "pages", grades, tmp_path / "all", sources)
+    assert caplog.messages == [f"{tmp_path / 'all'}: no folder of '123', so their pages have no answers"]
 
 
 def test_two_students_do_not_get_the_same_page(sources, tmp_path):
