@@ -75,9 +75,11 @@ def read_grades(paths: Sequence[str | Path]) -> list[Grade]:
     Rows with more points than the maximum are logged: a spreadsheet that takes 2.5 for a date makes 46143 of it.
 
     Raises:
-        FileError: if a file is none of `write_grades`, points are no number, or an exercise of a student has two rows.
+        FileError: if a file is none of `write_grades`, points are no number, an exercise of a student has two rows, or
+            an exercise has two maxima.
     """
     grades: dict[tuple[str, str, str], Grade] = {}
+    maximum: dict[tuple[str, str], float] = {}
     for path in paths:
         for line, row in read_rows(path, [field.name for field in fields(Grade)]):
             where = f"{path}, line {line}"
@@ -88,6 +90,10 @@ def read_grades(paths: Sequence[str | Path]) -> list[Grade]:
             key = grade.student, grade.notebook, grade.exercise
             if key in grades:
                 raise FileError(f"{where}: a second row of {' '.join(key)}; keep one")
+            if out_of != (first := maximum.setdefault(key[1:], out_of)):
+                raise FileError(
+                    f"{where}: out_of of {' '.join(key[1:])} is {out_of:g}, and {first:g} in a row before; correct one"
+                )
             grades[key] = grade
     if above := [" ".join((*key, f"{one.points:g}")) for key, one in grades.items() if one.points > one.out_of]:
         log.warning("more points than the maximum: %s", listed(above))
@@ -95,10 +101,13 @@ def read_grades(paths: Sequence[str | Path]) -> list[Grade]:
 
 
 def read_rows(path: str | Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file with their lines. Columns may be separated by semicolons, as some spreadsheets save them.
+    """The rows of a CSV file with their lines, without empty ones.
+
+    Columns may be separated by semicolons, as some spreadsheets save them.
 
     Raises:
-        FileError: if the file cannot be read, is no table, or lacks one of the needed columns.
+        FileError: if the file cannot be read, is no table, lacks one of the needed columns, or has a row with more
+            cells than columns.
     """
     try:
         text = Path(path).read_text("utf-8-sig")
@@ -111,7 +120,13 @@ def read_rows(path: str | Path, needed: Sequence[str]) -> list[tuple[int, dict[s
     lacking = [name for name in needed if name not in (rows.fieldnames or [])]
     if lacking:
         raise FileError(f"{path} has no column {listed(lacking)}; its columns are {listed(rows.fieldnames or [])}")
-    return [(rows.line_num, {name: value for name, value in row.items() if name is not None}) for row in rows]
+    named = []
+    for row in rows:
+        if any(row.pop(None, [])):  # the cells of no column
+            raise FileError(f"{path}, line {rows.line_num}: more cells than columns; write 1.5, or quotes around 1,5")
+        if any(row.values()):
+            named.append((rows.line_num, row))
+    return named
 
 
 def table(grades: Sequence[Grade]) -> list[list[Any]]:

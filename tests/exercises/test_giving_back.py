@@ -93,9 +93,12 @@ def test_tables_of_several_weeks_are_joined_and_a_missing_student_has_empty_cell
         (lambda text: text.replace("0.67", "nan"), "got 'nan'"),
         (lambda text: text.replace("0.67,2,", "0,0,"), "line 3: out_of must be above 0"),
         (lambda text: text + text.splitlines()[1] + "\n", "line 8: a second row of doeann_7_ 01 one"),
+        (lambda text: text + ",,,,,,\nx,,,,,,\n", "line 9: points must be a number of at least 0, got ''"),
+        (lambda text: text.replace("0,1,not", "0,2,not"), "line 5: out_of of 01 one is 2, and 1 in a row before"),
+        (lambda text: text.replace("0.67,", "0,67,"), "line 3: more cells than columns"),
         (lambda text: "", "has no column"),
     ],
-    ids=["column", "word", "negative", "nan", "nothing", "twice", "empty"],
+    ids=["column", "word", "negative", "nan", "nothing", "twice", "no points", "maxima", "comma", "empty"],
 )
 def test_a_table_that_was_spoilt_by_hand_is_refused_by_line(tmp_path, change, message):
     write_grades(tmp_path / "grades.csv", GRADES)
@@ -107,8 +110,9 @@ def test_a_table_that_was_spoilt_by_hand_is_refused_by_line(tmp_path, change, me
 def test_a_spreadsheet_may_save_semicolons_decimal_commas_and_a_mark_of_the_encoding(tmp_path):
     write_grades(tmp_path / "grades.csv", GRADES)
     table = [[cell.replace(".", ",") for cell in row] for row in rows(tmp_path / "grades.csv")]
+    empty = [""] * len(table[0])
     with (tmp_path / "saved.csv").open("w", encoding="utf-8-sig", newline="") as file:
-        csv.writer(file, delimiter=";").writerows(table)
+        csv.writer(file, delimiter=";").writerows([*table[:3], empty, *table[3:], empty])
     assert [grade.points for grade in read_grades([tmp_path / "saved.csv"])] == [grade.points for grade in GRADES]
 
 
