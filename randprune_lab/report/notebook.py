@@ -122,6 +122,17 @@ def failure(notebook: NotebookNode, error: str, message: str) -> CellFailure:
     return CellFailure(begun, error, message)
 
 
+def early_end(notebook: NotebookNode) -> str:
+    """The name of the error that ended a notebook before its last cell; empty if there is none.
+
+    papermill takes `sys.exit()` for the end of a notebook that succeeded.
+    """
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    pending = any(cell.metadata.get("papermill", {}).get("status") == "pending" for cell in code)
+    errors = [output.ename for cell in code for output in cell.outputs if output.output_type == "error"]
+    return errors[-1] if pending and errors else ""
+
+
 def _tags(cell: NotebookNode) -> list[str]:
     return list(cell.metadata.get("tags", []))
 

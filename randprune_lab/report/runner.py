@@ -110,6 +110,9 @@ def _result(
 def _read_back(
     notebook: Any, result: NotebookResult, error: Mapping[str, str] | None, out: Path, around: Around
 ) -> NotebookResult:
+    if not error and (name := read.early_end(notebook)):
+        error = {"name": name, "message": "the cells below did not run"}
+        result = replace(result, status="failed")
     result = replace(
         result,
         failure=read.failure(notebook, error["name"], error["message"]) if error else None,

@@ -188,6 +188,15 @@ def test_a_hanging_cell_and_a_dying_kernel_are_failures(make_notebook, tmp_path,
     assert "DeadKernelError" in (tmp_path / "out" / "01_dies.html").read_text("utf-8")
 
 
+def test_a_notebook_that_ends_itself_before_its_last_cell_has_failed(make_notebook, tmp_path):
+    make_notebook(tmp_path / "notebooks" / "00_half.ipynb", ["raise SystemExit", "1"])
+    make_notebook(tmp_path / "notebooks" / "01_whole.ipynb", ["1", "raise SystemExit"])
+    half, whole = report("smoke", tmp_path / "out", notebooks=tmp_path / "notebooks").results
+    assert str(half.failure) == "cell 3: SystemExit: the cells below did not run" and half.status == "failed"
+    assert whole.failure is None and whole.status == "ok"
+    assert "the cells below did not run" in (tmp_path / "out" / half.page).read_text("utf-8")
+
+
 def test_parameters_are_read_from_text():
     texts = ["seed=3", "rate=1e-3", "levels=[0.5, 0.9]", "task=SST-2", "flag=False", "note=a=b", "model=None"]
     assert parse_parameters(texts) == {
