@@ -49,7 +49,7 @@ def collect(download: str | Path, out: str | Path) -> dict[str, list[Path]]:
         (PurePosixPath(unicodedata.normalize("NFC", name)), content) for name, content in _files(Path(download))
     ]
     outer = _outer_folder([path for path, _ in contents])
-    files = [(path, *_whose(_inside(outer, path)), content) for path, content in contents]
+    files = [(path, *whose(_inside(outer, path)), content) for path, content in contents]
     namesakes = Counter(student for student, _ in {(student, number) for _, student, number, *_ in files if number})
     for name, student, number, file, content in files:
         if student and content and _is_notebook(file.name):
@@ -110,7 +110,7 @@ def _outer_folder(paths: Sequence[PurePosixPath]) -> PurePosixPath:
     """The folder in the download that has all students in it, or the download itself."""
     shown = [path for path in paths if path.parts and not _is_hidden(path)]
     first = {path.parts[0] for path in shown}
-    students = {_whose(PurePosixPath(*path.parts[1:]))[:2] for path in shown} - {("", "")}
+    students = {whose(PurePosixPath(*path.parts[1:]))[:2] for path in shown} - {("", "")}
     outer = len(first) == 1 and len(students) > 1 and not any(map(MOODLE.fullmatch, first))
     return PurePosixPath(*first if outer else ())
 
@@ -124,8 +124,8 @@ def _is_hidden(path: PurePosixPath) -> bool:
     return path.is_absolute() or any(part.startswith(HIDDEN) for part in path.parts)
 
 
-def _whose(path: PurePosixPath) -> tuple[str, str, PurePosixPath]:
-    """The student whose file this is, a number that distinguishes namesakes, and what the file was called.
+def whose(path: PurePosixPath) -> tuple[str, str, PurePosixPath]:
+    """The student whose file in a download this is, a number that distinguishes namesakes, and its own name.
 
     The student is empty if the file is nobody's. The number is empty where none is needed.
     """

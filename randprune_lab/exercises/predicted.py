@@ -6,10 +6,11 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from randprune_lab.errors import FileError
+from randprune_lab.exercises.collect import whose
 from randprune_lab.exercises.submissions import content_of, files_in, one_line
 from randprune_lab.notebook_file import cells_of
 from randprune_lab.predictions import RECORD, Prediction, Score, predictions_of, read_predictions, score_predictions
@@ -75,7 +76,8 @@ class Tally:
 def tally_class(folder: str | Path) -> list[Tally]:
     """The answers in a folder of files of predictions and of notebooks with predictions, by question.
 
-    Each subfolder is a student, and so is each file beside them. Files are found at any depth. What cannot be read is
+    Each subfolder is a student, and so is each file beside them; those that Canvas or Moodle named after one student
+    are of one. Files are found at any depth. What cannot be read is
     logged in a line, and the rest is used. If a student has a question in several files, that of the file of
     predictions is used, or else the first.
 
@@ -90,10 +92,13 @@ def tally_class(folder: str | Path) -> list[Tally]:
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise FileError(f"cannot read {folder}: {error.strerror}; give a folder with students' files") from error
-    students = {entry.name: _predictions_of_student(entry) for entry in entries}
+    students: dict[tuple[str, ...], list[Path]] = {}
+    for entry in entries:
+        owner = whose(PurePosixPath(entry.name))[:2]
+        students.setdefault(owner if any(owner) else (entry.name,), []).append(entry)
     asked: dict[tuple[str, str, tuple[str, ...]], list[Prediction]] = {}
-    for found in students.values():
-        for one in found.values():
+    for own in students.values():
+        for one in _predictions_of_student(own).values():
             asked.setdefault((*one.key, one.options), []).append(one)
     if not asked:
         raise FileError(
@@ -117,8 +122,9 @@ def _tally(predictions: Sequence[Prediction]) -> Tally:
     )
 
 
-def _predictions_of_student(entry: Path) -> dict[tuple[str, str], Prediction]:
-    paths = sorted(files_in(entry) if entry.is_dir() else [entry], key=lambda path: (path.suffix == ".ipynb", path))
+def _predictions_of_student(entries: Sequence[Path]) -> dict[tuple[str, str], Prediction]:
+    files = [path for entry in entries for path in (files_in(entry) if entry.is_dir() else [entry])]
+    paths = sorted(files, key=lambda path: (path.suffix == ".ipynb", path))
     found: dict[tuple[str, str], Prediction] = {}
     for path in paths:
         for one in _read(path):

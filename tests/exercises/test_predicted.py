@@ -59,6 +59,14 @@ def test_saved_notebooks_and_files_of_predictions_are_counted_once_for_each_stud
     assert tally.counts == {"low": 2, "high": 1, "gone": 1}
 
 
+def test_files_that_a_download_names_after_one_student_are_of_one(tmp_path):
+    for student in ("doeann_7_90_", "doeann_8_90_", "Ann Doe_5_assignsubmission_file_"):
+        keep_prediction(tmp_path / f"{student}{FILE}", answered("high"))
+        notebook = f"{student}01_pruning.ipynb".replace("_90_", "_91_")  # Canvas counts files
+        nbformat.write(notebook_with(answered("gone")), tmp_path / notebook)
+    assert tally_class(tmp_path)[0].counts == {"low": 0, "high": 3, "gone": 0}
+
+
 def test_questions_are_in_the_order_of_lessons_and_other_options_are_another_question(folder):
     keep_prediction(folder / "ann" / FILE, Prediction("00", "Why?", ("a", "b")).answered("a"))
     keep_prediction(folder / "dan" / FILE, Prediction("01", "Where is it?", ("low", "high")).answered("low"))
