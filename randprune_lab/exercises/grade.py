@@ -124,7 +124,7 @@ def run(source: Source, answers: Answers, kernel: Start, seconds: float) -> dict
                     if name and name not in results:
                         started.begin(seconds)
                         wrong = check_answer(source, name, started, names)
-                        results[name] = wrong and Wrong(error or wrong.reason, wrong.right)
+                        results[name] = wrong and Wrong(_with_error(wrong.reason, error), wrong.right)
                 except Stopped as reason:
                     stopped.add(name)
                     results[name] = Wrong(str(reason))
@@ -188,6 +188,14 @@ def _run_cells(kernel: Kernel, cells: Sequence[str], seconds: float) -> str:
         except Exception as error:
             errors.append(_reason(error))
     return errors[0] if errors else ""
+
+
+def _with_error(reason: str, error: str) -> str:
+    """The reasons of a check and the error of a cell, in place of the names that are missing because of it."""
+    if not error:
+        return reason
+    reasons = [one for one in reason.split(SEVERAL) if not one.startswith(f"{NameError.__name__}: ")]
+    return SEVERAL.join(dict.fromkeys([*reasons, error]))
 
 
 def check_answer(source: Source, exercise: str, kernel: Kernel, names: dict[str, Any]) -> Wrong | None:

@@ -153,6 +153,22 @@ def test_each_comparison_has_its_part_of_the_points_and_a_reason(sources, tmp_pa
     assert found["eve"].failed == ""
 
 
+def test_an_error_in_a_cell_is_told_beside_what_is_wrong_and_in_place_of_the_names_that_it_leaves_out(sources):
+    (source,) = read_sources(sources)
+    scratch = "1 / 0  # after the answer"
+    answers = {
+        "one": ["def one():\n    return 2", scratch],
+        "two": ["1 / 0\ntwo = 2"],
+        "three": [RIGHT["three"], scratch],
+    }
+    wrong = run(source, answers, start, 60)
+    error = "ZeroDivisionError: division by zero"
+    assert {name: found.reason for name, found in wrong.items()} == {
+        "one": f"AssertionError: count again | {error}",
+        "two": error,
+    }
+
+
 def test_a_part_ends_with_a_comparison_and_a_loop_is_one():
     check = "a = f()\nexpect('a', a, 1, '')\nfor b in g():\n    expect('b', b, 1, '')\n"
     check += "def h():\n    expect('h', 1, 1, '')\n"
