@@ -129,11 +129,19 @@ def test_its_predictions_are_answered_before_the_next_is_asked_and_scored_at_the
     asked = calls(code, "widgets.predict")
     assert len(asked) >= (0 if name.startswith("00") else 3)
     said = "".join(cell.source for cell in code)
-    order = re.findall(r"widgets\.predict\(|guess\.reveal\(|widgets\.score\(", said)
-    expected = ["widgets.predict(", "guess.reveal("] * len(asked) + ["widgets.score("]
-    assert order == (expected if asked else [])
+    order = re.findall(r"widgets\.predict\(|guess_\d+\.reveal\(|widgets\.score\(", said)
+    numbers = range(1, len(asked) + 1)
+    expected = [part for number in numbers for part in ("widgets.predict(", f"guess_{number}.reveal(")]
+    assert order == ([*expected, "widgets.score("] if asked else [])
     if asked:
         assert code[-1].source == f'widgets.score("{name[:2]}")'
+
+
+def test_a_cell_that_runs_again_later_has_the_prediction_of_its_own_question(code):
+    said = "\n".join(cell.source for cell in code)
+    used = re.findall(r"\bguess\w*", said)
+    assert re.findall(r"(\w+) = widgets\.predict\(", said) == [*dict.fromkeys(used)]
+    assert used == sorted(used), "a question's cells are together"
 
 
 def test_its_predictions_have_questions_of_their_own_and_known_misconceptions(name, code, tmp_path, monkeypatch):
