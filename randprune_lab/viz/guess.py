@@ -230,8 +230,10 @@ class Scores:
 
 
 def scores_in(path: Path, lesson: str) -> Scores:
-    """The scores of the predictions in a file; of none, if there is no file or it cannot be read."""
+    """The scores of the predictions in a file; of none, if there is no file, or it cannot be read or written."""
     trouble, kept = "", []
+    if not os.access(folder := path.absolute().parent, os.W_OK):
+        trouble = f"There is no score: {folder} is read-only, so no prediction is kept; work in a copy of the notebooks"
     try:
         kept = read_predictions(path) if path.exists() else []
     except (RandpruneError, OSError) as error:

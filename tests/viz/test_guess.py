@@ -132,6 +132,14 @@ def test_a_damaged_file_is_a_line_below_the_form_and_the_next_cell_still_reads_t
     assert form.note == "Kept. Run the next cell."
 
 
+def test_in_a_read_only_folder_the_score_does_not_say_that_nothing_was_predicted(folder, monkeypatch):
+    monkeypatch.setattr("os.access", lambda place, mode: Path(place) != folder)  # root may write anywhere
+    [line] = score("01").lines
+    assert (
+        line == f"There is no score: {folder} is read-only, so no prediction is kept; work in a copy of the notebooks"
+    )
+
+
 def test_the_scores_are_of_the_lesson_and_of_all_lessons():
     ask(answer="near 2", sure=1.0).reveal("near 2")
     predict("Else?", ["a", "b"], lesson="02", answer="a", sure=1.0).reveal("b")
