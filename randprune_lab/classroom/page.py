@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -129,7 +130,12 @@ def _points(one: Interval) -> str:
 
 
 def _guesses(gathered: Gathered) -> str:
-    rows = "".join(f"<li>{escape(printable(text))}: {number}</li>" for text, number in gathered.guesses.most_common())
+    """What was expected, and by how many: guesses that differ in capitals or spaces are one, as most wrote it."""
+    spelled: dict[str, str] = {}
+    count = Counter[str]()
+    for text, number in gathered.guesses.most_common():
+        count[spelled.setdefault(" ".join(text.casefold().split()), text)] += number
+    rows = "".join(f"<li>{escape(printable(text))}: {number}</li>" for text, number in count.most_common())
     return f"<h2>What was expected</h2>\n<ul>{rows}</ul>\n" if rows else ""
 
 

@@ -79,6 +79,13 @@ def test_a_table_has_every_level_and_a_picture_is_one(tmp_path):
         write_gathered(found, tmp_path / "class.pdf")
 
 
+def test_guesses_that_differ_in_capitals_and_spaces_are_counted_together():
+    guesses = ["IMP ahead", "search ahead", "Search ahead", "search  ahead ", "search ahead"]
+    shares = {f"{seed}.json": share(seed, guess=guess) for seed, guess in enumerate(guesses)}
+    said = page(Gathered(shares, [], "imp-long", 0.99))
+    assert "<ul><li>search ahead: 4</li><li>IMP ahead: 1</li></ul>" in said
+
+
 def test_a_guess_in_a_table_is_no_formula_of_a_spreadsheet(tmp_path):
     write_gathered(gathered(-0.2, guess='=HYPERLINK("http://x.example")'), tmp_path / "class.csv")
     assert set(pd.read_csv(tmp_path / "class.csv").guess) == {'\'=HYPERLINK("http://x.example")'}
