@@ -29,7 +29,7 @@ SOURCES := randprune_lab tests notebooks docs
 EXTRAS := lab,dask,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test fuzz lint format test-browser lab app report docs gpu gpu-pack lock lowest dist-check audit clean
+.PHONY: help setup test fuzz lint format test-browser lab app report results docs gpu gpu-pack lock lowest dist-check audit clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -79,6 +79,9 @@ app: setup ## make the explorers' page and open it: masks, recorded results, you
 
 report: setup ## run all notebooks into reports/PROFILE (PROFILE=smoke, REPORT_ARGS="--check")
 	$(BIN)/randprune report --profile $(PROFILE) --out reports/$(PROFILE) $(REPORT_ARGS)
+
+results: setup ## write what docs/results.md says of the records, after one has grown
+	PYTHONPATH=tests $(BIN)/python -m support.results_page
 
 # With the figures of reports/PROFILE, where there is such a report. Every warning is an error. Sphinx remembers what it
 # read but not what it warned of: hence -E.

@@ -12,15 +12,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support.best_shot_shows import HEADING as HEADING_OF_BEST_SHOT
 from support.best_shot_shows import best_shot_shows
 from support.made_up import answer_record
-from support.minilm_shows import HEADING as HEADING_OF_MINILM
-from support.minilm_shows import minilm_shows, tuning_shows
 from support.pages import ROOT, table_rows, text
-from support.pools_show import HEADING, NOT_YET, pools_show
-from support.rates_show import HEADING as HEADING_OF_RATES
+from support.pools_show import pools_show
 from support.rates_show import rates_show
+from support.results_page import numbers, parts, pictures, said_by, written
 
 from randprune_lab.analysis import (
     answer_records,
@@ -60,6 +57,7 @@ from randprune_lab.tasks.mini_glue import MiniGlue, phenomena_of
 
 README, RESULTS, TEACHING = ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "teaching.md"
 RECORDED = data_folder() / "recorded"
+MADE, PICTURES = parts(), pictures()
 EXPLORED = "seed == 0 and task in ('stsb', 'qnli')"
 """The rows of the studies `gain` and `small` that the hypotheses were made from."""
 
@@ -87,6 +85,22 @@ def test_the_figures_in_the_answers_stand_in_their_sections():
         if found:
             section = text(RESULTS).split(f"\n## {question}\n", 1)[1].split("\n## ", 1)[0]
             assert all(figure in section for figure in found), question
+
+
+# --- what is made from records ---
+
+
+@pytest.mark.parametrize("part", MADE)
+def test_the_page_says_what_its_records_show(part):
+    """`make results` writes it."""
+    assert written(text(RESULTS), part) == MADE[part]
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_pictures_of_the_page_are_those_of_its_records(name):
+    """`make results` draws them."""
+    assert said_by(ROOT / "docs" / name) == numbers(PICTURES[name]())
+    assert f"]({name})" in text(RESULTS)
 
 
 # --- laptop ---
@@ -260,13 +274,6 @@ def test_the_scores_of_laptop_are_those_of_the_record():
 # --- laptop-rates ---
 
 
-def test_the_page_says_of_laptop_rates_what_its_record_shows():
-    folder = RECORDED / "rates"
-    found = (recorded_results(folder), settings_of("rates")) if folder.is_dir() else (None, None)
-    below = text(RESULTS).split(f"### {HEADING_OF_RATES}\n", 1)[1].split("\n## ", 1)[0]
-    assert below.strip().endswith(f"\n\n{rates_show(*found)}")
-
-
 def test_the_text_about_laptop_rates_finds_a_planted_effect_of_the_rate():
     """The rate 4e-3 costs 2 points, and the steps of the search are worth 1; nothing else makes a difference."""
     config, rows = StudyConfig.load("laptop-rates"), []
@@ -293,13 +300,9 @@ def test_the_text_about_laptop_rates_finds_a_planted_effect_of_the_rate():
 # --- minilm ---
 
 
-def test_the_page_says_of_minilm_what_its_record_shows():
-    folder = RECORDED / "minilm"
-    below = text(RESULTS).split(f"### {HEADING_OF_MINILM}\n", 1)[1].split("\n## ", 1)[0]
-    assert below.strip().startswith(minilm_shows(task_records(folder), recorded_controls(folder)))
+def test_what_is_said_of_the_rate_of_minilm_follows_from_the_tuning():
     tuning = recorded_results(RECORDED / "minilm-tuning")
-    assert "\n".join(tuning_shows(tuning)) in text(RESULTS)
-    assert not {*tuning.seed} & {*recorded_results(folder).seed}
+    assert not {*tuning.seed} & {*recorded_results(RECORDED / "minilm").seed}
     means = tuning[tuning.sparsity > 0].groupby("method").validation.mean()
     assert means["imp-3e-4"] == max(score for method, score in means.items() if method.startswith("imp"))
     assert means["fisher-1e-4"] - means["fisher-3e-4"] == pytest.approx(0.001), "one example at each level"
@@ -349,8 +352,6 @@ def test_what_is_said_of_minilm_follows_from_its_record():
 
 def test_what_is_said_of_ways_of_reporting_is_that_of_the_record():
     page = text(RESULTS)
-    folder = RECORDED / "answers"
-    assert f"\n### {HEADING}\n\n{pools_show(answer_records(folder) if folder.is_dir() else [])}\n\n## " in page
     config = pool_config("qnli", 0)
     assert f"at one learning rate: {config.learning_rate:.0e}".replace("e-0", "e-") in page
     rates = ["2e-4", "5e-4", "1e-3", "2e-3", "4e-3", "8e-3"]
@@ -381,7 +382,6 @@ def test_the_text_about_the_pools_says_what_is_clear_and_what_is_not():
     assert found.startswith("The record has 4 of the 18 pools, so this is preliminary (MNLI 2 seeds, QNLI 2 seeds).")
     assert "no clear effect of the mask" in found and "too good: the checkpoint, best of 8, everything" in found
     assert "no verdict" in pools_show([record for record in records if record.seed == 0]) and "no verdict" not in found
-    assert pools_show([]) == NOT_YET
 
 
 # --- laptop-gain and laptop-small ---
@@ -684,12 +684,9 @@ def three(values: pd.Series) -> str:
 # --- best-shot ---
 
 
-def test_the_page_says_of_best_shot_what_its_record_shows():
+def test_what_is_said_of_best_shot_follows_from_its_record():
     folder = RECORDED / "best-shot"
-    table = recorded_results(folder) if folder.is_dir() else None
-    below = text(RESULTS).split(f"### {HEADING_OF_BEST_SHOT}\n", 1)[1].split("\n## ", 1)[0]
-    assert below.strip().startswith(best_shot_shows(table))
-    assert table is not None, "the sentences below and those of README are about the whole record"
+    table = recorded_results(folder)
     mask, search = recorded_primary(folder)[["difference", "low", "high"]].to_numpy()
     assert mask[1] > 0 > search[1], "README says which is ahead"
     assert f"a gain of more than {search[2]:.1f} points over the best use" in said(RESULTS)

@@ -9,17 +9,16 @@ from randprune_lab.stats.tasks import fixed_tasks, over_tasks
 from randprune_lab.study import StudyConfig
 from randprune_lab.tasks.spec import task_title
 
-HEADING = "What `best-shot` found"
 MASK = "Fisher, one threshold, minus IMP"
 """The contrast that the first primary difference is about."""
 
 
-def best_shot_shows(table: pd.DataFrame | None) -> str:
-    """The text below the heading, from the recorded results; None: nothing is recorded."""
+def best_shot_shows(table: pd.DataFrame) -> str:
+    """The text below the heading, from the recorded results."""
     config = StudyConfig.load("best-shot")
     units = len(config.tasks) * len(config.seeds)
-    done = 0 if table is None else len(_complete(table, config))
-    if table is None or done < units:
+    done = len(_complete(table, config))
+    if done < units:
         return f"Not finished: {done} of {units} units are recorded. The differences are judged once, when all are."
     primary = primary_differences(table, config.primary, config.combinations, config.chosen, units)
     level = primary.sparsity.iloc[0]

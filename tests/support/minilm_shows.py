@@ -12,7 +12,6 @@ from randprune_lab.study import StudyConfig
 from randprune_lab.tasks.spec import task_title
 from support.pages import markdown_table
 
-HEADING = "What `minilm` found"
 AFTERWARDS = {
     "published search, 11 epochs, minus IMP, 3 epochs": ("search", "imp-short"),
     "published search, 11 epochs, minus random mask, 3 epochs": ("search", "one-mask"),
@@ -20,16 +19,13 @@ AFTERWARDS = {
     "Fisher, 11 epochs minus 3": ("fisher", "fisher-short"),
 }
 """Comparisons that the results asked for."""
-NOT_YET = "`minilm` is not recorded yet."
 
 
-def minilm_shows(records: Sequence[TaskRecord], controls: pd.DataFrame | None) -> str:
+def minilm_shows(records: Sequence[TaskRecord], controls: pd.DataFrame) -> str:
     """The text below the heading, from the record of each task and seed, and its controls.
 
     A task's first seed has all methods; what other seeds have of them comes after it.
     """
-    if not records or controls is None:
-        return NOT_YET
     parts = []
     for task in dict.fromkeys(record.task for record in records):
         first, *others = (record for record in records if record.task == task)

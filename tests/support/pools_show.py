@@ -12,8 +12,6 @@ from randprune_lab.bench.reporting import SEEDS, SPARSITIES, TASKS
 from randprune_lab.stats.intervals import Interval
 from support.pages import markdown_table
 
-HEADING = "What the pools show"
-NOT_YET = "These pools are not recorded yet."
 PICTURE = "inflation.png"
 """The figure of all recorded pools, beside the page: `figures.inflation_by_size`."""
 NO_VERDICT = (
@@ -28,8 +26,6 @@ CHOSEN = {"mask": "the mask", "checkpoint": "the checkpoint", "best of 8": "best
 
 def pools_show(records: Sequence[AnswerRecord]) -> str:
     """The text below the heading, from the records that there are."""
-    if not records:
-        return NOT_YET
     gains = reported_gains(records, SIZES)
     every = len(TASKS) * len(SEEDS) * len(SPARSITIES)
     seeds = gains.groupby("task").seed.nunique()

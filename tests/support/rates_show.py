@@ -12,8 +12,6 @@ from randprune_lab.stats.tasks import over_tasks
 from randprune_lab.study import StudyConfig
 from support.pages import markdown_table
 
-HEADING = "Mask and learning rate apart"
-NOT_YET = "`laptop-rates` is not recorded yet."
 PICTURE = "rates.png"
 """The figure of the parts, beside the page: `figures.difference_parts` of `parts_by_level`."""
 SPARSITIES = (0.9375, 0.99)
@@ -29,28 +27,33 @@ PAIRS = {
 CHOSEN = "search minus IMP, each at the rate that its other seeds choose"
 
 
-def rates_show(table: pd.DataFrame | None, study: dict[str, Any] | None) -> str:
-    """The text below the heading, from the recorded results and settings; None: nothing is recorded."""
-    if table is None or study is None:
-        return NOT_YET
+def rates_show(table: pd.DataFrame, study: dict[str, Any]) -> str:
+    """The text below the heading, from the recorded results and settings."""
     table = complete(table)
     config = StudyConfig.load("laptop-rates")
-    every, units = len(config.tasks) * len(config.seeds), table.groupby(["task", "seed"]).ngroups
-    seeds = table.groupby("task").seed.nunique()
-    few = ", so this is preliminary" if units < every else ""
+    lines, seeds = [shown_units(table, config)], table.groupby("task").seed.nunique()
     if len(seeds) < len(config.tasks):
-        return f"The record has {units} of the {every} tasks and seeds, and not yet one seed of each task."
-    done = ", ".join(f"{task.upper()} {number} {'seeds' if number > 1 else 'seed'}" for task, number in seeds.items())
-    lines = [f"The record has {units} of the {every} tasks and seeds{few} ({done})."]
+        return lines[0]
     lines += ["", f"![The difference of search and IMP, and its parts, at each level]({PICTURE})", ""]
     parts = parts_table(parts_by_level(table[table.sparsity.isin(SPARSITIES)], PATHS))
     lines += markdown_table(["search at 4e-3 minus IMP at 2e-3", *parts], parts)
-    rows = {name: _difference(table, *pair) for name, pair in PAIRS.items()}
+    rows = {name: difference(table, *pair) for name, pair in PAIRS.items()}
     if seeds.min() > 1:
         chosen = at_chosen(table, alike_but_for("learning_rate", study), "learning_rate")
-        rows[CHOSEN] = _difference(chosen, "search", "imp")
+        rows[CHOSEN] = difference(chosen, "search", "imp")
     lines += ["", *markdown_table(["with 11 epochs a level each", *parts], pd.DataFrame(rows, index=parts.columns).T)]
     return "\n".join(lines)
+
+
+def shown_units(table: pd.DataFrame, config: StudyConfig) -> str:
+    """How many of the tasks and seeds of a study a table has."""
+    every, units = len(config.tasks) * len(config.seeds), table.groupby(["task", "seed"]).ngroups
+    seeds = table.groupby("task").seed.nunique()
+    if len(seeds) < len(config.tasks):
+        return f"The record has {units} of the {every} tasks and seeds, and not yet one seed of each task."
+    few = ", so this is preliminary" if units < every else ""
+    done = ", ".join(f"{task.upper()} {number} {'seeds' if number > 1 else 'seed'}" for task, number in seeds.items())
+    return f"The record has {units} of the {every} tasks and seeds{few} ({done})."
 
 
 def complete(table: pd.DataFrame) -> pd.DataFrame:
@@ -59,7 +62,7 @@ def complete(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(["task", "seed"]).filter(lambda rows: methods <= set(rows.method))
 
 
-def _difference(table: pd.DataFrame, first: str, second: str) -> list[str]:
+def difference(table: pd.DataFrame, first: str, second: str) -> list[str]:
     """The cells of a row: the first method minus the second at each sparsity, with intervals over tasks."""
     cells = []
     for sparsity in SPARSITIES:

@@ -1,0 +1,108 @@
+"""The parts of the page of results that are made from the records, and its pictures.
+
+`make results` writes them again, after a record has grown.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from randprune_lab.analysis import (
+    answer_records,
+    data_folder,
+    inflation_by_size,
+    parts_by_level,
+    recorded_controls,
+    recorded_results,
+    reported_gains,
+    task_records,
+)
+from randprune_lab.viz import figures
+from randprune_lab.viz.style import described, palette_png
+from support import best_shot_shows, minilm_shows, pools_show, rates_show
+from support.pages import ROOT
+
+DOCS, RECORDED = ROOT / "docs", data_folder() / "recorded"
+PAGE = DOCS / "results.md"
+BEGIN, END = "<!-- made from data/recorded/{}; do not edit -->", "<!-- end of what is made -->"
+
+
+def parts() -> dict[str, str]:
+    """The text of each part, by the folder of its record."""
+    rates, minilm = RECORDED / "rates", RECORDED / "minilm"
+    settings = json.loads((rates / "study.json").read_text("utf-8"))
+    return {
+        "rates": rates_show.rates_show(recorded_results(rates), settings),
+        "best-shot": best_shot_shows.best_shot_shows(recorded_results(RECORDED / "best-shot")),
+        "answers": pools_show.pools_show(answer_records(RECORDED / "answers")),
+        "minilm-tuning": "\n".join(minilm_shows.tuning_shows(recorded_results(RECORDED / "minilm-tuning"))),
+        "minilm": minilm_shows.minilm_shows(task_records(minilm), recorded_controls(minilm)),
+    }
+
+
+def pictures() -> dict[str, Callable[[], Figure]]:
+    """What draws each picture, by its file in docs."""
+
+    def laptop() -> Figure:
+        controls, table = recorded_controls(), recorded_results()
+        included = table.task.isin(controls.task[controls.included])
+        return figures.differences_by_level(table[included & (table.method != "uniform")])
+
+    def rates() -> Figure:
+        table = rates_show.complete(recorded_results(RECORDED / "rates"))
+        return figures.difference_parts(parts_by_level(table, rates_show.PATHS), "search at 4e-3", "IMP at 2e-3")
+
+    def inflation() -> Figure:
+        return figures.inflation_by_size(inflation_by_size(reported_gains(answer_records(RECORDED / "answers"))))
+
+    return {"study_results.png": laptop, rates_show.PICTURE: rates, pools_show.PICTURE: inflation}
+
+
+def written(page: str, part: str) -> str:
+    """What the page has of a part."""
+    found = re.findall(
+        f"^{re.escape(BEGIN.format(part))}\n\n(.*?)\n\n{re.escape(END)}$", page, re.DOTALL | re.MULTILINE
+    )
+    assert len(found) == 1, f"{part} must be on the page once"
+    return found[0]
+
+
+def numbers(figure: Figure) -> str:
+    """What a picture shows, as text: its title and axes, and every estimate with its interval."""
+    shown = [
+        [
+            one.label,
+            *([f"{one.scale * end:.6g}" for end in (each.estimate, each.low, each.high)] for each in one.intervals),
+        ]
+        for one in figure.estimates
+    ]
+    return json.dumps([described(figure), shown])
+
+
+def said_by(picture: Path) -> Any:
+    """What was written into a picture when it was made."""
+    return Image.open(picture).info.get("Description")
+
+
+def main() -> None:
+    page = PAGE.read_text("utf-8")
+    for part, made in parts().items():
+        page = page.replace(written(page, part), made)
+    PAGE.write_text(page, "utf-8")
+    for name, draw in pictures().items():
+        figure, about = draw(), PngInfo()
+        about.add_text("Description", numbers(figure))
+        Image.open(io.BytesIO(palette_png(figure))).save(DOCS / name, pnginfo=about, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
