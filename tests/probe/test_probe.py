@@ -135,6 +135,48 @@ def test_padding_does_not_count_and_single_outputs_are_compared_by_squares() -> 
     assert divergence_from(made, one)(other) == pytest.approx(float(squares), rel=1e-5)
 
 
+def test_a_loss_is_weighted_by_examples_whatever_comes_first_in_a_batch(model: Model) -> None:
+    def loss(made: nn.Module, batch: Any) -> Tensor:
+        return made(batch["x"], batch["labels"]).loss
+
+    data = [{"scale": torch.tensor(2.0), "positions": torch.arange(9)[None]} | batch for batch in batches()]
+    assert loss_on(data, loss)(model) == pytest.approx(loss_on(batches())(model), rel=1e-6)
+    unlabelled = [{name: part for name, part in batch.items() if name != "labels"} for batch in data]
+    squares = torch.cat([batch["x"].square().mean(dim=1) for batch in data]).mean()
+    assert loss_on(unlabelled, lambda made, batch: batch["x"].square().mean())(model) == pytest.approx(float(squares))
+
+
+def test_an_encoder_decoder_is_compared_at_the_tokens_of_its_decoder() -> None:
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    size = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "vocab_size": 20}
+    made, other = (T5ForConditionalGeneration(T5Config(**size, decoder_start_token_id=0)).eval() for _ in range(2))
+    texts, answers = torch.randint(2, 20, (2, 5)), torch.randint(2, 20, (2, 5))
+    texts_shown, answers_shown = (torch.arange(5) < torch.tensor(ends)[:, None] for ends in ([5, 2], [3, 4]))
+    inputs = {"input_ids": texts, "attention_mask": texts_shown.long()}
+    labels = answers.masked_fill(~answers_shown, -100)
+    decoded = {"decoder_input_ids": made._shift_right(labels)}
+    with torch.no_grad():
+        p, q = (each(**inputs, **decoded).logits.log_softmax(-1) for each in (made, other))
+    divergences = (p.exp() * (p - q)).sum(-1)
+    for rest, expected in (
+        ({"labels": labels}, divergences[answers_shown]),
+        (decoded | {"decoder_attention_mask": answers_shown.long(), "labels": labels}, divergences[answers_shown]),
+        (decoded, divergences),
+    ):
+        assert divergence_from(made, [inputs | rest])(other) == pytest.approx(float(expected.mean()), rel=1e-4)
+
+
+def test_a_mask_of_other_tokens_than_those_of_the_logits_is_refused() -> None:
+    class Prompted(nn.Linear):
+        def forward(self, x: Tensor, attention_mask: Tensor) -> SimpleNamespace:  # type: ignore[override]
+            return SimpleNamespace(logits=super().forward(x))
+
+    batch = {"x": torch.randn(2, 6, 3), "attention_mask": torch.ones(2, 4)}
+    with pytest.raises(ConfigError, match=r"logits of \(2, 6\) tokens, and their mask has shape \(2, 4\); give"):
+        divergence_from(Prompted(3, 3), [batch])
+
+
 @pytest.mark.parametrize("data", [[], [{}], {"x": torch.ones(2)}, None], ids=["none", "empty", "one batch", "nothing"])
 def test_data_that_are_no_batches_are_refused(data: Any) -> None:
     with pytest.raises(ConfigError, match="data must be a list of batches, dicts of tensors, or a function"):
