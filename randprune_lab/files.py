@@ -42,7 +42,8 @@ def given_path(path: str | os.PathLike[str]) -> Path:
     """A path that a user gave. An empty one is a mistake, and would be the working directory.
 
     Raises:
-        FileError: if it is empty, no path, or none that a system can have.
+        FileError: if it is empty, no path, or none that a system can have; if it begins with `~`, which only shells
+            replace by the home folder: a folder of this name would be made.
     """
     text = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
     try:
@@ -51,6 +52,8 @@ def given_path(path: str | os.PathLike[str]) -> Path:
         possible = False
     if not possible:
         raise FileError(f"a path must be a text that is not empty, got {path!r}; write . for the working directory")
+    if (home := os.path.expanduser(text)) != text:  # noqa: PTH111  # Path.expanduser raises an error without a home
+        raise FileError(f"{text!r} begins with ~, which is the home folder only in a shell; write {home!r}")
     return Path(text)
 
 

@@ -62,7 +62,7 @@ def load_plugin(path: str | Path) -> Plugin:
     sys.modules[plugin.module] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[plugin.module]
         _loaded.pop(plugin.module, None)
         raise ConfigError(f"plugin {path} fails when it is run: {type(error).__name__}: {error}") from error

@@ -42,6 +42,19 @@ def test_a_path_must_be_one(path: Any) -> None:
             use()
 
 
+def test_a_path_with_a_tilde_makes_no_folder_of_this_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    for use in (given_path, rp.MaskSet({}).save, rp.load_fast, lambda path: rp.run(rp.RunConfig(), path)):
+        with pytest.raises(FileError, match=r"'~/x' begins with ~, which .* in a shell; write '/home/me/x'"):
+            use("~/x")
+    with pytest.raises(FileError, match="write '/home/me/x'"):
+        rp.load_model("~/x", num_labels=2)
+    with pytest.raises(FileError, match="write '/home/me/x'"):
+        rp.RunConfig(data="~/x")
+    assert not names(tmp_path) and given_path("~nobody-here/x") == Path("~nobody-here/x") != given_path("a~")
+
+
 def test_the_working_directory_is_a_path() -> None:
     assert given_path(".") == given_path(Path()) == Path()
 

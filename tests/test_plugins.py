@@ -104,6 +104,7 @@ def test_a_criterion_of_a_plugin_is_used_and_recorded_by_a_run(tmp_path, options
         ("json", "x = 1", ConfigError, "plugin 'json.py' has the name of the module 'json'; rename the file"),
         ("my-rules", "x = 1", ConfigError, "plugin 'my-rules.py' must be a Python file whose name is a module's"),
         ("plug_broken", "1 / 0", ConfigError, "fails when it is run: ZeroDivisionError: division by zero"),
+        ("plug_exits", "raise SystemExit(3)", ConfigError, "fails when it is run: SystemExit: 3"),
         ("plug_voting", RULE.format(name="voting"), ConfigError, "cannot be named 'voting'"),
     ],
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from randprune_lab.errors import ConfigError, FileError
+from randprune_lab.files import given_path
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,18 @@ WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
 
 def as_text(name: str | Path) -> str:
-    """The name of a model, or the path of its folder, as a text."""
+    """The name of a model, or the path of its folder, as a text. A `Path` is a folder, also if a model is called so.
+
+    Raises:
+        ConfigError: if it is neither.
+        FileError: if it is the path of a file, or none that can be one.
+    """
     if not isinstance(name, str | Path) or not str(name).strip():
         raise ConfigError(f"a model's name must be a text or a path, got {name!r}; known: {', '.join(MODELS)}")
-    return str(name)
+    text = name if isinstance(name, str) else os.path.join(os.curdir, name)  # noqa: PTH118  # a Path has no ./
+    if text not in MODELS and (path := given_path(text)).is_file():
+        raise FileError(f"a model is a name or a folder, and {text} is a file; give its folder, {path.parent}")
+    return text
 
 
 def place_of(name: str) -> str:

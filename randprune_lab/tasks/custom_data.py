@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from randprune_lab.errors import ColumnError, ConfigError, DataError
+from randprune_lab.files import given_path
 from randprune_lab.tasks.corpus import Corpus, Row, check_texts, unused
 from randprune_lab.tasks.custom_labels import (
     class_name,
@@ -99,6 +100,7 @@ def _path(name: str, path: Any) -> str:
     text = str(path) if isinstance(path, Path) else path
     if not isinstance(text, str) or not text or "\0" in text:
         raise ConfigError(f"{name} must be the path of a file or folder, got {path!r}")
+    given_path(text)
     return text
 
 

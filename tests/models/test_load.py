@@ -388,6 +388,21 @@ def test_a_task_may_be_given_by_its_name_and_a_folder_as_a_path(bert: Path) -> N
     json.dumps(row)
 
 
+def test_a_path_is_a_folder_also_if_a_model_has_this_name(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(bert, tmp_path / "tiny")
+    monkeypatch.chdir(tmp_path)
+    kinds = [load_model(name, num_labels=2)[0].config.model_type for name in (Path("tiny"), "./tiny", "tiny")]
+    assert kinds[:2] == ["bert", "bert"] and kinds[2] != "bert"
+
+
+def test_a_file_in_the_place_of_its_folder_is_refused(bert: Path) -> None:
+    for use in (lambda name: load_model(name, num_labels=2), lambda name: model_rows([name])):
+        with pytest.raises(FileError, match=f"config.json is a file; give its folder, {bert}$"):
+            use(str(bert / "config.json"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
