@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from randprune_lab.criteria.gradient import GradientCriterion
-from randprune_lab.criteria.passes import Batch, Loss, model_loss
+from randprune_lab.criteria.passes import Batch, Loss, model_loss, of_kind
 from randprune_lab.errors import ConfigError
 from randprune_lab.registry import setting
 from randprune_lab.typed import take_types
@@ -76,5 +76,5 @@ def _row(part: Any, row: int, size: int) -> Any:
     if isinstance(part, Mapping):
         return {name: _row(inner, row, size) for name, inner in part.items()}
     if isinstance(part, list | tuple):
-        return type(part)(_row(inner, row, size) for inner in part)
+        return of_kind(part, [_row(inner, row, size) for inner in part])
     return part[row : row + 1] if isinstance(part, Tensor) and part.ndim and len(part) == size else part

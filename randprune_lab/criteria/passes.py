@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from randprune_lab.criteria.padding import Padding
 from randprune_lab.errors import ConfigError
@@ -194,6 +195,14 @@ def on_device(value: Any, device: torch.device) -> Any:
     """A batch, or a part of one, on a device, which is not waited for."""
     if isinstance(value, Mapping):
         return {name: on_device(part, device) for name, part in value.items()}
+    if isinstance(value, PackedSequence):
+        return value.to(device)  # its batch sizes stay on the CPU
     if isinstance(value, list | tuple):
-        return type(value)(on_device(part, device) for part in value)
+        return of_kind(value, [on_device(part, device) for part in value])
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+
+def of_kind(sequence: list[Any] | tuple[Any, ...], parts: list[Any]) -> Any:
+    """A list, a tuple or a named tuple, as `sequence` is one, with other parts."""
+    kind: Any = type(sequence)
+    return kind(*parts) if hasattr(sequence, "_fields") else kind(parts)

@@ -5,6 +5,7 @@ What all candidates share is in `plan.py`; what is drawn for each of them is in 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,7 +99,7 @@ class MaskSampler:
         self._layout = self.structure.layout(target, weights)
         self._layout.check(self.allocation)
         self.shapes = {name: tuple(weights[name].shape) for name in self._layout.weights}
-        self.include = include if types is None else [*weights]  # a recipe has names, not classes
+        self.include = include if types is None else [*map(glob.escape, weights)]  # a recipe has names, not classes
         self.scores, self.signed = scores, scores is not None and bool(signed)
         self._scored = None if scores is None else {"criterion": "custom", "signed": self.signed}
         weights = self._layout.ranked(weights, scores, signed)  # from here on, units take the place of weights

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import pytest
 import torch
@@ -146,7 +146,14 @@ def test_examples_share_what_a_batch_has_once_for_all_of_them():
         scores(model, Fisher(per="example"), ["text"], loss)
 
 
-@pytest.mark.parametrize("pair", [lambda x, y: (x, y), lambda x, y: [x, y], lambda x, y: ({"x": x}, y)])
+class Pair(NamedTuple):
+    """A batch as some data sets give them."""
+
+    x: Tensor
+    y: Tensor
+
+
+@pytest.mark.parametrize("pair", [lambda x, y: (x, y), lambda x, y: [x, y], lambda x, y: ({"x": x}, y), Pair])
 def test_examples_may_be_in_tuples_and_lists(pair):
     def loss(model, batch):
         x, y = batch
@@ -155,6 +162,24 @@ def test_examples_may_be_in_tuples_and_lists(pair):
     pairs = [pair(batch["x"], batch["labels"]) for batch in batches()]
     found = scores(Net(), Fisher(per="example"), pairs, loss)
     close(found, scores(Net(), Fisher(per="example"), batches(), cross_entropy))
+
+
+def test_sequences_of_several_lengths_may_be_packed():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.LSTM(3, 4)
+
+        def forward(self, x):
+            return self.layers(x)[1][0]
+
+    def loss(model, batch):
+        return model(batch[0]).sum()
+
+    model, movement = Recurrent(), rp.make_criterion("movement")
+    texts = [torch.randn(length, 3) for length in (5, 2)]
+    together, *alone = [[nn.utils.rnn.pack_sequence(part)] for part in (texts, texts[:1], texts[1:])]
+    close(scores(model, movement, [together], loss), scores(model, movement, alone, loss))
 
 
 @pytest.mark.parametrize("criterion", ["taylor", "fisher"])

@@ -277,6 +277,12 @@ def test_types_and_patterns_choose_together() -> None:
     assert MaskSampler.from_recipe(model, recipe).draw(3) == sampler.draw(3)
 
 
+def test_a_name_that_could_be_a_pattern_is_a_name_in_a_recipe() -> None:
+    model = nn.ModuleDict({"a[1]": nn.Linear(4, 8), "b": nn.Linear(4, 8)})
+    sampler = MaskSampler(model, Uniform(), 0.5, types=["linear"])
+    assert MaskSampler.from_recipe(model, sampler.recipe(3)).draw(3) == sampler.draw(3)
+
+
 @pytest.mark.parametrize("types", [nn.Linear, ["Linear"], ["table"], "linear", [], 5])
 def test_types_of_another_kind_are_refused(types: Any) -> None:
     with pytest.raises(ConfigError, match=r"types must be a list of classes of layers, or of .*\[torch\.nn\.Linear\]"):
