@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 from pathlib import Path
 
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where a container has its limits. Source: the Linux kernel's documentation of control groups, version 2."""
 
-def cores() -> int:
-    """The number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+def cores(container: Path = CONTAINER) -> int:
+    """The number of CPU cores that this process may use, or the share of them that its container may, rounded up.
+
+    Args:
+        container: the folder with the container's limits.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, (container / "cpu.max").read_text("ascii").split())
+    except (OSError, ValueError):  # not in a container, or the quota is "max"
+        return allowed
+    return max(1, min(allowed, math.ceil(quota / period)))
 
 
 def processor() -> str:
@@ -36,16 +49,19 @@ def keep_freed_memory() -> None:
         library.mallopt(trim_threshold, 2**31 - 1)
 
 
-def available_memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """The free memory in bytes, or the memory limit of the container, whichever is less.
+def available_memory(container: Path = CONTAINER) -> int:
+    """The free memory in bytes: of the machine, or of its container if that has less.
 
     Args:
-        limit: the file with the container's limit.
+        container: the folder with the container's limits.
     """
     import psutil
 
-    free = int(psutil.virtual_memory().available)  # of the machine; a container may be limited to less
+    free = int(psutil.virtual_memory().available)
     try:
-        return min(free, int(limit.read_text("ascii")))
+        limit, used = (int((container / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
+        lines = (container / "memory.stat").read_text("ascii").splitlines()
+        cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
     except (OSError, ValueError):  # not in a container, or the limit is "max"
         return free
+    return max(0, min(free, limit - used + cached))

@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.machine import available_memory
 from randprune_lab.report import processes, report
 from randprune_lab.report.processes import Workers, jobs_that_fit
 
@@ -36,15 +35,6 @@ def test_jobs_are_limited_by_notebooks_cores_and_memory(monkeypatch, notebooks, 
     monkeypatch.setattr(processes, "cores", lambda: cores)
     monkeypatch.setattr(processes, "available_memory", lambda: int(gigabytes * 1e9))
     assert jobs_that_fit(notebooks) == jobs
-
-
-def test_memory_is_limited_by_the_container(tmp_path):
-    limit = tmp_path / "memory.max"
-    assert available_memory(limit) > 2_000_000  # of the machine, because there is no such file
-    limit.write_text("2000000\n")
-    assert available_memory(limit) == 2_000_000
-    limit.write_text("max\n")
-    assert available_memory(limit) > 2_000_000
 
 
 @pytest.mark.parametrize("jobs", [0, -1, 1.5, True])
