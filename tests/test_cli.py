@@ -542,6 +542,7 @@ def test_a_scan_trains_the_dense_model_of_a_run(randprune, options, finished, tm
 )
 def test_a_wrong_scan_is_answered_with_one_line_and_code_2(randprune, finished, change, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("randprune_lab.search.scan.Loaded", None)  # nothing is loaded or trained before
     code, out, err = randprune("scan", "--run", str(finished), "--out", "scan.csv", *change)
     assert (code, out) == (2, "") and err.splitlines()[-1].startswith("randprune: ") and message in err
 

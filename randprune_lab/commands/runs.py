@@ -228,6 +228,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _scan(options: argparse.Namespace) -> int:
+    from randprune_lab.probe.sensitivity import checked_sparsities
     from randprune_lab.search.scan import scan
 
     if options.out.suffix not in (".csv", ".png"):
@@ -237,7 +238,9 @@ def _scan(options: argparse.Namespace) -> int:
         raise ConfigError("--run and settings of a run exclude each other; leave one of them out")
     if options.preset:
         given = with_preset(options.preset, given)
-    chosen: dict[str, Any] = {"sparsities": options.sparsities} if options.sparsities else {}
+    chosen: dict[str, Any] = {}
+    if options.sparsities:
+        chosen["sparsities"] = checked_sparsities(options.sparsities)  # before the training, which takes minutes
     table_file, picture_file = (options.out.with_suffix(suffix) for suffix in (".csv", ".png"))
     chosen |= {"measure": options.measure, "examples": options.examples}
     table = scan(options.run or RunConfig(**given), file=table_file, **chosen)

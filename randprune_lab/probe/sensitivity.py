@@ -68,11 +68,7 @@ def sensitivity(
     """
     import pandas as pd
 
-    if not len(sparsities):
-        raise ConfigError("sparsities must have at least one sparsity, got none")
-    for sparsity in sparsities:
-        check_range("sparsity", sparsity, low=0, high=1, low_open=True)
-    tried = sorted({float(sparsity) for sparsity in sparsities})
+    tried = checked_sparsities(sparsities)
     evaluate = loss_on(data, loss)
     one_shot = OneShot(model, scores, signed=signed, include=include, exclude=exclude, types=types)
     dense = float(evaluate(model))
@@ -94,6 +90,15 @@ def sensitivity(
             if file is not None:
                 _write(Path(file), pd.DataFrame(rows))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def checked_sparsities(sparsities: Sequence[float]) -> list[float]:
+    """The sparsities in their order, each once; raises `ConfigError` if there are none, or one is not in (0, 1]."""
+    if not len(sparsities):
+        raise ConfigError("sparsities must have at least one sparsity, got none")
+    for sparsity in sparsities:
+        check_range("sparsity", sparsity, low=0, high=1, low_open=True)
+    return sorted({float(sparsity) for sparsity in sparsities})
 
 
 def _recorded(file: Path, one_shot: OneShot, sparsities: list[float], dense: float) -> list[dict[str, Any]]:
