@@ -69,6 +69,8 @@ RUNNER = """
 import json, os, sys
 os.environ.pop("JUPYTER_PATH", None)
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error", JUPYTER_PREFER_ENV_PATH="1")
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 for code in json.loads(sys.argv[1]):
     names = {}
     try:
@@ -76,9 +78,10 @@ for code in json.loads(sys.argv[1]):
         answer = True, names["found"]
     except Exception as error:
         answer = False, f"{type(error).__name__}: {error}"
-    print(json.dumps(answer), flush=True)
+    print(json.dumps(answer), file=answers, flush=True)
 """
-"""Runs some programs one after the other, and prints what each has found, or its error."""
+"""Runs some programs one after the other, and prints what each has found, or its error, and nothing else: what their
+libraries print is not an answer."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,7 @@ def _tried(names: Sequence[str]) -> list[Finding]:
         printed, ended = done.stdout, f"the process ended with code {done.returncode}"
     except subprocess.TimeoutExpired as error:
         printed, ended = error.stdout or b"", f"no answer within {SECONDS:g} s"
-    answers = [json.loads(line) for line in printed.decode().splitlines() if line.startswith("[")]
+    answers = [json.loads(line) for line in printed.decode().splitlines()]
     late = [(False, ended), *[(False, "not tried")] * len(names)]
     findings = []
     for name, (ok, found) in zip(names, [*answers, *late], strict=False):

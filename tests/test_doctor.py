@@ -83,6 +83,13 @@ def test_a_program_that_fails_is_a_problem_with_its_reason(monkeypatch, code, fo
     assert findings["model"].found == ("not tried" if "_exit" in code else "here")
 
 
+def test_what_a_library_prints_is_no_answer(monkeypatch):
+    noise = "import os; print('[INFO] 3 devices'); os.system('echo [1]'); "
+    monkeypatch.setitem(doctor.PROGRAMS, "torch", noise + doctor.PROGRAMS["torch"])
+    findings = {one.name: one for one in examine()}
+    assert all(findings[name].ok and findings[name].found == "here" for name in doctor.PROGRAMS)
+
+
 def test_a_program_that_hangs_is_given_up(monkeypatch):
     monkeypatch.setitem(doctor.PROGRAMS, "kernel", "import time; time.sleep(600)")
     monkeypatch.setattr(doctor, "SECONDS", 0.1)
