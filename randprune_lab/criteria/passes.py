@@ -196,7 +196,7 @@ def on_device(value: Any, device: torch.device) -> Any:
     if isinstance(value, Mapping):
         return {name: on_device(part, device) for name, part in value.items()}
     if isinstance(value, PackedSequence):
-        return value.to(device)  # its batch sizes stay on the CPU
+        return value.to(device)  # type: ignore[arg-type]  # its batch sizes stay on the CPU
     if isinstance(value, list | tuple):
         return of_kind(value, [on_device(part, device) for part in value])
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value

@@ -11,8 +11,9 @@ from torch.nn.utils import parametrize, prune
 
 from randprune_lab.errors import MaskError, ScopeError
 from randprune_lab.interop.names import matched, not_zero
-from randprune_lab.masks.mask_set import MaskSet, check_maskable
+from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import with_values
+from randprune_lab.masks.weight_checks import check_maskable
 from randprune_lab.masks.wrappers import named_weights, plain, unwrapped
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from randprune_lab.errors import FileError, MaskError, listed
 from randprune_lab.masks.mask_file import read_masks, write_masks
 from randprune_lab.masks.mask_table import MaskTable, removed_fraction
-from randprune_lab.masks.weight_checks import no_entries
+from randprune_lab.masks.weight_checks import check_maskable, no_entries
 from randprune_lab.masks.wrappers import check_not_computed, named_weights, plain_names, unwrapped
 
 
@@ -254,25 +253,6 @@ class Enforcer:
         if hasattr(weight, "device_mesh") and not hasattr(removed, "device_mesh"):
             removed = self._removed[name] = _split_like(weight, removed)
         return weight, removed
-
-
-def check_maskable(name: str, weight: Tensor, owner: str) -> None:
-    """Raise `MaskError` unless the entries of a weight can be set to zero."""
-    if not _settable(weight.dtype, weight.device):
-        raise MaskError(
-            f"{name!r} of {owner} is {weight.dtype}, whose entries PyTorch cannot set to zero; convert it first, such "
-            "as to torch.float16"
-        )
-
-
-@cache
-def _settable(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether PyTorch can set entries of a type to zero; it says so only by trying."""
-    try:
-        torch.empty(1, dtype=dtype, device=device).masked_fill_(torch.ones(1, dtype=torch.bool, device=device), 0)
-    except RuntimeError:
-        return False
-    return True
 
 
 def _split_like(weight: Any, whole: Tensor) -> Tensor:

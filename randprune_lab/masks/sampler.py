@@ -216,8 +216,7 @@ class MaskSampler:
 
         Raises:
             ConfigError: if `recipe` is no `Recipe`, or needs scores.
-            MaskError: if `target` has other weights, or there are other scores; the message has both fingerprints;
-                if the mask was regrown.
+            MaskError: if the weights or scores are others (the message has both fingerprints), or the mask was regrown.
         """
         if not isinstance(recipe, Recipe):
             raise ConfigError(f"recipe must be a Recipe, got {recipe!r}; Recipe.from_dict makes one from a dict")

@@ -1,16 +1,17 @@
-"""What weights must be so that masks can be drawn from them."""
+"""What weights must be so that masks can be drawn from them, and enforced on them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-from randprune_lab.errors import WeightError
+from randprune_lab.errors import MaskError, WeightError
 from randprune_lab.masks.curve import BUCKETINGS
 
 NO_VALUES = "is on the meta device, where it has no values: it was offloaded, or not loaded yet; load it first"
@@ -65,3 +66,27 @@ def check_enough(name: str, k: int, nonzero: int, size: int) -> None:
             f"cannot keep {k:,} weights of {name!r}: only {nonzero:,} of {size:,} are not zero, and pruned weights "
             f"stay pruned; {f'ask for a sparsity of at least {least}' if least < 1 else ALL_ZERO}"
         )
+
+
+def check_maskable(name: str, weight: Tensor, owner: str) -> None:
+    """Raise `MaskError` unless the entries of a weight can be set to zero."""
+    if any(step == 0 and size > 1 for step, size in zip(weight.stride(), weight.shape, strict=True)):
+        raise MaskError(
+            f"{name!r} of {owner} was expanded, so that entries share memory and cannot be removed one by one; give it "
+            "memory of its own first, such as with layer.weight = nn.Parameter(layer.weight.detach().clone())"
+        )
+    if not _settable(weight.dtype, weight.device):
+        raise MaskError(
+            f"{name!r} of {owner} is {weight.dtype}, whose entries PyTorch cannot set to zero; convert it first, such "
+            "as to torch.float16"
+        )
+
+
+@cache
+def _settable(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether PyTorch can set entries of a type to zero; it says so only by trying."""
+    try:
+        torch.empty(1, dtype=dtype, device=device).masked_fill_(torch.ones(1, dtype=torch.bool, device=device), 0)
+    except RuntimeError:
+        return False
+    return True

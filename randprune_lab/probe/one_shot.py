@@ -13,7 +13,7 @@ from randprune_lab.masks.allocations import Given, moved, tensor_counts
 from randprune_lab.masks.importance import FromZero, importance
 from randprune_lab.masks.scope import kernels, with_values
 from randprune_lab.masks.sparsity import keep_count
-from randprune_lab.masks.weight_checks import check_enough
+from randprune_lab.masks.weight_checks import check_dtype, check_enough
 
 
 class OneShot:
@@ -42,6 +42,8 @@ class OneShot:
     ):
         self.model = model
         self.weights = with_values(model, include, exclude, types)
+        for name, weight in self.weights.items():
+            check_dtype(name, weight)
         self._dense = {name: weight.detach().clone() for name, weight in self.weights.items()}
         given = self._dense if scores is None else importance(self._dense, scores, signed)
         self.scores = FromZero(given, signed=scores is not None and signed)

@@ -18,8 +18,9 @@ from randprune_lab.interop.torch_prune import mask_from_zeros
 from randprune_lab.masks.coupled import Coupled, Found, Slices
 from randprune_lab.masks.heads import Heads
 from randprune_lab.masks.layers import parameters
-from randprune_lab.masks.mask_set import MaskSet, check_maskable
+from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.neurons import Neurons
+from randprune_lab.masks.weight_checks import check_maskable
 from randprune_lab.masks.wrappers import named_weights, plain_names, unwrapped
 
 NUMBERS = {

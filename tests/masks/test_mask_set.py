@@ -287,6 +287,20 @@ def test_masks_that_do_not_match_are_named_and_leave_the_model_unchanged(
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_a_weight_whose_entries_share_memory_is_refused_and_nothing_changes() -> None:
+    """PyTorch would remove all entries of a column for one."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(0, 3))
+    model[1].weight = nn.Parameter(torch.ones(1, 4).expand(4, 4))
+    before = copy.deepcopy(model.state_dict())
+    masks = MaskSet({f"{number}.weight": torch.eye(4, dtype=torch.bool) for number in range(2)})
+    with pytest.raises(MaskError, match=r"'1\.weight' of Sequential was expanded, .*; give it memory of its own first"):
+        masks.apply_(model)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    model[1].weight = nn.Parameter(model[1].weight.detach().clone())
+    MaskSet(dict(masks) | {"2.weight": torch.ones(3, 0, dtype=torch.bool)}).apply_(model)
+    assert torch.equal(model[1].weight, torch.eye(4))
+
+
 def test_weights_made_in_inference_mode_are_refused_outside_of_it() -> None:
     with torch.inference_mode():
         model = two_layers()

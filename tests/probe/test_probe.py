@@ -98,6 +98,8 @@ def test_counts_that_do_not_fit_are_refused(model: Model) -> None:
         one_shot.prune({NAMES[1]: 81})
     with pytest.raises(ConfigError, match="counts have 'head', which is not pruned"):
         one_shot.prune({"head": 1})
+    with pytest.raises(WeightError, match=r"weights of 'blocks\.0\.weight' are torch\.float8_e4m3fn; can prune"):
+        OneShot(Model().to(torch.float8_e4m3fn))
 
 
 # --- measures ---
