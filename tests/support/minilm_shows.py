@@ -12,8 +12,16 @@ from randprune_lab.study import StudyConfig
 from randprune_lab.tasks.spec import task_title
 from support.pages import markdown_table
 
+PICTURE = "minilm.png"
+"""The figure of the learning curves, beside the page: `figures.scores_by_steps` with `LINES`."""
+LINES = {
+    "IMP": ("imp-short", "imp", "imp-long"),
+    "the Fisher mask": ("fisher-short", "fisher", "fisher-long"),
+}
 AFTERWARDS = {
+    "Fisher, 3 epochs, minus IMP, 33 epochs": ("fisher-short", "imp-long"),
     "published search, 11 epochs, minus IMP, 3 epochs": ("search", "imp-short"),
+    "published search, 11 epochs, minus IMP, 33 epochs": ("search", "imp-long"),
     "published search, 11 epochs, minus random mask, 3 epochs": ("search", "one-mask"),
     "IMP, 11 epochs minus 3": ("imp", "imp-short"),
     "Fisher, 11 epochs minus 3": ("fisher", "fisher-short"),
@@ -26,7 +34,7 @@ def minilm_shows(records: Sequence[TaskRecord], controls: pd.DataFrame) -> str:
 
     A task's first seed has all methods; what other seeds have of them comes after it.
     """
-    parts = []
+    parts = [f"![Score against the training steps of a level, at each sparsity]({PICTURE})"]
     for task in dict.fromkeys(record.task for record in records):
         first, *others = (record for record in records if record.task == task)
         parts.append(_task(first, controls[(controls.task == task) & (controls.seed == first.seed)]))

@@ -64,7 +64,15 @@ def pictures() -> dict[str, Callable[[], Figure]]:
     def inflation() -> Figure:
         return figures.inflation_by_size(inflation_by_size(reported_gains(answer_records(RECORDED / "answers"))))
 
-    return {"study_results.png": laptop, rates_show.PICTURE: rates, pools_show.PICTURE: inflation}
+    def minilm() -> Figure:
+        return figures.scores_by_steps(recorded_results(RECORDED / "minilm").query("seed == 0"), minilm_shows.LINES)
+
+    return {
+        "study_results.png": laptop,
+        minilm_shows.PICTURE: minilm,
+        rates_show.PICTURE: rates,
+        pools_show.PICTURE: inflation,
+    }
 
 
 def written(page: str, part: str) -> str:
