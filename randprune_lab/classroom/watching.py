@@ -8,7 +8,7 @@ from pathlib import Path
 from time import sleep
 from typing import NoReturn
 
-from randprune_lab.errors import FileError
+from randprune_lab.errors import ConfigError, FileError
 from randprune_lab.files import refused_by_machine
 
 SECONDS = 1.0
@@ -41,6 +41,8 @@ def watch(
             except FileError as error:
                 if refused_by_machine(error):
                     raise
+                told(error)
+            except ConfigError as error:  # the next files may have what was asked for
                 told(error)
         before = now
         sleep(SECONDS)

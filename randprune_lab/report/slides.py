@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import nbformat
 
-from randprune_lab.errors import ConfigError, RunError, listed, unknown_name
+from randprune_lab.errors import ConfigError, FileError, RunError, listed, unknown_name
 from randprune_lab.files import atomic_path
 from randprune_lab.notebook_file import read_notebook
 from randprune_lab.report import notebook as read
@@ -143,6 +143,7 @@ def find_notebook(source: str, folders: Sequence[Path]) -> Path:
     Raises:
         ConfigError: if there are several in that folder.
         UnknownNameError: if there is none.
+        FileError: if there is no notebook at all.
     """
     if source.endswith(".ipynb"):
         return Path(source)
@@ -153,6 +154,9 @@ def find_notebook(source: str, folders: Sequence[Path]) -> Path:
             raise ConfigError(f"{source!r} begins the names of {listed(path.stem for path in found)}; write more of it")
         if found:
             return found[0]
+    if not any(known.values()):
+        places = " and ".join(map(str, known))
+        raise FileError(f"there are no notebooks in {places}; give their folder with --notebooks, or a notebook itself")
     raise unknown_name("lesson", source, {path.stem for paths in known.values() for path in paths})
 
 

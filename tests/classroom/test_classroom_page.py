@@ -113,3 +113,21 @@ def test_a_folder_is_drawn_again_when_a_file_comes_and_not_otherwise(tmp_path, m
     assert drawn == [1, 2]
     (waits,) = told
     assert isinstance(waits, FileError) and "has no shared file" in str(waits)
+
+
+def test_files_without_the_method_that_is_asked_for_do_not_end_the_watch(tmp_path, monkeypatch):
+    share(1).save(tmp_path / "1.json")
+    looks, told = iter([lambda: share(2).save(tmp_path / "2.json")]), []
+
+    def pause(seconds: float) -> None:
+        next(looks, pytest.fail)()
+
+    def redraw() -> None:
+        if told:
+            raise KeyboardInterrupt
+        gather(tmp_path, other="ours")
+
+    monkeypatch.setattr("randprune_lab.classroom.watching.sleep", pause)
+    with pytest.raises(KeyboardInterrupt):
+        watch(tmp_path, redraw, told.append, without=tmp_path / "class.html")
+    assert "'ours'" in str(told[0])

@@ -11,7 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from support.pages import LESSONS, name
 
-from randprune_lab.errors import ConfigError, RunError, UnknownNameError
+from randprune_lab.errors import ConfigError, FileError, RunError, UnknownNameError
 from randprune_lab.report.passive import policy_with
 from randprune_lab.report.slides import (
     HEADING,
@@ -143,6 +143,8 @@ def test_a_lesson_is_found_by_the_beginning_of_its_name_first_in_the_report(tmp_
         find_notebook("02", [notebooks])
     with pytest.raises(UnknownNameError, match="unknown lesson '03'"):
         find_notebook("03", [report, notebooks])
+    with pytest.raises(FileError, match=r"no notebooks in .*nothing; give their folder with --notebooks"):
+        find_notebook("03", [tmp_path / "nothing"])
 
 
 def written(tmp_path: Path, code: str, out: str = "slides.html") -> tuple[Path, int]:
