@@ -12,7 +12,20 @@ import nbformat
 import pytest
 
 PACKAGE = "randprune_lab"
-ROOMS = {"analysis", "bench", "exercises", "masks", "models", "report", "search", "stats", "tasks", "training", "viz"}
+ROOMS = {
+    "analysis",
+    "bench",
+    "exercises",
+    "masks",
+    "models",
+    "report",
+    "search",
+    "stats",
+    "study",
+    "tasks",
+    "training",
+    "viz",
+}
 MOST_ROOMS = 5  # in one notebook
 
 FOLDER = Path(__file__).parents[2] / "notebooks"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
+from randprune_lab.analysis import TaskRecord
 from randprune_lab.analysis.pairs import primary_differences
 from randprune_lab.stats.tasks import fixed_tasks, over_tasks
 from randprune_lab.study import StudyConfig
@@ -13,8 +16,8 @@ MASK = "Fisher, one threshold, minus IMP"
 """The contrast that the first primary difference is about."""
 
 
-def best_shot_shows(table: pd.DataFrame) -> str:
-    """The text below the heading, from the recorded results."""
+def best_shot_shows(table: pd.DataFrame, runs: Sequence[TaskRecord] = ()) -> str:
+    """The text below the heading, from the recorded results and, of what was chosen, the record of each unit."""
     config = StudyConfig.load("best-shot")
     units = len(config.tasks) * len(config.seeds)
     done = len(_complete(table, config))
@@ -24,7 +27,8 @@ def best_shot_shows(table: pd.DataFrame) -> str:
     level = primary.sparsity.iloc[0]
     lines = [
         f"All {units} units are done. The differences are in points, means over the {len(config.tasks)} tasks; "
-        "brackets are 95 % intervals for these tasks with other seeds.",
+        "brackets are 95 % intervals for these tasks with other seeds. Here `imp` and `fisher-short` have 3 epochs a "
+        "level each, `search` is the search around the Fisher mask, and `fisher` the best of its three other uses.",
         "",
         f"| written down before, at {100 * level:g} % | expected (points) | found (points) | p, corrected | verdict |",
         "| --- | --- | --- | --- | --- |",
@@ -52,6 +56,11 @@ def best_shot_shows(table: pd.DataFrame) -> str:
         f"Fisher mask takes {steps['fisher-short']:,} training steps at the two levels, and the search "
         f"{steps['search']:,}.",
     ]
+    if runs:
+        chosen = [recipe["candidate"] for run in runs for recipe in run.recipes["search"]]
+        lines[-1] += (
+            f" The search left the mask for another candidate in {sum(map(bool, chosen))} of {len(chosen)} choices."
+        )
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from randprune_lab.analysis import TaskRecord
+from randprune_lab.stats.intervals import Interval
 from randprune_lab.stats.tasks import fixed_tasks
 from randprune_lab.study import StudyConfig
 from randprune_lab.tasks.spec import task_title
@@ -16,14 +17,16 @@ PICTURE = "minilm.png"
 """The figure of the learning curves, beside the page: `figures.scores_by_steps` with `LINES`."""
 LINES = {
     "IMP": ("imp-short", "imp", "imp-long"),
-    "the Fisher mask": ("fisher-short", "fisher", "fisher-long"),
+    "Fisher mask": ("fisher-short", "fisher", "fisher-long"),
 }
 AFTERWARDS = {
     "Fisher, 3 epochs, minus IMP, 33 epochs": ("fisher-short", "imp-long"),
     "published search, 11 epochs, minus IMP, 3 epochs": ("search", "imp-short"),
     "published search, 11 epochs, minus IMP, 33 epochs": ("search", "imp-long"),
     "published search, 11 epochs, minus random mask, 3 epochs": ("search", "one-mask"),
+    "Fisher minus random mask, 3 epochs": ("fisher-short", "one-mask"),
     "IMP, 11 epochs minus 3": ("imp", "imp-short"),
+    "IMP, 11 epochs minus 33": ("imp", "imp-long"),
     "Fisher, 11 epochs minus 3": ("fisher", "fisher-short"),
 }
 """Comparisons that the results asked for."""
@@ -73,7 +76,9 @@ def _task(record: TaskRecord, controls: pd.DataFrame) -> str:
     lines = [
         f"{task_title(record.task)}, seed {record.seed}, {len(record.labels)} test examples: the dense model has "
         f"{100 * own.dense:.1f} points, without its encoder {100 * own['without-encoder']:.1f}, and the most "
-        f"frequent label {100 * own.majority:.1f}. Brackets are 95 % intervals over test examples.",
+        f"frequent label {100 * own.majority:.1f}. Brackets are 95 % intervals over test examples, and differences "
+        "whose interval leaves out zero are **bold**. They are paired, so that they are clearer than the bars of the "
+        "figure, which belong to single scores, as does the grey area.",
     ]
     if missing:
         lines += ["", f"Not recorded yet: {', '.join(f'`{method}`' for method in missing)}."]
@@ -92,11 +97,16 @@ def _task(record: TaskRecord, controls: pd.DataFrame) -> str:
         ),
     ]
     pairs = {
-        name: [record.difference(*pair, level).in_points(signed=True) for level in record.levels]
+        name: [_bold_if_clear(record.difference(*pair, level)) for level in record.levels]
         for name, pair in (config.contrasts | AFTERWARDS).items()
         if {*pair} <= {*done}
     }
     return "\n".join([*lines, "", *markdown_table(["difference", *head], pd.DataFrame(pairs, index=head).T)])
+
+
+def _bold_if_clear(found: Interval) -> str:
+    cell = found.in_points(signed=True)
+    return f"**{cell}**" if found.low > 0 or found.high < 0 else cell
 
 
 def _cost(record: TaskRecord, method: str) -> str:

@@ -39,7 +39,7 @@ def pools_show(records: Sequence[AnswerRecord]) -> str:
         head = ["way", *(f"{size:,} examples (points)" for size in SIZES)]
         lines += markdown_table(head, inflation_table(summary, kind))
     asked = summary[(summary["size"] == ASKED) & (summary.kind == "masks") & ~summary.way.isin(HONEST)]
-    lines += ["", *(_verdict(asked) if seeds.min() > 1 else [NO_VERDICT])]
+    lines += ["", *(_verdict(asked, gains) if seeds.min() > 1 else [NO_VERDICT])]
     lines += [
         "",
         f"Difference from the mean true accuracy of the restarts with honest checkpoints, with {ASKED} reported "
@@ -55,16 +55,21 @@ def pools_show(records: Sequence[AnswerRecord]) -> str:
     return "\n".join([*lines, *markdown_table(["way", *columns], pd.DataFrame(columns))])
 
 
-def _verdict(rows: pd.DataFrame) -> list[str]:
+def _verdict(rows: pd.DataFrame, gains: pd.DataFrame) -> list[str]:
     clear, unclear = (
         ", ".join(CHOSEN[way] for way in part.way) for part in (rows[rows.low > 0], rows[~(rows.low > 0)])
     )
     said = [f"clearly too good: {clear}"] if clear else []
     said += [f"no clear effect of {unclear}"] if unclear else []
-    (mask,) = rows[rows.way == "mask"].itertuples()
+    return [f"With {ASKED} reported examples and random masks: {'; '.join(said)}.", choice_of_the_mask(gains)]
+
+
+def choice_of_the_mask(gains: pd.DataFrame) -> str:
+    """What the early choice of the mask on the reported examples adds to the honest way."""
+    own = gains[(gains["size"] == ASKED) & (gains.kind == "masks")].set_index(["task", "sparsity", "seed"])
+    of = {way: own[own.way == way] for way in ("mask", "honest")}
+    added = of["mask"].assign(added=of["mask"].inflation - of["honest"].inflation).reset_index()
+    (mask,) = inflation_by_size(added, "added").itertuples()
     found = Interval(mask.estimate, mask.low, mask.high).in_points(signed=True)
     bound = "less than half a point" if mask.high < 0.005 else "half a point is not excluded"
-    return [
-        f"With {ASKED} reported examples and random masks: {'; '.join(said)}.",
-        f"The choice of the mask adds {found} points: {bound}.",
-    ]
+    return f"The choice of the mask adds {found} points to the honest way: {bound}."

@@ -38,11 +38,11 @@ BEGIN, END = "<!-- made from data/recorded/{}; do not edit -->", "<!-- end of wh
 
 def parts() -> dict[str, str]:
     """The text of each part, by the folder of its record."""
-    rates, minilm = RECORDED / "rates", RECORDED / "minilm"
+    rates, shot, minilm = (RECORDED / name for name in ("rates", "best-shot", "minilm"))
     settings = json.loads((rates / "study.json").read_text("utf-8"))
     return {
         "rates": rates_show.rates_show(recorded_results(rates), settings),
-        "best-shot": best_shot_shows.best_shot_shows(recorded_results(RECORDED / "best-shot")),
+        "best-shot": best_shot_shows.best_shot_shows(recorded_results(shot), task_records(shot)),
         "answers": pools_show.pools_show(answer_records(RECORDED / "answers")),
         "minilm-tuning": "\n".join(minilm_shows.tuning_shows(recorded_results(RECORDED / "minilm-tuning"))),
         "minilm": minilm_shows.minilm_shows(task_records(minilm), recorded_controls(minilm)),
@@ -65,7 +65,9 @@ def pictures() -> dict[str, Callable[[], Figure]]:
         return figures.inflation_by_size(inflation_by_size(reported_gains(answer_records(RECORDED / "answers"))))
 
     def minilm() -> Figure:
-        return figures.scores_by_steps(recorded_results(RECORDED / "minilm").query("seed == 0"), minilm_shows.LINES)
+        ((_, own),) = recorded_controls(RECORDED / "minilm").query("seed == 0").iterrows()
+        table = recorded_results(RECORDED / "minilm").query("seed == 0")
+        return figures.scores_by_steps(table, minilm_shows.LINES, own["without-encoder"])
 
     return {
         "study_results.png": laptop,

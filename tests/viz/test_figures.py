@@ -813,11 +813,11 @@ def test_masks_of_the_curves_rule_are_near_the_curve_and_other_masks_are_not():
     assert off[0] < 0.05 and off[1] > 0.9
 
 
-def test_the_title_about_steps_compares_the_most_with_the_fewest():
+def test_the_title_about_steps_compares_the_fewest_with_the_most():
     lines = {"IMP": ["imp-11", "imp"], "Fisher scores": ["fisher", "not recorded"]}
     figure = figures.scores_by_steps(pd.concat([DENSE, STEPS]), lines)
     assert figure.get_suptitle().replace("\n", " ") == (
-        "IMP with 3.67 times the steps of Fisher scores (points): -7.0 at 90 %, -7.7 at 97 %, -7.9 at 99 %"
+        "Fisher scores, 375 steps, minus IMP, 1,375 steps (points): +7.0 at 90 %, +7.7 at 97 %, +7.9 at 99 %"
     )
     drawn = {each.label: (each.places, [one.estimate for one in each.intervals]) for each in figure.estimates[1:]}
     assert drawn["IMP"][0] == pytest.approx([360, 1320]), "in the order of the steps, a little to the side"

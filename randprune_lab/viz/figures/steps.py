@@ -26,15 +26,18 @@ LOOKS = ((COLOURS["imp"], "v", 0.96), (COLOURS["search"], "o", 1.04), (COLOURS["
 """Colour, marker and shift to the side of each line."""
 
 
-def scores_by_steps(table: pd.DataFrame, lines: Mapping[str, Sequence[str]]) -> Figure:
+def scores_by_steps(
+    table: pd.DataFrame, lines: Mapping[str, Sequence[str]], without_encoder: float | None = None
+) -> Figure:
     """Test scores against the training steps of a level, with 95 % intervals over test examples.
 
-    A panel for each sparsity. The title compares the most steps of the first line with the fewest of the second.
+    A panel for each sparsity. The title compares the fewest steps of the second line with the most of the first.
 
     Args:
         table: results of one task and seed, as `analysis.recorded_results` returns them, with two levels or more.
         lines: the name of each line, at most three, and its methods, which differ in their steps alone; those without
             results are left out.
+        without_encoder: the score of the model without its encoder, which is drawn as well.
     """
     levels = sorted(table.sparsity[table.sparsity > 0].unique())
     steps = table[table.sparsity == levels[0]].set_index("method").steps  # later levels have those before as well
@@ -46,6 +49,8 @@ def scores_by_steps(table: pd.DataFrame, lines: Mapping[str, Sequence[str]]) -> 
     for axis, level in zip(axes.flat, levels, strict=False):
         own = table[table.sparsity == level].set_index("method")
         draw_dense(axis, _interval(table[table.method == "dense"].iloc[0]))
+        if without_encoder is not None:
+            axis.axhline(100 * without_encoder, color=COLOURS["uniform"], lw=1.2, ls=":", label="without encoder")
         for (name, methods), (colour, marker, shift) in zip(drawn.items(), LOOKS, strict=False):
             look: dict[str, Any] = {"color": colour, "marker": marker, "label": name, "lw": 1.2, "ls": "-"}
             scores = [_interval(own.loc[method]) for method in methods]
@@ -62,10 +67,10 @@ def scores_by_steps(table: pd.DataFrame, lines: Mapping[str, Sequence[str]]) -> 
     (first, longest), (second, shortest) = ((name, methods) for name, methods in list(drawn.items())[:2])
     score = table.set_index(["method", "sparsity"]).score
     apart = [
-        f"{100 * (score[longest[-1], level] - score[shortest[0], level]):+.1f} at {percent(level)}" for level in levels
+        f"{100 * (score[shortest[0], level] - score[longest[-1], level]):+.1f} at {percent(level)}" for level in levels
     ]
-    times = steps[longest[-1]] / steps[shortest[0]]
-    headline(figure, f"{first} with {times:.3g} times the steps of {second} (points): {', '.join(apart)}")
+    named = f"{second}, {steps[shortest[0]]:,} steps, minus {first}, {steps[longest[-1]]:,} steps"
+    headline(figure, f"{named} (points): {', '.join(apart)}")
     legend_below(figure)
     return figure
 
