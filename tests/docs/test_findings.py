@@ -17,7 +17,7 @@ from support.made_up import answer_record
 from support.pages import ROOT, table_rows, text
 from support.pools_show import choice_of_the_mask, pools_show
 from support.rates_show import PAIRS, PATHS, complete, difference, rates_show
-from support.results_page import numbers, parts, pictures, said_by, written
+from support.results_page import PARTS, PICTURES, numbers, said_by, written
 
 from randprune_lab.analysis import (
     answer_records,
@@ -58,7 +58,6 @@ from randprune_lab.tasks.mini_glue import MiniGlue, phenomena_of
 
 README, RESULTS, TEACHING = ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "teaching.md"
 RECORDED = data_folder() / "recorded"
-MADE, PICTURES = parts(), pictures()
 LINES = ("fisher", "imp")
 """The methods of `minilm` with 3, 11 and 33 epochs."""
 EXPLORED = "seed == 0 and task in ('stsb', 'qnli')"
@@ -93,10 +92,10 @@ def test_the_figures_in_the_answers_stand_in_their_sections():
 # --- what is made from records ---
 
 
-@pytest.mark.parametrize("part", MADE)
+@pytest.mark.parametrize("part", PARTS)
 def test_the_page_says_what_its_records_show(part):
     """`make results` writes it."""
-    assert written(text(RESULTS), part) == MADE[part]
+    assert written(text(RESULTS), part) == PARTS[part]()
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -36,45 +36,60 @@ PAGE = DOCS / "results.md"
 BEGIN, END = "<!-- made from data/recorded/{}; do not edit -->", "<!-- end of what is made -->"
 
 
-def parts() -> dict[str, str]:
-    """The text of each part, by the folder of its record."""
-    rates, shot, minilm = (RECORDED / name for name in ("rates", "best-shot", "minilm"))
-    settings = json.loads((rates / "study.json").read_text("utf-8"))
-    return {
-        "rates": rates_show.rates_show(recorded_results(rates), settings),
-        "best-shot": best_shot_shows.best_shot_shows(recorded_results(shot), task_records(shot)),
-        "answers": pools_show.pools_show(answer_records(RECORDED / "answers")),
-        "minilm-tuning": "\n".join(minilm_shows.tuning_shows(recorded_results(RECORDED / "minilm-tuning"))),
-        "minilm": minilm_shows.minilm_shows(task_records(minilm), recorded_controls(minilm)),
-    }
+def _rates() -> str:
+    folder = RECORDED / "rates"
+    settings = json.loads((folder / "study.json").read_text("utf-8"))
+    return rates_show.rates_show(recorded_results(folder), settings)
 
 
-def pictures() -> dict[str, Callable[[], Figure]]:
-    """What draws each picture, by its file in docs."""
+def _best_shot() -> str:
+    folder = RECORDED / "best-shot"
+    return best_shot_shows.best_shot_shows(recorded_results(folder), task_records(folder))
 
-    def laptop() -> Figure:
-        controls, table = recorded_controls(), recorded_results()
-        included = table.task.isin(controls.task[controls.included])
-        return figures.differences_by_level(table[included & (table.method != "uniform")])
 
-    def rates() -> Figure:
-        table = rates_show.complete(recorded_results(RECORDED / "rates"))
-        return figures.difference_parts(parts_by_level(table, rates_show.PATHS), "search at 4e-3", "IMP at 2e-3")
+def _minilm() -> str:
+    folder = RECORDED / "minilm"
+    return minilm_shows.minilm_shows(task_records(folder), recorded_controls(folder))
 
-    def inflation() -> Figure:
-        return figures.inflation_by_size(inflation_by_size(reported_gains(answer_records(RECORDED / "answers"))))
 
-    def minilm() -> Figure:
-        ((_, own),) = recorded_controls(RECORDED / "minilm").query("seed == 0").iterrows()
-        table = recorded_results(RECORDED / "minilm").query("seed == 0")
-        return figures.scores_by_steps(table, minilm_shows.LINES, own["without-encoder"])
+PARTS: dict[str, Callable[[], str]] = {
+    "rates": _rates,
+    "best-shot": _best_shot,
+    "answers": lambda: pools_show.pools_show(answer_records(RECORDED / "answers")),
+    "minilm-tuning": lambda: "\n".join(minilm_shows.tuning_shows(recorded_results(RECORDED / "minilm-tuning"))),
+    "minilm": _minilm,
+}
+"""What makes the text of each part, by the folder of its record."""
 
-    return {
-        "study_results.png": laptop,
-        minilm_shows.PICTURE: minilm,
-        rates_show.PICTURE: rates,
-        pools_show.PICTURE: inflation,
-    }
+
+def _draw_laptop() -> Figure:
+    controls, table = recorded_controls(), recorded_results()
+    included = table.task.isin(controls.task[controls.included])
+    return figures.differences_by_level(table[included & (table.method != "uniform")])
+
+
+def _draw_rates() -> Figure:
+    table = rates_show.complete(recorded_results(RECORDED / "rates"))
+    return figures.difference_parts(parts_by_level(table, rates_show.PATHS), "search at 4e-3", "IMP at 2e-3")
+
+
+def _draw_inflation() -> Figure:
+    return figures.inflation_by_size(inflation_by_size(reported_gains(answer_records(RECORDED / "answers"))))
+
+
+def _draw_minilm() -> Figure:
+    ((_, own),) = recorded_controls(RECORDED / "minilm").query("seed == 0").iterrows()
+    table = recorded_results(RECORDED / "minilm").query("seed == 0")
+    return figures.scores_by_steps(table, minilm_shows.LINES, own["without-encoder"])
+
+
+PICTURES: dict[str, Callable[[], Figure]] = {
+    "study_results.png": _draw_laptop,
+    rates_show.PICTURE: _draw_rates,
+    pools_show.PICTURE: _draw_inflation,
+    minilm_shows.PICTURE: _draw_minilm,
+}
+"""What draws each picture, by its file in docs."""
 
 
 def written(page: str, part: str) -> str:
@@ -105,10 +120,10 @@ def said_by(picture: Path) -> Any:
 
 def main() -> None:
     page = PAGE.read_text("utf-8")
-    for part, made in parts().items():
-        page = page.replace(written(page, part), made)
+    for part, make in PARTS.items():
+        page = page.replace(written(page, part), make())
     PAGE.write_text(page, "utf-8")
-    for name, draw in pictures().items():
+    for name, draw in PICTURES.items():
         figure, about = draw(), PngInfo()
         about.add_text("Description", numbers(figure))
         Image.open(io.BytesIO(palette_png(figure))).save(DOCS / name, pnginfo=about, optimize=True)
