@@ -386,6 +386,9 @@ def test_what_is_said_of_the_searches_of_minilm_follows_from_its_record():
     (run,) = task_records(RECORDED / "minilm")
     equal = [run.difference("search", "imp", level) for level in run.levels]
     assert [each.low > 0 for each in equal] == [False, False, False, True], "where IMP failed"
+    for page in (README, RESULTS):
+        assert f"at 99 % alone, by {equal[-1].in_points(signed=True)}, where that training of IMP failed" in said(page)
+    assert "23 evaluations a level, where it has 31" in said(README)
     for search, mask in (("search-fisher", "fisher"), ("search", "one-mask")):
         assert not any(run.difference(search, mask, level).low > 0 for level in run.levels)
 

@@ -35,7 +35,7 @@ def scores_by_steps(
 
     Args:
         table: results of one task and seed, as `analysis.recorded_results` returns them, with two levels or more.
-        lines: the name of each line, at most three, and its methods, which differ in their steps alone; those without
+        lines: the name of each line, two or three, and its methods, which differ in their steps alone; those without
             results are left out.
         without_encoder: the score of the model without its encoder, which is drawn as well.
     """
