@@ -20,6 +20,7 @@ from support.rates_show import PAIRS, PATHS, complete, difference, rates_show
 from support.results_page import PARTS, PICTURES, numbers, said_by, written
 
 from randprune_lab.analysis import (
+    TaskRecord,
     answer_records,
     contrast,
     contrast_means,
@@ -118,9 +119,9 @@ def test_the_table_of_the_readme_is_that_of_the_record():
             ("search", "imp-4e-3"),
         ),
     ]
-    head = ["first method minus second", "learning rates", "epochs a level"]
+    head = ["", "first method minus second", "learning rates", "epochs a level"]
     head += [f"at {percent(sparsity)} sparsity (points)" for sparsity in (0.9375, 0.99)]
-    *written, mask, search = table_rows(README, head)
+    *written, mask, search = (row[1:] for row in table_rows(README, head))
     for (name, table, pair), row in zip(rows, written, strict=True):
         study = settings_of("gain" if "imp-4e-3" in pair else "study")
         rates = ", ".join(learning_rate(study, method) for method in pair)
@@ -132,15 +133,13 @@ def test_the_table_of_the_readme_is_that_of_the_record():
     expected = " and ".join(f"{value:+g}" for value in primary.expected)
     assert [mask[3:], search[3:]] == [[cell, "not run"] for cell in cells] and f"we expected {expected}" in said(README)
     wide = points(contrast(table, "fisher-short", "imp", 0.9375)[ALL]).partition(" ")[2]
-    assert f"over tasks, the interval of the third row is {wide}" in said(README)
+    assert f"Over tasks, the interval of row 3 is {wide}" in said(README)
     assert set(primary.verdict) == {"ahead", "no clear difference"} and mask[1:3] == ["2e-3, 2e-3", "3, 3"]
     assert written[1][4].endswith("]") and ", -" in written[1][4], "IMP is said to be ahead"
     random = points(contrast(included(), "one-mask", "imp-short-4e-3", 0.9375)[ALL])
-    chosen = points(contrast(included(), "search", "one-mask", 0.9375)[ALL])
-    assert f"one random mask minus one magnitude mask: {random} points at 93.75 %" in said(README)
-    assert f"search minus one random mask: {chosen}, 11 epochs and 3), with intervals over tasks" in said(README)
+    assert f"one random mask minus one magnitude mask is {random} points at 93.75 %" in said(README)
     others = points(contrast(gain_and_small().query("not explored"), "search", "imp-4e-3", 0.99)[ALL])
-    assert f"without the four that were explored first it is {others}" in said(README)
+    assert f"without these it is {others} at 99 %" in said(README)
     spent = included().pivot(index=["task", "seed", "sparsity"], columns="method", values="steps")
     share = (spent["allocation"] / spent["imp"]).dropna().mean()
     assert f"random allocations have about {epochs(settings_of('study'), 'imp') * share:.0f}" in said(README)
@@ -334,63 +333,81 @@ def test_what_is_said_of_the_rate_of_minilm_follows_from_the_tuning():
     assert {StudyConfig.load("minilm").settings["learning_rate"]} == {3e-4}
 
 
+def minilm(seed: int) -> tuple[TaskRecord, Any]:
+    """What the study records of SST-2 with a seed, and its controls."""
+    table = recorded_controls(RECORDED / "minilm")
+    ((_, own),) = table[(table.task == "sst2") & (table.seed == seed)].iterrows()
+    (run,) = (each for each in task_records(RECORDED / "minilm") if (each.task, each.seed) == ("sst2", seed))
+    return run, own
+
+
+def of_levels(run: TaskRecord, first: str, second: str) -> list[Interval]:
+    return [run.difference(first, second, level) for level in run.levels]
+
+
+def below_without_encoder(run: TaskRecord, own: Any) -> dict[tuple[str, float], str]:
+    """The scores, in points, that are below those of the model without its encoder."""
+    scores = {(method, level): run.score(method, level).estimate for method in run.methods for level in run.levels}
+    return {key: f"{100 * score:.1f}" for key, score in scores.items() if score < own["without-encoder"]}
+
+
 def test_what_is_said_of_minilm_follows_from_its_record():
-    (run,) = task_records(RECORDED / "minilm")
-    ((_, own),) = recorded_controls(RECORDED / "minilm").iterrows()
-
-    def differences(first: str, second: str) -> list[Interval]:
-        return [run.difference(first, second, level) for level in run.levels]
-
-    short, long, longest = (differences(f"fisher{end}", f"imp{end}") for end in ("-short", "", "-long"))
+    run, own = minilm(0)
+    short, long, longest = (of_levels(run, f"fisher{end}", f"imp{end}") for end in ("-short", "", "-long"))
     assert all(each.estimate > 0 for each in (*short, *long, *longest))
     assert [each.low > 0 for each in short] == [True, True, False, False]
     assert [each.low > 0 for each in long] == [False, True, True, True]
     assert not any(each.low > 0 for each in longest)
-    assert not any(each.low > 0 for each in differences("fisher-short", "one-mask"))
-    failed = {
-        (method, level): f"{100 * run.score(method, level).estimate:.1f}"
-        for method in run.methods
-        for level in run.levels
-        if run.score(method, level).estimate < own["without-encoder"]
-    }
+    assert not any(each.low > 0 for each in of_levels(run, "fisher-short", "one-mask"))
+    failed = below_without_encoder(run, own)
     assert {*failed} == {("imp-short", 0.83), ("imp", 0.99)}
     first, second = failed.values()
     assert f"with 3 epochs at 83 % ({first} points), and with 11 at 99 % ({second})" in said(RESULTS)
     (tuning,) = task_records(RECORDED / "minilm-tuning")
-    again = [tuning.difference("fisher-3e-4", "imp-3e-4", level).in_points(signed=True) for level in tuning.levels]
+    again = [each.in_points(signed=True) for each in of_levels(tuning, "fisher-3e-4", "imp-3e-4")]
     assert f"with 3 epochs is {again[0]} points at 83 % and {again[1]} at 93.75 %" in said(RESULTS)
-    needed = Interval(own.encoder, own.encoder_low, own.encoder_high).in_points(signed=True)
-    assert f"MiniLM needs its encoder here, by {needed} points" in said(RESULTS)
+
+
+def test_what_is_said_of_the_other_seed_of_minilm_follows_from_its_record():
+    run, own = minilm(1)
+    short, long = (of_levels(run, f"fisher{end}", f"imp{end}") for end in ("-short", ""))
+    assert [each.low > 0 for each in short] == [True, False, False, False]
+    assert not any(each.low > 0 for each in long) and "one-mask" not in run.methods
+    needed, more = (
+        Interval(each.encoder, each.encoder_low, each.encoder_high).in_points(signed=True)
+        for each in (own, minilm(0)[1])
+    )
+    assert f"the model needs its encoder by {needed} points, and by {more} with seed 0" in said(RESULTS)
+    count = len(run.methods) * len(run.levels)
+    assert f"{len(below_without_encoder(run, own))} of the {count} pruned models of seed 1" in said(RESULTS)
 
 
 def test_what_is_said_of_the_steps_of_minilm_follows_from_its_record():
-    (run,) = task_records(RECORDED / "minilm")
+    run, _ = minilm(0)
     steps = {method: run.courses[method][0]["steps"] for method in ("imp-long", "fisher-short")}
     assert steps["imp-long"] == 11 * steps["fisher-short"]
-    worth = [run.difference("fisher-short", "imp-long", level) for level in run.levels]
-    assert all(each.estimate > 0 > each.low for each in worth)
-    fisher, imp = ([run.difference(f"{one}-long", f"{one}-short", level) for level in run.levels] for one in LINES)
+    assert all(each.estimate > 0 > each.low for each in of_levels(run, "fisher-short", "imp-long"))
+    fisher, imp = (of_levels(run, f"{one}-long", f"{one}-short") for one in LINES)
     assert not any(each.low > 0 or each.high < 0 for each in (*fisher, *imp[1:]))
     looks = {method: run.courses[method][-1]["looks"] for method in ("search", "search-fisher", "imp")}
     assert looks == {"search": 31, "search-fisher": 31, "imp": 23} and "31 times a level against 23" in said(RESULTS)
     for page in (README, RESULTS):
-        short, long, longest = (
-            run.difference(f"fisher{end}", f"imp{end}", 0.9375).in_points(signed=True)
-            for end in ("-short", "", "-long")
+        first, second = (
+            [each.difference(f"fisher{end}", f"imp{end}", 0.9375).in_points(signed=True) for end in ("-short", "")]
+            for each in (run, minilm(1)[0])
         )
-        equal = f"{short} points at 93.75 % with 3 epochs a level, {long} with 11, and {longest} with 33"
-        assert equal in said(page)
+        assert f"{first[0]} points at 93.75 % with 3 epochs a level and {first[1]} with 11" in said(page)
+        assert f"but {second[0]} and {second[1]} with another seed" in said(page)
 
 
 def test_what_is_said_of_the_searches_of_minilm_follows_from_its_record():
-    (run,) = task_records(RECORDED / "minilm")
-    equal = [run.difference("search", "imp", level) for level in run.levels]
+    run, _ = minilm(0)
+    equal = of_levels(run, "search", "imp")
     assert [each.low > 0 for each in equal] == [False, False, False, True], "where IMP failed"
-    for page in (README, RESULTS):
-        assert f"at 99 % alone, by {equal[-1].in_points(signed=True)}, where that training of IMP failed" in said(page)
-    assert "23 evaluations a level, where it has 31" in said(README)
+    at = f"at 99 % alone, by {equal[-1].in_points(signed=True)}, where that training of IMP failed"
+    assert at in said(RESULTS)
     for search, mask in (("search-fisher", "fisher"), ("search", "one-mask")):
-        assert not any(run.difference(search, mask, level).low > 0 for level in run.levels)
+        assert not any(each.low > 0 for each in of_levels(run, search, mask))
 
 
 # --- ways of reporting ---
@@ -423,6 +440,11 @@ def test_the_answer_about_ways_of_reporting_is_that_of_the_record():
         f"the result {best} points too good, choosing the checkpoint of one mask {checkpoint}, and both together "
         f"{found['everything'][1:]} ({len(records)} of 18 pools"
     ) in said(RESULTS)
+    assert (
+        f"by the 408 examples that are reported makes a score {found['everything'][1:]} points too good; choosing a "
+        f"mask early by them adds {adds} ("
+    ) in said(README)
+    assert f"so far {len(records)} of 18 pools" in said(README)
 
 
 def test_the_text_about_the_pools_says_what_is_clear_and_what_is_not():

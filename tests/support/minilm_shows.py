@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -40,44 +41,52 @@ def minilm_shows(records: Sequence[TaskRecord], controls: pd.DataFrame) -> str:
     parts = [f"![Score against the training steps of a level, at each sparsity]({PICTURE})"]
     for task in dict.fromkeys(record.task for record in records):
         first, *others = (record for record in records if record.task == task)
-        parts.append(_task(first, controls[(controls.task == task) & (controls.seed == first.seed)]))
-        parts += [_by_seed([first, *others])] if others else []
+        own = controls[controls.task == task].rename(columns={"without-encoder": "without_encoder"})
+        parts.append(_task(first, next(own[own.seed == first.seed].itertuples())))
+        parts += [_by_seed([first, *others], own)] if others else []
     return "\n\n".join(parts)
 
 
-def _by_seed(records: Sequence[TaskRecord]) -> str:
-    """The differences of the pairs that several seeds of a task have, by seed, and their means."""
+def _by_seed(records: Sequence[TaskRecord], controls: pd.DataFrame) -> str:
+    """The differences of the pairs that several seeds of a task have, seed by seed; of three seeds also the mean."""
     levels, rows = records[0].levels, {}
     for name, pair in (StudyConfig.load("minilm").contrasts | AFTERWARDS).items():
         have = [record for record in records if {*pair} <= {*record.methods}]
         if len(have) > 1:
-            found = [[record.difference(*pair, level).estimate for record in have] for level in levels]
-            rows[f"{name}, {_seeds(have)}"] = [", ".join(f"{100 * value:+.1f}" for value in each) for each in found]
-            rows[f"{name}, mean"] = [fixed_tasks({"": each}).in_points(signed=True) for each in found]
+            found = {record.seed: [record.difference(*pair, level) for level in levels] for record in have}
+            rows |= {f"{name}, seed {seed}": [*map(_bold_if_clear, each)] for seed, each in found.items()}
+            if len(have) > 2:
+                by_level = zip(*found.values(), strict=True)
+                means = [fixed_tasks({"": [each.estimate for each in of_level]}) for of_level in by_level]
+                rows[f"{name}, mean, for other seeds"] = [*map(_bold_if_clear, means)]
     head = [f"at {100 * level:g} % (points)" for level in levels]
     return "\n".join(
         [
-            f"{task_title(records[0].task)} seed by seed, and means with 95 % intervals for other seeds:",
+            f"{task_title(records[0].task)} seed by seed: another seed has other train rows and another dense model.",
+            *(f"With seed {own.seed}, {_dense(own)}." for own in controls.itertuples() if own.seed != records[0].seed),
             "",
             *markdown_table(["difference", *head], pd.DataFrame(rows, index=head).T),
         ]
     )
 
 
-def _seeds(records: Sequence[TaskRecord]) -> str:
-    return f"seeds {', '.join(str(record.seed) for record in records)}"
+def _dense(own: Any) -> str:
+    """The scores of the dense model and of its controls, and what its encoder is worth."""
+    encoder = Interval(own.encoder, own.encoder_low, own.encoder_high).in_points(signed=True)
+    return (
+        f"the dense model has {100 * own.dense:.1f} points and without its encoder {100 * own.without_encoder:.1f} "
+        f"(a difference of {encoder}), and the most frequent label has {100 * own.majority:.1f}"
+    )
 
 
-def _task(record: TaskRecord, controls: pd.DataFrame) -> str:
+def _task(record: TaskRecord, controls: Any) -> str:
     config = StudyConfig.load("minilm")
-    ((_, own),) = controls.iterrows()
     done = [method for method in config.methods if method in record.methods]
     missing = [method for method in config.methods if method not in record.methods]
     lines = [
-        f"{task_title(record.task)}, seed {record.seed}, {len(record.labels)} test examples: the dense model has "
-        f"{100 * own.dense:.1f} points, without its encoder {100 * own['without-encoder']:.1f}, and the most "
-        f"frequent label {100 * own.majority:.1f}. Brackets are 95 % intervals over test examples, and differences "
-        "whose interval leaves out zero are **bold**. They are paired, so that they are clearer than the bars of the "
+        f"{task_title(record.task)}, seed {record.seed}, {len(record.labels)} test examples: {_dense(controls)}. "
+        "Brackets are 95 % intervals over test examples, and differences whose interval leaves out zero are **bold**. "
+        "They are paired, so that they are clearer than the bars of the "
         "figure, which belong to single scores, as does the grey area.",
     ]
     if missing:
