@@ -43,6 +43,14 @@ def reasons(sources, tmp_path):
     return grade
 
 
+MAGICS = ("%matplotlib inline", "%config InlineBackend.figure_format = 'retina'", "%%time", "!true")
+
+
+@pytest.mark.parametrize("magic", MAGICS)
+def test_what_notebooks_often_begin_with_costs_no_points(reasons, magic):
+    assert reasons(f"{magic}\ndef one():\n    return 1", None) == ""
+
+
 # --- cheats ---
 
 CHEATS = {
