@@ -72,7 +72,8 @@ def _read_student(student: Path, sources: Mapping[str, Source], others: Collecti
         used = [path for path, rank in ranks.items() if rank == max(ranks.values())]
         if used:
             several = f"submitted both {listed(str(path.relative_to(student)) for path in used)}; keep one"
-            submitted[name] = contents[used[0]] if len(used) == 1 else several
+            alike = all(contents[path] == contents[used[0]] for path in used)
+            submitted[name] = contents[used[0]] if alike else several
             if isinstance(contents[used[0]], dict) and not ranks[used[0]][0]:
                 log.warning(
                     "%s: %s has no cell of an exercise; is it the lesson?", one_line(student.name), used[0].name
@@ -108,7 +109,7 @@ def content_of(path: Path) -> bytes:
     """
     about = path.lstat()
     if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:
-        raise ValueError(f"expected a file of at most {LARGEST >> 20} MB, and no link")
+        raise ValueError(f"expected a file of at most {LARGEST >> 20} MB, and no link; clear large outputs")
     return path.read_bytes()
 
 
@@ -141,7 +142,8 @@ def _read(path: Path) -> Answers | str:
             if cell["cell_type"] == "code" and (mark(cell).get("solution") or not mark(cell)):
                 answers.setdefault(name, []).append(cell["source"])
     except (OSError, ValueError, RecursionError) as error:
-        return f"cannot read notebook {path.name}: {getattr(error, 'strerror', None) or error}"
+        reason = getattr(error, "strerror", None) or error
+        return f"cannot read notebook {path.name}: {reason}; save it again in JupyterLab, and hand in that file"
     return answers
 
 

@@ -83,6 +83,7 @@ def test_a_broken_notebook_fails_alone_with_a_reason(read, bob, good, content):
     (bob / f"{NAME}.ipynb").write_bytes(content if isinstance(content, bytes) else content.encode())
     submitted, _ = read()
     assert submitted["bob"][NAME].startswith(f"cannot read notebook {NAME}.ipynb: ")
+    assert submitted["bob"][NAME].endswith("; save it again in JupyterLab, and hand in that file")
     assert set(submitted["ann"][NAME]) == {"one", "two", "three"}
 
 
@@ -111,7 +112,7 @@ def test_an_unreadable_file_or_folder_is_named(read, bob, good):
     for name in (f"{NAME}.ipynb", "folder"):
         (bob / name).mkdir(mode=0) if name == "folder" else (bob / name).touch(mode=0)
     submitted, lines = read()
-    assert submitted["bob"][NAME].endswith("Permission denied") and lines == ["bob: not looked at: 'folder'"]
+    assert "Permission denied" in submitted["bob"][NAME] and lines == ["bob: not looked at: 'folder'"]
 
 
 @pytest.mark.parametrize(
@@ -181,12 +182,20 @@ def test_what_macos_adds_to_a_zip_file_is_no_student(read, bob, good):
     assert submitted.keys() == {"ann", "bob"} and submitted["bob"] == {} and lines == []
 
 
-def test_none_is_used_if_two_have_the_name(read, bob, good):
-    for folder in ("a", "b"):
+def test_none_is_used_if_two_have_the_name_and_other_answers(read, bob, good):
+    for folder, content in {"a": good, "b": cell()}.items():
         (bob / folder).mkdir()
-        (bob / folder / f"{NAME}.ipynb").write_text(good)
+        (bob / folder / f"{NAME}.ipynb").write_text(content)
     submitted, _ = read()
     assert submitted["bob"][NAME] == f"submitted both 'a/{NAME}.ipynb', 'b/{NAME}.ipynb'; keep one"
+
+
+def test_copies_with_equal_answers_are_one(read, bob, good):
+    for folder, content in {"a": good, "b": json.dumps(json.loads(good), indent=4)}.items():
+        (bob / folder).mkdir()
+        (bob / folder / f"{NAME}.ipynb").write_text(content)
+    submitted, lines = read()
+    assert submitted["bob"] == submitted["ann"] and lines == []
 
 
 def test_a_broken_one_does_not_replace_a_good_one(read, bob, good):
