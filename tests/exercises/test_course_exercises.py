@@ -291,6 +291,14 @@ def test_another_common_mistake_fails(name, mistake):
         solve(*asked(name), mistake)
 
 
+def test_a_step_in_place_is_right_in_the_notebook_as_for_the_grader():
+    answer = "def step(w, g, mask, rate):\n w -= rate * g\n w *= mask\n return w"
+    source, name, _ = asked("step")
+    names: dict[str, Any] = {}
+    for code in (cell(source, "setup"), answer, cell(source, f"{name}-check")):
+        exec(code, names)
+
+
 @pytest.mark.parametrize(("name", "answer"), RIGHT, ids=[f"{name}-{place}" for place, (name, _) in enumerate(RIGHT)])
 def test_a_right_answer_in_another_style_passes(name, answer):
     solve(*asked(name), answer)
