@@ -164,6 +164,7 @@ th, td { border: 0; padding: 0.35rem 0.8rem; text-align: right; border-bottom: 1
 .dataframe :is(th, td) { padding-inline: 0.4rem; }
 .dataframe td { white-space: nowrap; }
 .dataframe th { vertical-align: bottom; }
+.dataframe tbody th { vertical-align: top; }  /* a name of several rows is beside the first */
 .text_cell_render :is(th, td) { text-align: left; vertical-align: top; }
 .key-figures { outline: 1px solid var(--line); border-radius: 8px; margin: 1px; }
 .key-figures caption { text-align: left; padding: 0.5rem 0.8rem 0.3rem; font-weight: 600; }
