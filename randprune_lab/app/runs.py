@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -70,7 +71,8 @@ def _case(record: RunRecord, name: str) -> Case:
     controls = {"number": choice("level", levels, len(levels))}
     shown = printable(name)
     explorer = Explorer(f"{shown}: who was selected, and did it pay?", partial(figures.run_level, record), controls)
-    missing = [] if record.finished else [f"It is not finished; go on with: randprune run --resume --out {record.path}"]
+    again = f"It is not finished; go on with: randprune run --resume --out {shlex.quote(str(record.path))}"
+    missing = [] if record.finished else [again]
     about = f"Task {record.task.name}, model {record.config.model}, seed {record.config.seed}."
     warning = printable(" ".join([about, *missing, *record.warnings]))
     return Case(shown, explorer, {"number": HINTS["level"]}, _numbers(record), warning)

@@ -197,12 +197,12 @@ def test_a_run_starts_at_its_last_level_and_its_table_has_its_scores(runs, finis
 
 
 def test_an_unfinished_run_shows_what_there_is_and_the_command_that_continues_it(finished, tmp_path):
-    folder = shutil.copytree(finished, tmp_path / "stopped")
+    folder = shutil.copytree(finished, tmp_path / "a stopped run")
     lines = (folder / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
     for units in (0, 3, len(lines) // 2, len(lines) - 2):
         (folder / "journal.jsonl").write_text("".join(lines[:units]), "utf-8")
         (case,) = runs_part(run_records([folder])).cases
-        assert f"go on with: randprune run --resume --out {folder}" in case.warning
+        assert f"go on with: randprune run --resume --out '{folder}'" in case.warning
         for values in positions(case):
             assert frame_of(case.explorer.picture(**values)).alt
 
