@@ -125,6 +125,11 @@ def calls(code: list[nbformat.NotebookNode], function: str) -> list[ast.Call]:
     return [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == function]
 
 
+def test_its_tables_have_sparsities_in_percent(code):
+    tables = [cell.source for cell in code if ".style" in cell.source and "sparsity" in cell.source]
+    assert not [source for source in tables if ":.2%}" not in source]
+
+
 def test_its_predictions_are_answered_before_the_next_is_asked_and_scored_at_the_end(name, code):
     asked = calls(code, "widgets.predict")
     assert len(asked) >= (0 if name.startswith("00") else 3)
