@@ -51,7 +51,7 @@ def gradebook(grades: Sequence[Grade], lms: Lms, roster: str | Path) -> list[lis
     columns = [name for name in IDENTITY[lms] if lms == "canvas" or any(name in row for row in people)]
     rows: list[list[Any]] = [[*columns, *books]]
     if lms == "canvas":
-        rows.append(["    Points Possible", *[""] * (len(columns) - 1), *books.values()])
+        rows.append(["Points Possible", *[""] * (len(columns) - 1), *books.values()])
     for number, person in enumerate(people):
         own = students.get(owners.get(number, ""), [])
         points = book_points(own)
