@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from randprune_lab.analysis.contrasts import single_rows
+from randprune_lab.analysis.contrasts import KEY, single_rows
 from randprune_lab.analysis.recorded import Primary
 from randprune_lab.errors import DataError
 from randprune_lab.stats.holm import holm
@@ -45,7 +45,8 @@ def at_chosen(table: pd.DataFrame, values: Values, chosen: str) -> pd.DataFrame:
 
     Returns:
         One row for each task, seed, combination of the other factors, and level. Each factor is a column; `method` has
-        the values of the others than `chosen`, joined by `-`.
+        the values of the others than `chosen`, joined by `-`. A task and seed is left out where some of the values of
+        `chosen` are missing, as in a study that is not finished: the best of a few would be compared with that of all.
 
     Raises:
         DataError: if there is only one seed of a task, so that no other can choose.
@@ -63,22 +64,22 @@ def at_chosen(table: pd.DataFrame, values: Values, chosen: str) -> pd.DataFrame:
         raise DataError(
             f"task {seeds.idxmin()} has one seed, so no other seed can choose its {chosen}; run a second seed"
         )
+    known = pd.DataFrame([*values.values()])
+    every = known.groupby(known[others].agg("-".join, axis=1))[chosen].nunique()
+    done = table.groupby([*KEY])[chosen].transform("nunique")
+    table = table[done == table.method.map(every)]
     rows = [_best(group, chosen) for _, group in table.groupby(["task", "method", "sparsity"], sort=False)]
-    return pd.concat(rows).sort_index()
+    return pd.concat([table[:0], *rows]).sort_index()
 
 
 def _best(group: pd.DataFrame, chosen: str) -> pd.DataFrame:
     """Of a task, method and level: the row of each seed at the value that the other seeds choose; the first of equals.
 
-    A seed chooses among the values that it has, by the other seeds that have all of these, so that means are over the
-    same seeds. A seed for which no other can choose is left out.
+    A seed for which no other can choose is left out.
     """
     kept = np.zeros(len(group), dtype=bool)
     for seed in group.seed.unique():
-        own = group[group.seed == seed]
-        others = group[(group.seed != seed) & group[chosen].isin(own[chosen])]
-        others = others[others.groupby("seed")[chosen].transform("nunique") == own[chosen].nunique()]
-        means = others.groupby(chosen, sort=False).validation.mean()
+        means = group[group.seed != seed].groupby(chosen, sort=False).validation.mean()
         if not means.empty:
             kept |= ((group.seed == seed) & (group[chosen] == means.idxmax())).to_numpy()
     return group[kept]
@@ -153,7 +154,7 @@ def primary_differences(
     """
     import pandas as pd
 
-    combined = _complete(table[table.method.isin([*values])], values, chosen)
+    combined = table[table.method.isin([*values])]
     if chosen and (seeds := combined.groupby("task").seed.nunique()).gt(1).all() and len(seeds):
         table = pd.concat([at_chosen(combined, values, chosen), table])
     rows = []
@@ -173,13 +174,6 @@ def primary_differences(
     result["verdict"] = np.where(result.holm <= LEVEL, verdict, "no clear difference")
     result.loc[result.units < units, "verdict"] = "not finished"
     return result
-
-
-def _complete(table: pd.DataFrame, values: Values, chosen: str) -> pd.DataFrame:
-    """The rows of tasks, seeds and levels that have all values of the chosen factor, with these other values."""
-    others = ["-".join(value for name, value in values[method].items() if name != chosen) for method in table.method]
-    found = table.groupby(["task", "seed", "sparsity", np.array(others, object)]).method.transform("nunique")
-    return table[found == len({each.get(chosen) for each in values.values()})]
 
 
 def _compared(table: pd.DataFrame, column: str, others: list[str]) -> pd.DataFrame:
