@@ -80,7 +80,8 @@ class StudyConfig:
     def _take_values(self) -> None:
         """Check the types of the values, and bring tasks, factors and methods into one form each."""
         for name, kind in self._types().items():
-            object.__setattr__(self, name, _without_none(typed(kind, getattr(self, name), name)))
+            value = typed(kind, getattr(self, name), name)
+            object.__setattr__(self, name, (value or {}) if name == "settings" else _without_none(value))
         if isinstance(self.tasks, Mapping):
             given = {task: value for task, value in self.tasks.items() if value}
             if twice := [task for task in given if task in self.task_settings]:

@@ -863,6 +863,13 @@ def test_a_model_may_be_a_folder_beside_the_file_of_the_study(tmp_path, monkeypa
     assert model() == "tiny"
 
 
+def test_a_setting_of_all_runs_may_be_none(config):
+    """As `test_size: null`, all rows, in YAML; a mapping that is empty there is None, too."""
+    whole = dataclasses.replace(config, settings={**config.settings, "test_size": None})
+    assert whole.run_config("imp", "mini-sst2", 0).test_size is None
+    assert dataclasses.replace(config, task_settings=None, contrasts=None).task_settings == {}
+
+
 def test_a_mapping_of_tasks_is_a_list_and_their_settings(custom, tmp_path):
     assert custom.tasks == ("reviews", "mrpc") and list(custom.task_settings) == ["reviews"]
     folded = {"tasks": custom.tasks, "task_settings": custom.task_settings, "settings": custom.settings}
