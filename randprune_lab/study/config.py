@@ -95,6 +95,11 @@ class StudyConfig:
             )
         if self.chosen and self.chosen not in self.factors:
             raise unknown_name("factor as chosen", self.chosen, self.factors)
+        if self.chosen and len(self.factors) < 2:
+            raise ConfigError(
+                f"chosen {self.chosen!r} is the only factor, so that nothing is left to compare; give a second factor "
+                "with the masks to compare, which may have a single value"
+            )
         object.__setattr__(self, "methods", self._with_combinations())
         for name in ("tasks", "seeds", "methods"):
             values = list(getattr(self, name))
@@ -121,6 +126,11 @@ class StudyConfig:
                     raise unknown_name("method in contrasts", name, self.methods)
             if len(pair) != 2:
                 raise ConfigError(f"a contrast must have two methods, the first minus the second, got {list(pair)}")
+        if self.primary and len(self.seeds) < 2:
+            raise ConfigError(
+                "primary differences are tested over seeds, and none can be added later, so seeds must have two or "
+                f"more, got {list(self.seeds)}"
+            )
         for name, difference in self.primary.items():
             methods = [difference["first"], difference["second"]]
             for method in methods:

@@ -53,8 +53,9 @@ def test_a_study_without_factors_is_recorded_as_before():
         ({"factors": {"mask": {"top": {"ruel": "magnitude"}}}, "chosen": ""}, r"ruel"),
         ({"factors": {"a": {"x": {}, "x-y": {}}, "b": {"y-z": {}, "z": {}}}, "chosen": ""}, r"have the same name"),
         ({"factors": {"mask": {}}, "chosen": ""}, r"methods must have at least one value"),
+        ({"factors": {"rate": FACTORS["rate"]}, "baseline": "5e-4"}, r"'rate' is the only factor.* give a second"),
     ],
-    ids=["chosen", "twice", "method", "name", "column", "kind", "setting", "same", "empty"],
+    ids=["chosen", "twice", "method", "name", "column", "kind", "setting", "same", "empty", "alone"],
 )
 def test_factors_that_make_no_methods_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):

@@ -113,6 +113,13 @@ def test_a_primary_difference_that_the_study_cannot_test_is_refused(changes, err
         study(primary={"mask": ONE | changes})
 
 
+@pytest.mark.parametrize("chosen", ["rate", ""])
+def test_a_study_that_is_judged_over_seeds_needs_two(chosen):
+    difference = {"first": "random-1e-3", "second": "top-1e-3"}
+    with pytest.raises(ConfigError, match=r"seeds must have two or more, got \[4\]"):
+        study(primary={"mask": ONE | difference}, seeds=[4], chosen=chosen)
+
+
 def test_a_method_must_not_have_the_name_of_what_is_compared():
     with pytest.raises(ConfigError, match="'top' is a method and also what is compared"):
         study(methods={"top": {"epochs": 2}})
@@ -138,11 +145,12 @@ def test_a_study_that_is_judged_once_does_not_grow_by_tasks_seeds_and_factors(tm
 
 
 def test_a_study_writes_its_primary_differences(tmp_path):
-    config = study(primary={"mask": ONE}, factors={"mask": FACTORS["mask"]}, chosen="", baseline="top", seeds=[0])
+    config = study(primary={"mask": ONE}, factors={"mask": FACTORS["mask"]}, chosen="", baseline="top")
     assert not run_study(config, tmp_path / "study")
     assert tmp_path / "study" / "primary.csv" in write_results(Grid.load(tmp_path / "study"))
     table = pd.read_csv(tmp_path / "study" / "primary.csv")
-    assert table.verdict.tolist() == ["no clear difference"] and table.p.isna().all()  # one unit has no interval
+    assert table.units.tolist() == [2] and table.verdict.tolist() == ["no clear difference"]
+    assert table.p.isna().all()  # models so small that each always gives one label: the seeds do not vary
 
 
 def test_a_record_without_primary_differences_says_so():
