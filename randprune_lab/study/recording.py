@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from randprune_lab.analysis.contrasts import KEY
 from randprune_lab.analysis.recorded import ENDS, FILE, RESULTS, read_table, write_tables
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
-from randprune_lab.errors import RunError
+from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
@@ -44,12 +45,13 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
 
     Raises:
         RunError: if the folder has another study, or no unit is finished.
+        FileError: if a file of the folder is damaged.
     """
     folder = given_path(folder)
     check_recorded(grid, folder)
     new, controls, written = study_results(grid), study_controls(grid), []
     for runs in finished_records(grid):
-        written.append(folder / f"{runs.task}-seed-{runs.seed}.safetensors")
+        written.append(_file(folder, runs.task, runs.seed))
         if written[-1].is_file():
             runs = _joined(runs, TaskRecord.load(written[-1]))
         runs.save(written[-1])
@@ -70,7 +72,7 @@ def finished_records(grid: Grid) -> Iterator[TaskRecord]:
 
 
 def recorded_units(folder: str | Path) -> frozenset[Unit]:
-    """The units whose results a folder has; none if the folder does not exist.
+    """The units whose results and answers a folder has; none if the folder does not exist.
 
     Raises:
         FileError: if the results are damaged.
@@ -78,8 +80,10 @@ def recorded_units(folder: str | Path) -> frozenset[Unit]:
     path = Path(folder) / "results.csv"
     if not path.is_file():
         return frozenset()
-    rows = read_table(path, RESULTS).itertuples()
-    return frozenset(Unit(row.method, row.task, row.seed) for row in rows if row.method != DENSE)
+    rows = [row for row in read_table(path, RESULTS).itertuples() if row.method != DENSE]
+    return frozenset(
+        Unit(row.method, row.task, row.seed) for row in rows if _file(path.parent, row.task, row.seed).is_file()
+    )
 
 
 def check_recorded(grid: Grid, folder: Path) -> None:
@@ -87,7 +91,7 @@ def check_recorded(grid: Grid, folder: Path) -> None:
 
     Raises:
         RunError: if the folder has another study, or is a file, or is the folder of the study itself.
-        FileError: if its `study.json` is damaged.
+        FileError: if its `study.json` or the record of a task and seed is damaged.
     """
     if folder.resolve() == grid.path.resolve():
         raise RunError(f"{folder} cannot be the folder of the study and of its record; choose another for one of them")
@@ -95,6 +99,17 @@ def check_recorded(grid: Grid, folder: Path) -> None:
         raise RunError(f"{folder} is a file, and a record is a folder; choose another place")
     if (folder / FILE).is_file():
         check_grown(without_paths(StudyConfig.load_json(folder / FILE)), without_paths(grid.config), folder)
+    for task, seed in product(grid.config.tasks, grid.config.seeds):
+        if (file := _file(folder, task, seed)).is_file():
+            try:
+                TaskRecord.load(file)
+            except FileError as error:
+                raise FileError(f"{error}; take a copy of it, or delete it, and what it had is done again") from error
+
+
+def _file(folder: Path, task: str, seed: int) -> Path:
+    """The record of a task and seed."""
+    return folder / f"{task}-seed-{seed}.safetensors"
 
 
 def without_paths(config: StudyConfig) -> StudyConfig:

@@ -448,6 +448,21 @@ def test_a_study_in_pieces_has_the_same_record_as_a_whole_one(grid, copy, tmp_pa
             assert ours.difference(method, "imp", sparsity) == theirs.difference(method, "imp", sparsity)
 
 
+def test_a_lost_file_of_a_record_is_named_before_the_work_and_done_again(grid, copy, tmp_path):
+    record, file = tmp_path / "record", "mini-stsb-seed-1.safetensors"
+    record_study(grid, record)
+    whole = {path.name: path.read_bytes() for path in record.iterdir()}
+    (record / file).write_bytes(whole[file][:-9])
+    with pytest.raises(FileError, match=rf"{file} is damaged .* delete it, and what it had is done again"):
+        run_study(grid.config, tmp_path / "elsewhere", recorded=record)
+    assert not (tmp_path / "elsewhere").exists()
+    (record / file).unlink()
+    lost = {Unit(method, "mini-stsb", 1) for method in METHODS}
+    assert {unit for unit in grid.units if unit.method != CONTROLS} - recorded_units(record) == lost
+    record_study(copy, record)
+    assert {path.name: path.read_bytes() for path in record.iterdir()} == whole
+
+
 def test_a_baseline_that_is_recorded_again_gives_all_methods_new_differences(grid, copy, tmp_path):
     """As by another machine, which rounds differently and did not do the other methods."""
     record_study(grid, tmp_path)
@@ -471,6 +486,7 @@ def test_a_method_with_any_name_is_found_among_the_recorded_ones(grid, tmp_path,
     row = {"task": "mini-sst2", "seed": 0, "method": method, "sparsity": 0.5, "steps": 1, "metric": "accuracy"}
     table = pd.DataFrame([row, {**row, "method": "imp"}], columns=[*recorded.RESULTS])
     write_tables(tmp_path, grid.config.to_dict(), {"results.csv": table})
+    (tmp_path / "mini-sst2-seed-0.safetensors").touch()
     assert recorded_units(tmp_path) == {Unit(name, "mini-sst2", 0) for name in (method, "imp")}
 
 
