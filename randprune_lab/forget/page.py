@@ -143,13 +143,7 @@ def page(found: Forgotten) -> str:
             "A model that answers one label more often gets the others wrong. So everything below compares examples "
             "of the same label."
         ),
-        "<h2>Do different models get the same wrong?</h2>",
-        _picture(figures.shared_losses(found.shared)),
-        _paragraph(
-            "Means over tasks. By chance, each model would get the same number of examples of each label wrong, but "
-            "independently of the other. The dense model of another seed was never pruned: what it gets wrong, too, is "
-            "not wrong by pruning alone."
-        ),
+        *_shared(found),
         *_consistently(found),
         *_phenomena(found),
         _left_out(found),
@@ -181,6 +175,20 @@ def _by_label(found: Forgotten) -> pd.DataFrame:
     cells.columns = [f"wrong at {percent(sparsity)} (%)" for sparsity in cells]
     examples = table.groupby(["task", "label"], sort=False).examples.mean().map("{:.0f}".format)
     return cells.assign(examples=examples).reset_index()
+
+
+def _shared(found: Forgotten) -> list[str]:
+    if found.shared.empty:  # a single model
+        return []
+    return [
+        "<h2>Do different models get the same wrong?</h2>",
+        _picture(figures.shared_losses(found.shared)),
+        _paragraph(
+            "Means over tasks. By chance, each model would get the same number of examples of each label wrong, but "
+            "independently of the other. The dense model of another seed was never pruned: what it gets wrong, too, is "
+            "not wrong by pruning alone."
+        ),
+    ]
 
 
 def _consistently(found: Forgotten) -> list[str]:
@@ -221,7 +229,7 @@ def _consistently(found: Forgotten) -> list[str]:
 
 
 def _phenomena(found: Forgotten) -> list[str]:
-    if found.phenomena is None:
+    if found.phenomena is None or found.phenomena.empty:
         return []
     table = found.phenomena
     cells = {

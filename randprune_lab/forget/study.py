@@ -20,7 +20,7 @@ from randprune_lab.analysis.forgetting import (
 from randprune_lab.analysis.recorded import FILE
 from randprune_lab.analysis.shipped import task_records
 from randprune_lab.analysis.task_record import TaskRecord
-from randprune_lab.errors import DataError, FileError, RunError, unknown_name
+from randprune_lab.errors import ConfigError, DataError, FileError, RunError, unknown_name
 from randprune_lab.files import given_path
 from randprune_lab.search.config import RunConfig
 from randprune_lab.study.config import CONTROLS, StudyConfig
@@ -120,7 +120,7 @@ class Forgotten:
             settings = _with_data(config.run_config(CONTROLS, task, config.seeds[0]), glue_dir)
             try:
                 found = None if settings is None else _texts(settings, of_task[0])
-            except (DataError, FileError):
+            except (ConfigError, DataError, FileError):  # a ConfigError: too few rows for the study's train_size
                 if glue_dir:
                     raise
                 found = None
@@ -135,6 +135,9 @@ class Forgotten:
         several = [one for one in records if sum(each.task == one.task for each in records) > 1]
         if len(several) < len(records):
             left_out.append("consistently lost: only for tasks with two seeds or more")
+        shared = shared_losses(records, chosen)
+        if shared.empty:
+            left_out.append("whether models get the same wrong: only with two methods or two seeds of a task")
         return cls(
             name=folder.resolve().name,
             seeds=tuple(sorted({record.seed for record in records})),
@@ -142,7 +145,7 @@ class Forgotten:
             rate=rate,
             losses=losses(records, chosen),
             by_label=losses_by_label(records, chosen),
-            shared=shared_losses(records, chosen),
+            shared=shared,
             consistently=lost_consistently(several, chosen, rate) if several else None,
             phenomena=phenomena_losses(records, phenomena, chosen) if phenomena else None,
             texts=texts,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from randprune_lab.analysis.run_record import RunRecord
-from randprune_lab.errors import FileError, RunError
+from randprune_lab.errors import DataError, FileError, RunError
 from randprune_lab.files import reading
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.scope import prunable
@@ -124,11 +124,17 @@ def read_test_set(config: RunConfig) -> tuple[Task, datasets.Dataset]:
     """The task of a run and its test examples, read again from its data.
 
     Raises:
-        DataError: if the data are not available.
+        DataError: if the data are not available, or have fewer test examples than the run.
     """
     data = config.custom_data or config.mini_glue or config.task
     splits = load_splits(data, glue_dir=config.glue_dir, train_size=config.train_size)
-    return splits.task, splits.test.select(range(config.test_size or len(splits.test)))
+    size = config.test_size or len(splits.test)
+    if size > len(splits.test):
+        raise DataError(
+            f"the data of {config.task} have {len(splits.test)} test examples, and the run has {size}; give the data "
+            "of the run"
+        )
+    return splits.task, splits.test.select(range(size))
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import pytest
 from randprune_lab.analysis import data_folder, task_records
 from randprune_lab.analysis.forgetting import losses, lost_consistently
 from randprune_lab.cli import main
-from randprune_lab.errors import DataError, FileError, RunError
+from randprune_lab.errors import ConfigError, DataError, FileError, RunError
 from randprune_lab.forget import Forgotten
 from randprune_lab.forget.page import page, with_texts
 from randprune_lab.forget.study import _with_data
@@ -105,6 +105,16 @@ def test_one_seed_has_a_page_without_repetitions(study, tmp_path):
     assert not (tmp_path / "one.csv").exists()
 
 
+def test_a_single_model_has_a_page_without_comparisons(study, tmp_path, capsys):
+    shutil.copytree(study, tmp_path / "one")
+    for other in [*(tmp_path / "one" / "runs").glob("*-seed-1"), *(tmp_path / "one" / "runs").glob("*/one-mask")]:
+        shutil.rmtree(other, ignore_errors=True)
+    assert main(["forget", str(tmp_path / "one"), "--out", str(tmp_path / "one.html")]) == 0
+    assert "only with two methods or two seeds of a task" in capsys.readouterr().out
+    html = (tmp_path / "one.html").read_text("utf-8")
+    assert "How much becomes wrong" in html and "get the same wrong?" not in html and "nan" not in html
+
+
 def test_phenomena_are_those_that_the_generator_drew():
     for task in ("mini-cola", "mini-mnli"):
         settings = MiniGlue(task, test=40)
@@ -137,15 +147,16 @@ def test_labels_have_names_also_where_the_texts_are_not_at_hand():
     assert "not_entailment" in page(found) and "<td>1</td>" not in page(found)
 
 
-def test_texts_that_cannot_be_read_are_left_out_and_a_method_counts_once(monkeypatch):
+@pytest.mark.parametrize("error", [FileError, ConfigError], ids=["missing", "too few rows"])
+def test_texts_that_cannot_be_read_are_left_out_and_a_method_counts_once(monkeypatch, error):
     def gone(*_):
-        raise FileError("cannot read GLUE/train.tsv")
+        raise error("cannot read GLUE/train.tsv")
 
     monkeypatch.setattr("randprune_lab.forget.study._texts", gone)
     found = Forgotten.find(RECORDED / "referee", methods=(METHODS[0], *METHODS))
     assert found.methods == METHODS and not any(known.texts for known in found.texts.values())
     assert any(line.startswith("no texts of ") for line in found.left_out)
-    with pytest.raises(FileError, match="cannot read"):
+    with pytest.raises(error, match="cannot read"):
         Forgotten.find(RECORDED / "referee", methods=METHODS, glue_dir="GLUE")
 
 

@@ -26,9 +26,10 @@ from randprune_lab.analysis.recorded import RESULTS, parse_table, read_table, wr
 from randprune_lab.analysis.shipped import data_folder
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
-from randprune_lab.errors import ConfigError, FileError, LockedError, RandpruneError, RunError
+from randprune_lab.errors import ConfigError, DataError, FileError, LockedError, RandpruneError, RunError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.sealed import write_arrays, write_sealed
+from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.journal import JOURNAL
 from randprune_lab.search.recorded_config import FORMAT
@@ -51,6 +52,7 @@ from randprune_lab.study.controls import BARE, linear_words, majority, measure_c
 from randprune_lab.study.grid import Unit, planned_steps
 from randprune_lab.study.recording import check_recorded, without_paths
 from randprune_lab.study.table import study_controls, study_results
+from randprune_lab.study.verify import read_test_set
 from randprune_lab.study.watch import Watch
 
 SETTINGS = {
@@ -884,6 +886,14 @@ def test_a_setting_of_all_runs_may_be_none(config):
     whole = dataclasses.replace(config, settings={**config.settings, "test_size": None})
     assert whole.run_config("imp", "mini-sst2", 0).test_size is None
     assert dataclasses.replace(config, task_settings=None, contrasts=None).task_settings == {}
+
+
+def test_data_with_fewer_test_examples_than_the_run_are_not_its_data(tmp_path):
+    rows = [f"word{number},{number % 2}" for number in range(40)]
+    (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *rows]), "utf-8")
+    config = RunConfig(task="reviews", data=str(tmp_path / "reviews.csv"), text_columns=("text",), test_size=39)
+    with pytest.raises(DataError, match=r"the data of reviews have \d test examples, and the run has 39; give"):
+        read_test_set(config)
 
 
 def test_a_mapping_of_tasks_is_a_list_and_their_settings(custom, tmp_path):
