@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from randprune_lab.analysis.recorded import ENDS, RESULTS
@@ -133,12 +133,13 @@ def contrast_table(table: pd.DataFrame, contrasts: Contrasts) -> pd.DataFrame:
     """All contrasts at all levels, from `contrast`; columns: contrast, sparsity, task, estimate, low, high."""
     import pandas as pd
 
-    return pd.DataFrame(
-        {"contrast": name, "sparsity": sparsity, "task": task, **dataclasses.asdict(interval)}
+    rows = [
+        {"contrast": name, "sparsity": sparsity, "task": task, **asdict(interval)}
         for name, methods in contrasts.items()
         for sparsity in sorted(table.sparsity[table.sparsity > 0].unique())
         for task, interval in contrast(table, *methods, sparsity).items()
-    )
+    ]
+    return pd.DataFrame(rows, columns=["contrast", "sparsity", "task", *(part.name for part in fields(Interval))])
 
 
 def seed_by_seed(runs: Sequence[TaskRecord], method: str, others: Sequence[str], sparsity: float) -> pd.DataFrame:
@@ -184,10 +185,14 @@ def summary_table(
         interval over tasks.
 
     Raises:
-        UnknownNameError: if the table has no such baseline.
+        UnknownNameError: if the table has no such level or baseline.
     """
     import pandas as pd
 
+    levels = sorted(table.sparsity[table.sparsity > 0].unique())
+    for sparsity in sparsities:
+        if sparsity not in levels:
+            raise unknown_name("level", f"{sparsity:g}", [f"{level:g}" for level in levels])
     last = single_rows(table[table.sparsity == max(sparsities)])
     if baseline not in set(last.method):
         raise unknown_name("method as baseline", baseline, last.method.unique())

@@ -65,7 +65,8 @@ def difference_parts(table: pd.DataFrame, paths: Sequence[Contrasts], sparsities
         other seeds (`fixed_tasks`).
 
     Raises:
-        ConfigError: if the methods of a path are not connected, or paths differ in their parts or their ends.
+        ConfigError: if the methods of a path are not connected, a path has no part or one named like the whole, or
+            paths differ in their parts or their ends.
         DataError: if no task and seed has all methods.
     """
     import pandas as pd
@@ -147,6 +148,8 @@ def alike_but_for(setting: str, study: Mapping[str, Any]) -> dict[str, dict[str,
 def _ends(paths: Sequence[Contrasts]) -> tuple[str, str]:
     """The first and the last method, which are those of all paths."""
     ends = set()
+    if any(not path or WHOLE in path for path in paths):
+        raise ConfigError(f"a path must have one part or more, and none may be named {WHOLE!r}, which is their sum")
     for path in paths:
         pairs = [*path.values()]
         for (_, middle), (after, _) in pairwise(pairs):

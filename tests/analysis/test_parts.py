@@ -86,8 +86,9 @@ def test_one_seed_has_no_interval_for_other_seeds():
 
 
 def test_paths_that_are_none_are_refused():
-    for paths in ([{"a": ("search", "imp"), "b": ("one-mask", "imp")}], [RATE_LAST, EQUAL_STEPS]):
-        with pytest.raises(ConfigError, match=r"(connected|same parts)"):
+    parted = [{"a": ("search", "imp"), "b": ("one-mask", "imp")}]
+    for paths in (parted, [RATE_LAST, EQUAL_STEPS], [{}], [{"whole": ("search", "imp")}]):
+        with pytest.raises(ConfigError, match=r"(connected|same parts|one part or more.* named 'whole')"):
             difference_parts(results(), paths, LEVELS)
     with pytest.raises(DataError, match=r"no task and seed has results of all of search, imp-4e-3, imp"):
         difference_parts(results(methods=("imp", "search")), [EQUAL_STEPS], LEVELS)

@@ -226,6 +226,17 @@ def test_the_baseline_may_have_any_name():
         summary_table(named, [0.9])
 
 
+def test_a_level_that_the_table_lacks_is_named():
+    """As those of the default, in a study with other levels."""
+    with pytest.raises(UnknownNameError, match=r"unknown level '0\.9375'; did you mean '0\.9'"):
+        summary_table(MADE_UP)
+
+
+def test_contrasts_that_no_unit_has_make_a_table_without_rows():
+    found = contrast_table(MADE_UP, {"absent": ("search", "one-mask")})
+    assert [*found] == ["contrast", "sparsity", "task", "estimate", "low", "high"] and found.empty
+
+
 def test_the_summary_has_points_and_steps_relative_to_imp():
     steps = MADE_UP.method.map({"search": 30, "imp": 120}) * (1 + MADE_UP.seed)
     summary = summary_table(MADE_UP.assign(steps=steps), [0.9])
