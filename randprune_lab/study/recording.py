@@ -91,7 +91,7 @@ def check_recorded(grid: Grid, folder: Path) -> None:
 
     Raises:
         RunError: if the folder has another study, or is a file, or is the folder of the study itself.
-        FileError: if its `study.json` or the record of a task and seed is damaged.
+        FileError: if a file of its record is damaged.
     """
     if folder.resolve() == grid.path.resolve():
         raise RunError(f"{folder} cannot be the folder of the study and of its record; choose another for one of them")
@@ -99,6 +99,9 @@ def check_recorded(grid: Grid, folder: Path) -> None:
         raise RunError(f"{folder} is a file, and a record is a folder; choose another place")
     if (folder / FILE).is_file():
         check_grown(without_paths(StudyConfig.load_json(folder / FILE)), without_paths(grid.config), folder)
+    for name, columns in (("results.csv", RESULTS), ("controls.csv", recorded.CONTROLS)):
+        if (folder / name).is_file():
+            read_table(folder / name, columns)
     for task, seed in product(grid.config.tasks, grid.config.seeds):
         if (file := _file(folder, task, seed)).is_file():
             try:

@@ -454,6 +454,10 @@ def test_a_lost_file_of_a_record_is_named_before_the_work_and_done_again(grid, c
     record, file = tmp_path / "record", "mini-stsb-seed-1.safetensors"
     record_study(grid, record)
     whole = {path.name: path.read_bytes() for path in record.iterdir()}
+    (record / "controls.csv").write_bytes(whole["controls.csv"][:-9])
+    with pytest.raises(FileError, match=r"controls\.csv"):
+        check_recorded(grid, record)
+    (record / "controls.csv").write_bytes(whole["controls.csv"])
     (record / file).write_bytes(whole[file][:-9])
     with pytest.raises(FileError, match=rf"{file} is damaged .* delete it, and what it had is done again"):
         run_study(grid.config, tmp_path / "elsewhere", recorded=record)
