@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -58,8 +58,7 @@ def _outputs(model: nn.Module, batch: Batch) -> Any:
     if not isinstance(batch, Mapping):
         raise ConfigError(f"without a loss, a batch must be a dict of tensors, got a {type(batch).__name__}; {remedy}")
     try:
-        with suppress(ValueError):  # a traced model has no signature
-            inspect.signature(unwrapped(model).forward).bind(**batch)
+        inspect.signature(unwrapped(model).forward).bind(**batch)
     except TypeError as error:
         raise ConfigError(
             f"{type(model).__name__} does not take a batch of {_names(batch)}: {error}; {remedy}"

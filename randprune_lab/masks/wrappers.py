@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -22,12 +23,18 @@ def unwrapped(model: nn.Module) -> nn.Module:
     """The model inside wrappers for data parallelism, averaging of weights, `torch.compile` and PEFT's adapters.
 
     Raises:
-        MaskError: if it is no model.
+        MaskError: if it is no model, or `torch.jit` compiled a layer of it that has weights.
     """
     if not isinstance(model, nn.Module):
         raise MaskError(f"a model must be a torch.nn.Module, got a {type(model).__name__}")
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule) and [*module.parameters(recurse=False)]:
+            raise MaskError(
+                f"{name or 'the model'!r}, a {type(module).__name__}, was compiled by torch.jit, which hides "
+                "what kind of layer it is; give the model as it was before torch.jit.script or torch.jit.trace"
+            )
     while True:
-        inner: Any = model._modules.get(COMPILED)
+        inner: Any = dict(model.named_children()).get(COMPILED)
         if isinstance(model, AROUND):
             inner = model.module
         elif inner is None and callable(base := getattr(model, "get_base_model", None)):  # a PeftModel
@@ -84,5 +91,5 @@ def check_not_computed(name: str, names: Collection[str], owner: str) -> None:
 
 def is_adapted(module: nn.Module) -> bool:
     """Whether a module has a layer as `base_layer` and beside it the weights of an adapter."""
-    own = {*module._modules, *module._parameters}
+    own = {name for name, _ in (*module.named_children(), *module.named_parameters(recurse=False))}
     return BASE_LAYER in own and (hasattr(module, "get_base_layer") or any(name.startswith(ADAPTER) for name in own))

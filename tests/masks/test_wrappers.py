@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 import randprune_lab as rp
-from randprune_lab.errors import WeightError
+from randprune_lab.errors import MaskError, WeightError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.masks.wrappers import plain_names, unwrapped
 
@@ -168,3 +168,25 @@ def test_a_model_that_is_split_over_devices_is_masked_but_not_drawn_from(network
     callback.enforce()
     whole = {name: weight.full_tensor() for name, weight in network.named_parameters()}
     assert all(torch.equal(whole[name].ne(0), kept) for name, kept in mask.items())
+
+
+class Halved(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / 2
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize(
+    "compiled", [torch.jit.script, lambda model: torch.jit.trace(model, torch.ones(1, 6))], ids=["script", "trace"]
+)
+def test_a_layer_that_torch_jit_compiled_is_refused_if_it_has_weights(
+    compiled: Callable[[nn.Module], nn.Module], network: Network
+) -> None:
+    parts = nn.Sequential(nn.Linear(6, 6), compiled(Halved()), nn.Linear(6, 2))
+    assert [*prunable(parts)] == ["0.weight"]
+    mask = rp.MaskSampler(network, rp.Magnitude(), 0.5).draw(0)
+    for use in (prunable, rp.scope, mask.apply_, rp.mask_from_zeros, rp.make_permanent):
+        with pytest.raises(MaskError, match=r"^'blocks\.0\.0', a \w+, was compiled by torch\.jit"):
+            use(compiled(network))
+        with pytest.raises(MaskError, match=r"^'1', a \w+, was compiled by torch\.jit"):
+            use(nn.Sequential(nn.Linear(6, 6), compiled(nn.Linear(6, 6)), nn.Linear(6, 2)))
