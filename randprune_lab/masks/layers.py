@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList
+from torch.nn.utils.weight_norm import WeightNorm
 
 from randprune_lab.errors import WeightError
 from randprune_lab.masks.weight_checks import NO_SHAPE
@@ -107,7 +108,7 @@ def readers(model: nn.Module) -> dict[int, list[nn.Module]]:
 def _held(model: nn.Module) -> Iterator[Parameter]:
     """The parameters that each module has itself; tied ones several times."""
     modules = dict(model.named_modules())
-    blocks = tuple(_inside(name) for name, module in modules.items() if isinstance(module, nn.ModuleList))
+    blocks = tuple(_inside(name) for name, module in modules.items() if _is_stack(module))
     adapted = tuple(_inside(name) for name, module in modules.items() if is_adapted(module))
     routers = tuple(map(_inside, _routers(modules)))
     for prefix, module in modules.items():
@@ -115,14 +116,26 @@ def _held(model: nn.Module) -> Iterator[Parameter]:
         if isinstance(module, ParametrizationList):  # it has what the weight of a layer is computed from
             owner, _, computed = f".{prefix}".rpartition(".parametrizations.")
             layer = modules[owner[1:]]
+        normed = weight_normed(module)
         for own, tensor in module.named_parameters(recurse=False):
-            short = computed or own.removesuffix("_orig")
+            short = computed or normed.get(own) or own.removesuffix("_orig")
             kind = _kind(layer, path, short, tensor)
             if kind != "vector" and (f".{ADAPTER}" in f".{path}{own}" or _is_adapter(path + own, adapted)):
                 kind = "adapter"
             elif kind != "vector" and path.startswith(routers):
                 kind = "router"
             yield Parameter(tensor, kind, layer, path.startswith(blocks))
+
+
+def weight_normed(layer: nn.Module) -> dict[str, str]:
+    """The weight that `torch.nn.utils.weight_norm` computes from each of two parameters of a layer, by their names."""
+    norms = [hook for hook in layer._forward_pre_hooks.values() if isinstance(hook, WeightNorm)]
+    return {f"{norm.name}_{part}": norm.name for norm in norms for part in "gv"}
+
+
+def _is_stack(module: nn.Module) -> bool:
+    """Whether it is a list of blocks; what parametrizes a weight is a list, too."""
+    return isinstance(module, nn.ModuleList) and not isinstance(module, ParametrizationList)
 
 
 def _kind(layer: nn.Module, path: str, own: str, tensor: Tensor) -> Kind:

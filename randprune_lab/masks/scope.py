@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError, listed
 from randprune_lab.masks.choice import OUTSIDE, dense_reasons, matching
-from randprune_lab.masks.layers import LAYERS, Parameter, is_conv1d, parameters
+from randprune_lab.masks.layers import LAYERS, Parameter, is_conv1d, parameters, weight_normed
 from randprune_lab.masks.weight_checks import no_entries
 from randprune_lab.masks.wrappers import unwrapped
 
@@ -63,7 +63,7 @@ def prunable(
         chosen -= _twice(every, chosen)
     if not chosen:
         raise _nothing(type(model).__name__, known, every, include)
-    _check_plain(model, chosen)
+    _check_plain(model, chosen, known)
     weights = {name: tensor for name, tensor in every.items() if name in chosen}
     _warn_of_vectors(weights)
     return weights
@@ -154,23 +154,27 @@ def _twice(weights: Mapping[str, Tensor], names: Collection[str]) -> set[str]:
     return {*names} - {*first.values()}
 
 
-def _check_plain(model: nn.Module | Mapping[str, Tensor], names: Iterable[str]) -> None:
+def _check_plain(model: nn.Module | Mapping[str, Tensor], names: Iterable[str], known: Mapping[str, Parameter]) -> None:
     """Raise if PyTorch's pruning, norms or parametrizations compute a layer's weight from one of these."""
     others = {name for name, _ in model.named_buffers()} if isinstance(model, nn.Module) else {*model}
     for name in sorted(names):
-        if found := _tool(name, others):
+        if found := _tool(name, others, known.get(name)):
             tool, remedy = found
             raise MaskError(f"{name!r} is not the weight that its layer uses: {tool} computes that from it; {remedy}")
 
 
-def _tool(name: str, others: Collection[str]) -> tuple[str, str] | None:
+def _tool(name: str, others: Collection[str], parameter: Parameter | None) -> tuple[str, str] | None:
     """What computes a layer's weight from a parameter, and how to undo it; None if nothing does.
 
     Args:
         others: the names of the buffers, which show the tool. A dict of parameters lacks them.
+        parameter: the parameter, if it is that of a model.
     """
     permanent = "make it permanent first, with randprune_lab.make_permanent(model)"
     undo = "exclude it, or undo that first, with"
+    normed = {} if parameter is None else weight_normed(parameter.layer)
+    if weight := normed.get(name.rpartition(".")[2]):
+        return "torch.nn.utils.weight_norm", f"{undo} remove_weight_norm(layer, {weight!r})"
     base = name.removesuffix("_orig")
     if base != name:
         own = base.rpartition(".")[2]

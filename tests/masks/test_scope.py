@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.utils import parametrize, prune, remove_spectral_norm, spectral_norm
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError
 from randprune_lab.interop import make_permanent, mask_from_zeros, to_parametrize
@@ -577,6 +577,11 @@ def normed(model: nn.Module) -> nn.Module:
     return model
 
 
+def weight_normed(model: nn.Module) -> nn.Module:
+    weight_norm(model.blocks[0])
+    return model
+
+
 def two_blocks() -> nn.Module:
     model = nn.Module()
     model.blocks = nn.ModuleList([nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)])
@@ -620,6 +625,32 @@ def test_the_advice_for_a_hidden_weight_works(
     assert f"{undo.__name__}({shown})" in str(caught.value)
     undo(*values)
     assert [*prunable(model)] == ["blocks.0.weight", "blocks.1.weight"]
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    ("layer", "weight"),
+    [(nn.Linear(4, 4), "weight"), (nn.LSTM(4, 4), "weight_hh_l0"), (nn.Conv1d(4, 4, 1), "weight")],
+    ids=["linear", "lstm", "convolution"],
+)
+def test_both_parts_of_a_normed_weight_are_refused(layer: nn.Module, weight: str) -> None:
+    """A mask of the gains removes whole outputs, and that of the directions ranks them by something else."""
+    model = nn.Sequential(nn.Linear(4, 4), weight_norm(layer, weight), nn.Linear(4, 2))
+    for part in "gv":
+        advice = rf"'1\.{weight}_{part}' is not .* with remove_weight_norm\(layer, '{weight}'\)"
+        with pytest.raises(MaskError, match=advice):
+            prunable(model, exclude=[f"1.{weight}_{'v' if part == 'g' else 'g'}"], types=[nn.Linear, type(layer)])
+    chosen = prunable(model, exclude=["1.*_[gv]"], types=[nn.Linear, type(layer)])
+    assert "0.weight" in chosen and not [name for name in chosen if name.startswith(f"1.{weight}")]
+    remove_weight_norm(layer, weight)
+    assert f"1.{weight}" in prunable(model, types=[nn.Linear, type(layer)])
+
+
+def test_what_parametrizes_a_weight_is_no_stack_of_blocks() -> None:
+    """Else all layers but the parametrized one would be outside of the blocks."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2))
+    parametrize.register_parametrization(model[1], "weight", nn.Tanh())
+    assert [*prunable(model, exclude=["1.*"])] == ["0.weight", "2.weight"]
 
 
 def test_names_that_only_look_like_those_of_pytorchs_tools_are_prunable() -> None:
