@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError, listed
 from randprune_lab.masks.choice import OUTSIDE, dense_reasons, matching
 from randprune_lab.masks.layers import LAYERS, Parameter, is_conv1d, parameters, weight_normed
-from randprune_lab.masks.weight_checks import no_entries
+from randprune_lab.masks.weight_checks import check_apart, no_entries
 from randprune_lab.masks.wrappers import unwrapped
 
 WITHOUT_FLOAT64 = ("mps",)  # devices; the masks of weights there are drawn on the CPU, and stay there
@@ -85,6 +85,7 @@ def with_values(
                 f"weight {name!r} is a DTensor, split over devices; draw masks from the model before it is split "
                 "(fully_shard), and enforce them on the split model"
             )
+    check_apart(weights)
     return weights
 
 

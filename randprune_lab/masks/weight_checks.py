@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
+import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
@@ -56,6 +58,33 @@ def check_one(what: Literal["dtype", "device"], group: str, weights: Mapping[str
     """Raise `WeightError` unless all weights of a group have one dtype, or are on one device."""
     if len(found := {str(getattr(weight, what)) for weight in weights.values()}) > 1:
         raise WeightError(f"group {group!r} needs weights of one {what}, got {sorted(found)}; convert them first")
+
+
+def check_apart(weights: Mapping[str, Tensor]) -> None:
+    """Raise `WeightError` if entries of two weights are in the same memory, of which a mask could keep one alone."""
+    placed = sorted((_extent(weight), name) for name, weight in weights.items() if weight.numel() and weight.data_ptr())
+    for number, ((device, _, end), name) in enumerate(placed):
+        for (where, start, _), other in placed[number + 1 :]:
+            if where != device or start >= end:
+                break
+            if np.intersect1d(_addresses(weights[name]), _addresses(weights[other])).size:
+                raise WeightError(
+                    f"{name!r} and {other!r} share memory, so that pruning one changes the other; leave one of them "
+                    "dense with exclude=[...], or give it memory of its own"
+                )
+
+
+def _extent(weight: Tensor) -> tuple[str, int, int]:
+    """The device of a weight, and where its memory begins and ends."""
+    last = sum((size - 1) * step for size, step in zip(weight.shape, weight.stride(), strict=True))
+    return str(weight.device), weight.data_ptr(), weight.data_ptr() + (last + 1) * weight.element_size()
+
+
+def _addresses(weight: Tensor) -> Int64[np.ndarray, " n"]:
+    """Where each entry of a weight is in memory."""
+    _, start, end = _extent(weight)
+    places = torch.arange(start, end, weight.element_size())
+    return places.as_strided(weight.shape, weight.stride()).reshape(-1).numpy()
 
 
 def check_enough(name: str, k: int, nonzero: int, size: int) -> None:

@@ -336,6 +336,37 @@ def test_a_tied_weight_of_a_state_dict_is_pruned_once() -> None:
 
 
 @pytest.mark.filterwarnings("error")
+class Autoencoder(nn.Module):
+    """Two parameters that are views of one tensor."""
+
+    def __init__(self, *views: torch.Tensor) -> None:
+        super().__init__()
+        self.encode, self.decode, self.head = (nn.Linear(8, 8) for _ in range(3))
+        self.encode.weight, self.decode.weight = map(nn.Parameter, views)
+
+
+@pytest.mark.parametrize("shared", [lambda w: (w[:8], w[:8].T), lambda w: (w[:8], w[4:12]), lambda w: (w[:8], w[:8])])
+def test_two_parameters_in_the_same_memory_are_refused(shared: Callable) -> None:
+    """Each mask would remove weights that the other keeps, so that more than asked would be removed."""
+    model = Autoencoder(*shared(torch.randn(16, 8)))
+    with pytest.raises(WeightError, match=r"'(en|de)code\.weight' and '(en|de)code\.weight' share memory"):
+        MaskSampler(model, Uniform(), 0.5)
+    mask = MaskSampler(model, Uniform(), 0.5, exclude=["decode.*"]).draw(0)
+    mask.apply_(model)
+    assert mask_from_zeros(model, exclude=["decode.*"]) == mask
+
+
+@pytest.mark.parametrize(
+    "apart", [lambda w: (w[:8], w[8:]), lambda w: (w[:, :8], w[:, 8:]), lambda w: (w[::2], w[1::2])]
+)
+def test_parameters_beside_each_other_in_memory_are_pruned_each(apart: Callable) -> None:
+    """As in one buffer for all gradients, or one matrix for queries and keys."""
+    model = Autoencoder(*apart(torch.randn(16, 16)))
+    mask = MaskSampler(model, Uniform(), 0.5).draw(0)
+    mask.apply_(model)
+    assert mask_from_zeros(model) == mask and mask.sparsity == 0.5
+
+
 def test_there_is_no_warning_if_the_user_says_so_or_if_it_is_little() -> None:
     model = Parts(**LINEAR, c=nn.Conv1d(3, 4, 2))
     prunable(model, exclude=["*.c.weight"])
