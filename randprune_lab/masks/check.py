@@ -29,6 +29,8 @@ def check_rule(rule: Rule) -> None:
 
     >>> check_rule(Voting(sampling_ratio=1e-2))
     """
+    if not isinstance(rule, Rule):
+        raise RuleError(f"check_rule needs a rule, got {rule!r}; make one of the class, such as check_rule(Voting())")
     _check_registered(rule)
     for scores in _weights():
         histogram = Histogram.from_scores(scores)

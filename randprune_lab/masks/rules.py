@@ -25,6 +25,12 @@ from randprune_lab.errors import ConfigError, RuleError, check_count, check_rang
 from randprune_lab.masks.curve import Histogram, InclusionCurve, lawful
 from randprune_lab.registry import Registry, is_builtin, setting
 
+LARGE = 1e12
+"""The largest power of a score; with larger ones, 64-bit floats cannot hold its logarithm exactly enough to draw k."""
+
+MOST_VOTES = 1e6
+"""The largest number of rounds for each weight removed; of a billion weights, 64-bit floats hold no larger total."""
+
 RULES: Registry[Rule] = Registry("rule")
 """All rules by name; a rule that is defined joins them."""
 
@@ -114,7 +120,7 @@ class Votes:
 
     def __post_init__(self) -> None:
         check_count("rounds", self.rounds)
-        check_range("power", self.power, low=0)
+        check_range("power", self.power, low=0, high=LARGE)
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ class GumbelTopK(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("temperature", self.temperature, low=0, low_open=True, high=1e12)
+        check_range("temperature", self.temperature, low=1 / LARGE, high=LARGE)
 
     def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:
         return successive_inclusion(np.log(histogram.scores) / self.temperature, histogram.counts, k)
@@ -180,8 +186,8 @@ class Voting(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("sampling_ratio", self.sampling_ratio, low=0, low_open=True)
-        check_range("power", self.power, low=0)
+        check_range("sampling_ratio", self.sampling_ratio, low=0, low_open=True, high=MOST_VOTES)
+        check_range("power", self.power, low=0, high=LARGE)
 
     def rounds(self, n: int, k: int) -> int:
         """T, the number of samples that vote."""

@@ -199,6 +199,13 @@ def test_votes_out_of_range_are_refused(values: tuple) -> None:
         Votes(*values)
 
 
+def test_a_class_in_place_of_a_rule_is_named() -> None:
+    with pytest.raises(
+        rp.RandpruneError, match=r"check_rule needs a rule, got <class .*Voting'>; make one of the class"
+    ):
+        rp.check_rule(rp.Voting)  # type: ignore[arg-type]
+
+
 def test_the_name_may_be_a_field() -> None:
     @dataclass(frozen=True)
     class Named(rp.Uniform):
