@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError, RandpruneError, ScopeError, WeightError
 from randprune_lab.masks import ALLOCATIONS, Allocation, MaskSampler, MaskSet, Recipe, tensor_counts
-from randprune_lab.masks.allocations import Around, Owl, Row
+from randprune_lab.masks.allocations import Around, Owl, Row, Sensitive
 from randprune_lab.masks.curve import Histogram
 from randprune_lab.masks.rows import row_counts
 from randprune_lab.masks.rules import GumbelTopK, Magnitude, Rule, Uniform, Voting
@@ -297,6 +297,46 @@ def test_masks_of_an_allocation_of_your_own_are_rebuilt_without_it() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ALLOCATIONS, "_classes", {n: c for n, c in ALLOCATIONS.items() if n != "one-dense"})
             assert again(sampler, target).draw(1) == mask
+
+
+@pytest.mark.parametrize("compared", ["tensor", "row", "all"])
+@pytest.mark.parametrize("by_shape", [False, True])
+def test_a_mask_of_your_own_allocation_is_rebuilt_whatever_it_compares(compared: str, by_shape: bool) -> None:
+    @dataclass(frozen=True)
+    class First(Allocation):
+        extra: int = 1
+        name: ClassVar[str] = "first"
+
+        def counts(self, shapes: Any, sparsity: Any, scores: Any, kernels: Any = ()) -> dict[str, int]:
+            found = tensor_counts(shapes, sparsity, "erk")
+            return found | {"q": found["q"] + self.extra, "heavy": found["heavy"] - self.extra}
+
+    First.compared, First.by_shape = compared, by_shape  # type: ignore[assignment]
+    for rule in (Magnitude(), Voting(sampling_ratio=0.1)):
+        sampler = MaskSampler(weights(), rule, 0.9, allocation=First(extra=7))
+        assert again(sampler, weights()).draw(3) == sampler.draw(3)
+
+
+def test_an_allocation_compares_what_is_known() -> None:
+    with pytest.raises(ConfigError, match="compared of allocation Columns must be one of tensor, row, all, got 'col"):
+
+        class Columns(Allocation):
+            compared = "column"  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "rise", "message"),
+    [
+        (0.5, float("nan"), "the loss of 'q' at sparsity 0.5 rises by nan in the scan; leave such rows out"),
+        (0.5, float("inf"), "the loss of 'q' at sparsity 0.5 rises by inf in the scan; leave such rows out"),
+        (50.0, 0.1, "sparsity of 'q' in the scan must be in .0, 1., got 50"),
+        (-0.5, 0.1, "sparsity of 'q' in the scan must be in .0, 1., got -0.5"),
+    ],
+)
+def test_a_scan_without_numbers_is_refused(sparsity: float, rise: float, message: str) -> None:
+    """Their order is undefined, and counts would follow from it."""
+    with pytest.raises(ConfigError, match=message):
+        Sensitive([("q", sparsity, rise)])
 
 
 def test_counts_of_your_own_allocation_that_do_not_match_are_refused() -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.sparsity import Sparsity
-from randprune_lab.registry import Registry
+from randprune_lab.registry import Registry, settings_of
 
 ALLOCATIONS: Registry[Allocation] = Registry("allocation")
 """All allocations by name; one that is defined joins them."""
+
+Compared = Literal["tensor", "row", "all"]
 
 Shapes = Mapping[str, Sequence[int]]
 Scores = Mapping[str, Tensor]
@@ -36,13 +38,18 @@ class Allocation(ABC):
     """
 
     name: ClassVar[str]
-    compared: ClassVar[Literal["tensor", "row", "all"]] = "tensor"
+    compared: ClassVar[Compared] = "tensor"
     """The weights that compete with each other: those of a tensor, of an output of it, or of all tensors."""
     by_shape: ClassVar[bool] = False
     """Whether the counts follow from shapes, sparsity and numbers of zeros, so that the name is enough to find them."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if cls.compared not in get_args(Compared):
+            raise ConfigError(
+                f"compared of allocation {cls.__name__} must be one of {', '.join(get_args(Compared))}, "
+                f"got {cls.compared!r}"
+            )
         ALLOCATIONS.add(cls)
 
     @abstractmethod
@@ -61,7 +68,9 @@ class Allocation(ABC):
 
     def recorded(self, counts: Mapping[str, int]) -> Any:
         """What a recipe has of it: its name, or the counts, from which masks are drawn again without a plugin."""
-        return self.name if self.by_shape else dict(counts)
+        if self.compared == "all" or (self.by_shape and not settings_of(type(self))):
+            return self.name
+        return {"row": dict(counts)} if self.compared == "row" else dict(counts)
 
 
 def as_allocation(given: Any) -> Allocation:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.masks.allocations.base import Allocation, Scores, Shapes
+from randprune_lab.masks.allocations.base import Allocation, Compared, Scores, Shapes
 from randprune_lab.masks.allocations.totals import check_room, room_in, total_of
 from randprune_lab.masks.sparsity import Sparsity
 
@@ -19,7 +19,7 @@ class Global(Allocation):
     """All weights compete with each other: one threshold for all tensors."""
 
     name: ClassVar[str] = "global"
-    compared: ClassVar[Literal["tensor", "row", "all"]] = "all"
+    compared: ClassVar[Compared] = "all"
     by_shape: ClassVar[bool] = True
 
     def counts(

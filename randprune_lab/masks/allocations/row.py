@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.masks.allocations.base import Allocation, Scores, Shapes, as_allocation
+from randprune_lab.masks.allocations.base import Allocation, Compared, Scores, Shapes, as_allocation
 from randprune_lab.masks.allocations.layerwise import Layerwise
 from randprune_lab.masks.sparsity import Sparsity
 from randprune_lab.registry import setting
@@ -25,7 +25,7 @@ class Row(Allocation):
 
     base: Any = setting("layerwise", "how many weights each tensor keeps: another allocation than row")
     name: ClassVar[str] = "row"
-    compared: ClassVar[Literal["tensor", "row", "all"]] = "row"
+    compared: ClassVar[Compared] = "row"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", base_of(self.name, self.base))

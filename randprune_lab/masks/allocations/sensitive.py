@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -101,6 +102,13 @@ def _points_of(given: Any) -> tuple[tuple[str, float, float], ...]:
         error_of = FileError if isinstance(given, str | Path) else ConfigError
         shown = ", ".join(COLUMNS)
         raise error_of(f"scan needs the columns {shown} of randprune scan, got {str(given)[:80]!r}") from error
+    for name, sparsity, rise in found:
+        check_range(f"sparsity of {name!r} in the scan", sparsity, low=0, high=1)
+        if not math.isfinite(rise):
+            raise ConfigError(
+                f"the loss of {name!r} at sparsity {sparsity:g} rises by {rise} in the scan; leave such rows out, or "
+                "scan smaller sparsities"
+            )
     if not found:
         raise ConfigError("allocation 'sensitivity' needs a scan; give the CSV file of randprune scan: scan=FILE.csv")
     return found
