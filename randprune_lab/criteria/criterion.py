@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from randprune_lab.criteria.passes import Batch, Loss, model_loss
+from randprune_lab.errors import ConfigError
 from randprune_lab.registry import Registry, settings_of
 
 CRITERIA: Registry[Criterion] = Registry("criterion")
@@ -63,6 +64,22 @@ class Criterion(ABC):
     def to_dict(self) -> dict[str, Any]:
         """The name and the settings, from which `recorded_criterion` makes the criterion again."""
         return {"criterion": self.name, "signed": self.signed, **asdict(self)}
+
+
+def scores_by(
+    criterion: Criterion, model: nn.Module, weights: Mapping[str, Tensor], batches: Sequence[Batch], loss: Loss
+) -> Mapping[str, Tensor]:
+    """What `Criterion.scores` returns; a sampler checks names, shapes and values.
+
+    Raises:
+        ConfigError: if the loss is no function, or a criterion of your own returns no dict.
+    """
+    if not callable(loss):
+        raise ConfigError(f"loss must be a function (model, batch) -> scalar, got {loss!r}")
+    found = criterion.scores(model, weights, batches, loss)
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"scores of criterion {criterion.name!r} must return a dict of tensors, got {found!r:.60}")
+    return found
 
 
 def make_criterion(name: str, **settings: Any) -> Criterion:

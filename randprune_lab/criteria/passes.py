@@ -29,11 +29,10 @@ Term = Callable[[Tensor, Tensor], Tensor]
 
 
 def batch_list(batches: Iterable[Batch]) -> list[Batch]:
-    """The batches; raises `ConfigError` if it is a single one."""
-    if isinstance(batches, Mapping):
-        raise ConfigError(
-            f"batches must be a list of batches, got one batch of {_names(batches)}; give a list: batches=[batch]"
-        )
+    """The batches; raises `ConfigError` if it is a single one, or none."""
+    if isinstance(batches, Mapping | Tensor) or not isinstance(batches, Iterable):
+        got = f"one batch of {_names(batches)}" if isinstance(batches, Mapping) else f"a {type(batches).__name__}"
+        raise ConfigError(f"batches must be a list of batches, got {got}; give a list: batches=[batch]")
     return [*batches]
 
 
@@ -91,7 +90,8 @@ def sum_over_gradients(
         for batch in _batches(criterion, batches, weights):
             value = loss(model, batch)
             if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
-                raise ConfigError(f"the loss of a batch must be a scalar that depends on the weights, got {value!r}")
+                got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) and value.ndim else repr(value)
+                raise ConfigError(f"the loss of a batch must be a scalar that depends on the weights, got {got}")
             found = torch.autograd.grad(value.sum(), [*weights.values()], allow_unused=True)
             for (name, weight), gradient in zip(weights.items(), found, strict=True):
                 if gradient is None:  # as of an expert that no token of this batch has

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
-from randprune_lab.criteria.criterion import Criterion, make_criterion
+from randprune_lab.criteria.criterion import Criterion, make_criterion, scores_by
 from randprune_lab.criteria.passes import Batch, Loss, batch_list, model_loss
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.scope import with_values
@@ -38,11 +38,12 @@ def scores(
         UnknownNameError: if there is no such criterion.
         ConfigError: if the criterion cannot score a weight: it is frozen, the loss does not depend on it, or the
             criterion needs linear layers; if there are no batches, though it needs some, or the model does not take
-            them.
+            them; if the loss is no function, or a criterion of your own returns no dict.
         ScopeError, WeightError, MaskError: as for `MaskSampler`.
     """
     if isinstance(criterion, str):
         criterion = make_criterion(criterion)
     if not isinstance(criterion, Criterion):
         raise ConfigError(f"criterion must be a name or a Criterion, got {criterion!r}; Custom takes your own scores")
-    return criterion.scores(model, with_values(model, include, exclude, types), batch_list(batches), loss)
+    weights = with_values(model, include, exclude, types)
+    return dict(scores_by(criterion, model, weights, batch_list(batches), loss))

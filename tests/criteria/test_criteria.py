@@ -401,6 +401,35 @@ def test_a_loss_must_be_a_scalar_of_the_weights(criterion):
             scores(Net(), criterion, batches(), wrong)
 
 
+@pytest.mark.parametrize(
+    ("given", "loss", "message"),
+    [
+        (None, cross_entropy, "batches must be a list of batches, got a NoneType; give a list"),
+        (3, cross_entropy, "batches must be a list of batches, got a int; give a list"),
+        (torch.ones(4, 3), cross_entropy, "batches must be a list of batches, got a Tensor; give a list"),
+        ([], None, "loss must be a function .model, batch. -> scalar, got None"),
+    ],
+)
+def test_batches_and_losses_of_another_kind_are_named(given, loss, message):
+    with pytest.raises(ConfigError, match=message):
+        scores(Net(), "taylor", given, loss)
+
+
+@pytest.mark.parametrize("returned", [None, [torch.ones(2)]])
+def test_a_criterion_that_returns_no_dict_is_named(returned):
+    """A sampler takes None for magnitudes."""
+
+    @dataclass(frozen=True)
+    class Forgetful(Criterion):
+        name: ClassVar[str] = "forgetful"
+
+        def scores(self, model, weights, batches=(), loss=model_loss):
+            return returned
+
+    with pytest.raises(ConfigError, match="scores of criterion 'forgetful' must return a dict of tensors, got"):
+        scores(Net(), Forgetful())
+
+
 def test_a_model_that_returns_no_loss_is_named(tiny_model):
     model, _ = rp.load_model(tiny_model, num_labels=2)
     with pytest.raises(
