@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from inspect import signature
+from numbers import Integral
 from typing import Any
 
 from torch import nn
@@ -78,7 +79,7 @@ class GradualMasks:
         for value in [*self.final.values()] if isinstance(self.final, dict) else [self.final]:
             check_range("begin", begin, low=0, high=value)
         for name in ("start", "end"):
-            in_steps(name, getattr(self, name), None if isinstance(getattr(self, name), int) else 1)
+            in_steps(name, getattr(self, name), None if isinstance(getattr(self, name), Integral) else 1)
         if type(start) is type(end) and start >= end:
             raise ConfigError(f"start must be before end, got start {start:g} and end {end:g}; choose a later end")
         self._check_sampler(sampler)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from randprune_lab.errors import ConfigError, MaskError
+from randprune_lab.errors import ConfigError, MaskError, listed
 from randprune_lab.masks.gradual import GradualMasks, check_single, replanned
 from randprune_lab.masks.mask_file import decode_mask, encode_mask
 from randprune_lab.masks.mask_set import MaskSet
@@ -60,11 +60,7 @@ class GradualTraining:
         with visible(self.model, self.mask):
             sampler = self.settings.sampler(self.model, self.settings.final)
         names = frozenset(sampler.shapes)
-        if self.mask and self.mask.keys() != names:
-            raise MaskError(
-                f"the mask has {len(self.mask)} tensors, and the sampler {len(names)} others; make the sampler for the "
-                "tensors of the mask"
-            )
+        self._check_names(names)
         if self.settings.regrowth:
             check_single(sampler)
             if self.settings.regrowth.kind == "rigl":
@@ -95,6 +91,7 @@ class GradualTraining:
             optimizer: the optimizer of the training; only regrowth needs it.
 
         Raises:
+            MaskError: if the sampler is of other tensors than the mask, whose removed weights would come back.
             WeightError: if fewer weights are non-zero than are to be kept.
         """
         settings, before = self.settings, self.mask
@@ -103,6 +100,7 @@ class GradualTraining:
             return self.mask
         with visible(self.model, before):
             sampler = settings.sampler(self.model, sparsity)
+            self._check_names(sampler.shapes)
             drawn, recipe = sampler.draw(settings.candidate), sampler.recipe(settings.candidate)
             if regrowth := self._regrowth(step):
                 keys = regrowth.keys(gradients, sampler.seed, settings.candidate, step)
@@ -171,6 +169,13 @@ class GradualTraining:
         sparsity = 1 - sum(rest.values()) / drawn.size
         survivors = replanned(sampler, self.model, sparsity, rest).draw(self.settings.candidate)
         return grown(survivors, counts, keys)
+
+    def _check_names(self, names: Collection[str]) -> None:
+        if self.mask and self.mask.keys() != {*names}:
+            raise MaskError(
+                f"the mask has {listed(sorted(self.mask))}, and the sampler {listed(sorted(names))}; make the sampler "
+                "for the tensors of the mask"
+            )
 
     def _check_frozen(self, names: frozenset[str]) -> None:
         weights = named_weights(self.model)

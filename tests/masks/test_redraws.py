@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -282,6 +283,21 @@ def test_a_function_must_return_what_was_asked_for():
     for wrong in (lambda model, sparsity: None, lambda model, sparsity: rp.MaskSampler(model, rp.Magnitude(), 0.5)):
         with pytest.raises(ConfigError, match=r"must return a MaskSampler with sparsity 0\.9, got"):
             Loop(wrong, final=0.9)
+
+
+def test_a_function_whose_tensors_change_is_refused():
+    """The weights that the mask before removed would come back."""
+
+    def sampler(model, sparsity):
+        return rp.MaskSampler(model, rp.Magnitude(), sparsity, include=["0.weight" if sparsity < 0.5 else "2.weight"])
+
+    with pytest.raises(MaskError, match=r"the mask has '0\.weight', and the sampler '2\.weight'; make the sampler for"):
+        Loop(sampler, 1, 9, 2, final=0.9, schedule="linear").run(9)
+
+
+def test_whole_numbers_of_other_libraries_are_steps():
+    numbers = np.int64(2), np.int32(14), np.uint8(3)
+    assert Loop(None, *numbers).run(14).masks == Loop().run(14).masks
 
 
 def test_frozen_weights_have_no_gradients_to_regrow_by():
