@@ -4,7 +4,14 @@
 gradients. Each criterion is a file: `magnitude`, `wanda`, `ria`, `taylor`, `fisher`, `movement`, `custom`.
 """
 
-from randprune_lab.criteria.criterion import CRITERIA, Criterion, describe_criterion, make_criterion, recorded_criterion
+from randprune_lab.criteria.criterion import (
+    CRITERIA,
+    Criterion,
+    describe_criterion,
+    make_criterion,
+    recorded_criterion,
+    scores_by,
+)
 from randprune_lab.criteria.custom import Custom
 from randprune_lab.criteria.fisher import Fisher
 from randprune_lab.criteria.gradient import GradientCriterion, Record
@@ -35,4 +42,5 @@ __all__ = [
     "model_loss",
     "recorded_criterion",
     "scores",
+    "scores_by",
 ]
