@@ -54,7 +54,7 @@ from randprune_lab.bench.reporting import pool_config
 from randprune_lab.forget import Forgotten
 from randprune_lab.search import RunConfig
 from randprune_lab.stats.intervals import Interval, mean_interval
-from randprune_lab.stats.tasks import fixed_tasks
+from randprune_lab.stats.tasks import fixed_tasks, hierarchical
 from randprune_lab.study import StudyConfig, recorded_primary
 from randprune_lab.tasks.mini_glue import MiniGlue, phenomena_of
 
@@ -253,11 +253,11 @@ def test_the_looks_at_the_validation_set_are_those_of_the_settings():
 def test_the_intervals_over_the_seeds_of_laptop_are_those_of_the_record():
     scores = included().pivot(index=["sparsity", "task", "seed"], columns="method", values="score")
     search = scores["search"] - scores["imp"]
-    at_16, at_100 = (
-        ends(fixed_tasks({task: values.tolist() for task, values in search[sparsity].groupby(level="task")}))
-        for sparsity in (0.9375, 0.99)
-    )
+    values = [search[sparsity].groupby(level="task").agg(list).to_dict() for sparsity in (0.9375, 0.99)]
+    at_16, at_100 = (ends(fixed_tasks(each)) for each in values)
     assert f"For `search` minus `imp` it is {at_16} at 93.75 % and {at_100} at 99 %." in said(RESULTS)
+    at_16, at_100 = (ends(hierarchical(each, 0.02)) for each in values)
+    assert "takes 2 points beforehand" in said(RESULTS) and f"tasks like these {at_16} and {at_100}." in said(RESULTS)
 
 
 def test_the_scores_of_laptop_are_those_of_the_record():
