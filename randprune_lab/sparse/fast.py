@@ -43,7 +43,7 @@ def fast(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Modul
         mask: True = kept. Weights that it removes must be zero. None: the zeros of the prunable weights.
 
     Raises:
-        ScopeError: if the model has no zeros, or wraps nothing that can be pruned.
+        ScopeError: if the model has no zeros, or nothing that can be pruned, or is a fast copy already.
         MaskError: if the mask does not fit, removes nothing, or removes weights that are not zero.
         WeightError: if the model is not on the CPU.
 
@@ -52,6 +52,8 @@ def fast(model: nn.Module, mask: Mapping[str, Tensor] | None = None) -> nn.Modul
     """
     inner = unwrapped(model)
     owner, weights = type(inner).__name__, named_weights(inner)
+    if any(isinstance(layer, SparseLinear) for layer in inner.modules()):
+        raise ScopeError(f"{owner} is a fast copy already; use it as it is, or call fast on the model it was made of")
     _check_place(owner, weights)
     masks = _zeros(inner, owner) if mask is None else matched(mask, weights, owner)
     if wrong := leftovers(masks, weights):
@@ -114,20 +116,21 @@ def why_dense(layers: list[nn.Module], shape: tuple[int, ...], kept: int, dtype:
     if len(layers) != 1:
         return "is used by other modules, too"
     if not replaceable(layers[0]):
-        return "is not the weight of a plain nn.Linear or Conv1D without hooks"
+        return "is not the weight of a plain nn.Linear or Conv1D without hooks or a forward of its own"
     if dtype != torch.float32:
         return f"is {dtype}; sparse products need float32: model.float()"
     if size < SIZE:
         return f"has {size:,} weights; sparse products pay from {SIZE:,} on"
-    if kept > keep_count(size, SPARSITY):
-        return f"has a sparsity of {1 - kept / size:.2%}; sparse products pay from {SPARSITY:.0%} on"
+    if kept > (most := keep_count(size, SPARSITY)):
+        return f"keeps {kept:,} of {size:,} weights; sparse products pay up to {most:,}, a sparsity of {SPARSITY:.0%}"
     return None
 
 
 def replaceable(layer: nn.Module) -> bool:
-    """Whether only the layer's own forward uses its weight: subclasses and hooks may use it otherwise."""
+    """Whether a layer computes what its class does: subclasses, hooks and a `forward` of its own may change it."""
     plain = type(layer) is nn.Linear or (is_conv1d(layer) and type(layer).__name__ == "Conv1D")
-    return plain and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
+    hooks = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+    return plain and not hooks and "forward" not in vars(layer)
 
 
 def _check_place(owner: str, weights: Mapping[str, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -30,6 +31,9 @@ class SparseLinear(nn.Module):
         inputs_first: whether the weight is that of a `Conv1D`.
         form: makes the feature-major form of inputs; layers that get the same input share it, such as query, key and
             value.
+
+    Raises:
+        WeightError: if the places are not ascending places of the weight, one for each value.
     """
 
     crow: Tensor
@@ -47,6 +51,11 @@ class SparseLinear(nn.Module):
         form: FeatureMajor | None = None,
     ):
         super().__init__()
+        if len(places) != len(values) or not _ascending(places, math.prod(shape)):
+            raise WeightError(
+                f"each of {len(values):,} values needs a place from 0 to {math.prod(shape) - 1:,} in a weight of shape "
+                f"{shape}, in ascending order, got {len(places):,} places; take mask.flatten().nonzero().squeeze(1)"
+            )
         self.in_features, self.out_features = shape if inputs_first else shape[::-1]
         self.inputs_first, self.form = inputs_first, form or FeatureMajor()
         self._made: tuple[Tensor | None, Tensor | None] = (None, None)  # the matrix, and the values that it is made of
@@ -73,9 +82,9 @@ class SparseLinear(nn.Module):
         matrix, values = self._made
         if matrix is None or values is not self.values:  # a conversion of the module replaces its values
             ready_for_csr()
-            size = (self.out_features, self.in_features)
+            parts = (self.crow, self.col, self.values, (self.out_features, self.in_features))
             with torch.inference_mode(False):  # a tensor of inference mode could not take part in gradients later
-                matrix = torch.sparse_csr_tensor(self.crow, self.col, self.values, size, check_invariants=False)
+                matrix = torch.sparse_csr_tensor(*parts, check_invariants=not self.values.is_meta)
             self._made = (matrix, self.values)
         return matrix
 
@@ -123,6 +132,11 @@ class SparseLinear(nn.Module):
             f"cannot load weights into the sparse layer {prefix.rstrip('.')!r}; load them into the dense model, and "
             "call randprune_lab.fast on it"
         )
+
+
+def _ascending(places: Tensor, size: int) -> bool:
+    """Whether these are different places of a flattened weight, in their order."""
+    return not len(places) or bool(places[0] >= 0 and places[-1] < size and (places.diff() > 0).all())
 
 
 def _computable(x: Tensor) -> bool:

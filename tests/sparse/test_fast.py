@@ -160,7 +160,9 @@ def test_a_tied_weight_stays_dense():
 
 
 def test_layers_of_low_sparsity_stay_dense_with_a_warning():
-    with pytest.warns(UserWarning, match=r"sparsity of 50.00%; sparse products pay from 90%"):
+    with pytest.warns(
+        UserWarning, match="73,728 of 147,456 weights; sparse products pay up to 14,746, a sparsity of 90%"
+    ):
         assert sparse_layers(rp.fast(pruned(classifier("bert"), 0.5))) == []
 
 
@@ -169,10 +171,30 @@ def test_half_precision_stays_dense_with_a_warning(bert):
         assert sparse_layers(rp.fast(bert.bfloat16())) == []
 
 
-def test_layers_with_hooks_stay_dense(bert):
-    hooked = bert.bert.encoder.layer[0].output.dense
-    hooked.register_forward_hook(lambda *_: None)
-    assert len(sparse_layers(rp.fast(bert))) == len(sparse_layers(rp.fast(pruned(classifier("bert"))))) - 1
+def own_forward(layer: nn.Module) -> None:
+    """Wrap the forward of one layer, as accelerate does."""
+    before = layer.forward
+    layer.forward = lambda x: 2 * before(x)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: layer.register_forward_hook(lambda _layer, _inputs, out: 2 * out),
+        lambda layer: layer.register_forward_pre_hook(lambda _layer, inputs: (2 * inputs[0],)),
+        lambda layer: layer.register_full_backward_hook(lambda *_: None),
+        lambda layer: layer.register_full_backward_pre_hook(lambda *_: None),
+        own_forward,
+    ],
+    ids=["forward hook", "forward pre-hook", "backward hook", "backward pre-hook", "its own forward"],
+)
+def test_layers_that_compute_something_else_stay_dense(bert, change):
+    layers = len(sparse_layers(rp.fast(bert)))
+    change(bert.bert.encoder.layer[0].output.dense)
+    quick = rp.fast(bert)
+    assert len(sparse_layers(quick)) == layers - 1
+    with torch.no_grad():
+        assert torch.allclose(quick(TOKENS).logits, bert(TOKENS).logits, atol=1e-4)
 
 
 def test_the_layers_whose_weights_pytorch_reads_itself_stay_dense():
@@ -235,7 +257,7 @@ def test_layers_that_are_not_linear_stay_dense(layer, x):
     model = nn.ModuleDict({"layer": layer})
     with torch.no_grad():
         layer.weight[1:] = 0
-    with pytest.warns(UserWarning, match="is not the weight of a plain nn.Linear or Conv1D without hooks"):
+    with pytest.warns(UserWarning, match="is not the weight of a plain nn.Linear or Conv1D without hooks or a forward"):
         quick = rp.fast(model, {"layer.weight": layer.weight != 0})
     inputs = (x, x) if isinstance(layer, nn.Bilinear) else (x,)
     assert torch.equal(quick["layer"](*inputs), layer(*inputs))
@@ -268,7 +290,7 @@ def test_whole_rows_and_columns_may_be_removed(axis):
 def test_n_of_m_masks_are_computed_dense_at_their_sparsity():
     model = classifier("bert")
     rp.MaskSampler(model, rp.Magnitude(), None, structure="2:4").draw(0).apply_(model)
-    with pytest.warns(UserWarning, match=r"sparsity of 50.00%"):
+    with pytest.warns(UserWarning, match=r"keeps 73,728 of 147,456 weights"):
         quick = rp.fast(model)
     assert torch.equal(quick(TOKENS).logits, model(TOKENS).logits)
 
@@ -324,6 +346,30 @@ def test_masks_that_do_not_fit_are_refused(bert, change, message):
 def test_a_model_without_zeros_is_refused():
     with pytest.raises(ScopeError, match=r"BertForSequenceClassification has no zeros.*mask.apply_\(model\)"):
         rp.fast(classifier("bert"))
+
+
+def test_a_fast_copy_is_refused(bert):
+    with pytest.raises(ScopeError, match="BertForSequenceClassification is a fast copy already"):
+        rp.fast(rp.fast(bert))
+
+
+@pytest.mark.parametrize(
+    ("places", "values"),
+    [([5, 1], 2), ([3, 3], 2), ([-1, 4], 2), ([4, 384 * 512], 2), ([1, 2, 3], 2)],
+    ids=["order", "twice", "below 0", "outside", "a value short"],
+)
+def test_places_that_are_not_those_of_the_values_are_refused(places, values):
+    with pytest.raises(WeightError, match=r"each of 2 values needs a place from 0 to 196,607 in a weight of shape"):
+        SparseLinear((512, 384), torch.tensor(places), torch.ones(values), None)
+
+
+def test_indices_without_values_are_refused(bert):
+    """`to_empty` leaves memory as it is; products with such indices would read outside of the matrix."""
+    layer = sparse_layers(rp.fast(bert))[0].to("meta")
+    assert layer.state_dict()["weight"].shape == (384, 384)
+    layer.to_empty(device="cpu").col.fill_(10**6)
+    with pytest.raises(RuntimeError, match="col_indices"):
+        layer(torch.ones(2, 384))
 
 
 def test_a_mask_that_removes_weights_that_are_not_zero_is_refused():
