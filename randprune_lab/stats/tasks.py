@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from randprune_lab.errors import check_range
 from randprune_lab.stats.intervals import CONFIDENCE, SAME, Interval
 
 Values = Mapping[str, Sequence[float]]
@@ -83,18 +84,25 @@ def hierarchical(values: Values, scale: float) -> Interval:
         values: the values of each task.
         scale: the scale of the half-normal prior: how much tasks may well differ, in the unit of the values.
 
+    Raises:
+        ConfigError: if the scale is not above 0.
+
     Source: Gelman 2006 (half-normal priors); Röver 2020 (integration on grids).
     """
     from scipy.optimize import brentq
     from scipy.special import ndtr
+    from scipy.stats import chi2
 
+    check_range("scale", scale, low=0, low_open=True)
     means, error, freedom = _within(values)
     if not error:
         return Interval(float(means.mean()), -np.inf, np.inf)
     counts = np.array([len(sample) for sample in values.values()], dtype=float)
     pooled = error**2 * len(counts) ** 2 / np.sum(1 / counts)
-    between = scale * np.linspace(0, 5, GRID)[:, None, None]
-    variance = pooled * np.geomspace(1 / 30, 30, GRID)[None, :, None]
+    smallest, largest = min(scale, float(np.sqrt(pooled))) / 100, max(5 * scale, 2 * float(np.ptp(means)))
+    between = np.geomspace(smallest, largest, GRID)[:, None, None]
+    low, high = chi2.ppf([1e-4, 1 - 1e-4], freedom)
+    variance = pooled * freedom / np.geomspace(low, high, GRID)[None, :, None]
     total = between**2 + variance / counts
     weight = 1 / total
     centre = np.sum(weight * means, axis=-1) / weight.sum(axis=-1)
@@ -102,6 +110,7 @@ def hierarchical(values: Values, scale: float) -> Interval:
         0.5 * np.sum(np.log(weight) - weight * (means - centre[..., None]) ** 2, axis=-1)
         - 0.5 * np.log(weight.sum(axis=-1))
         - 0.5 * (between[..., 0] / scale) ** 2
+        + np.log(between[..., 0])  # the steps of its grid are proportional to it
         - 0.5 * freedom * (np.log(variance[..., 0]) + pooled / variance[..., 0])
     )
     posterior = np.exp(log_likelihood - log_likelihood.max())

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import t, ttest_1samp, ttest_rel
 
 from randprune_lab.analysis.shipped import recorded_controls, recorded_results
+from randprune_lab.errors import ConfigError
 from randprune_lab.stats.intervals import mean_interval
 from randprune_lab.stats.tasks import fixed_tasks, fixed_test, hierarchical, over_tasks
 
@@ -79,6 +80,39 @@ def test_a_prior_for_equal_tasks_gives_the_interval_of_fixed_tasks_and_a_wide_on
     fixed, equal, wide = fixed_tasks(values), hierarchical(values, 1e-3), hierarchical(values, 10.0)
     assert (equal.low, equal.high) == pytest.approx((fixed.low, fixed.high), abs=0.15 * (fixed.high - fixed.low))
     assert wide.low < equal.low and wide.high > equal.high
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+def test_one_task_that_is_like_all_others_has_the_interval_of_its_seeds(seeds):
+    values = sample(1, seeds, mean=1.0)
+    fixed, equal = fixed_tasks(values), hierarchical(values, 1e-4)
+    assert (equal.low, equal.high) == pytest.approx((fixed.low, fixed.high), abs=0.03 * (fixed.high - fixed.low))
+
+
+def test_a_prior_that_says_little_does_not_make_an_interval_narrow():
+    values = sample(4, 3, between=1.0, seed=3)
+    widths = [found.high - found.low for found in (hierarchical(values, scale) for scale in (0.1, 1, 10, 1e3, 1e6))]
+    assert widths == sorted(widths)
+
+
+def test_tasks_that_differ_more_than_the_prior_says_make_a_wide_interval():
+    """The standard deviation of the tasks at the top of the posterior is the root of 0.1 times that of the squares."""
+    apart = {"a": [1.0, 1.1], "b": [200.0, 200.1], "c": [-50.0, -50.1]}
+    squares = np.sum((np.array([1.05, 200.05, -50.05]) - 50.35) ** 2)
+    found = hierarchical(apart, 0.1)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.sqrt(0.1 * np.sqrt(squares) / 3), rel=0.2)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan])
+def test_a_prior_needs_a_scale_above_0(scale):
+    with pytest.raises(ConfigError, match=r"scale must be in \(0, inf\)"):
+        hierarchical(sample(2, 2), scale)
+
+
+def test_the_unit_of_the_values_does_not_matter():
+    values = sample(4, 3, between=1.0, seed=3)
+    plain, points = hierarchical(values, 0.5), hierarchical({k: [100 * v for v in s] for k, s in values.items()}, 50)
+    assert (points.low, points.high) == pytest.approx((100 * plain.low, 100 * plain.high), rel=1e-6)
 
 
 def test_pairing_by_seed_is_that_of_the_paired_t_test():
