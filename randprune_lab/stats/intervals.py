@@ -148,8 +148,9 @@ def paired_difference(
 ) -> Interval:
     """Accuracy of `first` minus the accuracy of `second` on the same examples, with a paired bootstrap interval.
 
-    The bootstrap resamples examples, both answers together (percentile method). If the two are right on the same
-    examples, resamples do not vary, and the interval is that of `no_difference`.
+    The bootstrap resamples examples, both answers together (percentile method). If the difference is the same on all
+    examples, resamples do not vary. Then it may be another one, from -1 to 1, on the fraction of all examples that
+    `no_difference` says; with equal answers that is the interval of `no_difference`.
 
     Args:
         first, second: whether each answer is right.
@@ -158,8 +159,9 @@ def paired_difference(
     """
     difference = first.astype(np.int8) - second.astype(np.int8)
     n = len(difference)
-    if not difference.any():
-        return no_difference(n)
+    if np.ptp(difference) == 0:
+        same, others = float(difference[0]), no_difference(n).high
+        return Interval(same, same - others * (1 + same), same + others * (1 - same))
     # Only the numbers of examples with difference -1, 0 and 1 matter in a resample.
     fractions = np.bincount(difference + 1, minlength=3) / n
     counts = np.random.default_rng(seed).multinomial(n, fractions, size=resamples)

@@ -22,7 +22,8 @@ def above_zero(differences: Float64[np.ndarray, "k n"]) -> Float64[np.ndarray, "
     them.
 
     Returns:
-        The larger of the two p-values for each row; 0 or 1 for a row that does not vary.
+        The larger of the two p-values for each row. A row that does not vary has the p-value of a sign test: 0.5 to the
+        power of n if it is above zero, otherwise 1.
 
     Source: Hall 1992, "On the removal of skewness by transformation".
     """
@@ -38,4 +39,4 @@ def above_zero(differences: Float64[np.ndarray, "k n"]) -> Float64[np.ndarray, "
     skewness = (centred**3).mean(axis=1) / scale**3
     bend = skewness * effect**2 / 3 + skewness**2 * effect**3 / 27 + skewness / (6 * n)
     t = np.sqrt(n) * np.minimum(effect, effect + bend)
-    return np.where(varies, stdtr(max(n - 1, 1), -t), np.where(mean > 0, 0.0, 1.0))
+    return np.where(varies, stdtr(max(n - 1, 1), -t), np.where(mean > 0, 0.5**n, 1.0))

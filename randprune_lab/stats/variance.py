@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from randprune_lab.errors import StatisticError
-from randprune_lab.stats.intervals import CONFIDENCE, Interval
+from randprune_lab.stats.intervals import CONFIDENCE, SAME, Interval
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def variance_split(scores: Float64[np.ndarray, "masks seeds"]) -> VarianceSplit:
         raise StatisticError(f"a variance split needs at least two masks and two seeds, got {masks} and {seeds}")
     if not np.isfinite(scores).all():
         raise StatisticError("a variance split needs finite scores, but those of a mask that diverged are not")
-    if not np.ptp(scores, axis=1).any():
+    if (np.ptp(scores, axis=1) < SAME).all():
         raise StatisticError(
             "a variance split needs scores that vary with the seed, but every mask has equal scores; use more examples"
         )

@@ -120,6 +120,16 @@ def test_answers_that_agree_on_all_examples_may_still_differ_on_others(n):
     assert score_difference("matthews", ids, ids, ids[::-1].copy()) == interval
 
 
+@pytest.mark.parametrize("n", [1, 4, 50])
+def test_a_model_that_is_better_on_every_example_may_be_worse_on_others(n):
+    """With a single example, nothing is known; the end is where a fraction of the examples has the other sign."""
+    better, worse = (
+        paired_difference(*pair) for pair in ((answers(n, n), answers(0, n)), (answers(0, n), answers(n, n)))
+    )
+    assert (better.estimate, better.high) == (1, 1) and ((1 + better.low) / 2) ** n == pytest.approx(0.05)
+    assert (worse.low, worse.high) == pytest.approx((-better.high, -better.low)) and (better.low < 0) == (n < 5)
+
+
 def test_no_interval_of_a_difference_covers_too_seldom_where_few_answers_differ():
     """In 0.5 % of the examples one is right and the other wrong: a sample of 200 has none of them in 37 % of cases."""
     random, n = np.random.default_rng(0), 200

@@ -47,4 +47,12 @@ def test_a_clear_difference_is_detected_and_pairing_helps():
 def test_answers_that_differ_by_a_constant_or_not_at_all():
     answers = np.random.default_rng(4).normal(size=30)
     p = worse(np.stack([answers, answers, answers + 0.25]))
-    assert p.tolist() == [[1, 1, 0], [1, 1, 0], [1, 1, 1]]
+    assert p.tolist() == [[1, 1, 0.5**30], [1, 1, 0.5**30], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_few_equal_differences_are_no_proof(n):
+    """Gains of 1 in 40 % of the examples and of -1 in the others: all of n are gains with probability 0.4 to the n."""
+    gains = np.random.default_rng(5).choice([1.0, -1.0], (20_000, n), p=[0.4, 0.6])
+    for level in (0.25, 0.1, 0.01):
+        assert (above_zero(gains) <= level).mean() <= level

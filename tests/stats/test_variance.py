@@ -79,6 +79,7 @@ def test_order_shift_and_scale_do_not_change_the_fraction():
         (np.zeros((4, 1)), "at least two masks and two seeds, got 4 and 1"),
         (np.ones((4, 3)), "vary with the seed"),
         (np.full((4, 3), 0.1), "vary with the seed"),  # whose mean is not 0.1, by rounding
+        (np.array([[0.1 + 0.2, 0.3], [0.5, 0.5]]), "vary with the seed"),  # equal up to rounding
         (np.array([[0.0, 1.0], [0.0, np.nan]]), "finite scores"),
         (np.array([[0.0, 1.0], [0.0, -np.inf]]), "finite scores"),
     ],
