@@ -14,10 +14,12 @@ from randprune_lab.analysis.judging import judge
 from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.standing import LAST
 from randprune_lab.bench.pools import FORMAT, KINDS, LEARNERS, Setting, train_pools
+from randprune_lab.errors import ConfigError
 from randprune_lab.sealed import read_sealed
 from randprune_lab.stats.intervals import Interval, mean_interval
 from randprune_lab.stats.known import known
 from randprune_lab.stats.variance import variance_split
+from randprune_lab.tasks.spec import get_task
 
 TASKS = ("mini-sst2", "mini-mnli", "rotten_tomatoes")
 SEEDS = (0, 1)
@@ -38,10 +40,18 @@ def bench_early(tasks: Sequence[str] = (), out: Path | None = None) -> dict[str,
 
     Returns:
         Rows about the pools, the strategies, and the searches that learn.
+
+    Raises:
+        UnknownNameError: if there is no such task.
+        ConfigError: if a task has another first metric.
     """
+    chosen = [*dict.fromkeys(tasks or TASKS)]
+    for task in chosen:
+        if (metric := get_task(task).primary_metric) != "accuracy":
+            raise ConfigError(f"the pools compare accuracies, and {task} is judged by {metric}; choose another task")
     folder = Path("bench-early") if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
-    settings = [setting for task, seed in product(tasks or TASKS, SEEDS) for setting in train_pools(folder, task, seed)]
+    settings = [setting for task, seed in product(chosen, SEEDS) for setting in train_pools(folder, task, seed)]
     pools = [PoolRecord.load(setting.file(folder)) for setting in settings]
     sparsities = sorted({setting.sparsity for setting in settings})
     return {

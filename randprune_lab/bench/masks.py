@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import tempfile
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from torch.nn.utils import prune
 
 from randprune_lab.bench.figure import Figure, figure_line
 from randprune_lab.bench.magnitude import ALL_AT_ONCE, ONE_BY_ONE
-from randprune_lab.errors import unknown_name
+from randprune_lab.errors import ConfigError, check_range, unknown_name
 from randprune_lab.masks.rules import Magnitude, Voting
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.sparsity import keep_count
@@ -88,10 +89,18 @@ def bench_masks(
 
     Raises:
         UnknownNameError: if there are no such shapes.
-        ConfigError: if the device cannot be used here.
+        ConfigError: if the device cannot be used here, or a sparsity removes or keeps nothing of a tensor.
     """
     if shapes not in SHAPES:
         raise unknown_name("shapes", shapes, SHAPES)
+    smallest = min(map(math.prod, SHAPES[shapes].values()))
+    for sparsity in sparsities:
+        check_range("sparsity", sparsity, low=0, low_open=True, high=1, high_open=True)
+        if not 0 < (kept := keep_count(smallest, sparsity)) < smallest:
+            raise ConfigError(
+                f"sparsity {sparsity} keeps {kept:,} of {smallest:,} weights in the smallest tensor of {shapes}, so "
+                "there is no mask to draw; choose one that keeps some and removes some"
+            )
     target = find_device(device)
     weights = {name: weight.to(target) for name, weight in heavy_tailed(SHAPES[shapes]).items()}
     return [_measure(shapes, weights, sparsity, repeats) for sparsity in sparsities]
@@ -166,7 +175,7 @@ def _measure(shapes: str, weights: dict[str, Tensor], sparsity: float, repeats: 
         "device": device_name(device) or device.type,
         "threads": torch.get_num_threads(),
         "seconds": seconds,
-        "figures": [figure.to_dict() for figure in figures],
+        "figures": [figure.to_dict() for figure in figures if not math.isnan(figure.value)],  # no memory outside Linux
     }
 
 
@@ -317,7 +326,8 @@ def peak_memory(device: torch.device | None = None) -> Iterator[list[float]]:
     """Measure peak memory: after the block, the yielded list has the largest increase of the bytes in use.
 
     Args:
-        device: a GPU, whose allocated bytes count; by default the resident bytes of this process count (Linux).
+        device: a GPU, whose allocated bytes count; by default the resident bytes of this process count (Linux; NaN
+            on other systems).
     """
     status, result = Path("/proc/self/status"), [float("nan")]
     if device is not None and device.type == "cuda":

@@ -99,12 +99,13 @@ def bench_reporting(
     Raises:
         ConfigError: if the answers of a task are scores, which have no accuracy.
     """
-    for task in tasks:
+    chosen = [*dict.fromkeys(tasks or TASKS)]
+    for task in chosen:
         if get_task(task).regression:
             raise ConfigError(f"the answers of {task} are scores, which have no accuracy; choose a task with classes")
     folder = Path("bench-reporting") if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
-    settings = [one for seed, task in product(SEEDS, tasks or TASKS) for one in _train(folder, task, seed, glue_dir)]
+    settings = [one for seed, task in product(SEEDS, chosen) for one in _train(folder, task, seed, glue_dir)]
     records = [AnswerRecord.load(one.file(folder)) for one in settings]
     return inflation_by_size(reported_gains(records, [*SIZES.values()])).to_dict("records")
 

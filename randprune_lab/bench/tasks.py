@@ -50,11 +50,9 @@ def bench_tasks(
     Raises:
         UnknownNameError: if there is no such task.
     """
-    rows = []
-    for name in names or GENERATORS:
-        wanted = MiniGlue(name) if train_size is None else MiniGlue(name, train=train_size)
-        rows.append(_measure(load_splits(wanted), sparsities))
-    return rows
+    size = {} if train_size is None else {"train": train_size}
+    wanted = [MiniGlue(name, **size) for name in dict.fromkeys(names or GENERATORS)]  # all are checked before any runs
+    return [_measure(load_splits(each), sparsities) for each in wanted]
 
 
 def _measure(splits: Splits, sparsities: Sequence[float]) -> dict[str, Any]:

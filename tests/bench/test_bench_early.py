@@ -1,12 +1,14 @@
 """The bench of early-evaluation strategies, on small pools."""
 
+import contextlib
 import json
 
 import pytest
 
 from randprune_lab.analysis import judging
-from randprune_lab.bench import early, pools
+from randprune_lab.bench import early, pools, reporting
 from randprune_lab.cli import main
+from randprune_lab.errors import ConfigError, UnknownNameError
 from randprune_lab.search.presets import PRESETS
 
 
@@ -55,3 +57,29 @@ def test_strategies_are_judged_on_pools_that_are_trained_once(small, tmp_path, m
     monkeypatch.setattr(pools, "_Pools", never)
     again = early.bench_early(["mini-rte"], tmp_path)
     assert json.loads(json.dumps(again)) == found
+
+
+@pytest.mark.parametrize(
+    ("tasks", "error", "message"),
+    [
+        (["mini-rte", "mini-stsb"], ConfigError, "mini-stsb is judged by pearson"),
+        (["mini-rte", "mini-cola"], ConfigError, "mini-cola is judged by matthews"),
+        (["mini-rte", "mini-sst"], UnknownNameError, "did you mean 'mini-sst2'"),
+    ],
+)
+def test_tasks_without_accuracy_are_refused_before_any_training(tmp_path, tasks, error, message):
+    with pytest.raises(error, match=message):
+        early.bench_early(tasks, tmp_path / "pools")
+    assert not (tmp_path / "pools").exists()
+
+
+@pytest.mark.parametrize("bench", [early, reporting], ids=["early", "reporting"])
+def test_a_task_that_is_given_twice_counts_once(bench, tmp_path, monkeypatch):
+    """Pools that count twice would make intervals too narrow."""
+    trained = []
+    train = {early: "train_pools", reporting: "_train"}[bench]
+    monkeypatch.setattr(bench, train, lambda _folder, task, seed, *_: trained.append((task, seed)) or iter(()))
+    bench_it = {early: early.bench_early, reporting: reporting.bench_reporting}[bench]
+    with contextlib.suppress(ValueError, KeyError):  # there are no pools to compare
+        bench_it(["mini-rte", "mini-rte"], tmp_path)
+    assert trained == [("mini-rte", seed) for seed in bench.SEEDS]

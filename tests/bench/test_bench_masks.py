@@ -1,5 +1,6 @@
 """The bench of drawing masks, on small shapes."""
 
+import contextlib
 import json
 import math
 
@@ -76,6 +77,28 @@ def test_the_command_prints_a_table_and_writes_json(tiny, monkeypatch, tmp_path,
 def test_a_device_that_cannot_be_used_is_refused(tiny):
     with pytest.raises(ConfigError, match=r"device must be auto, cpu, .* or mps, got 'abacus'"):
         bench.bench_masks("tiny", device="abacus")
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "message"),
+    [
+        (0.0, r"sparsity must be in \(0, 1\)"),
+        (1.0, r"sparsity must be in \(0, 1\)"),
+        (math.nan, r"sparsity must be in \(0, 1\)"),
+        (0.99999, "keeps 0 of 5,120 weights in the smallest tensor of tiny"),
+        (0.00001, "keeps 5,120 of 5,120 weights in the smallest tensor of tiny"),
+    ],
+)
+def test_sparsities_without_a_choice_are_refused_before_any_measurement(tiny, monkeypatch, sparsity, message):
+    monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("measured"))
+    with pytest.raises(ConfigError, match=message):
+        bench.bench_masks("tiny", (0.9, sparsity))
+
+
+def test_memory_that_cannot_be_measured_is_left_out(tiny, monkeypatch):
+    monkeypatch.setattr(bench, "peak_memory", lambda device: contextlib.nullcontext([math.nan]))
+    (row,) = bench.bench_masks("tiny", (0.9,), repeats=1)
+    assert len(row["figures"]) > 9 and not any("memory" in figure["name"] for figure in row["figures"])
 
 
 def test_the_default_sparsities_of_the_command_are_those_of_the_bench(monkeypatch):

@@ -47,6 +47,11 @@ def test_memory_is_measured_in_processes_of_their_own(small, monkeypatch):
     assert asked == ["dense", "sparse"] and row["unit"] == "bytes"
 
 
+def test_memory_that_cannot_be_measured_has_no_row(small, monkeypatch):
+    monkeypatch.setattr(bench, "_peak_in_process", lambda kind, folder: math.nan)
+    assert bench.memory_rows() == []
+
+
 def test_training_steps_are_measured_and_judged(small, monkeypatch):
     monkeypatch.setattr(train_speed, "TRAINING", (train_speed.Step(1, 0.95, 1, 2),))
     monkeypatch.setattr(train_speed, "STEPS", 1)

@@ -42,6 +42,12 @@ def test_the_command_prints_both_tables_and_writes_json(brief, monkeypatch, tmp_
     assert json.loads((tmp_path / "bench.json").read_text()) == measured
 
 
-def test_the_error_for_an_unknown_task_has_the_nearest_name():
+def test_an_unknown_task_is_refused_before_any_training_with_the_nearest_name(monkeypatch):
+    monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("trained"))
     with pytest.raises(UnknownNameError, match="mini-cola"):
-        bench.bench_tasks(["mini-coola"])
+        bench.bench_tasks(["mini-rte", "mini-coola"])
+
+
+def test_a_task_that_is_given_twice_is_measured_once(monkeypatch):
+    monkeypatch.setattr(bench, "_measure", lambda splits, _: splits.task.name)
+    assert bench.bench_tasks(["mini-rte", "mini-sst2", "mini-rte"], train_size=10) == ["mini-rte", "mini-sst2"]
