@@ -141,6 +141,14 @@ def test_an_unknown_rule_says_how_one_of_your_own_gets_known():
         ),
         ({"rule": "softened", "rule_settings": {"share": ()}}, "share must have at least one value, got none"),
         ({"early_settings": {"budget": 0.5}}, "strategy 'full' has no setting 'budget'"),
+        (
+            {"early_settings": {"last": 3}},
+            "early_settings has 'last', which is a setting of its own; give early_last instead",
+        ),
+        (
+            {"early_strategy": "race", "early_settings": {"score": "log-loss"}},
+            "early_settings has 'score', which is a setting of its own; give early_score instead",
+        ),
     ],
 )
 def test_wrong_settings_are_named(settings, message):

@@ -57,6 +57,8 @@ _OPTIONS: dict[str, dict[str, str]] = {
     "race": {"error_rate": "race_error_rate"},
 }
 """The settings of rules and strategies that have a separate field of `RunConfig`, and the name of this field."""
+_SCORED = {"score": "early_score", "last": "early_last"}
+"""Those of all strategies that have such settings."""
 
 DATA, MODEL, MASKS, EARLY, TRAINING, DISTILLATION, EVALUATION, COMPUTING = GROUPS = (
     *("Data", "Model", "Masks", "Early evaluation", "Training", "Distillation", "Evaluation", "Computing"),
@@ -477,7 +479,7 @@ class RunConfig:
         names = [self.method, *self.baselines]
         if len(set(names)) < len(names):
             raise ConfigError(f"method and baselines must have different names, got {' '.join(names)}")
-        settings = self._own_settings(self.rule, self.rule_settings, "rule_settings")
+        settings = self._own_settings(_OPTIONS.get(self.rule, {}), self.rule_settings, "rule_settings")
         rules = tuple(make_rule(self.rule, **values) for values in _cycled(settings))
         # In whole epochs, and never fewer steps than the search has.
         fraction = Fraction(self.strategy().steps_fraction).limit_denominator(10**6)
@@ -490,16 +492,15 @@ class RunConfig:
 
     def strategy(self) -> Strategy:
         """The strategy that compares the candidates of a generation."""
-        scored = {"score": self.early_score, "last": self.early_last}
         known = settings_of(STRATEGIES[self.early_strategy])
-        settings = {name: value for name, value in scored.items() if name in known}
-        settings |= self._own_settings(self.early_strategy, self.early_settings, "early_settings")
+        options = {setting: option for setting, option in _SCORED.items() if setting in known}
+        options |= _OPTIONS.get(self.early_strategy, {})
+        settings = self._own_settings(options, self.early_settings, "early_settings")
         strategy = make_strategy(self.early_strategy, **settings)
         return Screened(keep=self.candidates // self.generations, then=strategy) if self.screen else strategy
 
-    def _own_settings(self, name: str, given: Mapping[str, Any], field_name: str) -> dict[str, Any]:
-        """The settings of a rule or strategy: those with a separate field, and the given ones."""
-        options = _OPTIONS.get(name, {})
+    def _own_settings(self, options: Mapping[str, str], given: Mapping[str, Any], field_name: str) -> dict[str, Any]:
+        """The settings of a rule or strategy: those with a separate field (see `_OPTIONS`), and the given ones."""
         for setting in given:
             if setting in options:
                 raise ConfigError(

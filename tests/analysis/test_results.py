@@ -83,21 +83,20 @@ def altered(finished, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "shown"),
+    ("changed", "shown"),
     [
-        ("candidates", 4, 4),
-        ("layers", 1, 1),
-        ("learning_rate", 2e-7, 2e-7),
-        ("early_strategy", "race", "race"),
-        ("sampling_ratios", [0.1, 0.25], "0.1 0.25"),
-        ("early_settings", {"last": 3}, '{"last": 3}'),
-        ("baselines", ["imp"], "imp"),
+        ({"candidates": 4}, [4]),
+        ({"layers": 1}, [1]),
+        ({"learning_rate": 2e-7}, [2e-7]),
+        ({"sampling_ratios": [0.1, 0.25]}, ["0.1 0.25"]),
+        ({"early_strategy": "race", "early_settings": {"looks": 3}}, ["race", '{"looks": 3}']),
+        ({"baselines": ["imp"]}, ["imp"]),
     ],
 )
 def test_each_of_several_runs_has_its_rows_and_is_compared_with_its_own_imp(
-    finished, altered, tmp_path, setting, value, shown
+    finished, altered, tmp_path, changed, shown
 ):
-    records = [rp.RunRecord.load(finished), altered("other", **{setting: value})]
+    records = [rp.RunRecord.load(finished), altered("other", **changed)]
     forwards, backwards = (results_table(order) for order in (records, records[::-1]))
     key = ["run", "method", "sparsity"]
     pd.testing.assert_frame_equal(*(table.sort_values(key, ignore_index=True) for table in (forwards, backwards)))
@@ -108,11 +107,15 @@ def test_each_of_several_runs_has_its_rows_and_is_compared_with_its_own_imp(
     expected = [record.difference(level.name, record.level(level.number, "imp").name) for record, level in own]
     assert [row.difference for row in found] == [interval.estimate for interval in expected]
     assert found[0].difference != found[2].difference or found[1].difference != found[3].difference
-    assert set(rows.columns) - set(RESULTS) == {setting} and set(rows.loc[str(records[1].path), setting]) == {shown}
+    assert set(rows.columns) - set(RESULTS) == {*changed}
+    for setting, text in zip(changed, shown, strict=True):
+        assert set(rows.loc[str(records[1].path), setting]) == {text}
     out = tmp_path / "table.csv"
     assert main(["results", *(str(record.path) for record in records), "--out", str(out)]) == 0
     written = pd.read_csv(out, dtype=str, keep_default_na=False)
-    assert len(written) == len(rows) and str(shown) in set(written[setting])
+    assert len(written) == len(rows)
+    for setting, text in zip(changed, shown, strict=True):
+        assert str(text) in set(written[setting])
 
 
 def test_a_chosen_metric_does_not_replace_the_metric_of_the_scores(finished, altered):
