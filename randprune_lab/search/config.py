@@ -26,7 +26,7 @@ from randprune_lab.tasks.custom_data import CustomData, LabelKind
 from randprune_lab.tasks.metrics import EVALUATE_NAMES, check_metric, judged_by
 from randprune_lab.tasks.mini_glue import GENERATORS, MiniGlue
 from randprune_lab.tasks.spec import TASKS, get_task
-from randprune_lab.training.compute import Precision, check_device
+from randprune_lab.training.compute import MAX_THREADS, Precision, check_device
 from randprune_lab.training.config import Distillation, Layers, TrainingConfig, Vocabulary
 from randprune_lab.typed import take_types
 
@@ -355,11 +355,12 @@ class RunConfig:
             "validation_size",
             "test_size",
             "layers",
-            "threads",
             "score_batches",
         ):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
+        if self.threads is not None:
+            check_count("threads", self.threads, high=MAX_THREADS)
         if self.incumbent and self.candidates < 2:
             raise ConfigError("incumbent needs at least 2 candidates, got 1; with one, use the baseline imp")
         if self.early_strategy == Cautious.name and not self.incumbent:
@@ -380,7 +381,7 @@ class RunConfig:
                 "noise_seeds must be 0, or at least 2 to compare the seeds of one mask with each other, got 1"
             )
         check_range("learn_rate", self.learn_rate, low=0, high=1)
-        check_range("allocation_spread", self.allocation_spread, low=0)
+        check_range("allocation_spread", self.allocation_spread, low=0, high=100)  # of log-odds: beyond, all or nothing
         for name in ("candidates", "screen"):
             if (size := getattr(self, name)) is not None and size % self.generations:
                 raise ConfigError(

@@ -12,6 +12,9 @@ LONG = "imp-long"
 BASELINES: dict[str, Rule] = {"imp": Magnitude(), LONG: Magnitude(), "uniform": Uniform()}
 """The rules of the methods that a run may have besides its own, by name. `LONG` has the search's training steps."""
 
+LONGEST = 80
+"""The largest number of bytes of a name: file systems take 255 for that of a file, of which it is a part."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -57,4 +60,9 @@ def check_name(kind: str, name: str) -> None:
     if not name.replace("-", "").replace("_", "").isalnum() or name == DENSE:
         raise ConfigError(
             f"the name of {kind} must have only letters, digits, - and _, and not be {DENSE!r}, got {name!r}"
+        )
+    if (size := len(name.encode())) > LONGEST:
+        raise ConfigError(
+            f"the name of {kind} must have at most {LONGEST} bytes, as it is in the names of files, "
+            f"got {size}: {name!r}"
         )

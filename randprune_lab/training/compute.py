@@ -16,6 +16,9 @@ Precision = Literal["float32", "bfloat16"]
 SPARSE_FROM = 0.82
 """The least sparsity at which a training step with sparse layers is faster; masks and optimizer are saved too."""
 
+MAX_THREADS = 1024
+"""More than any machine has cores for; far larger numbers do not fit PyTorch's, or end the process."""
+
 NO_MKL = "PyTorch has no MKL, and its own sparse products are slow"
 
 

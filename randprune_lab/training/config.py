@@ -11,6 +11,9 @@ from randprune_lab.typed import take_types
 Vocabulary = Literal["used", "whole"]
 Layers = Literal["auto", "dense", "sparse"]
 
+LARGEST = 1e6
+"""The largest weight of a loss term, and the largest temperature."""
+
 
 @dataclass(frozen=True)
 class Distillation:
@@ -27,7 +30,8 @@ class Distillation:
         temperature: divides the logits of both models before the softmax.
 
     Raises:
-        ConfigError: if a weight is negative, all are 0, or the temperature is not positive.
+        ConfigError: if a weight is negative, all are 0, the temperature is not positive, or a number is so large or so
+            small that losses leave the range of 32-bit floats.
 
     Source: Jiao et al. 2020 for `attention` and `hidden`.
     """
@@ -40,8 +44,8 @@ class Distillation:
 
     def __post_init__(self) -> None:
         for name in ("labels", "logits", "attention", "hidden"):
-            check_range(f"distillation {name}", getattr(self, name), low=0)
-        check_range("distillation temperature", self.temperature, low=0, low_open=True)
+            check_range(f"distillation {name}", getattr(self, name), low=0, high=LARGEST)
+        check_range("distillation temperature", self.temperature, low=1 / LARGEST, high=LARGEST)
         if self.labels + self.logits + self.attention + self.hidden == 0:
             raise ConfigError(
                 "distillation has no loss: labels, logits, attention and hidden are all 0; set one of them above 0"
