@@ -251,7 +251,8 @@ class PairedRace(ScoredStrategy):
         check_range("looks", self.looks, low=2)
 
     def stages(self, candidates: int, total_steps: int, every: int) -> list[Stage]:
-        spaced = [math.ceil(total_steps * look / self.looks / every) * every for look in range(1, self.looks)]
+        looks = min(self.looks, math.ceil(total_steps / every))  # more would stop at the same steps
+        spaced = [math.ceil(total_steps * look / looks / every) * every for look in range(1, looks)]
         stops = sorted({stop for stop in spaced if stop < total_steps})
         level = self.error_rate / max(1, len(stops) * (candidates - 1))
         drop = partial(_worse, last=self.last, level=level)

@@ -218,6 +218,13 @@ def test_more_looks_and_candidates_lower_the_level_of_a_test():
     assert stages[0].drop.keywords["level"] == pytest.approx(0.06 / 3 / 10)
 
 
+def test_more_looks_than_evaluations_are_looks_at_all_of_them():
+    for looks in (10, 11, 10**15):
+        stages = PairedRace(looks=looks).stages(3, 100, 10)
+        assert [stage.steps for stage in stages] == [*range(10, 101, 10)]
+    assert [stage.steps for stage in PairedRace(looks=10**15).stages(3, 95, 10)] == [*range(10, 91, 10), 95]
+
+
 # --- screening ---
 
 
