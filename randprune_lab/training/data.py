@@ -92,9 +92,16 @@ def tokenize(tokenizer: Any, texts: Sequence[list[str]], max_length: int, **sett
         settings: further arguments of the tokenizer.
 
     Raises:
-        ConfigError: if there is no token to put between the texts.
+        ConfigError: if `max_length` leaves no token for each text beside those that the tokenizer adds, or there is no
+            token to put between the texts.
     """
     first, *others = texts
+    added = tokenizer.num_special_tokens_to_add(pair=bool(others))
+    if max_length < (least := added + len(texts)):  # some tokenizers would then truncate nothing
+        raise ConfigError(
+            f"max_length (--max-length) must be at least {least}, as the model's tokenizer adds {added} tokens to an "
+            f"input, and each text needs one; got {max_length}"
+        )
     if others and tokenizer.num_special_tokens_to_add(pair=True) == tokenizer.num_special_tokens_to_add(pair=False):
         separator = tokenizer.sep_token or tokenizer.eos_token
         if separator is None:
@@ -118,7 +125,7 @@ def encode(dataset: Any, text_fields: Sequence[str], tokenizer: Any, max_length:
         max_length: maximum number of tokens of a row; longer ones are truncated.
 
     Raises:
-        ConfigError: if there are two texts, and the tokenizer has no token to put between them.
+        ConfigError: see `tokenize`.
     """
     encoded = tokenize(tokenizer, [list(dataset[name]) for name in text_fields], max_length)
     labels = np.asarray(dataset["label"])

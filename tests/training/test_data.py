@@ -89,6 +89,17 @@ def test_pairs_for_a_decoder_have_a_separator():
         tokenize(tokenizer, pairs, 8)
 
 
+@pytest.mark.parametrize("texts", [[["the film is dull"]], [["the film is dull"], ["a good story"]]])
+def test_an_input_has_room_for_a_token_of_each_text(tiny_model, texts):
+    """With less, a tokenizer of transformers keeps all tokens, or none of a text."""
+    _, tokenizer = load_model(tiny_model, num_labels=2)
+    least = 2 * len(texts) + 1
+    assert len(tokenize(tokenizer, texts, least)["input_ids"][0]) == least
+    for length in range(1, least):
+        with pytest.raises(ConfigError, match=rf"max_length .* must be at least {least}, .* got {length}"):
+            tokenize(tokenizer, texts, length)
+
+
 def test_pairs_for_an_encoder_are_left_to_its_tokenizer(tiny_model):
     _, tokenizer = load_model(tiny_model, num_labels=2)
     pairs = [["the film", "bad"], ["is dull", "the cast"]]
