@@ -6,6 +6,7 @@ from typing import Any
 
 from randprune_lab.errors import ConfigError
 from randprune_lab.masks.scope import prunable
+from randprune_lab.masks.structures import find_structure
 from randprune_lab.models.load import load_model
 from randprune_lab.search.config import RunConfig
 from randprune_lab.tasks import load_splits
@@ -45,7 +46,8 @@ class Loaded:
         self.task = judged_by(self.splits.task, config.metric)
         self.compute = Compute.find(config.device, config.threads, config.precision, config.compute)
         self.model, self.tokenizer = self._load()
-        prunable(self.model, **config.scope)  # finds a pattern that matches nothing before the work begins
+        # This finds a pattern that matches nothing, or a block that does not fit, before the work begins.
+        find_structure(config.structure).layout(self.model, prunable(self.model, **config.scope))
         self._initial = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.train = self.encode(self.splits.train)
         check_states(self.model, self.train.batch([0]), config.distillation, config.model)

@@ -9,7 +9,7 @@ import torch
 
 import randprune_lab as rp
 from randprune_lab.cli import main
-from randprune_lab.errors import ConfigError, ScopeError
+from randprune_lab.errors import ConfigError, RandpruneError, ScopeError
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,20 @@ def test_a_pattern_that_matches_nothing_is_refused_before_training(lesson, tmp_p
     out = str(tmp_path / "run")
     assert main(["run", "--preset", "lesson", f"--{option}", "*.queri.*", pattern, "--out", out]) == 2
     assert "pattern '*.queri.*' matches no parameter" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"structure": "99x99"}, "cannot be divided into blocks of 99 x 99"),
+        ({"early_strategy": "halving", "early_budget": 1e-6}, "gives each of 4 candidates 0 steps"),
+        ({"early_strategy": "halving", "early_budget": 1e-6, "screen": 6}, "gives each of 4 candidates 0 steps"),
+    ],
+)
+def test_masks_and_budgets_that_do_not_fit_are_refused_before_training(lesson, tmp_path, settings, message):
+    with pytest.raises(RandpruneError, match=message):
+        rp.run(dataclasses.replace(lesson, candidates=4, **settings), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 
 
