@@ -173,14 +173,19 @@ def split_corpus(task: Task, corpus: Corpus, *, train_size: int | None = None, t
     )
 
 
-def label_warnings(task: Task, labels: Mapping[str, Iterable[int]]) -> list[str]:
-    """A sentence for each role that lacks a class, and for classes that look like one; none in regression.
+def label_warnings(task: Task, labels: Mapping[str, Iterable[float]]) -> list[str]:
+    """A sentence for each role that lacks a class or, in regression, different scores; and for classes that look like
+    one.
 
     Args:
-        labels: the label ids of all rows, by role.
+        labels: the label ids or scores of all rows, by role.
     """
     if task.regression:
-        return []
+        constant = {role: found.pop() for role, scores in labels.items() if len(found := set(scores)) == 1}
+        return [
+            f"all rows of the {role} set have the score {score:g}; add rows with other scores"
+            for role, score in constant.items()
+        ]
     warnings = []
     for role, ids in labels.items():
         if missing := [task.labels[index] for index in sorted(set(range(task.num_labels)) - set(ids))]:

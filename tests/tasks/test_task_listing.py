@@ -68,3 +68,15 @@ def test_labels_that_scores_say_nothing_about_are_named(tmp_path: Path) -> None:
     for names in ("'pos', 'pos '", "'Rare', 'rare'"):
         assert f"the labels {names} differ only in blanks or case" in row["warnings"]
     assert not any(row["warnings"] for row in task_rows())
+
+
+def test_sets_with_one_score_are_named(tmp_path: Path) -> None:
+    """A rare score is in one role alone, so that in the others nothing can be learned or compared."""
+    rows = [json.dumps({"text": f"text {i}", "label": float(i == 7)}) for i in range(60)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(rows))
+    (row,) = task_rows(custom=CustomData(str(tmp_path / "mine.jsonl"), label_kind="score"))
+    constant = [role for role, part in row["counts"].items() if part["lowest"] == part["highest"]]
+    assert len(constant) == 2
+    assert row["warnings"] == "; ".join(
+        f"all rows of the {role} set have the score 0; add rows with other scores" for role in constant
+    )
