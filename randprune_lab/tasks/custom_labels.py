@@ -16,7 +16,7 @@ from randprune_lab.tasks.tables import as_number, shown
 FRACTION = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 WHOLE = re.compile(r"[+-]?\d+")
 EXACT = 2**53  # 64-bit floats have every whole number up to it
-FLOAT32_MAX = float(np.finfo(np.float32).max)
+LARGEST = 1e18  # of a score: 32-bit floats, in which a model computes, have room for the sum of the squares of a batch
 LONGEST = 1000  # characters of a class's name
 KEPT = 0.9  # the least fraction of different scores that 32-bit floats must keep apart
 
@@ -75,7 +75,7 @@ def score(column: str, place: str, value: Any) -> float:
     """The score of a row.
 
     Raises:
-        DataError: if the label is missing, not a finite number, or beyond the range of 32-bit floats.
+        DataError: if the label is missing, not a finite number, or too large for a squared error in 32-bit floats.
     """
     if _is_missing(value):
         raise no_label(column, place)
@@ -85,10 +85,10 @@ def score(column: str, place: str, value: Any) -> float:
             f"{place}: label {shown(value)} in column {column!r} is not a finite number, as a score must be; "
             "use --label-kind class for classes"
         )
-    if abs(number) > FLOAT32_MAX:
+    if abs(number) > LARGEST:
         raise DataError(
-            f"{place}: label {shown(value)} in column {column!r} is beyond 3.4e38, the largest 32-bit float, which a "
-            "model computes in; divide all scores by a constant"
+            f"{place}: label {shown(value)} in column {column!r} is beyond {LARGEST:g}, and the squared error of such "
+            "a score beyond the 32-bit floats that a model computes in; divide all scores by a constant"
         )
     return number
 

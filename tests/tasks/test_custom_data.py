@@ -17,11 +17,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from randprune_lab.errors import ConfigError, DataError
 from randprune_lab.tasks import CustomData, load_splits
 from randprune_lab.tasks.corpus import Row
 from randprune_lab.tasks.custom_data import MAX_CLASSES, read_custom_data
+from randprune_lab.tasks.custom_labels import LARGEST
 
 TEXTS = [f'a "{word}" text, number {i}\twith\nspace' for i, word in enumerate(["good", "bad", "so so"] * 20)]
 NAMES = ["pos", "neg", "neutral"] * 20
@@ -364,11 +366,16 @@ def test_a_score_is_a_decimal_number(tmp_path: Path, label: str, score: float) -
     assert [row.label for row in corpus.train] == [1.25, score]
 
 
-@pytest.mark.parametrize("label", ["1e39", "-3.5e38"])
-def test_a_score_beyond_32_bits_is_named_with_its_line(tmp_path: Path, label: str) -> None:
+@pytest.mark.parametrize("label", ["1e39", "-3.5e38", "2e19"])
+def test_a_score_whose_square_is_beyond_32_bits_is_named_with_its_line(tmp_path: Path, label: str) -> None:
     path = write(tmp_path / "d.csv", {"text": ["a", "b"], "label": ["1.5", label]})
     error = error_of(CustomData(str(path), label_kind="score"))
-    assert f"line 3: label {label!r} in column 'label' is beyond 3.4e38, the largest 32-bit float" in error
+    assert f"line 3: label {label!r} in column 'label' is beyond 1e+18, and the squared error" in error
+
+
+def test_the_largest_score_has_a_finite_loss() -> None:
+    scores = torch.tensor([LARGEST, -LARGEST]).repeat(128)
+    assert torch.nn.functional.mse_loss(torch.zeros_like(scores), scores).isfinite()
 
 
 STEPS = np.arange(60)
