@@ -258,13 +258,13 @@ def units_with_dense(path: Path) -> Units:
 
 def _empty(path: Path) -> None:
     """Delete what a run wrote. Files that it does not write stay, and so do the folders that have such files."""
-    for name in (CONFIG, ENVIRONMENT):
-        (path / name).unlink(missing_ok=True)
     for name in FOLDERS:
         for entry in _entries(path / name):
             entry.unlink()
         with suppress(OSError):  # it is missing, or not empty
             (path / name).rmdir()
+    for name in (ENVIRONMENT, CONFIG):  # the marker last, so that the rest is known as a run's if this is stopped
+        (path / name).unlink(missing_ok=True)
 
 
 def _remove_temporary(folder: Path) -> None:

@@ -69,6 +69,24 @@ def test_overwriting_deletes_only_what_a_run_writes(config, copy) -> None:
     assert files == kept | {"config.json", "environment.json", "journal.jsonl"}
 
 
+def test_overwriting_that_was_stopped_can_be_repeated(config, copy, monkeypatch) -> None:
+    unlink, left = Path.unlink, [len(list(copy.glob("*/*"))) // 2]
+
+    def stopped(path: Path, missing_ok: bool = False) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", stopped)
+        RunFolder.open(copy, config, overwrite=True)
+    assert any((copy / name).exists() for name in FOLDERS)
+    with RunFolder.open(copy, config, overwrite=True) as folder:
+        assert folder.units == {}
+    assert not any((copy / name).exists() for name in FOLDERS)
+
+
 def test_a_missing_folder_in_a_path_does_not_lead_to_another(config, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "thesis.txt").write_text("important")
