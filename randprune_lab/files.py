@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
-from randprune_lab.errors import FileError, WorkerError
+from randprune_lab.errors import FileError, RandpruneError, WorkerError
 
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOLCK}
 """Errors of the system that another name does not avoid."""
@@ -33,7 +33,7 @@ def refused_by_machine(error: BaseException) -> bool:
     cause = error if getattr(error, "errno", None) else error.__cause__
     if isinstance(cause, PermissionError):
         return str(error).startswith("cannot write") or not isinstance(error, FileError)
-    if isinstance(cause, SafetensorError):
+    if cause is not None and not isinstance(cause, OSError | MemoryError):  # of a library that does not say more
         return str(error).startswith("cannot write")
     return isinstance(error, WorkerError) or isinstance(cause, MemoryError) or getattr(cause, "errno", None) in REFUSED
 
@@ -88,6 +88,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn what libraries raise while they write to a folder into a `FileError` that names it.
+
+    Those in Rust, such as safetensors and tokenizers, have no errors of their own for a full disk.
+    """
+    try:
+        yield
+    except RandpruneError:
+        raise
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        raise FileError(f"cannot write {path}: {reason}") from error
 
 
 def _check_target(path: Path) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from randprune_lab.analysis.run_record import RunRecord
-from randprune_lab.errors import ConfigError, FileError, RandpruneError, RunError
+from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.export.card import model_card
-from randprune_lab.files import give_usual_modes, given_path, remove_leftovers, temporary_path
+from randprune_lab.files import give_usual_modes, given_path, remove_leftovers, temporary_path, writing
 from randprune_lab.interop.sparse_file import SPARSE_FILE, save_sparse
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.models.quiet import quiet
@@ -73,18 +73,14 @@ def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Pa
     model, tokenizer, mask = _winner(record)
     temporary = temporary_path(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(out)
-        temporary.mkdir()
-        _save(temporary, model, tokenizer, mask, format)
-        (temporary / "README.md").write_text(model_card(record, mask, format, model.config.model_type), "utf-8")
-        give_usual_modes(temporary)
-        temporary.rename(out)
-    except RandpruneError:
-        raise
-    except Exception as error:  # safetensors and tokenizers raise plain exceptions
-        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise FileError(f"cannot write {out}: {reason}") from error
+        with writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(out)
+            temporary.mkdir()
+            _save(temporary, model, tokenizer, mask, format)
+            (temporary / "README.md").write_text(model_card(record, mask, format, model.config.model_type), "utf-8")
+            give_usual_modes(temporary)
+            temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out

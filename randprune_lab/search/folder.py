@@ -25,7 +25,7 @@ import numpy as np
 from torch import Tensor
 
 from randprune_lab.errors import FileError, RunError
-from randprune_lab.files import atomic_path, give_usual_modes, own_file, write_json
+from randprune_lab.files import atomic_path, give_usual_modes, own_file, write_json, writing
 from randprune_lab.plugins import plugins_of
 from randprune_lab.sealed import write_arrays, write_sealed
 from randprune_lab.search.config import DENSE_SETTINGS, SCORE_SETTINGS, RunConfig
@@ -189,10 +189,15 @@ class RunFolder:
         write_arrays(predictions_path(self._held(), name), PREDICTIONS, FORMAT, arrays, {})
 
     def save_model(self, model: Any, tokenizer: Any) -> None:
-        """Write a model and its tokenizer with `save_pretrained` to `model/`. Files of an earlier one are replaced."""
+        """Write a model and its tokenizer with `save_pretrained` to `model/`. Files of an earlier one are replaced.
+
+        Raises:
+            FileError: if they cannot be written.
+        """
         place = self.file("model/config.json").parent
-        place.mkdir(exist_ok=True)
-        with TemporaryDirectory(dir=self.path, prefix=".model.", suffix=f".{os.getpid()}.tmp") as written:
+        ending = f".{os.getpid()}.tmp"
+        with writing(place), TemporaryDirectory(dir=self.path, prefix=".model.", suffix=ending) as written:
+            place.mkdir(exist_ok=True)
             model.save_pretrained(written)
             tokenizer.save_pretrained(written)
             give_usual_modes(Path(written))

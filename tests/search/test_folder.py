@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 from support.runs import write_config
 
 import randprune_lab as rp
 from randprune_lab.errors import FileError, LockedError, RandpruneError, RunError
+from randprune_lab.files import refused_by_machine
 from randprune_lab.search.folder import FOLDERS, RunFolder
 from randprune_lab.search.journal import in_use
 from randprune_lab.search.recorded_config import read_config
@@ -228,6 +232,29 @@ def test_another_version_is_a_warning_and_the_record_keeps_the_first(config, cop
     RunFolder.open(copy, config, resume=True).__exit__()
     assert "was begun with torch 1.0 (now " in caplog.text and "last bits may differ" in caplog.text
     assert json.loads(file.read_text()) == begun
+
+
+@pytest.mark.parametrize("error", [SafetensorError, Exception, partial(OSError, errno.ENOSPC)])
+@pytest.mark.parametrize("full", ["model", "tokenizer"])
+def test_a_model_on_a_full_disk_is_an_error_of_the_machine_that_names_it(config, tmp_path, error, full) -> None:
+    """Libraries in Rust have no errors of their own for a full disk."""
+
+    class Part:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def save_pretrained(self, folder: str) -> None:
+            (Path(folder) / f"{self.name}.json").write_text("half")
+            if self.name == full:
+                raise error("No space left on device")
+
+    with (
+        RunFolder.open(tmp_path / "run", config) as folder,
+        pytest.raises(FileError, match=r"cannot write .*run/model: .*No space left on device") as found,
+    ):
+        folder.save_model(Part("model"), Part("tokenizer"))
+    assert refused_by_machine(found.value)
+    assert not any((tmp_path / "run").glob(".*")) and not any((tmp_path / "run" / "model").iterdir())
 
 
 def test_a_checkpoint_that_may_not_be_read_is_not_trained_again(config, copy, monkeypatch) -> None:
