@@ -23,11 +23,11 @@ def matched(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor], owner: st
         owner: what the weights belong to, for errors.
 
     Raises:
-        MaskError: if the masks remove nothing, a name or a shape does not fit, a weight has no values, or its layer
-            computes it from another one.
+        MaskError: if `mask` is no dict of masks or removes nothing, a name or a shape does not fit, a weight has no
+            values, or its layer computes it from another one.
     """
     fitting = {}
-    for name, kept in mask.items():
+    for name, kept in MaskSet(mask).items():
         weight = plain(name)
         weight = weight if weight in weights else weight.removeprefix(f"{PARALLEL}.")
         check_not_computed(weight, weights, owner)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from randprune_lab.criteria import Batch, Criterion, Loss
+from randprune_lab.criteria import Batch, Criterion, Loss, scores_by
 from randprune_lab.masks.scope import with_values
 from randprune_lab.training.config import Distillation
 from randprune_lab.training.data import Encoded, scoring_batches, training_batches
@@ -42,7 +42,8 @@ class Scorer:
     def __call__(self, model: nn.Module) -> Mapping[str, Tensor]:
         if self.recorded is not None:
             return self.recorded
-        return self.criterion.scores(model, with_values(model, **self.scope), self.batches, self.loss or label_loss)
+        weights = with_values(model, **self.scope)
+        return scores_by(self.criterion, model, weights, self.batches, self.loss or label_loss)
 
 
 def label_loss(model: nn.Module, batch: Batch) -> Tensor:

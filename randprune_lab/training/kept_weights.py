@@ -76,9 +76,12 @@ def find_kept_weights(model: nn.Module, mask: MaskSet, config: TrainingConfig) -
         ConfigError: if it is "sparse", and no layer can be computed so.
     """
     precision: Precision = "bfloat16" if torch.is_autocast_enabled("cpu") else "float32"
-    auto = config.compute == "auto" and config.mask_gradients and not why_dense(torch.device("cpu"), precision)
+    reason = why_dense(torch.device("cpu"), precision)
+    auto = config.compute == "auto" and config.mask_gradients and not reason
     if not mask or not (auto or config.compute == "sparse"):
         return {}
+    if reason:
+        raise ConfigError(f"compute='sparse' cannot be used here: {reason}; choose compute='auto'")
     weights, reading = named_weights(model), readers(model)
     full, names = {short: name for name, short in plain_names(model).items()}, Counter(map(id, weights.values()))
     found = {}

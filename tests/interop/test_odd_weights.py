@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import randprune_lab as rp
-from randprune_lab.errors import RandpruneError
+from randprune_lab.errors import MaskError, RandpruneError
 
 EYE = torch.eye(4)
 ODD: dict[str, Callable[[], Tensor]] = {
@@ -109,3 +109,12 @@ def test_no_weight_is_changed_if_one_cannot_be_set_to_zero(kind):
     with pytest.raises(RandpruneError, match=r"'1\.weight' of Sequential is"):
         rp.MaskSet({"0.weight": EYE.bool(), "1.weight": EYE.bool()}).apply_(model)
     assert torch.equal(model[0].weight, before)
+
+
+@pytest.mark.parametrize("mask", ["mask.safetensors", ["0.weight"], 3], ids=["path", "list", "number"])
+@pytest.mark.parametrize("door", [rp.fast, rp.shrink, rp.to_torch_prune, rp.to_parametrize])
+def test_what_is_no_mask_is_named(door, mask):
+    with pytest.raises(
+        MaskError, match=f"must be a dict of bool tensors by parameter name, got a {type(mask).__name__}"
+    ):
+        door(nn.Sequential(nn.Linear(4, 4)), mask)

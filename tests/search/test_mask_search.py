@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import randprune_lab as rp
-from randprune_lab.criteria import Custom
+from randprune_lab.criteria import Criterion, Custom
 from randprune_lab.criteria import scores as scores_of
 from randprune_lab.errors import ConfigError, MaskError, RandpruneError, RunError, ScopeError
 from randprune_lab.masks.allocations import Around
@@ -444,6 +444,17 @@ def test_scores_of_any_floating_point_type_are_taken(tmp_path):
         there = search(tmp_path / str(number), evaluate=lambda model, kind=kind: likelihoods(model).to(kind))
         there.run(progress=False)
         assert math.isfinite(there.best.score)
+
+
+def test_a_criterion_without_scores_is_not_taken_for_the_magnitude(tmp_path):
+    class Forgetful(Criterion):
+        name = "forgetful"
+
+        def scores(self, model, weights, batches, loss):
+            """Forgets to return them."""
+
+    with pytest.raises(RandpruneError, match="scores of criterion 'forgetful' must return a dict of tensors, got None"):
+        search(tmp_path / "search", criterion=Forgetful()).run(progress=False)
 
 
 def test_negative_scores_of_a_criterion_name_where_signed_is_given(tmp_path):

@@ -197,8 +197,12 @@ def test_in_a_wrapper_all_layers_and_embeddings_stay_whole(lab):
 def test_without_mkl_or_with_bfloat16_auto_is_dense(monkeypatch):
     with torch.autocast("cpu", torch.bfloat16):
         assert find_kept_weights(*large(0.95), TrainingConfig()) == {}
+        with pytest.raises(ConfigError, match="the precision is bfloat16; choose compute='auto'"):
+            find_kept_weights(*large(0.95), TrainingConfig(compute="sparse"))
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
     assert find_kept_weights(*large(0.95), TrainingConfig()) == {}
+    with pytest.raises(ConfigError, match="has no MKL"):
+        find_kept_weights(*large(0.95), TrainingConfig(compute="sparse"))
     assert Compute.find("cpu", layers="auto").layers == "dense"
     with pytest.raises(ConfigError, match=r"compute 'sparse' cannot be used here: PyTorch has no MKL.*choose auto"):
         Compute.find("cpu", layers="sparse")
