@@ -7,11 +7,10 @@ from randprune_lab.errors import RandpruneError
 
 if TYPE_CHECKING:
     from randprune_lab.analysis import RunRecord
+    from randprune_lab.callbacks import GradualPruning, MaskCallback
     from randprune_lab.criteria import Criterion, make_criterion, scores
     from randprune_lab.export import export_run
     from randprune_lab.interop import (
-        GradualPruning,
-        MaskCallback,
         from_parametrize,
         from_torch_prune,
         load_sparse,
@@ -47,10 +46,10 @@ __version__ = "0.1.0"
 _LATER = {  # imported when it is first used: PyTorch alone takes seconds, in which the command must answer Ctrl-C
     "Allocation": "randprune_lab.masks",
     "Criterion": "randprune_lab.criteria",
-    "GradualPruning": "randprune_lab.interop",
+    "GradualPruning": "randprune_lab.callbacks",
     "GumbelTopK": "randprune_lab.masks",
     "Magnitude": "randprune_lab.masks",
-    "MaskCallback": "randprune_lab.interop",
+    "MaskCallback": "randprune_lab.callbacks",
     "MaskSampler": "randprune_lab.masks",
     "MaskSearch": "randprune_lab.search",
     "MaskSet": "randprune_lab.masks",

@@ -31,7 +31,7 @@ FLOORS = [
     {"criteria"},
     {"interop", "probe"},
     {"sparse"},
-    {"training"},
+    {"callbacks", "training"},
     {"models"},
     {"search"},
     {"analysis"},

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.training.config import Layers
-
-Precision = Literal["float32", "bfloat16"]
-SPARSE_FROM = 0.82
-"""The least sparsity at which a training step with sparse layers is faster; masks and optimizer are saved too."""
+from randprune_lab.sparse.kept_layers import NO_MKL, SPARSE_FROM, Layers, Precision, why_dense
 
 MAX_THREADS = 1024
 """More than any machine has cores for; far larger numbers do not fit PyTorch's, or end the process."""
-
-NO_MKL = "PyTorch has no MKL, and its own sparse products are slow"
 
 
 @dataclass(frozen=True)
@@ -89,15 +82,6 @@ class Compute:
         name = f" ({self.processor})" if self.processor else ""
         layers = {"dense": "", "auto": ", sparse layers where faster", "sparse": ", sparse layers"}[self.layers]
         return f"{self.device}{name}, {threads}, {self.precision}{layers}"
-
-
-def why_dense(device: torch.device, precision: Precision) -> str | None:
-    """Why no layer can be computed sparse with this device and precision; None if some can."""
-    if device.type != "cpu":
-        return f"sparse products are for CPUs, and the device is {device}"
-    if precision != "float32":
-        return f"sparse products need float32, and the precision is {precision}"
-    return None if torch.backends.mkl.is_available() else NO_MKL
 
 
 def check_device(name: str) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from randprune_lab.errors import ConfigError, check_count, check_range
+from randprune_lab.sparse.kept_layers import Layers
 from randprune_lab.typed import take_types
 
 Vocabulary = Literal["used", "whole"]
-Layers = Literal["auto", "dense", "sparse"]
 
 LARGEST = 1e6
 """The largest weight of a loss term, and the largest temperature."""

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from randprune_lab.errors import ConfigError
-from randprune_lab.masks.layers import is_conv1d, readers
 from randprune_lab.masks.mask_set import MaskSet
-from randprune_lab.masks.sparsity import keep_count
-from randprune_lab.masks.wrappers import named_weights, plain_names, unwrapped
-from randprune_lab.sparse.fast import SIZE, replaceable
-from randprune_lab.sparse.kept_values import KeptPattern, kept_linear
-from randprune_lab.sparse.layer import WIDENS
+from randprune_lab.masks.wrappers import plain_names
+from randprune_lab.sparse.kept_layers import KeptLinear, Precision, computable, why_dense
 from randprune_lab.training.compact import Compact
-from randprune_lab.training.compute import SPARSE_FROM, Precision, why_dense
 from randprune_lab.training.config import TrainingConfig
 
 log = logging.getLogger("randprune_lab")
@@ -34,33 +28,27 @@ class KeptWeights(Compact):
     """
 
     def __init__(self, name: str, layer: nn.Module, kept: Bool[Tensor, "m n"]):
-        self._flip = is_conv1d(layer)
-        kept = kept.cpu().T if self._flip else kept.cpu()
-        self.places = kept.reshape(-1).nonzero().squeeze(1)
+        self._linear = KeptLinear.of(layer, kept)
+        self.places, self.pattern = self._linear.places, self._linear.pattern
         weight = layer.weight
         assert isinstance(weight, Tensor), "linear layers have weights"
-        self.pattern = KeptPattern(kept, weight.dtype)
-        super().__init__(name, layer, self._values(weight))
-
-    def _values(self, weight: Tensor) -> Float[Tensor, " kept"]:
-        return (weight.detach().T if self._flip else weight.detach()).reshape(-1)[self.places]
+        super().__init__(name, layer, self._linear.values(weight.detach()))
 
     def spread(self, values: Float[Tensor, " kept"]) -> Float[Tensor, "m n"]:
         weight = values.new_zeros(self.pattern.shape)
         weight.view(-1)[self.places] = values.detach()
-        return weight.T.contiguous() if self._flip else weight
+        return weight.T.contiguous() if self._linear.flipped else weight
 
     def now(self) -> Float[Tensor, "m n"]:
         return self.spread(self.small)
 
     @torch.no_grad()
     def read(self, factor: float) -> None:
-        self.small.copy_(self._values(self.whole))
+        self.small.copy_(self._linear.values(self.whole))
 
     def forward(self, given: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
-        outputs, inputs = self.pattern.shape
         bias: Tensor | None = self.layer.bias  # type: ignore[assignment]
-        return kept_linear(given, self.small, bias, self.pattern, transposed=outputs > WIDENS * inputs)
+        return self._linear(given, self.small, bias)
 
 
 def find_kept_weights(model: nn.Module, mask: MaskSet, config: TrainingConfig) -> dict[str, KeptWeights]:
@@ -82,21 +70,9 @@ def find_kept_weights(model: nn.Module, mask: MaskSet, config: TrainingConfig) -
         return {}
     if reason:
         raise ConfigError(f"compute='sparse' cannot be used here: {reason}; choose compute='auto'")
-    weights, reading = named_weights(model), readers(model)
-    full, names = {short: name for name, short in plain_names(model).items()}, Counter(map(id, weights.values()))
-    found = {}
-    for name, kept in mask.items():
-        layer, *others = reading[id(weights[name])]
-        pays = kept.numel() >= SIZE and int(kept.sum()) <= keep_count(kept.numel(), SPARSE_FROM)
-        single = not others and names[id(weights[name])] == 1 and unwrapped(model) is model
-        if (pays or not auto) and single and replaceable(layer) and _fits(weights[name]):
-            found[name] = KeptWeights(full[name], layer, kept)
-    if not found and not auto:
-        raise ConfigError(
-            "compute='sparse' needs masked linear layers in float32 on the CPU, without hooks, whose weights are "
-            "trained and used by no other layer, in a model that nothing wraps; there are none; choose compute='auto'"
-        )
-    return found
+    full = {short: name for name, short in plain_names(model).items()}
+    layers = computable(model, mask, faster=auto)
+    return {name: KeptWeights(full[name], layer, mask[name]) for name, layer in layers.items()}
 
 
 def no_kept_weights(config: TrainingConfig) -> dict[str, KeptWeights]:
@@ -112,7 +88,3 @@ def no_kept_weights(config: TrainingConfig) -> dict[str, KeptWeights]:
     if config.compute == "auto":
         log.info("gradual pruning redraws masks, so masked layers are computed dense")
     return {}
-
-
-def _fits(weight: Tensor) -> bool:
-    return weight.requires_grad and weight.device.type == "cpu" and weight.dtype == torch.float32

@@ -23,6 +23,7 @@ PACKAGES = (
     "probe",
     "training",
     "interop",
+    "callbacks",
     "sparse",
     "search",
     "analysis",

@@ -9,11 +9,13 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
-from randprune_lab.errors import MaskError
+from randprune_lab.errors import ConfigError, MaskError
 from randprune_lab.interop.names import leftovers, matched
 from randprune_lab.masks.gradients import GradientMasks
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.wrappers import named_weights, unwrapped
+from randprune_lab.sparse.kept_layers import KeptForward, Layers, computable, why_dense
+from randprune_lab.typed import typed
 
 log = logging.getLogger("randprune_lab")
 
@@ -35,16 +37,31 @@ class MaskCallback(TrainerCallback):
         model: only for your own loop: the model to train, already on its device.
         gradients: whether backward passes give removed weights a gradient of zero, so that the norm that gradients are
             clipped by is that of the kept weights, and optimizers see these alone.
+        compute: only for a Trainer: which masked layers leave out removed weights in forward and backward passes of
+            the training, on a CPU: "auto" for those where it is faster, "sparse" for all that can, "dense" for none.
+            Other than "dense", it masks `gradients` of all layers, too.
 
     Raises:
+        ConfigError: if no layer can be computed "sparse", or `compute` is for a training loop of your own.
         MaskError: if the masks remove nothing, or a name or a shape does not fit the model; if a weight has no values,
             because it is offloaded; if a checkpoint to resume from was trained with other masks, or with none; if a
             Trainer evaluated the model without its masks.
     """
 
-    def __init__(self, mask: Mapping[str, Tensor], model: nn.Module | None = None, *, gradients: bool = False):
-        self.gradients = gradients
+    def __init__(
+        self,
+        mask: Mapping[str, Tensor],
+        model: nn.Module | None = None,
+        *,
+        gradients: bool = False,
+        compute: Layers = "dense",
+    ):
+        self.gradients, self.compute = gradients or compute != "dense", typed(Layers, compute, "compute")
+        if model is not None and compute != "dense":
+            raise ConfigError(f"compute={compute!r} is for a Trainer; leave it out, or give the callback to a Trainer")
         self._mask, self._sha256, self._in_record = MaskSet(mask), "", ""
+        self._kept_forwards: list[KeptForward] = []
+        self._why_dense: str | None = None
         self._model: nn.Module | None = None
         self._zero: Callable[[], None] | None = None
         self._gradient_masks: GradientMasks | None = None
@@ -89,6 +106,7 @@ class MaskCallback(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
         self._sha256 = self._in_record = _fitting(self.mask, model).sha256
+        self._why_dense = why_dense(args.device, "bfloat16" if args.bf16 or args.fp16 else "float32")
         if state.global_step:
             self._check_resumed(state, model)
         self._attach(model, self.mask, gradients=self.gradients)
@@ -120,6 +138,7 @@ class MaskCallback(TrainerCallback):
         self._zero = masks.enforcer(model)
         self._zero()
         self._hook(masks, model, masking=gradients)
+        self._leave_out(masks, model, training=gradients)
         self._model = model
         log.info("the mask is enforced on %d tensors, sparsity %.2f %%", len(masks), 100 * masks.sparsity)
         return masks
@@ -132,6 +151,18 @@ class MaskCallback(TrainerCallback):
         self._gradient_masks = (
             GradientMasks(masks, unwrapped(model), masking=masking, collect=collect) if hooked else None
         )
+
+    def _leave_out(self, masks: MaskSet, model: nn.Module, *, training: bool) -> None:
+        """Compute layers from their kept weights from now on, or all of them as they were."""
+        while self._kept_forwards:
+            self._kept_forwards.pop().remove()
+        if not training or self.compute == "dense":
+            return
+        if self._why_dense is None:
+            layers = computable(model, masks, faster=self.compute == "auto")
+            self._kept_forwards = [KeptForward(layer, masks[name]) for name, layer in layers.items()]
+        elif self.compute == "sparse":
+            raise ConfigError(f"compute='sparse' cannot be used here: {self._why_dense}; choose compute='auto'")
 
     def _record(self, state: Any, attributes: dict[str, Any]) -> None:
         """Record what a checkpoint needs of this callback, in the place of what it recorded before."""

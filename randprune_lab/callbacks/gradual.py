@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from randprune_lab.callbacks.mask_callback import MaskCallback, records_of
 from randprune_lab.errors import ConfigError, MaskError
-from randprune_lab.interop.trainer import MaskCallback, records_of
 from randprune_lab.masks.gradual import GradualMasks, MakeSampler
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.recipe import Recipe
