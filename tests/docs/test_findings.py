@@ -143,7 +143,7 @@ def test_the_table_of_the_readme_is_that_of_the_record():
     assert f"without these it is {others} at 99 %" in said(README)
     spent = included().pivot(index=["task", "seed", "sparsity"], columns="method", values="steps")
     share = (spent["allocation"] / spent["imp"]).dropna().mean()
-    assert f"random allocations have about {epochs(settings_of('study'), 'imp') * share:.0f}" in said(README)
+    assert f"random allocations have about {epochs(settings_of('study'), 'imp') * share:.0f}" in said(RESULTS)
 
 
 def test_the_steps_of_the_lesson_are_those_that_the_readme_says():
