@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 WAYS = {
     "honest": "honest: other examples choose",
-    "accuracy": "honest, checkpoint by accuracy",
-    "mask": "candidate chosen early on the reported examples",
-    "checkpoint": "checkpoint chosen on the reported examples",
-    "best of 8": "best of 8 full trainings on the reported examples",
-    "everything": "best candidate and checkpoint on the reported examples",
+    "accuracy": "accuracy: the same, checkpoint by accuracy",
+    "mask": "mask: chosen early on the reported examples",
+    "checkpoint": "checkpoint: chosen on the reported examples",
+    "best of 8": "best of 8: full trainings, on the reported examples",
+    "everything": "everything: best of 8 and its checkpoint",
 }
 """The ways of choosing what is reported.
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -112,35 +113,27 @@ def test_the_pictures_of_the_page_are_those_of_its_records(name):
 
 def test_the_table_of_the_readme_is_that_of_the_record():
     """Its rows are differences of two methods with their rates; the last two are those of best-shot."""
-    rows = [
-        ("published search minus IMP, each at its tuned rate", included(), ("search", "imp")),
-        (
-            "published search minus IMP, at equal rate (further studies, larger steps of sparsity)",
-            gain_and_small(),
-            ("search", "imp-4e-3"),
-        ),
-    ]
     head = ["", "first method minus second", "learning rates", "epochs a level"]
     head += [f"at {percent(sparsity)} sparsity (points)" for sparsity in (0.9375, 0.99)]
-    *written, mask, search = (row[1:] for row in table_rows(README, head))
-    for (name, table, pair), row in zip(rows, written, strict=True):
-        study = settings_of("gain" if "imp-4e-3" in pair else "study")
-        rates = ", ".join(learning_rate(study, method) for method in pair)
-        spent = ", ".join(str(epochs(study, method)) for method in pair)
-        found = [points(contrast(table, *pair, sparsity)[ALL]) for sparsity in (0.9375, 0.99)]
-        assert row == [name, rates, spent, *found]
+    first, again, mask, search = (row[1:] for row in table_rows(README, head))
+    rates = ", ".join(learning_rate(settings_of("study"), method) for method in ("search", "imp"))
+    spent = ", ".join(str(epochs(settings_of("study"), method)) for method in ("search", "imp"))
+    found = [points(contrast(included(), "search", "imp", sparsity)[ALL]) for sparsity in (0.9375, 0.99)]
+    assert first[1:] == [rates, spent, *found] and again[2] == spent
+    assert again[3:] == difference(at_other_seeds_rates(), "search", "imp")
     table, primary = recorded_results(RECORDED / "best-shot"), recorded_primary(RECORDED / "best-shot")
     cells = [f"{row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}]" for row in primary.itertuples()]
     expected = " and ".join(f"{value:+g}" for value in primary.expected)
-    assert [mask[3:], search[3:]] == [[cell, "not run"] for cell in cells] and f"we expected {expected}" in said(README)
     wide = points(contrast(table, "fisher-short", "imp", 0.9375)[ALL]).partition(" ")[2]
-    assert f"Over tasks, the interval of row 3 is {wide}" in said(README)
+    assert mask[3:] == [f"{cells[0]}; over tasks {wide}", "not run"] and search[3:] == [cells[1], "not run"]
+    assert f"we expected {expected}" in said(README)
     assert set(primary.verdict) == {"ahead", "no clear difference"} and mask[1:3] == ["2e-3, 2e-3", "3, 3"]
-    assert written[1][4].endswith("]") and ", -" in written[1][4], "IMP is said to be ahead"
     random = points(contrast(included(), "one-mask", "imp-short-4e-3", 0.9375)[ALL])
     assert f"one random mask minus one magnitude mask is {random} points at 93.75 %" in said(README)
-    others = points(contrast(gain_and_small().query("not explored"), "search", "imp-4e-3", 0.99)[ALL])
-    assert f"without these it is {others} at 99 %" in said(README)
+    every, others = gain_and_small(), gain_and_small().query("not explored")
+    near, far = (points(contrast(every, "search", "imp-4e-3", sparsity)[ALL]) for sparsity in (0.9375, 0.99))
+    assert f"the search minus IMP is {near} points at 93.75 % and {far} at 99 % in further studies" in said(README)
+    assert f"the latter is {points(contrast(others, 'search', 'imp-4e-3', 0.99)[ALL])}" in said(README)
     spent = included().pivot(index=["task", "seed", "sparsity"], columns="method", values="steps")
     share = (spent["allocation"] / spent["imp"]).dropna().mean()
     assert f"random allocations have about {epochs(settings_of('study'), 'imp') * share:.0f}" in said(RESULTS)
@@ -280,6 +273,14 @@ def test_the_scores_of_laptop_are_those_of_the_record():
 # --- laptop-rates ---
 
 
+def at_other_seeds_rates() -> pd.DataFrame:
+    """The scores of `laptop-rates` with each method at the learning rate that its other seeds choose."""
+    study = read_settings(RECORDED / "rates" / "study.json")
+    return at_chosen(
+        complete(recorded_results(RECORDED / "rates")), alike_but_for("learning_rate", study), "learning_rate"
+    )
+
+
 def test_what_readme_and_the_page_say_of_the_rates_is_that_of_the_record():
     table, config = complete(recorded_results(RECORDED / "rates")), StudyConfig.load("laptop-rates")
     whole, rate = (
@@ -288,13 +289,11 @@ def test_what_readme_and_the_page_say_of_the_rates_is_that_of_the_record():
     )
     names = ("search minus IMP, both at 2e-3", "search minus IMP, both at 4e-3", "search: 4e-3 minus 2e-3")
     slow, fast, moved = (difference(table, *PAIRS[name]) for name in names)
-    study = read_settings(RECORDED / "rates" / "study.json")
-    rates = at_chosen(table, alike_but_for("learning_rate", study), "learning_rate")
-    chosen = difference(rates, "search", "imp")[0]
+    chosen = difference(at_other_seeds_rates(), "search", "imp")[0]
     units = f"{table.groupby(['task', 'seed']).ngroups} of {len(config.tasks) * len(config.seeds)} tasks and seeds"
+    assert f"its other seeds choose ({units} so far)" in said(README)
     assert (
-        f"({units} so far), the search minus IMP at 93.75 % is {whole} points at the rates of row 1, of which the "
-        f"rate is {rate}; with each at the rate that its other seeds choose it is {chosen}"
+        f"the search minus IMP at 93.75 % is {whole} points at the rates of row 1, of which the rate is {rate}"
     ) in said(README)
     assert f"the rate is a part of {rate} points" in said(RESULTS)
     assert f"at the rate that its other seeds choose, the difference is {chosen} points" in said(RESULTS)
@@ -350,6 +349,10 @@ def of_levels(run: TaskRecord, first: str, second: str) -> list[Interval]:
     return [run.difference(first, second, level) for level in run.levels]
 
 
+def falling(found: Sequence[Interval]) -> list[float]:
+    return sorted((each.estimate for each in found), reverse=True)
+
+
 def below_without_encoder(run: TaskRecord, own: Any) -> dict[tuple[str, float], str]:
     """The scores, in points, that are below those of the model without its encoder."""
     scores = {(method, level): run.score(method, level).estimate for method in run.methods for level in run.levels}
@@ -370,7 +373,9 @@ def test_what_is_said_of_minilm_follows_from_its_record():
     assert f"with 3 epochs at 83 % ({first} points), and with 11 at 99 % ({second})" in said(RESULTS)
     (tuning,) = task_records(RECORDED / "minilm-tuning")
     again = [each.in_points(signed=True) for each in of_levels(tuning, "fisher-3e-4", "imp-3e-4")]
-    assert f"with 3 epochs is {again[0]} points at 83 % and {again[1]} at 93.75 %" in said(RESULTS)
+    assert f"that of the tuning: {again[0]} points at 83 % and {again[1]} at 93.75 %" in said(RESULTS)
+    estimates = [each.estimate for each in of_levels(tuning, "fisher-3e-4", "imp-3e-4")]
+    assert estimates[0] > estimates[1] > 0 and [each.estimate for each in short] == falling(short)
 
 
 def test_what_is_said_of_the_other_seed_of_minilm_follows_from_its_record():
@@ -383,8 +388,12 @@ def test_what_is_said_of_the_other_seed_of_minilm_follows_from_its_record():
         for each in (own, minilm(0)[1])
     )
     assert f"the model needs its encoder by {needed} points, and by {more} with seed 0" in said(RESULTS)
-    count = len(run.methods) * len(run.levels)
-    assert f"{len(below_without_encoder(run, own))} of the {count} pruned models of seed 1" in said(RESULTS)
+    scores = [100 * run.score(method, level).estimate for method in run.methods for level in run.levels]
+    assert (
+        f"{len(below_without_encoder(run, own))} of the {len(scores)} pruned models of seed 1, which score "
+        f"{min(scores):.1f} to {max(scores):.1f} points"
+    ) in said(RESULTS)
+    assert [each.estimate for each in short] == falling(short)
 
 
 def test_what_is_said_of_the_steps_of_minilm_follows_from_its_record():
@@ -401,8 +410,11 @@ def test_what_is_said_of_the_steps_of_minilm_follows_from_its_record():
             [each.difference(f"fisher{end}", f"imp{end}", 0.9375).in_points(signed=True) for end in ("-short", "")]
             for each in (run, minilm(1)[0])
         )
-        assert f"{first[0]} points at 93.75 % with 3 epochs a level and {first[1]} with 11" in said(page)
-        assert f"but {second[0]} and {second[1]} with another seed" in said(page)
+        longest = run.difference("fisher-long", "imp-long", 0.9375).in_points(signed=True)
+        equal = f"{first[0]} points at 93.75 % with 3 epochs a level, {first[1]} with 11 and {longest} with 33"
+        assert f"{equal}, but {second[0]} and {second[1]} with another seed (3 and 11 epochs" in said(page)
+    search = run.difference("search", "imp", 0.9375).in_points(signed=True)
+    assert f"The published search minus IMP is {search} there with 11 epochs" in said(README)
 
 
 def test_what_is_said_of_the_searches_of_minilm_follows_from_its_record():

@@ -20,6 +20,8 @@ NO_VERDICT = (
 )
 SIZES = (277, 408, 872, 1500)
 ASKED = 408
+SHOWN = 0.0005
+"""The least difference that a tenth of a point shows."""
 KINDS = {"masks": "random masks", "restarts": "restarts of the magnitude mask"}
 CHOSEN = {"mask": "the mask", "checkpoint": "the checkpoint", "best of 8": "best of 8", "everything": "everything"}
 
@@ -52,12 +54,20 @@ def pools_show(records: Sequence[AnswerRecord]) -> str:
         for kind in KINDS
         for name, column in (("reported", "reported"), ("true", "gain"))
     }
-    return "\n".join([*lines, *markdown_table(["way", *columns], pd.DataFrame(columns))])
+    lines += markdown_table(["way", *columns], pd.DataFrame(columns))
+    really = columns[f"{KINDS['masks']}, true (points)"]["honest"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"So the mask that is chosen honestly among 8 is really {really} points better than restarts of the magnitude mask.",
+        ]
+    )
 
 
 def _verdict(rows: pd.DataFrame, gains: pd.DataFrame) -> list[str]:
     clear, unclear = (
-        ", ".join(CHOSEN[way] for way in part.way) for part in (rows[rows.low > 0], rows[~(rows.low > 0)])
+        ", ".join(CHOSEN[way] for way in part.way) for part in (rows[rows.low >= SHOWN], rows[~(rows.low >= SHOWN)])
     )
     said = [f"clearly too good: {clear}"] if clear else []
     said += [f"no clear effect of {unclear}"] if unclear else []
@@ -71,5 +81,6 @@ def choice_of_the_mask(gains: pd.DataFrame) -> str:
     added = of["mask"].assign(added=of["mask"].inflation - of["honest"].inflation).reset_index()
     (mask,) = inflation_by_size(added, "added").itertuples()
     found = Interval(mask.estimate, mask.low, mask.high).in_points(signed=True)
-    bound = "less than half a point" if mask.high < 0.005 else "half a point is not excluded"
+    clear = "" if mask.low >= SHOWN else "not clearly more than nothing, and "
+    bound = f"{clear}less than half a point" if mask.high < 0.005 else "half a point is not excluded"
     return f"The choice of the mask adds {found} points to the honest way: {bound}."
