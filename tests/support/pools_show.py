@@ -60,7 +60,8 @@ def pools_show(records: Sequence[AnswerRecord]) -> str:
         [
             *lines,
             "",
-            f"So the mask that is chosen honestly among 8 is really {really} points better than restarts of the magnitude mask.",
+            f"So the mask that is chosen honestly among 8 is really {really} points better than restarts of the "
+            "magnitude mask.",
         ]
     )
 
