@@ -337,11 +337,11 @@ def test_what_is_said_of_the_rate_of_minilm_follows_from_the_tuning():
     assert {StudyConfig.load("minilm").settings["learning_rate"]} == {3e-4}
 
 
-def minilm(seed: int) -> tuple[TaskRecord, Any]:
-    """What the study records of SST-2 with a seed, and its controls."""
+def minilm(seed: int, task: str = "sst2") -> tuple[TaskRecord, Any]:
+    """What the study records of a task with a seed, and its controls."""
     table = recorded_controls(RECORDED / "minilm")
-    ((_, own),) = table[(table.task == "sst2") & (table.seed == seed)].iterrows()
-    (run,) = (each for each in task_records(RECORDED / "minilm") if (each.task, each.seed) == ("sst2", seed))
+    ((_, own),) = table[(table.task == task) & (table.seed == seed)].iterrows()
+    (run,) = (each for each in task_records(RECORDED / "minilm") if (each.task, each.seed) == (task, seed))
     return run, own
 
 
@@ -376,6 +376,30 @@ def test_what_is_said_of_minilm_follows_from_its_record():
     assert f"that of the tuning: {again[0]} points at 83 % and {again[1]} at 93.75 %" in said(RESULTS)
     estimates = [each.estimate for each in of_levels(tuning, "fisher-3e-4", "imp-3e-4")]
     assert estimates[0] > estimates[1] > 0 and [each.estimate for each in short] == falling(short)
+
+
+def test_what_is_said_of_stsb_in_minilm_follows_from_its_record():
+    run, own = minilm(0, "stsb")
+    fisher, imp, random = (
+        [100 * run.score(method, level).estimate for level in run.levels]
+        for method in ("fisher-short", "imp-short", "one-mask")
+    )
+    dense, without = 100 * own.dense, 100 * own["without-encoder"]
+    needed = Interval(own.encoder, own.encoder_low, own.encoder_high).in_points(signed=True)
+    assert f"needs its encoder by {needed} points, the Fisher mask keeps what IMP loses" in said(RESULTS)
+    low, high = min(*imp, *random), max(*imp, *random)
+    assert (
+        f"it scores {min(fisher):.1f} to {max(fisher):.1f} points at the four levels, and the dense model {dense:.1f}; "
+        f"IMP and one random mask score {low:.1f} to {high:.1f}, about as much as the model without its encoder, "
+        f"{without:.1f}"
+    ) in said(RESULTS)
+    assert high < without + 2 and min(fisher) > dense - 7
+    for page in (README, RESULTS):
+        assert re.search(
+            rf"scores {fisher[1]:.1f} points at 93.75 %.* IMP .*{imp[1]:.1f}; the dense model has {dense:.1f},? "
+            rf"and without its encoder {without:.1f}",
+            said(page),
+        )
 
 
 def test_what_is_said_of_the_other_seed_of_minilm_follows_from_its_record():
