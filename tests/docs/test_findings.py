@@ -394,6 +394,23 @@ def test_what_is_said_of_stsb_in_minilm_follows_from_its_record():
         f"{without:.1f}"
     ) in said(RESULTS)
     assert high < without + 2 and min(fisher) > dense - 7
+    whole, layer = (
+        [100 * run.score(method, level).estimate for level in run.levels]
+        for method in ("global-short", "layer-fisher-short")
+    )
+    assert (
+        f"the magnitude scores {imp[1]:.1f} points with a threshold for each matrix and {whole[1]:.1f} with one for "
+        f"all, and Fisher's score {layer[1]:.1f} and {fisher[1]:.1f}; at 99 % these are "
+        f"{imp[3]:.1f}, {whole[3]:.1f}, {layer[3]:.1f} and {fisher[3]:.1f}"
+    ) in said(RESULTS)
+    helps = (
+        f"a threshold for each matrix it reaches {layer[1]:.1f}, and the magnitude with one threshold {whole[1]:.1f}"
+    )
+    assert helps in said(README)
+    score = (*of_levels(run, "fisher-short", "global-short"), *of_levels(run, "layer-fisher-short", "imp-short"))
+    assert all(each.low > 0 for each in score)
+    threshold = of_levels(run, "fisher-short", "layer-fisher-short")
+    assert [each.low > 0 for each in threshold] == [False, False, True, True]
     for page in (README, RESULTS):
         assert re.search(
             rf"scores {fisher[1]:.1f} points at 93.75 %.* IMP .*{imp[1]:.1f}; the dense model has {dense:.1f},? "
