@@ -407,6 +407,9 @@ def test_what_is_said_of_stsb_in_minilm_follows_from_its_record():
         f"a threshold for each matrix it reaches {layer[1]:.1f}, and the magnitude with one threshold {whole[1]:.1f}"
     )
     assert helps in said(README)
+    long = [100 * run.score("imp", level).estimate for level in run.levels]
+    assert f"With 11 epochs IMP reaches {long[0]:.1f} points at 83 %, and {long[1]:.1f} at 93.75 %" in said(RESULTS)
+    assert f"with 11 epochs IMP has {long[1]:.1f}" in said(README)
     ahead = run.difference("fisher-short", "imp-short", 0.9375).in_points(signed=True)
     assert f"{imp[1]:.1f}, a difference of {ahead} points" in said(README)
     score = (*of_levels(run, "fisher-short", "global-short"), *of_levels(run, "layer-fisher-short", "imp-short"))
