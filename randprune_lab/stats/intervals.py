@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -15,7 +16,7 @@ SAME = 1e-12
 CHUNK = 4_000_000
 """Maximum number of counts in one batch of resamples; it bounds the memory."""
 
-Counts = Int64[np.ndarray, "resamples n"]
+Counts = Float64[np.ndarray, "resamples n"]
 Figures = Float64[np.ndarray, " resamples"]
 
 
@@ -192,14 +193,26 @@ def _interval(estimate: np.ndarray, resampled: list[np.ndarray]) -> Interval:
 
 
 def _each_once(labels: np.ndarray) -> Counts:
-    return np.ones((1, len(labels)), dtype=np.int64)
+    return np.ones((1, len(labels)))
 
 
 def _resamples(n: int, seed: int) -> Iterator[Counts]:
+    """The resamples in batches, the same for every model and metric. Those of one batch are kept: tables ask often."""
+    return iter([_one_batch(n, seed)]) if RESAMPLES * n <= CHUNK else _batches(n, seed)
+
+
+@lru_cache(maxsize=2)
+def _one_batch(n: int, seed: int) -> Counts:
+    (counts,) = _batches(n, seed)
+    counts.setflags(write=False)
+    return counts
+
+
+def _batches(n: int, seed: int) -> Iterator[Counts]:
     random = np.random.default_rng(seed)
     size = max(1, CHUNK // n)
     for start in range(0, RESAMPLES, size):
-        yield random.multinomial(n, np.full(n, 1 / n), size=min(size, RESAMPLES - start))
+        yield random.multinomial(n, np.full(n, 1 / n), size=min(size, RESAMPLES - start)).astype(np.float64)
 
 
 def _matthews(counts: Counts, answers: np.ndarray, labels: np.ndarray) -> Figures:
@@ -218,8 +231,9 @@ def _pearson(counts: Counts, answers: np.ndarray, labels: np.ndarray) -> Figures
     """Pearson correlation; 0 if all answers or all labels are the same."""
     n = counts.sum(1)
     x, y = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (answers, labels))
-    sum_x, sum_y, sum_xy = (counts @ values for values in (x, y, x * y))
-    return _ratio(n * sum_xy - sum_x * sum_y, _spread(counts, x) * _spread(counts, y))
+    sums = counts @ np.column_stack([x, y, x * y, x**2, y**2])  # the counts are read once, which is what takes the time
+    sum_x, sum_y, sum_xy, sum_xx, sum_yy = sums.T
+    return _ratio(n * sum_xy - sum_x * sum_y, _spread(n, sum_x, sum_xx) * _spread(n, sum_y, sum_yy))
 
 
 def _f1(counts: Counts, answers: np.ndarray, labels: np.ndarray) -> Figures:
@@ -254,10 +268,10 @@ def _centred_ranks(counts: Counts, values: np.ndarray) -> Float64[np.ndarray, "r
     return middle[:, place]
 
 
-def _spread(counts: Counts, values: Float64[np.ndarray, " n"]) -> Figures:
+def _spread(n: Figures, sums: Figures, sums_of_squares: Figures) -> Figures:
     """n² times the variance in each resample; exactly 0 if all values are the same, in spite of rounding."""
-    squares = counts.sum(1) * (counts @ values**2)
-    spread = squares - (counts @ values) ** 2
+    squares = n * sums_of_squares
+    spread = squares - sums**2
     return np.where(spread > 1e-12 * squares, spread, 0.0)
 
 

@@ -38,9 +38,11 @@ def test_jobs_are_limited_by_notebooks_cores_and_memory(monkeypatch, notebooks, 
 
 
 @pytest.mark.parametrize("jobs", [0, -1, 1.5, True])
-def test_jobs_below_one_are_refused(made, tmp_path, jobs):
+def test_jobs_below_one_are_refused(make_notebook, tmp_path, jobs):
+    make_notebook(tmp_path / "notebooks" / "00_first.ipynb", [])
     with pytest.raises(ConfigError, match="jobs"):
-        report("smoke", tmp_path / "out", notebooks=made.notebooks, jobs=jobs)
+        report("smoke", tmp_path / "out", notebooks=tmp_path / "notebooks", jobs=jobs)
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_run_at_a_time_and_the_report_keeps_the_order_of_the_course(make_notebook, tmp_path, monkeypatch, capsys):

@@ -208,7 +208,7 @@ def test_a_resample_is_scored_like_its_examples(metric, sample):
     answers, labels = sample
     counts = np.random.default_rng(1).multinomial(80, np.full(80, 1 / 80), size=20)
     expected = [REFERENCE[metric](np.repeat(answers, row), np.repeat(labels, row)) for row in counts]
-    assert WEIGHTED[metric](counts, answers, labels) == pytest.approx(expected, abs=1e-6)
+    assert WEIGHTED[metric](counts.astype(np.float64), answers, labels) == pytest.approx(expected, abs=1e-6)
     assert score_interval(metric, answers, labels).estimate == pytest.approx(REFERENCE[metric](answers, labels))
 
 
@@ -260,7 +260,7 @@ def test_a_constant_resample_has_no_rounding_noise():
     """All answers except one are the same: a resample without that one is constant."""
     answers = np.full(40, 0.1, dtype=np.float32)
     answers[7] = 5.0
-    counts = np.ones((1, 40), dtype=np.int64)
+    counts = np.ones((1, 40))
     counts[0, 7] = 0
     assert WEIGHTED["pearson"](counts, answers, np.arange(40).astype(np.float32)).tolist() == [0.0]
 
