@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,11 @@ from support.runs import write_config
 
 import randprune_lab as rp
 from randprune_lab.analysis import RunRecord
-from randprune_lab.cli import main
+from randprune_lab.cli import build_parser, main
+from randprune_lab.commands import machines
 from randprune_lab.criteria import CRITERIA
 from randprune_lab.errors import ConfigError, FileError, RunError
-from randprune_lab.plugins import loaded_plugins, plugins_of
+from randprune_lab.plugins import load_plugin, loaded_plugins, plugins_of, resume_command
 from randprune_lab.search.recorded_config import read_config
 
 RULE = """
@@ -136,6 +138,17 @@ def test_a_run_records_its_plugin_and_goes_on_only_with_the_same_one(tmp_path, o
     changed = write(tmp_path, "plug_run", RULE.format(name="plug-run") + "\n# changed\n")
     other = command("run", "--out", out, "--resume", "--plugin", changed)
     assert other.returncode == 2 and "give the file as it was, or choose another folder" in other.stderr
+
+
+def test_the_command_that_continues_a_run_names_its_plugins_and_machines(tmp_path, monkeypatch):
+    monkeypatch.setattr("randprune_lab.plugins._loaded", {})
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    plugin = load_plugin(write(folder, "plug_again"))
+    for where in ([], ["--executor", "dask", "--workers", "2"], ["--executor", "dask", "--address", "tcp://here:1"]):
+        asked = build_parser().parse_args(["run", "--out", str(folder), *where])
+        again = shlex.split(resume_command(folder, *machines(asked)))
+        assert again == ["randprune", "run", "--plugin", str(plugin.path), *where, "--resume", "--out", str(folder)]
 
 
 def test_a_folder_that_names_a_plugin_runs_no_code(tmp_path, finished):

@@ -13,6 +13,7 @@ from randprune_lab.analysis.levels import difference_of_runs, training_steps
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.files import reading, strict_json
+from randprune_lab.plugins import resume_command
 from randprune_lab.sealed import checksum, unsealed, write_sealed
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.units import DATA, DENSE
@@ -252,7 +253,7 @@ def _differences(first: _Method, other: _Method) -> Iterator[Difference]:
 def _check(records: Sequence[RunRecord], methods: Sequence[str]) -> None:
     for record in records:
         if not record.finished:
-            raise RunError(f"{record.path} is not finished; go on with: randprune run --resume --out {record.path}")
+            raise RunError(f"{record.path} is not finished; go on with: {resume_command(record.path)}")
         if record.config.seed != records[0].config.seed:
             raise RunError(
                 f"{record.path} has seed {record.config.seed} and {records[0].path} has seed "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.app.part import Case, Part, Table
 from randprune_lab.errors import RunError
+from randprune_lab.plugins import resume_command
 from randprune_lab.search.recorded_config import CONFIG
 from randprune_lab.search.units import DENSE
 from randprune_lab.terminal import printable
@@ -71,7 +71,7 @@ def _case(record: RunRecord, name: str) -> Case:
     controls = {"number": choice("level", levels, len(levels))}
     shown = printable(name)
     explorer = Explorer(f"{shown}: who was selected, and did it pay?", partial(figures.run_level, record), controls)
-    again = f"It is not finished; go on with: randprune run --resume --out {shlex.quote(str(record.path))}"
+    again = f"It is not finished; go on with: {resume_command(record.path)}"
     missing = [] if record.finished else [again]
     about = f"Task {record.task.name}, model {record.config.model}, seed {record.config.seed}."
     warning = printable(" ".join([about, *missing, *record.warnings]))

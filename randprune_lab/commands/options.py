@@ -15,7 +15,7 @@ from randprune_lab.commands.printing import plain
 from randprune_lab.errors import FileError
 from randprune_lab.files import given_path
 from randprune_lab.search.config import RunConfig, default_of
-from randprune_lab.search.executors import EXECUTORS
+from randprune_lab.search.executors import EXECUTORS, IN_PROCESS
 from randprune_lab.terminal import (
     say,
 )
@@ -76,7 +76,7 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--executor",
         choices=EXECUTORS,
-        default="in-process",
+        default=IN_PROCESS,
         help="in this process, or on Dask workers (default: in-process)",
     )
     where.add_argument(
@@ -86,6 +86,13 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
         help="Dask scheduler to use (default: start workers on this machine)",
     )
     where.add_argument("--workers", type=int, metavar="N", help="number of Dask workers to start on this machine")
+
+
+def machines(options: argparse.Namespace) -> list[str]:
+    """The options of `add_executor` that were given, as they are written."""
+    given = {"--executor": options.executor, "--address": options.address, "--workers": options.workers}
+    given = {name: value for name, value in given.items() if value is not None and value != IN_PROCESS}
+    return [word for name, value in given.items() for word in (name, str(value))]
 
 
 def add_fields(parser: argparse._ActionsContainer, names: Sequence[str]) -> None:

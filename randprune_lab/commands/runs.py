@@ -27,7 +27,7 @@ from randprune_lab.search.config import (
     settings_of_group,
     with_preset,
 )
-from randprune_lab.search.executors import EXECUTORS
+from randprune_lab.search.executors import IN_PROCESS
 from randprune_lab.search.presets import PRESETS
 from randprune_lab.search.strategies import STRATEGIES, Screened
 from randprune_lab.study.config import built_in_studies
@@ -305,7 +305,7 @@ def _study(options: argparse.Namespace) -> int:
         return 1 if table.finding.any() else 0
     failed: list[Any] = []
     if not begun:
-        alone = options.executor == EXECUTORS[0]
+        alone = options.executor == IN_PROCESS
         with make_executor(options.executor, address=options.address, workers=options.workers) as executor:
             failed = run_study(
                 config,
@@ -331,7 +331,7 @@ def _check_without_work(options: argparse.Namespace) -> None:
     """Raise `ConfigError` for options that are for work, which --status and --verify do not do."""
     given = {
         "--jobs": options.jobs != 1,
-        "--executor": options.executor != EXECUTORS[0],
+        "--executor": options.executor != IN_PROCESS,
         "--address": options.address is not None,
         "--workers": options.workers is not None,
         "--record": options.verify and options.record is not None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from randprune_lab.files import give_usual_modes, given_path, remove_leftovers, 
 from randprune_lab.interop.sparse_file import SPARSE_FILE, save_sparse
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.models.quiet import quiet
+from randprune_lab.plugins import resume_command
 from randprune_lab.search.units import MODEL
 from randprune_lab.search.winner import MODEL_FOLDER, winning_mask, winning_model
 
@@ -67,7 +67,7 @@ def export_run(run: str | Path, out: str | Path, format: Format = "dense") -> Pa
     _check_files(run)
     record = RunRecord.load(run)
     if not record.finished:
-        raise RunError(f"run {run} is not finished; continue with: randprune run --resume --out {run}")
+        raise RunError(f"run {run} is not finished; continue with: {resume_command(run)}")
     if os.path.lexists(out):
         raise FileError(f"{out} exists; choose another folder, or remove it first")
     model, tokenizer, mask = _winner(record)
@@ -113,7 +113,7 @@ def _winner(record: RunRecord) -> tuple[Any, Any, MaskSet]:
         mask = winning_mask(record.path, record.units)
         return *winning_model(record.path, record.units, record.task), mask
     except FileError as error:
-        again = f"randprune run --resume --out {shlex.quote(str(record.path))}"
+        again = resume_command(record.path)
         raise FileError(f"{error}; nothing was exported; restore it with: {again}") from error
 
 

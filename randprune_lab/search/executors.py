@@ -21,7 +21,8 @@ from randprune_lab.search.selection import Evaluation
 if TYPE_CHECKING:
     from dask.distributed import Client, Future
 
-EXECUTORS = ("in-process", "dask")
+IN_PROCESS = "in-process"
+EXECUTORS = (IN_PROCESS, "dask")
 
 
 class Job(NamedTuple):
@@ -177,7 +178,7 @@ def make_executor(name: str, *, address: str | None = None, workers: int | None 
     """
     if name == "dask":
         return OnDask(address, workers)
-    if name != "in-process":
+    if name != IN_PROCESS:
         raise ConfigError(f"executor must be one of {', '.join(EXECUTORS)}, got {name!r}")
     if address is not None or workers is not None:
         raise ConfigError("address and workers are settings of the executor 'dask'; choose it, or leave them out")
