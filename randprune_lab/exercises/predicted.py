@@ -143,6 +143,8 @@ def _read(path: Path) -> list[Prediction]:
         reason = str(error)
     except (OSError, ValueError, RecursionError) as error:
         reason = f"{path}: {getattr(error, 'strerror', None) or error}"
+    if path.suffix.lower() not in (".ipynb", ".json"):  # a report or a picture beside them is not damaged
+        reason = f"{path} is neither a notebook (.ipynb) nor a file of predictions (.json)"
     log.warning("not used: %s", one_line(reason))
     return []
 

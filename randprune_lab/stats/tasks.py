@@ -58,8 +58,7 @@ def over_tasks(values: Values) -> Interval:
 
     A few tasks whose means happen to be close would make it very narrow. So its standard error is at least that of
     `fixed_tasks`; the interval of that can still be wider where it has fewer degrees of freedom, as with few seeds of
-    few tasks. With a single task it is infinite, and
-    also if nothing varies, neither tasks nor seeds.
+    few tasks. With a single task it is infinite, and also if nothing varies, neither tasks nor seeds.
 
     Source: Röver, Knapp and Friede 2015 (the modified interval of Hartung and Knapp).
     """

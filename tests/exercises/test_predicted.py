@@ -112,6 +112,15 @@ def test_what_cannot_be_read_is_one_line_and_the_others_count(folder, caplog, na
     assert "not used" in line and "bob" in line and "\n" not in line and "\x1b" not in line and len(line) < 800
 
 
+@pytest.mark.parametrize("name", ["report.docx", "screen.PNG", "notes.txt", "predictions"])
+def test_a_file_of_another_kind_is_called_so_and_not_damaged(folder, caplog, name):
+    (folder / "bob" / name).write_bytes(b"PK\x03\x04")
+    assert sum(tally_class(folder)[0].counts.values()) == 2
+    [line] = caplog.messages
+    assert f"{name} is neither a notebook (.ipynb) nor a file of predictions (.json)" in line
+    assert "damaged" not in line and "remove" not in line
+
+
 STRANGE = {"null": None, "numbers": [1], "a text": "x", "data as text": [{"data": "x"}], "no record": [{"data": {}}]}
 
 

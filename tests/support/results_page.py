@@ -1,4 +1,4 @@
-"""The parts of the page of results that are made from the records, and its pictures.
+"""The parts of the page of results that are made from the records, and the pictures of README and pages.
 
 `make results` writes them again, after a record has grown.
 """
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+import randprune_lab as rp
 from randprune_lab.analysis import (
     answer_records,
     data_folder,
@@ -85,7 +86,20 @@ def _draw_minilm() -> Figure:
     return figures.scores_by_steps(table, minilm_shows.LINES, own["without-encoder"])
 
 
+def _draw_inclusion() -> Figure:
+    model, _ = rp.load_model("minilm", num_labels=2)
+    matrix = model.get_parameter("bert.encoder.layer.0.attention.self.query.weight").detach()
+    votes = [rp.Voting(sampling_ratio=ratio) for ratio in (1e-6, 5e-5, 3e-4, 3e-3)]
+    rounds = [rule.rounds(matrix.numel(), matrix.numel() // 16) for rule in votes]
+    rules = {"1 round" if n == 1 else f"{n} rounds": rule for n, rule in zip(rounds, votes, strict=True)}
+    rules |= {"magnitude": rp.Magnitude(), "uniform": rp.Uniform()}
+    samplers = {label: rp.MaskSampler({"query": matrix}, rule, sparsity=0.9375) for label, rule in rules.items()}
+    curves = {label: sampler.curves["query"] for label, sampler in samplers.items()}
+    return figures.inclusion_curves(curves, "More rounds leave less to chance")
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
+    "inclusion_curves.png": _draw_inclusion,
     "study_results.png": _draw_laptop,
     rates_show.PICTURE: _draw_rates,
     pools_show.PICTURE: _draw_inflation,

@@ -53,7 +53,7 @@ def inclusion_curves(curves: Mapping[str, InclusionCurve], title: str) -> Figure
         colour = COLOURS.get(rule) or next(ramp, QUIET)
         _draw_curve(axis, curve, colour=colour, label=label)
     headline(axis, title)
-    place_axes(figure, left=0.5, bottom=0.5 + legend_below(figure), top=0.45)
+    place_axes(figure, left=0.55, bottom=0.5 + legend_below(figure), top=0.45)
     return figure
 
 
@@ -146,7 +146,7 @@ def sampling(weights: Float[Tensor, "out in"], rule: Rule, sparsity: float, *, c
     overlap = 1 - curve.expected_hamming() / (2 * curve.k)
     headline(strips, f"{percent(sparsity)}: two candidates share {100 * overlap:.0f} % of their weights")
     subtitle(axis, "above: colour for a kept weight, grey for a removed one")
-    place_axes(figure, left=0.5, bottom=0.5, top=0.3, hspace=0.25)
+    place_axes(figure, left=0.55, bottom=0.5, top=0.3, hspace=0.25)
     return figure
 
 
