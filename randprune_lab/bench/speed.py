@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from randprune_lab.bench.alternating import alternating, speed_row
 from randprune_lab.bench.figure import Figure, figure_line
-from randprune_lab.bench.masks import peak_memory
+from randprune_lab.bench.measuring import peak_memory
 from randprune_lab.bench.train_speed import training_rows
 from randprune_lab.interop.sparse_file import SPARSE_FILE, save_sparse
 from randprune_lab.interop.torch_prune import mask_from_zeros

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from randprune_lab.bench.figure import Figure, figure_line
-from randprune_lab.bench.masks import place
+from randprune_lab.bench.measuring import place
 from randprune_lab.errors import check_count
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.masks.rules import Voting
