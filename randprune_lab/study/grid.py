@@ -134,7 +134,11 @@ class Grid:
 
     def run_config(self, unit: Unit) -> RunConfig:
         """The settings of the run of a unit."""
-        return self.config.run_config(*unit)
+        return self._run_configs[unit]
+
+    @cached_property
+    def _run_configs(self) -> dict[Unit, RunConfig]:
+        return {unit: self.config.run_config(*unit) for unit in self.units}
 
     def folder(self, unit: Unit) -> Path:
         """The run folder of a unit."""
