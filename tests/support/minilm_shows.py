@@ -73,9 +73,10 @@ def _by_seed(records: Sequence[TaskRecord], controls: pd.DataFrame) -> str:
 def _dense(own: Any) -> str:
     """The scores of the dense model and of its controls, and what its encoder is worth."""
     encoder = Interval(own.encoder, own.encoder_low, own.encoder_high).in_points(signed=True)
+    most_frequent = f", and the most frequent label {100 * own.majority:.1f}" if own.metric == "accuracy" else ""
     return (
         f"the dense model has {100 * own.dense:.1f} points and without its encoder {100 * own.without_encoder:.1f} "
-        f"(a difference of {encoder}), and the most frequent label has {100 * own.majority:.1f}"
+        f"(a difference of {encoder}); a linear model of words has {100 * own.words:.1f}{most_frequent}"
     )
 
 
