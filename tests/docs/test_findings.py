@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -349,6 +349,16 @@ def of_levels(run: TaskRecord, first: str, second: str) -> list[Interval]:
     return [run.difference(first, second, level) for level in run.levels]
 
 
+def scores_of(run: TaskRecord, method: str) -> list[float]:
+    """The score of a method at each level, in points."""
+    return [100 * run.score(method, level).estimate for level in run.levels]
+
+
+def both(values: Iterable[float | str]) -> str:
+    """Two values as they are written, in points."""
+    return " and ".join(value if isinstance(value, str) else f"{value:.1f}" for value in values)
+
+
 def falling(found: Sequence[Interval]) -> list[float]:
     return sorted((each.estimate for each in found), reverse=True)
 
@@ -379,25 +389,28 @@ def test_what_is_said_of_minilm_follows_from_its_record():
 
 
 def test_what_is_said_of_stsb_in_minilm_follows_from_its_record():
-    run, own = minilm(0, "stsb")
-    fisher, imp, random = (
-        [100 * run.score(method, level).estimate for level in run.levels]
-        for method in ("fisher-short", "imp-short", "one-mask")
+    seeds = [minilm(seed, "stsb") for seed in (0, 1)]
+    fishers, imps, longs = (
+        [scores_of(run, method) for run, _ in seeds] for method in ("fisher-short", "imp-short", "imp")
     )
-    dense, without = 100 * own.dense, 100 * own["without-encoder"]
-    needed = Interval(own.encoder, own.encoder_low, own.encoder_high).in_points(signed=True)
-    assert f"needs its encoder by {needed} points, the Fisher mask keeps what IMP loses" in said(RESULTS)
-    low, high = min(*imp, *random), max(*imp, *random)
-    assert (
-        f"it scores {min(fisher):.1f} to {max(fisher):.1f} points at the four levels, and the dense model {dense:.1f}; "
-        f"IMP and one random mask score {low:.1f} to {high:.1f}, about as much as the model without its encoder, "
-        f"{without:.1f}"
-    ) in said(RESULTS)
-    assert high < without + 2 and min(fisher) > dense - 7
-    whole, layer = (
-        [100 * run.score(method, level).estimate for level in run.levels]
-        for method in ("global-short", "layer-fisher-short")
+    (run, _), (fisher, imp) = seeds[0], (fishers[0], imps[0])
+    random, whole, layer = (scores_of(run, method) for method in ("one-mask", "global-short", "layer-fisher-short"))
+    dense, without, words = ([100 * own[name] for _, own in seeds] for name in ("dense", "without-encoder", "words"))
+    needed = [Interval(own.encoder, own.encoder_low, own.encoder_high).in_points(signed=True) for _, own in seeds]
+    by = f"by {both(needed)} points (seeds 0 and 1), the Fisher mask keeps what IMP loses"
+    low, high = (end(*imps[0], *imps[1], *random) for end in (min, max))
+    ranges = [f"{min(scores):.1f} to {max(scores):.1f}" for scores in fishers]
+    keeps = (
+        f"it scores {ranges[0]} points at the four levels with seed 0 and {ranges[1]} with seed 1, where the dense "
+        f"models have {both(dense)}; IMP and one random mask score {low:.1f} to {high:.1f}, the model without its "
+        f"encoder {both(without)}, and a linear model of words {both(words)}"
     )
+    long = f"{both(each[0] for each in longs)} points at 83 %, and {both(each[1] for each in longs)} at 93.75 %"
+    more = f"With 11 epochs IMP reaches {long}; the Fisher mask has {scores_of(run, 'fisher')[1]:.1f} there with seed 0"
+    for sentence in (by, keeps, more):
+        assert sentence in said(RESULTS)
+    for scores, other, full in zip(fishers, longs, dense, strict=True):
+        assert min(scores) > full - 7 and max(other) < min(words) and high < min(words)
     assert (
         f"the magnitude scores {imp[1]:.1f} points with a threshold for each matrix and {whole[1]:.1f} with one for "
         f"all, and Fisher's score {layer[1]:.1f} and {fisher[1]:.1f}; at 99 % these are "
@@ -407,21 +420,24 @@ def test_what_is_said_of_stsb_in_minilm_follows_from_its_record():
         f"a threshold for each matrix it reaches {layer[1]:.1f}, and the magnitude with one threshold {whole[1]:.1f}"
     )
     assert helps in said(README)
-    long = [100 * run.score("imp", level).estimate for level in run.levels]
-    assert f"With 11 epochs IMP reaches {long[0]:.1f} points at 83 %, and {long[1]:.1f} at 93.75 %" in said(RESULTS)
-    assert f"with 11 epochs IMP has {long[1]:.1f}" in said(README)
-    ahead = run.difference("fisher-short", "imp-short", 0.9375).in_points(signed=True)
-    assert f"{imp[1]:.1f}, a difference of {ahead} points" in said(README)
+    assert (
+        f"with 11 epochs IMP has {both(each[1] for each in longs)}, without its encoder the model has {both(without)}, "
+        f"and a linear model of words {both(words)}"
+    ) in said(README)
+    ahead = [of_levels(each, "fisher-short", "imp-short") for each, _ in seeds]
+    assert all(each.low > 0.4 for each in (*ahead[0], *ahead[1]))
+    assert f"minus IMP is {both(each[1].in_points(signed=True) for each in ahead)} points at 93.75 %" in said(README)
     score = (*of_levels(run, "fisher-short", "global-short"), *of_levels(run, "layer-fisher-short", "imp-short"))
     assert all(each.low > 0 for each in score)
     threshold = of_levels(run, "fisher-short", "layer-fisher-short")
     assert [each.low > 0 for each in threshold] == [False, False, True, True]
     for page in (README, RESULTS):
         assert re.search(
-            rf"scores {fisher[1]:.1f} points at 93.75 %.* IMP .*{imp[1]:.1f}.*; the dense model has {dense:.1f},? "
-            rf"and without its encoder {without:.1f}",
+            rf"scores {both(each[1] for each in fishers)} points at 93.75 % \(two seeds.*\), and IMP "
+            rf"{both(each[1] for each in imps)}; the dense models have {both(dense)}",
             said(page),
         )
+    assert f"the dense models have {both(dense)}, and without their encoders {both(without)}" in said(RESULTS)
 
 
 def test_what_is_said_of_the_other_seed_of_minilm_follows_from_its_record():
@@ -459,6 +475,8 @@ def test_what_is_said_of_the_steps_of_minilm_follows_from_its_record():
         longest = run.difference("fisher-long", "imp-long", 0.9375).in_points(signed=True)
         equal = f"{first[0]} points at 93.75 % with 3 epochs a level, {first[1]} with 11 and {longest} with 33"
         assert f"{equal}, but {second[0]} and {second[1]} with another seed (3 and 11 epochs" in said(page)
+    ahead = [each.difference("fisher-short", "imp-short", 0.9375).estimate for each in (run, minilm(1)[0])]
+    assert f"it is ahead by {both(100 * each for each in ahead)} points" in said(README)
     search = run.difference("search", "imp", 0.9375).in_points(signed=True)
     assert f"The published search minus IMP is {search} there with 11 epochs" in said(README)
 
