@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.pages import LESSONS, ROOT, name, text
+from support.rates_show import PAIRS, complete
 
 from randprune_lab.analysis import (
     PoolRecord,
@@ -95,6 +96,8 @@ def intervals_of_results() -> list[tuple[str, str]]:
         written(the_case("imp", seed=1)),
         written(equal, less=True, sign=""),
         written(contrast(gain_and_small(), "search", "imp-4e-3", 0.998)[ALL]),
+        written(contrast(table, "search", "imp", 0.9375)["stsb"]),
+        written(at[0.9375](("search", "imp"))),
     ]
 
 
@@ -272,6 +275,31 @@ def test_lesson_07_says_in_how_many_trainings_the_mask_that_helps_is_ahead():
     ahead, clearly = sum(lead.estimate > 0 for lead in leads), sum(lead.low > 0 for lead in leads)
     said = f"ahead in {ahead} of the {len(leads)} trainings, and clearly ahead in {clearly}."
     assert said in flat(ROOT / "notebooks" / "07_results.ipynb")
+
+
+def test_lesson_07_says_what_the_repetition_of_the_rates_shows():
+    table = complete(recorded_results(data_folder() / "recorded" / "rates"))
+    for pair, sparsity in itertools.product(PAIRS.values(), (0.9375, 0.99)):
+        found = contrast(table, *pair, sparsity)[ALL]
+        assert found.low < 0 < found.high, (pair, sparsity)
+
+
+def test_lesson_07_says_what_the_mask_that_helps_does_on_a_larger_model():
+    run, control = the_run("minilm", "stsb", 0), recorded_controls(data_folder() / "recorded" / "minilm")
+    [own] = control[(control.task == "stsb") & (control.seed == 0)].itertuples()
+    without = control["without-encoder"][own.Index]
+    imp, fisher = (run.score(method, 0.9375).estimate for method in ("imp-short", "fisher-short"))
+    assert without < imp < without + 0.01 and own.dense - 0.03 < fisher < own.dense
+    pairs = [("fisher-short", "imp-short"), ("fisher", "imp")]
+    assert all(run.difference(*pair, level).low > 0 for pair, level in itertools.product(pairs, run.levels))
+    assert run.difference("layer-fisher-short", "fisher-short", 0.9375).high > 0, "one threshold does not help"
+    assert run.difference("layer-fisher-short", "imp-short", 0.9375).low > 0, "and the score does"
+    others = [the_run("minilm", "sst2", seed).difference("fisher-short", "imp-short", 0.9375) for seed in (0, 1)]
+    assert [one.low > 0 for one in others] == [True, False] and all(one.estimate < 0.03 for one in others)
+    assert (control[control.task == "sst2"].encoder < own.encoder).all()
+    small = contrast(recorded_results(BEST_SHOT), "fisher-short", "imp", 0.9375)["stsb"].estimate
+    said = f"a mask that was {100 * small:.0f} points ahead of IMP on STS-B is {100 * (fisher - imp):.0f} points ahead"
+    assert said in flat(ROOT / "docs" / "teaching.md")
 
 
 def test_lesson_07_says_how_far_apart_the_two_imps_are():
