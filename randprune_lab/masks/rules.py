@@ -190,7 +190,7 @@ class Voting(Rule):
         check_range("power", self.power, low=0, high=LARGE)
 
     def rounds(self, n: int, k: int) -> int:
-        """T, the number of samples that vote."""
+        """T, the number of rounds of votes."""
         return max(1, int((n - k) * self.sampling_ratio))
 
     def inclusion(self, histogram: Histogram, k: int) -> Float64[np.ndarray, " b"]:

@@ -127,7 +127,7 @@ SYMBOLS = {
     "03": {
         "k": r"Two masks with k weights each",
         "q": r"A weight with inclusion probability q",
-        "T": r"the number of votes T",
+        "T": r"the number of rounds T",
         "r": r"the same ratio leaves less",
         "N": r"the tensor's size",
         "n": r"Among n candidates",
