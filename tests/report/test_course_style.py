@@ -156,6 +156,8 @@ def test_its_predictions_have_questions_of_their_own_and_known_misconceptions(na
     assert len(set(questions)) == len(questions)
     assert {one.prediction.lesson for one in made} <= {name[:2]}
     assert all(set(one.prediction.misconceptions) < set(one.prediction.options) for one in made)
+    without = [len(one.prediction.options) - len(one.prediction.misconceptions) for one in made]
+    assert set(without) <= {1}, "every answer but the right one has its feedback"
 
 
 def test_its_widgets_cannot_stall(code):
