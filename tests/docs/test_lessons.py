@@ -390,6 +390,17 @@ def test_lesson_05_says_where_the_chosen_candidates_ended():
     assert places.count("1") == 1 and f"With {chances[places.index('16')]} % the chosen one ended last." in said
 
 
+def test_lesson_05_says_what_a_winner_with_its_own_allocation_gains():
+    points = []
+    for sparsity in (0.54, 0.9375, 0.99):
+        voting, allocation = (the_pool(kind, sparsity) for kind in ("voting", "random allocation"))
+        points.append(100 * (allocation.final[allocation.early(2).argmax()] - voting.final.mean()))
+    below, *above = points
+    above = "at 93.75 and 99 % it is above, by {:.1f} and {:.1f} points".format(*above)
+    said = f"below the mean candidate of the vote, by {-below:.1f} points; {above}"
+    assert said in flat(ROOT / "notebooks" / "05_selection.ipynb")
+
+
 def test_lesson_04_says_what_the_recorded_pools_show():
     pools = [the_pool("voting", sparsity) for sparsity in (0.54, 0.9375, 0.99)]
     ranges = [100 * float(np.ptp(pool.final)) for pool in pools]
