@@ -285,20 +285,22 @@ def test_lesson_07_says_what_the_repetition_of_the_rates_shows():
 
 
 def test_lesson_07_says_what_the_mask_that_helps_does_on_a_larger_model():
-    run, control = the_run("minilm", "stsb", 0), recorded_controls(data_folder() / "recorded" / "minilm")
-    [own] = control[(control.task == "stsb") & (control.seed == 0)].itertuples()
-    without = control["without-encoder"][own.Index]
-    imp, fisher = (run.score(method, 0.9375).estimate for method in ("imp-short", "fisher-short"))
-    assert without < imp < without + 0.01 and own.dense - 0.03 < fisher < own.dense
-    pairs = [("fisher-short", "imp-short"), ("fisher", "imp")]
-    assert all(run.difference(*pair, level).low > 0 for pair, level in itertools.product(pairs, run.levels))
+    control, ahead = recorded_controls(data_folder() / "recorded" / "minilm"), []
+    for own in control[control.task == "stsb"].itertuples():
+        run, without = the_run("minilm", "stsb", own.seed), control["without-encoder"][own.Index]
+        imp, fisher = (run.score(method, 0.9375).estimate for method in ("imp-short", "fisher-short"))
+        assert without < imp < without + 0.03 and own.dense - 0.04 < fisher < own.dense
+        assert all(run.difference("fisher-short", "imp-short", level).low > 0 for level in run.levels)
+        ahead.append(f"{100 * (fisher - imp):.0f}")
+    run = the_run("minilm", "stsb", 0)
+    assert all(run.difference("fisher", "imp", level).low > 0 for level in run.levels)
     assert run.difference("layer-fisher-short", "fisher-short", 0.9375).high > 0, "one threshold does not help"
     assert run.difference("layer-fisher-short", "imp-short", 0.9375).low > 0, "and the score does"
     others = [the_run("minilm", "sst2", seed).difference("fisher-short", "imp-short", 0.9375) for seed in (0, 1)]
     assert [one.low > 0 for one in others] == [True, False] and all(one.estimate < 0.03 for one in others)
     assert (control[control.task == "sst2"].encoder < own.encoder).all()
     small = contrast(recorded_results(BEST_SHOT), "fisher-short", "imp", 0.9375)["stsb"].estimate
-    said = f"a mask that was {100 * small:.0f} points ahead of IMP on STS-B is {100 * (fisher - imp):.0f} points ahead"
+    said = f"a mask that was {100 * small:.0f} points ahead of IMP on STS-B is {' and '.join(ahead)} points ahead"
     assert said in flat(ROOT / "docs" / "teaching.md")
 
 
