@@ -365,6 +365,11 @@ class RunConfig:
             raise ConfigError("incumbent needs at least 2 candidates, got 1; with one, use the baseline imp")
         if self.early_strategy == Cautious.name and not self.incumbent:
             raise ConfigError("early_strategy cautious compares with the incumbent; set incumbent (--incumbent) too")
+        if self.early_strategy == Cautious.name and self.early_score != "log-loss":
+            raise ConfigError(
+                f"early_strategy cautious compares by log-loss, got early_score {self.early_score!r}; set early_score "
+                "log-loss (--early-score log-loss)"
+            )
         check_range("early_rate", self.early_rate, low=0, low_open=True)
         check_count("seed", self.seed, low=0, high=2**62)
         check_name("a method", self.method)

@@ -120,8 +120,10 @@ def test_restarts_of_one_mask_differ_and_the_best_of_them_goes_on(tmp_path, star
     assert all(same(begun, early) for _, begun, early in starts)
 
 
-def test_cautious_needs_the_incumbent():
+def test_cautious_needs_the_incumbent_and_compares_by_log_loss():
     with pytest.raises(ConfigError, match="set incumbent"):
         RunConfig(early_strategy="cautious")
+    with pytest.raises(ConfigError, match="got early_score 'metric'; set early_score log-loss"):
+        RunConfig(early_strategy="cautious", incumbent=True)
     config = dataclasses.replace(CONFIG, early_strategy="cautious", incumbent=True, early_score="log-loss")
     assert config.strategy().name == "cautious"
