@@ -1,0 +1,56 @@
+"""The limits and defaults that pages state are those of the code."""
+
+from __future__ import annotations
+
+import pytest
+from support.pages import ROOT, prose
+
+from randprune_lab.masks.allocations import Sensitive
+from randprune_lab.masks.plan import GPU_CHUNK, GPU_TENSORS
+from randprune_lab.masks.small_groups import REFERENCE_BELOW, REFERENCE_WORK
+from randprune_lab.search.drawing import SCORE_BATCHES
+from randprune_lab.search.generations import NOISE_MASKS
+from randprune_lab.search.scorer import WANDA_ROWS
+from randprune_lab.sparse.fast import SIZE, SPARSITY
+from randprune_lab.sparse.kept_layers import SPARSE_FROM
+from randprune_lab.stats.intervals import RESAMPLES
+from randprune_lab.tasks.custom_data import MAX_CLASSES, MAX_LENGTH
+from randprune_lab.tasks.custom_labels import LARGEST
+from randprune_lab.tasks.mini_glue import MiniGlue
+from randprune_lab.tasks.splits import TEST_ROWS, VALIDATION_ROWS
+from randprune_lab.training.compute import Compute
+
+POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+SAID = {
+    "early-evaluation": [
+        f"at least {SIZE:,} weights and a sparsity of {100 * SPARSE_FROM:g} % or more",
+        f"`computed   on {Compute('cpu', None, 2, 'float32', 'auto')} (device auto)`",
+        f"of every level (at most {NOISE_MASKS})",
+    ],
+    "fast": [f"at least {SIZE:,} weights", f"a sparsity of at least {100 * SPARSITY:g} %"],
+    "method": [
+        f"fewer than {REFERENCE_BELOW:,} weights",
+        f"at most {'2' + str(REFERENCE_WORK.bit_length() - 1).translate(POWERS)} random numbers",
+        f"over {SCORE_BATCHES} batches",
+        f"the first {WANDA_ROWS} examples",
+        f"up to {GPU_TENSORS} tensors and {'2' + str(GPU_CHUNK.bit_length() - 1).translate(POWERS)} weights",
+        f"`floor` ({Sensitive.floor:g})",
+    ],
+    "study": [f"{RESAMPLES:,} resamples"],
+    "tasks": [
+        f"at most {MAX_CLASSES} classes",
+        f"the maximum length is {MAX_LENGTH} tokens",
+        f"scores beyond {LARGEST:.0e}".replace("+", ""),
+        f"at most {TEST_ROWS:,}, which",
+        f"at most {VALIDATION_ROWS:,} rows",
+        f"The generated tasks have one of {MiniGlue.validation} rows",
+    ],
+    "your-training": [f"at least {SIZE:,} weights and a sparsity of at least {100 * SPARSE_FROM:g} %"],
+}
+"""By page, what it says of a limit."""
+
+
+@pytest.mark.parametrize("page", SAID)
+def test_pages_state_the_limits_of_the_code(page):
+    stated = prose(ROOT / "docs" / f"{page}.md")
+    assert [limit for limit in SAID[page] if limit not in stated] == []
