@@ -1,16 +1,20 @@
-"""The limits and defaults that pages state are those of the code."""
+"""The limits that pages state are those of the code, and their tables of rules and other classes have all of them."""
 
 from __future__ import annotations
 
 import pytest
-from support.pages import ROOT, prose
+from support.pages import ROOT, prose, table_rows
 
-from randprune_lab.masks.allocations import Sensitive
+from randprune_lab.criteria import CRITERIA
+from randprune_lab.masks.allocations import ALLOCATIONS, Sensitive
 from randprune_lab.masks.plan import GPU_CHUNK, GPU_TENSORS
+from randprune_lab.masks.rules import RULES
 from randprune_lab.masks.small_groups import REFERENCE_BELOW, REFERENCE_WORK
+from randprune_lab.registry import is_builtin
 from randprune_lab.search.drawing import SCORE_BATCHES
 from randprune_lab.search.generations import NOISE_MASKS
 from randprune_lab.search.scorer import WANDA_ROWS
+from randprune_lab.search.strategies import STRATEGIES
 from randprune_lab.sparse.fast import SIZE, SPARSITY
 from randprune_lab.sparse.kept_layers import SPARSE_FROM
 from randprune_lab.stats.intervals import RESAMPLES
@@ -50,7 +54,30 @@ SAID = {
 """By page, what it says of a limit."""
 
 
+TABLES = {
+    "criterion": ("method", CRITERIA, ["score of a weight w", "passes for each batch", "source"]),
+    "name (`--allocation`)": (
+        "method",
+        ALLOCATIONS,
+        ["number of weights that a tensor keeps", "compared", "source", "cost, beyond a plan"],
+    ),
+    "rule (`--rule`)": ("method", RULES, ["in Python", "kept weights", "options"]),
+    "strategy": ("early-evaluation", STRATEGIES, ["what it does"]),
+}
+"""By the head of its first column, the page of a table, the classes that it lists, and the rest of its head."""
+OTHERS = {"counts", "screened"}
+"""Names of classes that are given otherwise: counts in Python, and screening by an option."""
+
+
 @pytest.mark.parametrize("page", SAID)
 def test_pages_state_the_limits_of_the_code(page):
     stated = prose(ROOT / "docs" / f"{page}.md")
     assert [limit for limit in SAID[page] if limit not in stated] == []
+
+
+@pytest.mark.parametrize("first", TABLES)
+def test_tables_list_all_classes(first):
+    page, registry, rest = TABLES[first]
+    rows = table_rows(ROOT / "docs" / f"{page}.md", [first, *rest])
+    listed = {row[0].strip("`") for row in rows if row[0].startswith("`") and " " not in row[0]}
+    assert listed == {name for name, kind in registry.items() if is_builtin(kind)} - OTHERS
