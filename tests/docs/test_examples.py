@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
 import shutil
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import torch
 from support.pages import PAGES, ROOT, blocks, name
 
 import randprune_lab as rp
 from randprune_lab.criteria import CRITERIA
+from randprune_lab.masks import rules
 from randprune_lab.masks.rules import RULES
 
 HERE = {
@@ -55,6 +58,16 @@ def test_examples_run_one_after_the_other(page, pairs_dir, tmp_path, monkeypatch
         exec(compile(example, page, "exec", dont_inherit=True), names)
     if page == "README.md":
         assert rp.MaskSet.load("mask.safetensors") == names["mask"]
+
+
+def test_the_rule_to_add_obeys_the_laws(monkeypatch):
+    """The example of CONTRIBUTING.md is written for the end of `masks/rules.py`."""
+    monkeypatch.setattr(RULES, "_classes", dict(RULES))
+    names = dict(vars(rules))
+    exec(compile(*blocks(ROOT / "CONTRIBUTING.md", "py"), "CONTRIBUTING.md", "exec", dont_inherit=True), names)
+    rule = names["Halfway"](random=np.float32(0.25))
+    rp.check_rule(rule)
+    assert json.loads(json.dumps(rule.to_dict())) == {"rule": "halfway", "random": 0.25}
 
 
 @pytest.mark.parametrize("module", WITH_EXAMPLES)
