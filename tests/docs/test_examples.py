@@ -21,6 +21,8 @@ import randprune_lab as rp
 from randprune_lab.criteria import CRITERIA
 from randprune_lab.masks import rules
 from randprune_lab.masks.rules import RULES
+from randprune_lab.study import StudyConfig
+from randprune_lab.study.strict_yaml import read_yaml
 
 HERE = {
     "README.md": 1,
@@ -68,6 +70,19 @@ def test_the_rule_to_add_obeys_the_laws(monkeypatch):
     rule = names["Halfway"](random=np.float32(0.25))
     rp.check_rule(rule)
     assert json.loads(json.dumps(rule.to_dict())) == {"rule": "halfway", "random": 0.25}
+
+
+def test_the_studies_of_the_page_are_read():
+    """The first block is a study; each of the others is a part that replaces some of it."""
+    page = ROOT / "docs" / "study.md"
+    study, factors, primary, tasks = map(read_yaml, blocks(page, "yaml"))
+    every = [
+        study,
+        {**study, **factors, "contrasts": {}},
+        {**study, **primary, "methods": study["methods"] | {"fisher-short": {"criterion": "fisher"}}},
+        {**study, **tasks},
+    ]
+    assert [len(StudyConfig.from_dict(each, page).methods) for each in every] == [3, 3 + 2 * 2 * 3, 4, 3]
 
 
 @pytest.mark.parametrize("module", WITH_EXAMPLES)
