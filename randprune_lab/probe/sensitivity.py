@@ -47,7 +47,8 @@ def sensitivity(
     Args:
         model: the trained dense model.
         data: batches of held-out examples, dicts of tensors with the labels inside; or a function of the model that
-            returns what is measured, where smaller is better.
+            returns what is measured, where smaller is better, such as `divergence_from(model, batches)`: it needs no
+            labels, and on few examples it made better allocations than the loss (docs/method.md).
         sparsities: fractions of the weights of the tensor to remove, above 0; 1 removes the whole tensor.
         scores, signed: the importance scores, by the weights' names; without them, magnitudes. See `MaskSampler`.
         include, exclude, types: which weights are pruned, see `prunable`.

@@ -100,9 +100,9 @@ def load_splits(
 ) -> Splits:
     """The splits of a task, of custom data, or of a generated task with other settings.
 
-    The role of a row depends on the texts alone, not on a seed or the order of the source. GLUE's official dev set is
-    the test set (MNLI: the matched one; the mismatched one is a further test set), and the validation set is held out
-    of the train set.
+    The role of a row depends on texts and labels alone, not on a seed or the order of the source. GLUE's official dev
+    set is the test set (MNLI: the matched one; the mismatched one is a further test set), and the validation set is
+    held out of the train set.
 
     Args:
         task: the name of a task, custom data, or the settings of a generated task.
