@@ -85,7 +85,12 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
         metavar="tcp://HOST:PORT",
         help="Dask scheduler to use (default: start workers on this machine)",
     )
-    where.add_argument("--workers", type=int, metavar="N", help="number of Dask workers to start on this machine")
+    where.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="number of Dask workers to start on this machine (default: its cores divided by the threads of each)",
+    )
 
 
 def machines(options: argparse.Namespace) -> list[str]:

@@ -216,7 +216,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.preset:
         given = with_preset(options.preset, given)
     config = dataclasses.replace(read_config(options.out) if stored else RunConfig(), **given)
-    with make_executor(options.executor, address=options.address, workers=options.workers) as executor:
+    machines = {"address": options.address, "workers": options.workers, "threads": config.threads}
+    with make_executor(options.executor, **machines) as executor:
         path = run(
             config,
             options.out,
@@ -306,7 +307,8 @@ def _study(options: argparse.Namespace) -> int:
     failed: list[Any] = []
     if not begun:
         alone = options.executor == IN_PROCESS
-        with make_executor(options.executor, address=options.address, workers=options.workers) as executor:
+        machines = {"address": options.address, "workers": options.workers, "threads": config.settings.get("threads")}
+        with make_executor(options.executor, **machines) as executor:
             failed = run_study(
                 config,
                 options.out,

@@ -83,17 +83,23 @@ class OnDask(Executor):
     Args:
         address: the address of a scheduler, such as `tcp://10.0.0.1:8786`; without it, a cluster of processes is
             started on this machine.
-        workers: the number of processes of that cluster; by default, the number of cores divided by the number of
-            PyTorch threads. They share one GPU. To use several GPUs, start one worker with each, and give the
-            scheduler's address.
+        workers: the number of processes of that cluster; by default, the number of cores divided by `threads`. They
+            share one GPU. To use several GPUs, start one worker with each, and give the scheduler's address.
         timeout: the number of seconds to wait for the scheduler.
+        threads: the number of PyTorch threads that a search computes with; by default, that of this process.
 
     Raises:
         ConfigError: if dask.distributed is not installed, or processes would run the script that starts them again.
         RunError: if no scheduler answers at the address.
     """
 
-    def __init__(self, address: str | None = None, workers: int | None = None, timeout: float = 20.0):
+    def __init__(
+        self,
+        address: str | None = None,
+        workers: int | None = None,
+        timeout: float = 20.0,
+        threads: int | None = None,
+    ):
         try:
             from dask.distributed import Client, LocalCluster
         except ImportError:
@@ -104,7 +110,7 @@ class OnDask(Executor):
         if address is None:
             check_main_guard("OnDask")
             self._cluster = LocalCluster(
-                n_workers=workers or max(1, cores() // torch.get_num_threads()),
+                n_workers=workers or max(1, cores() // (threads or torch.get_num_threads())),
                 threads_per_worker=1,
                 dashboard_address=None,
             )
@@ -166,18 +172,20 @@ class OnDask(Executor):
         return self.client.submit(_first, done, pure=False)
 
 
-def make_executor(name: str, *, address: str | None = None, workers: int | None = None) -> Executor:
+def make_executor(
+    name: str, *, address: str | None = None, workers: int | None = None, threads: int | None = None
+) -> Executor:
     """The executor of a name.
 
     Args:
         name: "in-process" or "dask", as on the command line.
-        address, workers: see `OnDask`.
+        address, workers, threads: see `OnDask`.
 
     Raises:
         ConfigError: if the name is unknown, or `address` or `workers` is given without "dask".
     """
     if name == "dask":
-        return OnDask(address, workers)
+        return OnDask(address, workers, threads=threads)
     if name != IN_PROCESS:
         raise ConfigError(f"executor must be one of {', '.join(EXECUTORS)}, got {name!r}")
     if address is not None or workers is not None:

@@ -202,6 +202,19 @@ def test_a_missing_scheduler_is_an_error_with_a_remedy():
 
 
 @pytest.mark.parametrize(
+    ("options", "workers"), [({}, 2), ({"threads": 2}, 4), ({"threads": 16}, 1), ({"threads": 2, "workers": 3}, 3)]
+)
+def test_workers_fill_the_cores(options, workers, monkeypatch):
+    started = []
+    monkeypatch.setattr("dask.distributed.LocalCluster", lambda **settings: started.append(settings["n_workers"]))
+    monkeypatch.setattr("dask.distributed.Client", lambda *_, **settings: None)
+    monkeypatch.setattr("randprune_lab.search.executors.cores", lambda: 8)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    make_executor("dask", **options)
+    assert started == [workers]
+
+
+@pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("ray", {}, "executor must be one of in-process, dask, got 'ray'"),
