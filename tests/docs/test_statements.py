@@ -1,6 +1,8 @@
-"""The limits that pages state are those of the code, and their tables of rules and other classes have all of them."""
+"""The limits that pages state are those of the code, and their tables of classes and studies have all of them."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from support.pages import ROOT, prose, table_rows
@@ -18,6 +20,7 @@ from randprune_lab.search.strategies import STRATEGIES
 from randprune_lab.sparse.fast import SIZE, SPARSITY
 from randprune_lab.sparse.kept_layers import SPARSE_FROM
 from randprune_lab.stats.intervals import RESAMPLES
+from randprune_lab.study.config import built_in_studies
 from randprune_lab.tasks.custom_data import MAX_CLASSES, MAX_LENGTH
 from randprune_lab.tasks.custom_labels import LARGEST
 from randprune_lab.tasks.mini_glue import MiniGlue
@@ -81,3 +84,8 @@ def test_tables_list_all_classes(first):
     rows = table_rows(ROOT / "docs" / f"{page}.md", [first, *rest])
     listed = {row[0].strip("`") for row in rows if row[0].startswith("`") and " " not in row[0]}
     assert listed == {name for name, kind in registry.items() if is_builtin(kind)} - OTHERS
+
+
+def test_the_table_of_studies_lists_all_that_ship():
+    rows = table_rows(ROOT / "docs" / "study.md", ["name", "what it is", "what it costs"])
+    assert {re.findall("`(.+?)`", row[0])[0] for row in rows} == {*built_in_studies()}
