@@ -74,10 +74,10 @@ class Generations(Generic[AnyLevel]):
         return {"mask": mask, "seed": seed, "score": score, "steps": level.total_steps}
 
     def _generation(self, number: int, size: int) -> dict[str, Any]:
-        """Race one generation. The better half of the candidates that were trained become its elite."""
+        """Race one generation. The better half of the candidates that were trained become its elite, or the winner."""
         members = range(number * size, (number + 1) * size)
         race = self.folder.unit(generation_unit(self.level.name, number), lambda: self._race(members))
-        trained = next(round["candidates"] for round in race["rounds"] if round["steps"] > 0)
+        trained: list[int] = next((round["candidates"] for round in race["rounds"] if round["steps"] > 0), [])
         elite = tuple(race["ranking"][: max(1, len(trained) // 2)])
         log.info("%s: the elite of generation %d: candidates %s", self.level.name, number, ", ".join(map(str, elite)))
         proposal = replace(self.level.proposal, elites=(*self.level.proposal.elites, elite))

@@ -144,11 +144,16 @@ class _Selection(TypedDict):
     evaluations: Count
 
 
-def _check_winner(selection: dict[str, Any]) -> dict[str, Any]:
-    finals = [round["candidates"] for round in selection["rounds"] if len(round["candidates"]) > 1]
-    if not finals or selection["winner"] not in finals[-1] or selection["winner"] not in selection["ranking"]:
-        raise ValueError(f"its winner, {selection['winner']}, is no candidate of its last round")
-    return selection
+def _winner_of(least: int) -> AfterValidator:
+    """Checks that the winner is a candidate of the last round that had at least this number of candidates."""
+
+    def check(selection: dict[str, Any]) -> dict[str, Any]:
+        finals = [round["candidates"] for round in selection["rounds"] if len(round["candidates"]) >= least]
+        if not finals or selection["winner"] not in finals[-1] or selection["winner"] not in selection["ranking"]:
+            raise ValueError(f"its winner, {selection['winner']}, is no candidate of its last round")
+        return selection
+
+    return AfterValidator(check)
 
 
 @known_names
@@ -185,5 +190,6 @@ Data = Annotated[_Data, AfterValidator(_check_rows)]
 Dense = Annotated[_Trained, _HISTORY]
 Winner = Annotated[_TrainedWinner, _HISTORY]
 Evaluated = Annotated[_Evaluated, _aligned("at", "metric")]
-Selected = Annotated[_Selection, AfterValidator(_check_winner)]
+Raced = Annotated[_Selection, _winner_of(1)]  # a generation may have a single candidate
+Selected = Annotated[_Selection, _winner_of(2)]
 Scores = dict[str, Metric]

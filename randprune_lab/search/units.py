@@ -83,13 +83,14 @@ _TYPES = {
     MODEL: results.Final,
     r"[\w-]+-level-\d+": results.Winner,
     r"[\w-]+-level-\d+/candidate-\d+/steps-\d+": results.Evaluated,
-    r"[\w-]+-level-\d+/(generation-\d+|selection)": results.Selected,
+    r"[\w-]+-level-\d+/generation-\d+": results.Raced,
+    r"[\w-]+-level-\d+/selection": results.Selected,
     r"[\w-]+-level-\d+/allocation": results.Allocated,
     r"[\w-]+-level-\d+/noise-\d+-\d+": results.Noise,
     r"test/[\w-]+": results.Scores,
     r"[\w-]+": results.Scores,  # what a study adds: its controls
 }
-_NAMES = re.compile("|".join(f"({pattern.replace('(', '(?:')})" for pattern in _TYPES))
+_NAMES = re.compile("|".join(f"({pattern})" for pattern in _TYPES))
 
 
 def result_type(unit: str) -> Any:

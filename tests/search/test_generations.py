@@ -129,6 +129,18 @@ def test_every_strategy_can_select_in_a_generation(strategy, config, tmp_path):
     assert reached <= selection["steps"] <= 6 * record.level(1).candidates[0]["total_steps"]
 
 
+@pytest.mark.parametrize("screen", [None, 4])
+def test_a_generation_may_have_a_single_candidate(screen, config, tmp_path):
+    """With a screening, its race is over before anything is trained."""
+    settings = {"learn": "inclusion", "generations": 2, "candidates": 2, "screen": screen}
+    changed = dataclasses.replace(config, **settings, levels=(0.5,), baselines=())
+    units = read_journal(rp.run(changed, tmp_path / "run", progress=False))
+    winners = [units[f"search-level-1/generation-{number}"]["winner"] for number in range(2)]
+    assert units["search-level-1/selection"]["rounds"][-1]["candidates"] == winners
+    masks = [unit["mask"] for name, unit in units.items() if f"/candidate-{winners[1]}/" in name]
+    assert [member["candidate"] for member in masks[0]["elite"]] == winners[:1]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
