@@ -70,14 +70,17 @@ class Courses:
 
     folder: RunFolder
 
-    def load(self, level: str, key: str) -> Course:
-        """A course; that of a training that has not begun if there is none, or its file is damaged."""
+    def load(self, level: str, key: str, steps: int) -> Course:
+        """A course on its way to `steps`; that of a training that has not begun if there is none, or its file is
+        damaged, or it went further already, as where a damaged evaluation is made again.
+        """
         path = self._path(level, key)
         try:
-            return Course.load(path) if path.exists() else Course()
+            course = Course.load(path) if path.exists() else Course()
         except FileError as error:
             log.warning("%s; this training begins again", error)
             return Course()
+        return course if course.step <= steps else Course()
 
     def save(self, level: str, key: str, course: Course) -> None:
         """Write a course."""
@@ -101,7 +104,7 @@ class InFolder(Executor):
     def evaluate(self, level: BaseLevel, jobs: Sequence[Job], advance: Advance = ignore) -> Iterator[Evaluation]:
         for candidate, steps in jobs:
             key = f"candidate-{candidate}"
-            evaluation, course = level.advance(candidate, self.courses.load(level.name, key), steps, advance)
+            evaluation, course = level.advance(candidate, self.courses.load(level.name, key, steps), steps, advance)
             if 0 < steps < level.total_steps:
                 self.courses.save(level.name, key, course)
             yield evaluation
@@ -117,7 +120,7 @@ class ByOthers(Executor):
         todo = []
         for candidate, steps in jobs:
             key = f"candidate-{candidate}"
-            if (course := self.courses.load(level.name, key)).reached(steps):
+            if (course := self.courses.load(level.name, key, steps)).reached(steps):
                 yield level.evaluation(candidate, course)
             else:
                 mask = level.start_with(candidate)
@@ -225,7 +228,7 @@ class CustomSearch(LevelSearch[CustomLevel]):
         config = self.config
         training = self._training(config.steps, derived_seed(config.seed, "level", level.number))
         training = replace(training, keep_best=config.keep_best)
-        course = self.courses.load(level.name, WINNER)
+        course = self.courses.load(level.name, WINNER, config.steps)
         if isinstance(self.executor, ByOthers):
             if not course.reached(config.steps):
                 raise Waiting([Todo(level, WINNER, winner, mask, training, course, config.steps)])

@@ -568,6 +568,26 @@ def test_a_damaged_state_begins_again_with_the_same_record(whole, tmp_path, capl
     assert "this training begins again" in caplog.text
 
 
+def test_a_damaged_evaluation_is_made_again_although_its_training_went_further(whole, tmp_path):
+    files, calls = tmp_path / "cut" / "predictions", []
+
+    def stopped(*args):
+        if (files / "search-level-1-candidate-1-steps-12.safetensors").exists():
+            raise Stop
+        return fit(*args)
+
+    def noted(*args):
+        calls.append(args[2:4])
+        return fit(*args)
+
+    with pytest.raises(Stop):
+        search(tmp_path / "cut", train=stopped).run(progress=False)
+    (files / "search-level-1-candidate-1-steps-4.safetensors").write_bytes(b"")
+    search(tmp_path / "cut", train=noted).run(progress=False)
+    assert record(tmp_path / "cut") == record(whole)
+    assert all(start < stop for start, stop in calls), "no training goes back"
+
+
 @pytest.mark.parametrize(("structure", "levels"), [("2:4", (0.5,)), ((3, 4), (0.5, 0.75))], ids=["2:4", "blocks"])
 def test_a_search_keeps_a_structure(tmp_path, structure, levels):
     found = search(tmp_path / "search", structure=structure, levels=levels)
