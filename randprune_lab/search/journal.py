@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from randprune_lab.search.units import Units, result_type
 from randprune_lab.typed import known_names, typed
 
 JOURNAL = "journal.jsonl"
+TRIES, PAUSE = 10, 0.02
+"""How often a lock is tried, and the seconds between: who only looks (`in_use`) holds it for less than a moment."""
 
 
 @known_names
@@ -156,12 +159,17 @@ def _lock(file: FileIO, path: Path) -> None:
             f"cannot lock {file.name}: this system has no such locks (fcntl); runs are written on Linux and macOS, "
             "and can be read anywhere"
         ) from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise LockedError(f"another process is working in {path}; wait for it, or choose another folder") from None
-    except OSError as error:
-        raise FileError(
-            f"cannot lock {file.name}: {os.strerror(error.errno or errno.ENOLCK)}; choose a folder on a file system "
-            "with locks"
-        ) from error
+    for tries_left in reversed(range(TRIES)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not tries_left:
+                remedy = "wait for it, or choose another folder"
+                raise LockedError(f"another process is working in {path}; {remedy}") from None
+            time.sleep(PAUSE)
+        except OSError as error:
+            raise FileError(
+                f"cannot lock {file.name}: {os.strerror(error.errno or errno.ENOLCK)}; choose a folder on a file "
+                "system with locks"
+            ) from error

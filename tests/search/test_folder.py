@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -177,6 +178,15 @@ def test_a_folder_is_in_use_as_long_as_it_is_open(config, tmp_path) -> None:
             with pytest.raises(LockedError):
                 RunFolder.open(folder.path, config, **{option: True})
     assert not in_use(folder.path)
+
+
+def test_who_only_looks_whether_a_folder_is_in_use_keeps_nobody_out_of_it(config, tmp_path, monkeypatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    looking = (tmp_path / "journal.jsonl").open("ab")
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(time, "sleep", lambda _: looking.close())
+    with RunFolder.open(tmp_path, config) as folder:
+        assert in_use(folder.path)
 
 
 @pytest.mark.parametrize("how", ["file", "folder"])
