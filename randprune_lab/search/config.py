@@ -505,6 +505,12 @@ class RunConfig:
         strategy = make_strategy(self.early_strategy, **settings)
         return Screened(keep=self.candidates // self.generations, then=strategy) if self.screen else strategy
 
+    def check_budget(self, rows: int) -> None:
+        """Raise `ConfigError` if the strategy's budget reaches no evaluation with this number of train rows."""
+        if (drawn := self.screen or self.candidates) > 1:
+            steps = self.early_epochs * -(-rows // self.batch_size)
+            self.strategy().stages(drawn // self.generations, steps, self.evaluate_every)
+
     def _own_settings(self, options: Mapping[str, str], given: Mapping[str, Any], field_name: str) -> dict[str, Any]:
         """The settings of a rule or strategy: those with a separate field (see `_OPTIONS`), and the given ones."""
         for setting in given:

@@ -111,9 +111,7 @@ class Search(Loaded, LevelSearch[Level]):
     def __init__(self, config: RunConfig, progress: bool, executor: Executor | None = None):
         super().__init__(config)
         self.progress, self.executor = progress, executor or InProcess()
-        if (drawn := config.screen or config.candidates) > 1:  # this finds a budget that reaches no evaluation
-            steps = config.early_epochs * -(-len(self.train) // config.batch_size)
-            config.strategy().stages(drawn // config.generations, steps, config.evaluate_every)
+        config.check_budget(len(self.train))
 
     def run(self, folder: RunFolder) -> None:
         """Do all units of work that are not done yet, in their order."""

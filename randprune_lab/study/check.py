@@ -10,8 +10,11 @@ from randprune_lab.search.config import DENSE_SETTINGS, DISTILLATION, settings_o
 from randprune_lab.search.loaded import Loaded
 from randprune_lab.study.grid import Grid, planned_steps
 
-SEARCHED = ({*DENSE_SETTINGS} - {"seed"}) | {"include", "exclude", *settings_of_group(DISTILLATION)}
-"""The settings that decide whether a search can begin."""
+LOADED = ({*DENSE_SETTINGS} - {"seed"}) | {
+    *("include", "exclude", "types", "structure", "compute"),
+    *settings_of_group(DISTILLATION),
+}
+"""The settings that decide whether `Loaded` finds everything."""
 
 log = logging.getLogger("randprune_lab")
 
@@ -30,10 +33,11 @@ def check_study(grid: Grid) -> None:
         if not grid.progress(unit).open:
             continue
         config = grid.run_config(unit)
-        loaded = repr([getattr(config, name) for name in sorted(SEARCHED)])
+        loaded = repr([getattr(config, name) for name in sorted(LOADED)])
         try:
             if loaded not in rows:
                 rows[loaded] = len(Loaded(config).train)
+            config.check_budget(rows[loaded])
         except RandpruneError as error:
             raise type(error)(f"{unit} cannot be done: {error}") from error
         units[unit.method] += 1

@@ -267,11 +267,18 @@ def test_without_its_controls_no_unit_of_a_task_and_seed_is_begun(config, tmp_pa
     ("settings", "by_task", "message"),
     [
         ({"none": {"include": ["*.nothing"]}}, {}, "none mini-sst2 seed 0 cannot be done: pattern"),
+        ({"cut": {"structure": "7x5"}}, {}, "cut mini-sst2 seed 0 cannot be done: .* blocks of 7 x 5"),
+        ({"kinds": {"types": ["convolution"]}}, {}, "kinds mini-sst2 seed 0 cannot be done: nothing to prune"),
+        (
+            {"short": {"early_strategy": "halving", "early_budget": 0.01}},
+            {},
+            "short mini-sst2 seed 0 cannot be done: a budget of 0.01",
+        ),
         ({}, {"mini-stsb": {"test_size": 10**6}}, "controls mini-stsb seed 0 cannot be done: test_size must be at"),
         ({}, {"mini-stsb": {"model": "missing/model"}}, "controls mini-stsb seed 0 cannot be done: .*missing/model"),
         ({}, {"own": {"data": "missing.csv"}}, "controls own seed 0 cannot be done: .*missing.csv"),
     ],
-    ids=["pattern", "size", "model", "data"],
+    ids=["pattern", "blocks", "kinds", "budget", "size", "model", "data"],
 )
 def test_a_unit_that_cannot_be_done_is_found_before_the_first_one(tmp_path, monkeypatch, settings, by_task, message):
     monkeypatch.setattr(working, "_work", lambda *_: pytest.fail("a unit was begun"))
