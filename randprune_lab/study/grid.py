@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,7 +14,7 @@ from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import given_path
 from randprune_lab.search.config import SCORE_SETTINGS, RunConfig
-from randprune_lab.search.journal import in_use, read_journal
+from randprune_lab.search.journal import JOURNAL, in_use, read_journal
 from randprune_lab.search.recorded_config import CONFIG
 from randprune_lab.search.units import DENSE, MODEL, Units, levels_done
 from randprune_lab.study.config import CONTROLS, FACTORS, StudyConfig
@@ -66,6 +67,8 @@ class Grid:
     config: StudyConfig
     path: Path
     recorded: frozenset[Unit] = frozenset()
+    _done: dict[Unit, tuple[int, int] | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """When the journals of units that are done were last changed, and their sizes: they are not read again."""
 
     @classmethod
     def open(cls, config: StudyConfig, path: str | Path, *, resume: bool = False) -> Grid:
@@ -176,17 +179,22 @@ class Grid:
         done, damage = self._read(unit)
         if _last(unit) not in done:
             return damage
-        if not (file := self.folder(unit) / CONFIG).exists():
-            return FileError(f"{file} is missing")
         try:
-            record = RunRecord.load(self.folder(unit))
-            for name in (*record.trained, *([BARE] if unit.method == CONTROLS else ())):
-                record.answers(name)
+            self._record(unit)
         except FileError as error:
             return error
         except RunError:  # as a plugin that is not given: who needs the unit raises it
             return None
         return None
+
+    def _record(self, unit: Unit) -> RunRecord:
+        """The run of a unit that is done; raises `FileError` if something that tables read of it is damaged."""
+        if not (file := self.folder(unit) / CONFIG).exists():
+            raise FileError(f"{file} is missing")
+        record = RunRecord.load(self.folder(unit))
+        for name in (*record.trained, *([BARE] if unit.method == CONTROLS else ())):
+            record.answers(name)
+        return record
 
     def again(self, unit: Unit) -> str:
         """How a damaged unit is done again."""
@@ -200,18 +208,24 @@ class Grid:
 
     def progress(self, unit: Unit) -> Progress:
         """The progress of a unit."""
-        config, (done, damage) = self.run_config(unit), self._read(unit)
-        levels = levels_done(done, config.method)
+        levels, stamp = len(self.run_config(unit).levels), _stamp(self.folder(unit) / JOURNAL)
+        if stamp is not None and self._done.get(unit) == stamp:
+            return Progress("done", levels, levels)
+        done, damage = self._read(unit)
         state: State = "waiting"
         if _last(unit) in done:
-            state = "done"
+            state, self._done[unit] = "done", stamp
         elif self._recorded(unit):
             state = "recorded"
         elif damage is not None:
             state = "damaged"
         elif self.folder(unit).exists():
             state = "running" if in_use(self.folder(unit)) else "begun"
-        return Progress(state, levels, len(config.levels))
+        return Progress(state, levels_done(done, unit.method), levels)
+
+    def states(self) -> dict[Unit, Progress]:
+        """The progress of all units."""
+        return {unit: self.progress(unit) for unit in self.units}
 
     def is_done(self, unit: Unit, journal: dict[str, Any]) -> bool:
         """Whether nothing of a unit with this journal is left to do."""
@@ -228,7 +242,11 @@ class Grid:
 
     def records(self) -> dict[Unit, RunRecord]:
         """The runs of the units that are done in this folder, without damaged ones."""
-        return {unit: RunRecord.load(self.folder(unit)) for unit in self.finished() if self.damage(unit) is None}
+        found = {}
+        for unit in self.finished():
+            with suppress(FileError):
+                found[unit] = self._record(unit)
+        return found
 
     @property
     def has_results(self) -> bool:
@@ -239,6 +257,15 @@ class Grid:
 def _last(unit: Unit) -> str:
     """The entry of a unit's journal that is written last."""
     return CONTROLS if unit.method == CONTROLS else MODEL
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """When a file was last changed, and its size; None if it cannot be found."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def planned_steps(config: RunConfig, rows: int) -> int:

@@ -177,7 +177,7 @@ def _work(grid: Grid, executor: Executor | None = None) -> list[Unit]:
 def _next(grid: Grid, failed: set[Unit]) -> Unit | None:
     """The next unit to do; None if no unit is left. Waits while a unit of another process may become free."""
     while True:
-        progress = {unit: grid.progress(unit) for unit in grid.units}
+        progress = grid.states()
         states = {unit: entry.state for unit, entry in progress.items()}
         lost = {grid.controls_of(unit) for unit in failed if unit.method == CONTROLS}
         unfinished = [unit for unit, entry in progress.items() if entry.open and grid.controls_of(unit) not in lost]

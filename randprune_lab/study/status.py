@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.units import DATA
 from randprune_lab.study.config import CONTROLS
-from randprune_lab.study.grid import Grid, Unit, planned_steps
+from randprune_lab.study.grid import Grid, Progress, Unit, planned_steps
 
 TIMES = "times.jsonl"
 WIDE = 16
@@ -22,12 +24,12 @@ def describe_status(grid: Grid) -> str:
 
     The table has a row for each seed and task and a column for each method, or the other way round for many methods.
     """
-    methods = (CONTROLS, *grid.config.methods)
-    found = {unit: grid.damage(unit) for unit in grid.units if grid.progress(unit).state != "recorded"}
+    methods, states = (CONTROLS, *grid.config.methods), grid.states()
+    found = {unit: grid.damage(unit) for unit, progress in states.items() if progress.state != "recorded"}
     damaged = {unit: error for unit, error in found.items() if error is not None}
 
     def cell(unit: Unit) -> str:
-        progress = grid.progress(unit)
+        progress = states[unit]
         state = "damaged" if unit in damaged else progress.state
         return SIGNS.get(state, f"{state} {progress.levels}/{progress.of}")
 
@@ -49,10 +51,10 @@ def remaining(grid: Grid, *, more: int = 0) -> str:
         grid: the study.
         more: the number of processes besides those that work on a unit at this moment.
     """
-    states = {unit: grid.progress(unit) for unit in grid.units}
+    states = grid.states()
     done = sum(not progress.open for progress in states.values())
     text = f"{done} of {len(states)} units"
-    seconds = seconds_left(grid)
+    seconds = seconds_left(grid, states)
     if done == len(states) or seconds is None:
         return text
     workers = max(1, sum(progress.state == "running" for progress in states.values()) + more)
@@ -60,39 +62,46 @@ def remaining(grid: Grid, *, more: int = 0) -> str:
     return f"{text}, about {_duration(seconds / workers)} of work left{shared}"
 
 
-def seconds_left(grid: Grid) -> float | None:
+def seconds_left(grid: Grid, states: Mapping[Unit, Progress]) -> float | None:
     """The estimated time of the units that are not done, without controls, in seconds of one process.
 
     The estimate is the number of training steps times the seconds per step: those of the task so far, or those of all
     tasks if the task has none yet.
 
+    Args:
+        grid: the study.
+        states: the progress of its units.
+
     Returns:
         The seconds; None before any unit has been timed.
     """
+
+    @cache
+    def rows(controls: Unit) -> int:
+        """The number of train rows, from the data if they are recorded, or else from the settings."""
+        data: dict[str, Any] = grid.journal(controls).get(DATA, {})
+        return int(data.get("train", grid.run_config(controls).train_size or RunConfig.train_size or 1))
+
+    def planned(unit: Unit) -> int:
+        return planned_steps(grid.run_config(unit), rows(grid.controls_of(unit)))
+
     spent: dict[str, float] = defaultdict(float)
     steps: dict[str, float] = defaultdict(float)
     for unit, levels, seconds in _times(grid):
-        fraction = levels / len(grid.run_config(unit).levels)
+        fraction = levels / states[unit].of
         for name in (unit.task, ""):
             spent[name] += seconds
-            steps[name] += fraction * planned_steps(grid.run_config(unit), _rows(grid, unit))
+            steps[name] += fraction * planned(unit)
     if not steps[""]:
         return None
     total = 0.0
-    for unit in grid.units:
-        progress = grid.progress(unit)
+    for unit, progress in states.items():
         if unit.method == CONTROLS or not progress.open:
             continue
         pace = spent[unit.task] / steps[unit.task] if steps[unit.task] else spent[""] / steps[""]
         left = 1 - progress.levels / progress.of
-        total += left * pace * planned_steps(grid.run_config(unit), _rows(grid, unit))
+        total += left * pace * planned(unit)
     return total
-
-
-def _rows(grid: Grid, unit: Unit) -> int:
-    """The number of train rows of a unit, from its data if they are recorded, or else from its settings."""
-    data: dict[str, Any] = grid.journal(grid.controls_of(unit)).get(DATA, {})
-    return int(data.get("train", grid.run_config(unit).train_size or RunConfig.train_size or 1))
 
 
 def _times(grid: Grid) -> list[tuple[Unit, int, float]]:

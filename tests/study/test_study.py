@@ -31,7 +31,7 @@ from randprune_lab.masks.scope import prunable
 from randprune_lab.sealed import write_arrays, write_sealed
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import RunFolder
-from randprune_lab.search.journal import JOURNAL
+from randprune_lab.search.journal import JOURNAL, read_journal
 from randprune_lab.search.recorded_config import FORMAT
 from randprune_lab.search.run_files import PREDICTIONS, load_predictions, predictions_path
 from randprune_lab.stats.intervals import mean_interval
@@ -233,6 +233,17 @@ def test_a_unit_that_another_process_is_beginning_is_locked(copy):
     with pytest.raises(LockedError):
         rp.run(copy.run_config(unit), copy.folder(unit), resume=True, progress=False)
     lock.__exit__()
+
+
+def test_the_journal_of_a_finished_unit_is_read_again_only_if_it_changed(copy, monkeypatch):
+    read, before = [], copy.states()
+    monkeypatch.setattr("randprune_lab.study.grid.read_journal", lambda path: read.append(path) or read_journal(path))
+    assert copy.states() == before and not read
+    journal = copy.folder(unit := copy.units[-1]) / JOURNAL
+    journal.write_text(journal.read_text("utf-8").rpartition('{"unit": "model"')[0], "utf-8")
+    assert copy.progress(unit).state == "begun" and read == [copy.folder(unit)]
+    shutil.rmtree(copy.folder(unit))
+    assert copy.progress(unit).state == "waiting"
 
 
 def test_a_failed_unit_does_not_stop_the_others(config, tmp_path, caplog):
@@ -795,7 +806,7 @@ def test_the_remaining_time_is_estimated_from_the_finished_units(copy):
     (copy.path / TIMES).write_text("".join(json.dumps(line) + "\n" for line in times) + '{"unit": ["torn')
     for unit in removed:
         shutil.rmtree(copy.folder(unit))
-    assert seconds_left(copy) == sum(steps[unit] for unit in removed)
+    assert seconds_left(copy, copy.states()) == sum(steps[unit] for unit in removed)
 
 
 @pytest.mark.parametrize(
