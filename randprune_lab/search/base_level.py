@@ -85,7 +85,7 @@ class BaseLevel(ABC):
             advance: is told of the training steps, and of each evaluation as the steps that it counts as.
 
         Returns:
-            The evaluation, and the state to continue from.
+            The evaluation, and the state to continue from, which may be None at the start and at the end.
         """
 
     def changed(self, **values: Any) -> Self:

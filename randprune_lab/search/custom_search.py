@@ -183,7 +183,7 @@ class CustomSearch(LevelSearch[CustomLevel]):
         self.model.load_state_dict(self.initial)
         result: dict[str, Any] = {"weights_sha256": self.save_weights(START)}
         if self.functions[1] is not None:
-            judged = self._training(1, None).judge(self.model, "for the model before pruning")
+            judged = self._training(1, 0).judge(self.model, "for the model before pruning")
             self.note_examples(judged)
             result["score"] = judged.score
             log.info("the model before pruning scores %.4f", judged.score)
@@ -244,14 +244,14 @@ class CustomSearch(LevelSearch[CustomLevel]):
     def remedy(self, name: str) -> str:
         return "start from finite weights" if name == START else "lower the learning rate of your training"
 
-    def _training(self, total: int, seed: int | None) -> CustomTraining:
+    def _training(self, total: int, seed: int) -> CustomTraining:
         train, evaluate = self.functions
         return CustomTraining(
             train,
             evaluate,
             total=total,
             every=self.config.evaluate_every,
-            seed=seed or 0,
+            seed=seed,
             keep_best=False,
             examples=self.examples,
             told=self._told,

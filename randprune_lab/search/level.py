@@ -86,8 +86,11 @@ class Level(BaseLevel):
 
     def advance(
         self, candidate: int, state: CandidateState | None, steps: int, advance: Advance = ignore
-    ) -> tuple[Evaluation, CandidateState]:
-        """See `BaseLevel.advance`; the result does not depend on the number of stops in between either."""
+    ) -> tuple[Evaluation, CandidateState | None]:
+        """See `BaseLevel.advance`; the result does not depend on the number of stops in between either.
+
+        There is no state, which is a copy of weights and moments, where a training has not begun or is at its end.
+        """
         mask = self.start_with(candidate)
         training = Training(self.model, self.train, self._training_of(candidate), mask=mask, teacher=self.teacher)
         examples: list[Float64[np.ndarray, " n"]] = []
@@ -110,7 +113,8 @@ class Level(BaseLevel):
             training.run(evaluate, until=steps, advance=advance)
             scores, at = training.history.scores, training.history.steps
         evaluation = Evaluation(candidate, training.step, tuple(at), tuple(scores), np.stack(examples), logits)
-        return evaluation, CandidateState(training.state(), examples if steps else [])
+        goes_on = 0 < steps < self.total_steps
+        return evaluation, CandidateState(training.state(), examples) if goes_on else None
 
 
 def evaluation_steps(rows: int, batch_size: int) -> int:

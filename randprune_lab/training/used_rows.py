@@ -78,7 +78,7 @@ class UsedRows(Compact):
         return torch.where(used, F.embedding(place.clamp(max=len(self.small) - 1), self.small), decayed)
 
 
-def find_used_rows(model: nn.Module, data: Encoded, pruned: Collection[str] | None) -> UsedRows | None:
+def find_used_rows(model: nn.Module, data: Encoded, pruned: Collection[str] = ()) -> UsedRows | None:
     """The rows of a model's word embeddings that a train set uses; None where all are trained.
 
     That is so if the embeddings are tied to another layer, frozen, pruned, in half precision, of a class of their own,
@@ -92,7 +92,7 @@ def find_used_rows(model: nn.Module, data: Encoded, pruned: Collection[str] | No
     except (AttributeError, NotImplementedError):
         return None
     names = [f"{name}.weight" for name, module in model.named_modules(remove_duplicate=False) if module is layer]
-    if len(names) != 1 or names[0] in (pruned or ()) or not _is_plain(layer):
+    if len(names) != 1 or names[0] in pruned or not _is_plain(layer):
         return None
     if sum(weight is layer.weight for _, weight in model.named_parameters(remove_duplicate=False)) > 1:
         return None

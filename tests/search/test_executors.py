@@ -79,6 +79,12 @@ def same(ours, theirs):
     )
 
 
+def test_weights_are_copied_only_for_candidates_that_may_go_on(level):
+    total = level.total_steps
+    states = {steps: level.advance(0, None, steps)[1] for steps in (0, 4, total)}
+    assert states[0] is None and states[total] is None and states[4].training.step == 4
+
+
 RACE = [(0, 4), (1, 4), (2, 4), (3, 4)], [(1, 8), (3, 8)], [(3, 12)]
 
 

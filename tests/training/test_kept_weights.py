@@ -189,7 +189,7 @@ def test_in_a_wrapper_all_layers_and_embeddings_stay_whole(lab):
     mask = rp.MaskSampler(model, rp.Voting(), 0.9).draw(0)
     assert find_kept_weights(model, mask, TrainingConfig(compute="sparse"))
     around = nn.DataParallel(model)
-    assert find_used_rows(around, lab.train, None) is None
+    assert find_used_rows(around, lab.train) is None
     with pytest.raises(ConfigError, match="in a model that nothing wraps"):
         find_kept_weights(around, mask, TrainingConfig(compute="sparse"))
 
