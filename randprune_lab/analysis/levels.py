@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from randprune_lab.analysis.run_record import RunRecord
@@ -40,16 +40,24 @@ def training_steps(record: RunRecord) -> list[dict[str, Any]]:
     return rows
 
 
+def steps_up_to(record: RunRecord, method: str) -> dict[float, int]:
+    """The training steps of a method up to each level, candidates included, by the sparsity of the level.
+
+    Raises:
+        RunError: if a level of the run is not done.
+    """
+    rows = [row for row in training_steps(record) if row["method"] == method]
+    steps = accumulate(row["candidates"] + row["winner"] for row in rows)
+    return dict(zip(record.config.levels, steps, strict=True))
+
+
 def total_steps(record: RunRecord) -> dict[str, int]:
     """The training steps of each method of a run, over all levels, candidates included.
 
     Raises:
         RunError: if a level of the run is not done.
     """
-    totals = dict.fromkeys(record.methods, 0)
-    for row in training_steps(record):
-        totals[row["method"]] += row["candidates"] + row["winner"]
-    return totals
+    return {method: steps_up_to(record, method)[record.config.levels[-1]] for method in record.methods}
 
 
 def overlap_fraction(first: MaskSet, second: MaskSet) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from randprune_lab.analysis.contrasts import IMP, KEY
-from randprune_lab.analysis.levels import difference_of_runs, training_steps
+from randprune_lab.analysis.levels import difference_of_runs, steps_up_to
 from randprune_lab.analysis.recorded import ENDS, RESULTS
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import RunError
@@ -190,13 +190,8 @@ def _rows(
     method: MethodOfRun, baseline: Callable[[MethodOfRun, float], MethodOfRun | None]
 ) -> Iterator[dict[str, Any]]:
     """The rows of a method, and that of its dense model; `baseline` finds what it is compared with at a sparsity."""
-    steps = 0
     yield _row(method.record, DENSE, {"method": DENSE, "sparsity": 0.0, "steps": 0}, None)
-    for level in training_steps(method.record):
-        if level["method"] != method.method:
-            continue
-        sparsity = level["sparsity"]
-        steps += level["candidates"] + level["winner"]
+    for sparsity, steps in steps_up_to(method.record, method.method).items():
         trained, other = method.trained(sparsity), baseline(method, sparsity)
         difference = (
             None if other is None else difference_of_runs(method.record, trained, other.record, other.trained(sparsity))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from randprune_lab.analysis.levels import difference_of_runs, training_steps
+from randprune_lab.analysis.levels import difference_of_runs, steps_up_to
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.files import reading, strict_json
@@ -166,14 +166,6 @@ class _Method(NamedTuple):
         """The name of the training at a level."""
         return self.record.level(self.record.config.levels.index(sparsity) + 1, self.name).name
 
-    def steps(self) -> Iterator[tuple[float, int]]:
-        """The sparsity of each level, and the training steps up to it."""
-        taken = 0
-        for row in training_steps(self.record):
-            if row["method"] == self.name:
-                taken += row["candidates"] + row["winner"]
-                yield row["sparsity"], taken
-
 
 _ABOUT, _SCORE, _DIFFERENCE = record_of(Share, ("scores", "differences")), record_of(Score), record_of(Difference)
 
@@ -235,7 +227,7 @@ def share_runs(runs: Sequence[str | Path], guess: str | None = None) -> Share:
         scores=tuple(
             Score(method.name, sparsity, taken, method.record.score(method.trained(sparsity)).estimate)
             for method in methods
-            for sparsity, taken in method.steps()
+            for sparsity, taken in steps_up_to(method.record, method.name).items()
         ),
         differences=tuple(one for method in methods[1:] for one in _differences(methods[0], method)),
         guess=guess,
