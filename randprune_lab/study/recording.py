@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,12 +155,15 @@ def _with_differences(table: pd.DataFrame, new: pd.DataFrame, folder: Path, base
     """
     import pandas as pd
 
+    @cache
+    def runs(task: str, seed: int) -> TaskRecord:
+        return TaskRecord.load(_file(folder, task, seed))
+
     has, again = ({(row.task, row.seed) for row in rows[rows.method == baseline].itertuples()} for rows in (table, new))
     for index, row in table[table.method != DENSE].iterrows():
         place, old = (row.task, row.seed), index >= len(new)
         if place not in has or not (pd.isna(row.difference) or (old and place in again)):
             continue
-        runs = TaskRecord.load(folder / f"{row.task}-seed-{row.seed}.safetensors")
-        interval = runs.difference(row.method, baseline, row.sparsity)
+        interval = runs(*place).difference(row.method, baseline, row.sparsity)
         table.loc[index, [f"difference{end}" for end in ENDS]] = [interval.estimate, interval.low, interval.high]
     return table
