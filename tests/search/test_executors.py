@@ -214,6 +214,7 @@ def test_workers_fill_the_cores(options, workers, monkeypatch):
     started = []
     monkeypatch.setattr("dask.distributed.LocalCluster", lambda **settings: started.append(settings["n_workers"]))
     monkeypatch.setattr("dask.distributed.Client", lambda *_, **settings: None)
+    monkeypatch.setattr("randprune_lab.search.executors.loaded_plugins", list)  # those of other tests
     monkeypatch.setattr("randprune_lab.search.executors.cores", lambda: 8)
     monkeypatch.setattr("torch.get_num_threads", lambda: 4)
     make_executor("dask", **options)

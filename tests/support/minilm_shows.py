@@ -22,8 +22,6 @@ LINES = {
 }
 AFTERWARDS = {
     "Fisher, 3 epochs, minus IMP, 33 epochs": ("fisher-short", "imp-long"),
-    "published search, 11 epochs, minus IMP, 3 epochs": ("search", "imp-short"),
-    "published search, 11 epochs, minus IMP, 33 epochs": ("search", "imp-long"),
     "published search, 11 epochs, minus random mask, 3 epochs": ("search", "one-mask"),
     "Fisher minus random mask, 3 epochs": ("fisher-short", "one-mask"),
     "IMP, 11 epochs minus 3": ("imp", "imp-short"),
@@ -116,7 +114,7 @@ def _task(record: TaskRecord, controls: Any) -> str:
 
 def _bold_if_clear(found: Interval) -> str:
     cell = found.in_points(signed=True)
-    return f"**{cell}**" if found.low > 0 or found.high < 0 else cell
+    return f"**{cell}**" if round(100 * found.low, 1) > 0 or round(100 * found.high, 1) < 0 else cell
 
 
 def _cost(record: TaskRecord, method: str) -> str:
