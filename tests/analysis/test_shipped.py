@@ -56,7 +56,7 @@ def test_the_variable_names_the_folder_of_the_data(tmp_path, monkeypatch):
 
 
 STUDIES = {"study": "laptop", "gain": "laptop-gain", "small": "laptop-small", "rates": "laptop-rates"}
-STUDIES |= {name: name for name in ("referee", "best-shot", "forget", "minilm", "minilm-tuning")}
+STUDIES |= {name: name for name in ("referee", "best-shot", "forget", "minilm", "minilm-tuning", "minilm-gradual")}
 
 
 @pytest.fixture(params=STUDIES)

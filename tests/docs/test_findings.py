@@ -11,6 +11,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from support.best_shot_shows import best_shot_shows
@@ -451,6 +452,24 @@ def test_what_is_said_of_stsb_in_minilm_follows_from_its_record():
             rf"{both(without)}",
             said(page),
         )
+
+
+def test_what_is_said_of_smaller_steps_of_sparsity_follows_from_its_record():
+    (run,) = task_records(RECORDED / "minilm-gradual")
+    once, _ = minilm(0, "stsb")
+    imp = dict(zip(run.levels, scores_of(run, "imp"), strict=True))
+    assert (run.task, run.seed, run.methods) == ("stsb", 0, ["imp"]) and np.array_equal(run.dense, once.dense)
+    steps = [run.courses["imp"][0]["steps"], once.courses["imp-short"][0]["steps"]]
+    assert steps[0] == steps[1], "the same epochs a level"
+    short, long = scores_of(once, "imp-short"), scores_of(once, "imp")
+    assert (
+        f"IMP scores {imp[0.83]:.1f} points at 83 % (15 epochs in all) and {imp[0.9375]:.1f} at 93.75 % (24 epochs); "
+        f"cut to 83 % at once, it has {short[0]:.1f} points there with 3 epochs and {long[0]:.1f} with 11, and "
+        f"{long[1]:.1f} at 93.75 % with 22"
+    ) in said(RESULTS)
+    assert imp[0.83] > long[0] + 20
+    for page in (README, RESULTS):
+        assert f"in eight smaller steps IMP has {imp[0.83]:.1f} at 83 % and {imp[0.9375]:.1f} at 93.75 %" in said(page)
 
 
 def test_what_is_said_of_the_other_seed_of_minilm_follows_from_its_record():
