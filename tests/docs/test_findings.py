@@ -508,7 +508,7 @@ def test_what_is_said_of_the_steps_of_minilm_follows_from_its_record():
         equal = f"{first[0]} points at 93.75 % with 3 epochs a level, {first[1]} with 11 and {longest} with 33"
         assert f"{equal}, but {second[0]} and {second[1]} with another seed (3 and 11 epochs" in said(page)
     ahead = [each.difference("fisher-short", "imp-short", 0.9375).estimate for each in (run, minilm(1)[0])]
-    assert f"it is ahead of IMP by {both(100 * each for each in ahead)} points" in said(README)
+    assert f"the mask is ahead of IMP by {both(100 * each for each in ahead)} points" in said(README)
     search, last = (run.difference("search", "imp", level).in_points(signed=True) for level in (0.9375, 0.99))
     assert f"The published search minus IMP is {search} with 11 epochs, and {last} at 99 %" in said(README)
 
