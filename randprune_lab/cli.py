@@ -12,12 +12,14 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 
 from randprune_lab.commands import INSTALL_LAB, PARSERS, WITH_PLUGINS, Parser, add_plugin, machines
 from randprune_lab.errors import RandpruneError
 from randprune_lab.files import refused_by_machine
-from randprune_lab.plugins import load_plugin, resume_command
+from randprune_lab.plugins import load_plugin
+from randprune_lab.search.recorded_config import resume_command
 from randprune_lab.terminal import (
     LogFormatter,
     OutputError,
@@ -76,8 +78,9 @@ def _code_of(stop: KeyboardInterrupt) -> int:
 
 def _how_to_go_on(options: argparse.Namespace) -> str:
     """What continues a stopped run or study, if it has recorded anything."""
-    if options.name == "run" and (options.out / "config.json").is_file():
-        return f"; go on with: {resume_command(options.out, *machines(options))}"
+    if options.name == "run":
+        with suppress(RandpruneError):  # nothing is recorded, or it is not the run that was asked for
+            return f"; go on with: {resume_command(options.out, *machines(options))}"
     looks = options.name == "study" and (options.status or options.verify)
     if options.name == "study" and not looks and (options.out / "study.json").is_file():
         again = [*options.arguments, *([] if options.resume else ["--resume"])]

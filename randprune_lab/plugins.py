@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,12 +73,6 @@ def load_plugin(path: str | Path) -> Plugin:
 def loaded_plugins() -> list[Plugin]:
     """All plugins that were loaded in this process."""
     return list(_loaded.values())
-
-
-def resume_command(run: Path, *more: str) -> str:
-    """The command line that continues a run, with the plugins that are loaded now and further options."""
-    plugins = [word for plugin in loaded_plugins() for word in ("--plugin", str(plugin.path))]
-    return shlex.join(["randprune", "run", *plugins, *more, "--resume", "--out", str(run)])
 
 
 def plugins_of(*classes: type[Any]) -> list[Plugin]:

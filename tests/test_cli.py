@@ -314,6 +314,16 @@ def test_a_run_interrupted_before_it_has_a_folder_cannot_go_on(randprune, option
     assert (answer.code, answer.line()) == (130, "stopped")
 
 
+def test_what_an_interruption_says_needs_no_run_that_can_be_read(randprune, options, tmp_path, monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "config.json").write_text("{", "utf-8")
+    monkeypatch.setattr("randprune_lab.cli.load_plugin", stop)
+    answer = randprune("run", *options, "--plugin", "rules.py", "--out", tmp_path)
+    assert (answer.code, answer.line()) == (130, "stopped")
+
+
 # --- show ---
 
 

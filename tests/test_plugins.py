@@ -18,8 +18,8 @@ from randprune_lab.cli import build_parser, main
 from randprune_lab.commands import machines
 from randprune_lab.criteria import CRITERIA
 from randprune_lab.errors import ConfigError, FileError, RunError
-from randprune_lab.plugins import load_plugin, loaded_plugins, plugins_of, resume_command
-from randprune_lab.search.recorded_config import read_config
+from randprune_lab.plugins import load_plugin, loaded_plugins, plugins_of
+from randprune_lab.search.recorded_config import read_config, resume_command
 
 RULE = """
 from dataclasses import dataclass
@@ -140,11 +140,13 @@ def test_a_run_records_its_plugin_and_goes_on_only_with_the_same_one(tmp_path, o
     assert other.returncode == 2 and "give the file as it was, or choose another folder" in other.stderr
 
 
-def test_the_command_that_continues_a_run_names_its_plugins_and_machines(tmp_path, monkeypatch):
-    monkeypatch.setattr("randprune_lab.plugins._loaded", {})
+def test_the_command_that_continues_a_run_names_its_plugins_and_machines(tmp_path, config):
+    load_plugin(write(tmp_path, "plug_of_another_run"))
     folder = tmp_path / "with a space"
     folder.mkdir()
     plugin = load_plugin(write(folder, "plug_again"))
+    used = [{"file": plugin.path.name, "sha256": plugin.sha256}]
+    write_config(folder, config.to_dict() | {"rule": "plug-again", "plugins": used})
     for where in ([], ["--executor", "dask", "--workers", "2"], ["--executor", "dask", "--address", "tcp://here:1"]):
         asked = build_parser().parse_args(["run", "--out", str(folder), *where])
         again = shlex.split(resume_command(folder, *machines(asked)))

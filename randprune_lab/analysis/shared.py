@@ -13,9 +13,9 @@ from randprune_lab.analysis.levels import difference_of_runs, steps_up_to
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.errors import ConfigError, FileError, RunError
 from randprune_lab.files import reading, strict_json
-from randprune_lab.plugins import resume_command
 from randprune_lab.sealed import checksum, unsealed, write_sealed
 from randprune_lab.search.config import RunConfig
+from randprune_lab.search.recorded_config import resume_command
 from randprune_lab.search.units import DATA, DENSE
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.typed import record_of, typed

@@ -10,8 +10,7 @@ from typing import Any
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.app.part import Case, Part, Table
 from randprune_lab.errors import RunError
-from randprune_lab.plugins import resume_command
-from randprune_lab.search.recorded_config import CONFIG
+from randprune_lab.search.recorded_config import CONFIG, resume_command
 from randprune_lab.search.units import DENSE
 from randprune_lab.terminal import printable
 from randprune_lab.viz import figures

@@ -20,7 +20,7 @@ from randprune_lab.files import give_usual_modes, given_path, remove_leftovers, 
 from randprune_lab.interop.sparse_file import SPARSE_FILE, save_sparse
 from randprune_lab.masks.mask_set import MaskSet
 from randprune_lab.models.quiet import quiet
-from randprune_lab.plugins import resume_command
+from randprune_lab.search.recorded_config import resume_command
 from randprune_lab.search.units import MODEL
 from randprune_lab.search.winner import MODEL_FOLDER, winning_mask, winning_model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing_extensions import TypedDict
 
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import own_file, strict_json
-from randprune_lab.plugins import loaded_plugins
+from randprune_lab.plugins import loaded_plugins, plugins_of
 from randprune_lab.sealed import unsealed
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.journal import JOURNAL
@@ -65,6 +66,17 @@ def read_config(path: Path) -> RunConfig:
     with _reading_config(path):
         values = AS_BEFORE | _read_settings(path, KIND)
         return RunConfig.from_dict(typed(partial_of(RunConfig, strict=True), values, strict=True))
+
+
+def resume_command(path: Path, *more: str) -> str:
+    """The command line that continues the run in a folder, with the plugins that it uses and further options.
+
+    Raises:
+        RunError, FileError: see `read_config`.
+    """
+    used = plugins_of(*read_config(path).classes)
+    plugins = [word for plugin in used for word in ("--plugin", str(plugin.path))]
+    return shlex.join(["randprune", "run", *plugins, *more, "--resume", "--out", str(path)])
 
 
 def _recorded(path: Path, config: Settings) -> dict[str, Any]:

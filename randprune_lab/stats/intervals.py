@@ -198,21 +198,24 @@ def _each_once(labels: np.ndarray) -> Counts:
 
 def _resamples(n: int, seed: int) -> Iterator[Counts]:
     """The resamples in batches, the same for every model and metric. Those of one batch are kept: tables ask often."""
-    return iter([_one_batch(n, seed)]) if RESAMPLES * n <= CHUNK else _batches(n, seed)
+    if RESAMPLES * n <= CHUNK:
+        yield _one_batch(n, seed, RESAMPLES)
+        return
+    random = np.random.default_rng(seed)
+    size = max(1, CHUNK // n)
+    for start in range(0, RESAMPLES, size):
+        yield _drawn(random, n, min(size, RESAMPLES - start))
 
 
 @lru_cache(maxsize=2)
-def _one_batch(n: int, seed: int) -> Counts:
-    (counts,) = _batches(n, seed)
+def _one_batch(n: int, seed: int, size: int) -> Counts:
+    counts = _drawn(np.random.default_rng(seed), n, size)
     counts.setflags(write=False)
     return counts
 
 
-def _batches(n: int, seed: int) -> Iterator[Counts]:
-    random = np.random.default_rng(seed)
-    size = max(1, CHUNK // n)
-    for start in range(0, RESAMPLES, size):
-        yield random.multinomial(n, np.full(n, 1 / n), size=min(size, RESAMPLES - start)).astype(np.float64)
+def _drawn(random: np.random.Generator, n: int, size: int) -> Counts:
+    return random.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float64)
 
 
 def _matthews(counts: Counts, answers: np.ndarray, labels: np.ndarray) -> Figures:

@@ -120,6 +120,17 @@ def test_answers_that_agree_on_all_examples_may_still_differ_on_others(n):
     assert score_difference("matthews", ids, ids, ids[::-1].copy()) == interval
 
 
+def test_the_ends_do_not_depend_on_the_intervals_before(monkeypatch):
+    """Neither on another number of resamples, nor on another batch of them."""
+    scores = np.random.default_rng(0).normal(size=(2, 60))
+    interval = score_interval("pearson", *scores)
+    for name, value in {"RESAMPLES": 2, "CHUNK": 60 * 700}.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(intervals, name, value)
+            assert (score_interval("pearson", *scores) == interval) == (name == "CHUNK")
+        assert score_interval("pearson", *scores) == interval
+
+
 @pytest.mark.parametrize("n", [1, 4, 50])
 def test_a_model_that_is_better_on_every_example_may_be_worse_on_others(n):
     """With a single example, nothing is known; the end is where a fraction of the examples has the other sign."""
