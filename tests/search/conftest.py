@@ -1,4 +1,4 @@
-"""A cluster that tests share: its processes take seconds to start."""
+"""A cluster that the tests of a file share: it takes seconds to start, and time of a processor as long as it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from dask.distributed import LocalCluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         yield cluster
