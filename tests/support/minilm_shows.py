@@ -1,4 +1,4 @@
-"""What the page of results says of the study `minilm`, made from its record."""
+"""What the page of results says of the studies of MiniLM, made from their records."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _task(record: TaskRecord, controls: Any) -> str:
     done = [method for method in config.methods if method in record.methods]
     missing = [method for method in config.methods if method not in record.methods]
     lines = [
-        f"{task_title(record.task)}, seed {record.seed}, {len(record.labels)} test examples: {_dense(controls)}. "
+        f"{_named(record)}: {_dense(controls)}. "
         "Brackets are 95 % intervals over test examples, and differences whose interval leaves out zero are **bold**. "
         "They are paired, so that they are clearer than the bars of the "
         "figure, which belong to single scores, as does the grey area.",
@@ -127,6 +127,29 @@ def _epochs(config: StudyConfig, method: str) -> int:
     """The epochs of a level, those of the candidates included."""
     run = config.run_config(method, config.tasks[0], config.seeds[0])
     return run.epochs + (run.candidates * run.early_epochs if run.candidates > 1 else 0)
+
+
+def gradual_shows(records: Sequence[TaskRecord]) -> str:
+    """The table of `minilm-gradual` for each task and seed: a row for each level."""
+    return "\n\n".join("\n".join([f"{_named(record)}:", "", *_by_level(record)]) for record in records)
+
+
+def _named(record: TaskRecord) -> str:
+    return f"{task_title(record.task)}, seed {record.seed}, {len(record.labels)} test examples"
+
+
+def _by_level(record: TaskRecord) -> list[str]:
+    config = StudyConfig.load("minilm-gradual")
+    rows = {
+        f"{100 * level:g} %": [
+            str(number * _epochs(config, "imp")),
+            *(f"{100 * record.score(method, level).estimate:.1f}" for method in ("imp", "fisher")),
+            _bold_if_clear(record.difference("fisher", "imp", level)),
+        ]
+        for number, level in enumerate(record.levels, start=1)
+    }
+    head = ["epochs so far", "IMP", "Fisher mask, one threshold", "Fisher mask minus IMP"]
+    return markdown_table(["sparsity", *head], pd.DataFrame(rows, index=head).T)
 
 
 def tuning_shows(results: pd.DataFrame) -> list[str]:

@@ -61,6 +61,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "answers": lambda: pools_show.pools_show(answer_records(RECORDED / "answers")),
     "minilm-tuning": lambda: "\n".join(minilm_shows.tuning_shows(recorded_results(RECORDED / "minilm-tuning"))),
     "minilm": _minilm,
+    "minilm-gradual": lambda: minilm_shows.gradual_shows(task_records(RECORDED / "minilm-gradual")),
 }
 """What makes the text of each part, by the folder of its record."""
 
