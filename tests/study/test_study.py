@@ -1019,15 +1019,23 @@ def test_one_threshold_for_all_matrices_is_paired_with_the_imps_of_laptop_rates(
         assert dataclasses.replace(ours, method=other, allocation="layerwise", **ignored) == theirs
 
 
-def test_the_parts_of_the_best_shot_have_its_two_masks_with_all_their_settings():
-    parts, whole = StudyConfig.load("best-shot-parts"), StudyConfig.load("best-shot")
-    assert (parts.tasks, parts.seeds, parts.levels) == (whole.tasks, whole.seeds, whole.levels)
-    both = {"magnitude-layerwise-2e-3": "imp", "fisher-global-2e-3": "fisher-short"}
-    for task, (name, other) in product(parts.tasks, both.items()):
-        ours, theirs = parts.run_config(name, task, 300), whole.run_config(other, task, 300)
-        ignored = {each: getattr(theirs, each) for each in ("sampling_ratios", "early_rate", "early_last")}
-        assert dataclasses.replace(ours, method=other, **ignored) == theirs
-    assert len(parts.methods) == 2 * 2 * 3 and parts.methods.keys() >= both.keys()
+PARTS = {
+    "best-shot-parts": {"magnitude-layerwise-2e-3": "imp", "fisher-global-2e-3": "fisher-short"},
+    "best-shot-gradual": {"imp": "imp", "fisher": "fisher-short"},
+}
+"""Studies with the two masks of `best-shot`, by their names there and here."""
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_studies_beside_the_best_shot_have_its_two_masks_with_all_their_settings(name):
+    parts, whole, both = StudyConfig.load(name), StudyConfig.load("best-shot"), PARTS[name]
+    assert (parts.tasks, parts.seeds) == (whole.tasks, whole.seeds) and {*whole.levels} <= {*parts.levels}
+    assert (parts.levels == whole.levels) == (name == "best-shot-parts")
+    for task, (ours, theirs) in product(parts.tasks, both.items()):
+        part, shot = parts.run_config(ours, task, 300), whole.run_config(theirs, task, 300)
+        ignored = {each: getattr(shot, each) for each in ("levels", "sampling_ratios", "early_rate", "early_last")}
+        assert dataclasses.replace(part, method=theirs, **ignored) == shot
+    assert parts.methods.keys() >= both.keys()
 
 
 def test_learning_rates_were_tuned_equally_and_with_a_separate_seed():
