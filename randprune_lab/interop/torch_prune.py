@@ -115,26 +115,30 @@ def make_permanent(model: nn.Module) -> MaskSet:
 
 
 def mask_from_zeros(
-    model: nn.Module | Mapping[str, Tensor], include: Sequence[str] | None = None, exclude: Sequence[str] = ()
+    model: nn.Module | Mapping[str, Tensor],
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    types: Sequence[type[nn.Module] | str] | None = None,
 ) -> MaskSet:
     """The masks that a model's zeros define: in every prunable weight, entries that are not zero are kept.
 
     Args:
         model: a model, or its weights by name.
-        include, exclude: shell patterns for the names of weights to read, as for `MaskSampler`.
+        include, exclude, types: which weights to read, as for `MaskSampler`.
 
     Raises:
+        ConfigError: if the patterns are not a list of strings, or the types not a list of classes or kinds.
         ScopeError: if a pattern matches nothing, or no prunable weight is zero.
         WeightError: if weights have no values, as on the meta device, have another type than PyTorch can compare with
             zero, or are not tensors.
         MaskError: if a weight is wrapped: then `from_torch_prune` or `from_parametrize` reads its mask.
     """
-    scope = with_values(model, include, exclude)
+    scope = with_values(model, include, exclude, types)
     masks = MaskSet({name: not_zero(name, weight) for name, weight in scope.items()})
     if masks.kept == masks.size:
         raise ScopeError(
             f"none of {masks.size:,} weights in {len(masks)} tensors, such as {next(iter(masks))!r}, is zero, so "
-            "nothing was pruned there; name the tensors with zeros with include=[...]"
+            "nothing was pruned there; name the tensors with zeros with include=[...], or their layers with types=[...]"
         )
     return masks
 

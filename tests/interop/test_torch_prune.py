@@ -167,6 +167,13 @@ def test_the_zeros_of_a_model_define_the_mask(model, mask, dtype):
     assert rp.mask_from_zeros({name: masked_model.get_parameter(name)})[name].equal(mask[name])
 
 
+def test_zeros_are_read_where_a_sampler_with_the_same_choice_drew_them():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(4, 8), nn.Linear(8, 2))
+    for choice in ({"types": [nn.Conv2d]}, {"types": ["linear"], "include": ["*.weight"], "exclude": ["2.*"]}):
+        drawn = rp.MaskSampler(model, rp.Uniform(), 0.5, **choice).draw(0)
+        assert rp.mask_from_zeros(masked(model, drawn), **choice) == drawn
+
+
 def test_negative_zeros_are_zeros_and_nan_is_not():
     assert rp.mask_from_zeros({"w": torch.tensor([-0.0, 0.0, float("nan"), 1e-45])})["w"].tolist() == [
         False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from inspect import isfunction, signature
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
+import randprune_lab
 from randprune_lab.errors import ConfigError, MaskError, ScopeError, WeightError
 from randprune_lab.interop import make_permanent, mask_from_zeros, to_parametrize
 from randprune_lab.masks.allocations import keep_counts
@@ -24,6 +26,7 @@ from randprune_lab.masks.rules import Uniform
 from randprune_lab.masks.sampler import MaskSampler
 from randprune_lab.masks.scope import prunable
 from randprune_lab.masks.sparsity import keep_count
+from randprune_lab.viz import figures
 
 law = settings(max_examples=150)
 
@@ -275,6 +278,13 @@ def test_types_and_patterns_choose_together() -> None:
     sampler = MaskSampler(model, Uniform(), 0.5, types=[nn.Conv2d])
     recipe = sampler.recipe(3)
     assert MaskSampler.from_recipe(model, recipe).draw(3) == sampler.draw(3)
+
+
+@pytest.mark.parametrize("place", [randprune_lab, figures])
+def test_every_function_that_chooses_weights_by_name_also_chooses_them_by_type(place: Any) -> None:
+    functions = filter(isfunction, (getattr(place, name) for name in place.__all__))
+    choosing = [each for each in functions if "include" in signature(each).parameters]
+    assert choosing and all({"exclude", "types"} <= signature(each).parameters.keys() for each in choosing)
 
 
 def test_a_name_that_could_be_a_pattern_is_a_name_in_a_recipe() -> None:

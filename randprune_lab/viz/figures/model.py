@@ -20,20 +20,20 @@ def scope(
     model: nn.Module,
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
+    types: Sequence[type[nn.Module] | str] | None = None,
     *,
     axes_for: Iterable[nn.Module] = (),
 ) -> Figure:
     """The number of prunable weights in each part of a model.
 
     Args:
-        include: name patterns of the weights to prune, as in `masks.prunable`.
-        exclude: name patterns of weights that stay dense.
+        include, exclude, types: which weights are pruned, see `masks.prunable`.
         axes_for: other models that the axes fit too, so that pictures of all of them can be compared.
 
     Raises:
         ScopeError: if a pattern matches nothing, or nothing is left to prune.
     """
-    chosen = prunable(model, include, exclude)
+    chosen = prunable(model, include, exclude, types)
     every, taken = _by_part(model), _by_part(model, chosen)
     sizes = [_by_part(each) for each in (model, *axes_for)]
     rows = max(map(len, sizes))
