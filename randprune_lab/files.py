@@ -9,8 +9,9 @@ import platform
 import re
 import shutil
 import stat
+import unicodedata
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -55,6 +56,21 @@ def given_path(path: str | os.PathLike[str]) -> Path:
     if (home := os.path.expanduser(text)) != text:  # noqa: PTH111  # Path.expanduser raises an error without a home
         raise FileError(f"{text!r} begins with ~, which is the home folder only in a shell; write {home!r}")
     return Path(text)
+
+
+def folded(name: str) -> str:
+    """The form in which names are compared where case, and the way to write an umlaut, make no difference."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def one_file(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first two names that are one file on systems that ignore case, such as macOS; None without any."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (key := folded(name)) in seen:
+            return seen[key], name
+        seen[key] = name
+    return None
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from randprune_lab.files import (
     atomic_path,
     give_usual_modes,
     given_path,
+    one_file,
     reading,
     strict_json,
     write_json,
@@ -32,6 +33,15 @@ from randprune_lab.files import (
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("second", ["stra\N{LATIN SMALL LETTER SHARP S}e", "STRASSE", "Stra\u1e9ee", "strasse"])
+def test_names_are_one_file_whatever_their_case(second: str) -> None:
+    assert one_file(["a", "Strasse", "b", second, "B"]) == ("Strasse", second)
+
+
+def test_names_are_one_file_however_a_letter_is_written() -> None:
+    assert one_file(["\u00e4", "a\u0308"]) == ("\u00e4", "a\u0308") and one_file(["\u00e4", "a", "b"]) is None
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", None, 5])

@@ -15,7 +15,7 @@ from randprune_lab.errors import FileError, listed
 from randprune_lab.exercises.grades import SEVERAL, Grade, book_points, by_student, cell_text, maxima
 from randprune_lab.exercises.source import SOURCES, TEXT, Source, grade_id, read_sources
 from randprune_lab.exercises.submissions import Answers, Submitted, one_line, read_submissions
-from randprune_lab.files import atomic_path
+from randprune_lab.files import atomic_path, one_file
 from randprune_lab.terminal import printable
 
 log = logging.getLogger("randprune_lab")
@@ -73,8 +73,10 @@ def write_feedback(
     pages: dict[str, Path] = {}
     for student in by_student(grades):
         pages[student] = Path(out) / f"{NO_NAME.sub('-', student).strip('. ') or '-'}.html"
-    if len({str(path).casefold() for path in pages.values()}) < len(pages):
-        raise FileError(f"{out}: several students would have the same page; rename their folders and rows")
+    if same := one_file(path.name for path in pages.values()):
+        raise FileError(
+            f"{out}: several students would have the same page, such as {same[0]!r}; rename their folders and rows"
+        )
     if unknown := pages.keys() - submitted:
         log.warning("%s: no folder of %s, so their pages have no answers", folder, listed(sorted(unknown)))
     for student, own in by_student(grades).items():

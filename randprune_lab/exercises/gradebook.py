@@ -7,13 +7,13 @@ column `folder` may name each student's folder; without it, folders are recogniz
 from __future__ import annotations
 
 import logging
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from randprune_lab.errors import FileError, listed
 from randprune_lab.exercises.grades import Grade, book_points, by_student, cell_text, maxima, read_rows
+from randprune_lab.files import folded
 
 log = logging.getLogger("randprune_lab")
 
@@ -102,4 +102,4 @@ def _named(person: dict[str, str]) -> set[str]:
 
 def _alike(name: str) -> str:
     """The name in the form in which names are compared; macOS writes an umlaut as two characters."""
-    return unicodedata.normalize("NFC", name).strip().casefold()
+    return folded(name).strip()

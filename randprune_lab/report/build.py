@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from randprune_lab.errors import ConfigError, FileError, RunError, check_count, unknown_name
-from randprune_lab.files import given_path
+from randprune_lab.files import given_path, one_file
 from randprune_lab.notebook_file import read_notebook
 from randprune_lab.report import notebook as read
 from randprune_lab.report.documents import EXERCISES, TEXTS, read_documents, write_documents
@@ -61,7 +61,7 @@ def report(
     Raises:
         UnknownNameError: if there is no such profile or notebook.
         ConfigError: if no selected notebook has one of the parameters, or if parameters are set together with a check.
-        FileError: if notebooks or expected key figures cannot be read.
+        FileError: if notebooks or expected key figures cannot be read, or two notebooks would have the same page.
         RunError: if `out` cannot be used.
     """
     if profile not in PROFILES:
@@ -74,6 +74,8 @@ def report(
     _check_parameters(parameters or {}, sources)
     names = [path.stem for path in sources]
     documents = read_documents(notebooks, names)
+    if same := one_file(["index", *names, *(document.name for document in documents)]):
+        raise FileError(f"{same[0]}.html and {same[1]}.html would be one page of the report; rename a notebook")
     regression = Regression.prepare(check, profile, notebooks, expected, parameters or {}, only)
     _prepare_folder(out, notebooks, overwrite)
 

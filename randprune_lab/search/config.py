@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from randprune_lab.criteria import CRITERIA, Criterion, GradientCriterion, make_criterion
 from randprune_lab.errors import ConfigError, check_count, check_range, unknown_name
-from randprune_lab.files import given_path
+from randprune_lab.files import given_path, one_file
 from randprune_lab.masks.allocations import ALLOCATIONS, Allocation
 from randprune_lab.masks.layers import LayerKind
 from randprune_lab.masks.n_of_m import NofM
@@ -483,8 +483,11 @@ class RunConfig:
             if name not in BASELINES:
                 raise unknown_name("baseline", name, BASELINES)
         names = [self.method, *self.baselines]
-        if len(set(names)) < len(names):
-            raise ConfigError(f"method and baselines must have different names, got {' '.join(names)}")
+        if one_file(names):
+            raise ConfigError(
+                f"method and baselines must have names that differ in more than case, as those of files, got "
+                f"{' '.join(names)}"
+            )
         settings = self._own_settings(_OPTIONS.get(self.rule, {}), self.rule_settings, "rule_settings")
         rules = tuple(make_rule(self.rule, **values) for values in _cycled(settings))
         # In whole epochs, and never fewer steps than the search has.

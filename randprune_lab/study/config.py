@@ -12,7 +12,7 @@ from typing import Any
 
 from randprune_lab.analysis.recorded import IN_STUDIES, RESULTS, TABLES, Primary, read_settings
 from randprune_lab.errors import ConfigError, FileError, UnknownNameError, unknown_name
-from randprune_lab.files import check_plain
+from randprune_lab.files import check_plain, folded, one_file
 from randprune_lab.models.known import MODELS
 from randprune_lab.search.config import DENSE_SETTINGS, RunConfig
 from randprune_lab.search.method import check_name
@@ -107,12 +107,19 @@ class StudyConfig:
                 raise ConfigError(f"{name} must have at least one value, and each value once, got {values}")
 
     def _check_methods(self) -> None:
-        if CONTROLS in self.methods:
-            raise ConfigError(
-                f"a method must not be named {CONTROLS!r}, which is the first unit of every task; choose another name"
-            )
         for name in self.methods:
             check_name("a method", name)
+            if folded(name) == CONTROLS:
+                raise ConfigError(
+                    f"a method must not be named {name!r}, as {CONTROLS!r} is the first unit of every task; choose "
+                    "another name"
+                )
+        for kind, names in (("tasks", self.tasks), ("methods", self.methods)):
+            if same := one_file(names):
+                raise ConfigError(
+                    f"{kind} {same[0]!r} and {same[1]!r} differ only in case, so that their runs would be in one "
+                    "folder on macOS and Windows; give one of them another name"
+                )
         if self.baseline not in self.methods:
             raise unknown_name("method as baseline", self.baseline, self.methods)
         if self.chosen and (both := [name for name in self.methods if self.compared.count(name) > 1]):

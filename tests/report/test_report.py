@@ -142,6 +142,16 @@ def test_invalid_arguments_are_explained(made, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("stems", [["Index"], ["00_a", "00_A"], ["Glossary"]])
+def test_two_pages_that_would_be_one_file_are_refused(tmp_path, stems):
+    folder = tmp_path / "notebooks"
+    for path in [*(folder / f"{stem}.ipynb" for stem in stems), tmp_path / "docs" / "glossary.md"]:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    with pytest.raises(FileError, match=rf"{stems[-1]}\.html .*would be one page of the report; rename a notebook"):
+        report("smoke", tmp_path / "out", notebooks=folder)
+
+
 def test_a_file_that_is_not_a_notebook_is_named(tmp_path):
     (tmp_path / "00_broken.ipynb").write_text("not JSON")
     with pytest.raises(FileError, match="00_broken"):

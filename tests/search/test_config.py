@@ -135,6 +135,7 @@ def test_all_trainings_of_a_run_mask_gradients_or_none(masked):
         ({"train_size": "all"}, "train_size must be a whole number, got 'all'"),
         ({"max_length": 0}, "max_length must be a whole number at least 1, got 0"),
         ({"threads": 2**40}, "threads must be a whole number from 1 to 1024, got 1099511627776"),
+        ({"method": "Imp", "baselines": ("imp",)}, "must have names that differ in more than case, .*, got Imp imp"),
         ({"method": "é" * 41}, "the name of a method must have at most 80 bytes, .* got 82: 'é"),
         ({"distill_temperature": 1e300}, r"distillation temperature must be in \[1e-06, 1e\+06\], got 1e\+300"),
         ({"distill_temperature": 1e-300}, r"distillation temperature must be in \[1e-06, 1e\+06\], got 1e-300"),

@@ -814,7 +814,12 @@ def test_the_remaining_time_is_estimated_from_the_finished_units(copy):
     [
         ({"tasks": []}, "lacks tasks"),
         ({"tasks": ["mini-sst2"] * 2}, r"each value once, got \['mini-sst2', 'mini-sst2'\]"),
-        ({"methods": {"controls": {}}}, "must not be named 'controls'"),
+        ({"methods": {"imp": {}, "Controls": {}}}, "must not be named 'Controls', as 'controls' is the first unit"),
+        ({"methods": {"imp": {}, "Imp": {}}}, "methods 'Imp' and 'imp' differ only in case, so that their runs would"),
+        (
+            {"tasks": {"mrpc": {}, "MRPC": {"data": "d.csv"}}},
+            "tasks 'MRPC' and 'mrpc' differ only in case, so that their runs would be in one folder",
+        ),
         ({"methods": {"a/b": {}}, "baseline": "a/b"}, "letters, digits"),
         ({"baseline": "imq"}, "did you mean 'imp'"),
         ({"settings": {"seed": 3}}, "seed is not a setting of a study's runs"),
