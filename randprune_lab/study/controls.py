@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
+from randprune_lab.errors import DataError, RunError
 from randprune_lab.search.loaded import Loaded
 from randprune_lab.tasks import Task, compute_metrics
 from randprune_lab.training.loop import train
@@ -24,10 +26,13 @@ def measure_controls(loaded: Loaded) -> tuple[dict[str, float], np.ndarray]:
 
     `majority` answers with the most frequent label, or the mean score. `words` is a linear model of the words of a
     text; the validation set chooses between two kinds of features. `without-encoder` is the model without its blocks,
-    trained like the dense model; the validation set chooses the learning rate.
+    trained like the dense model; the validation set chooses the learning rate, of those with finite answers.
 
     Returns:
         The scores on the test set by name, and the logits of `without-encoder`.
+
+    Raises:
+        RunError: if `without-encoder` has finite answers with none of its learning rates.
     """
     task, splits = loaded.task, loaded.splits
     rows = len(loaded.tests[""])
@@ -94,18 +99,26 @@ class _Unchanged(nn.Module):
 
 def _bare(loaded: Loaded) -> np.ndarray:
     config = loaded.config.dense_training()
+    rates = [rate * config.learning_rate for rate in BARE_RATES]
     trained = []
-    for number, rate in enumerate(BARE_RATES):
+    for number, rate in enumerate(rates):
         bare = without_blocks(loaded.fresh_model())
-        history = train(
-            bare,
-            loaded.train,
-            replace(config, learning_rate=rate * config.learning_rate),
-            evaluate=loaded.scores_on(loaded.validation),
+        with suppress(DataError):  # in regression, answers that are not finite have no score
+            history = train(
+                bare,
+                loaded.train,
+                replace(config, learning_rate=rate),
+                evaluate=loaded.scores_on(loaded.validation),
+            )
+            trained.append((history.scores[history.best], -number, predict(bare, loaded.tests[""])))
+    finite = [entry for entry in trained if np.isfinite(entry[2]).all()]
+    if not finite:
+        tried = ", ".join(f"{rate:g}" for rate in rates)
+        raise RunError(
+            f"the model without encoder has finite answers with none of its learning rates, {tried}; lower "
+            "dense_learning_rate"
         )
-        trained.append((history.scores[history.best], -number, bare))
-    _, _, best = max(trained, key=lambda entry: entry[:2])
-    return predict(best, loaded.tests[""])
+    return max(finite, key=lambda entry: entry[:2])[2]
 
 
 def _features(task: Task, parts: tuple[Any, ...], compared: bool) -> list[Any]:

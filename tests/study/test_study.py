@@ -32,6 +32,7 @@ from randprune_lab.sealed import write_arrays, write_sealed
 from randprune_lab.search.config import RunConfig
 from randprune_lab.search.folder import RunFolder
 from randprune_lab.search.journal import JOURNAL, read_journal
+from randprune_lab.search.loaded import Loaded
 from randprune_lab.search.recorded_config import FORMAT
 from randprune_lab.search.run_files import PREDICTIONS, load_predictions, predictions_path
 from randprune_lab.stats.intervals import mean_interval
@@ -39,6 +40,7 @@ from randprune_lab.stats.tasks import over_tasks
 from randprune_lab.study import (
     Grid,
     StudyConfig,
+    controls,
     describe_status,
     record_study,
     recorded_units,
@@ -54,6 +56,7 @@ from randprune_lab.study.recording import check_recorded, without_paths
 from randprune_lab.study.table import study_controls, study_results
 from randprune_lab.study.verify import read_test_set
 from randprune_lab.study.watch import Watch
+from randprune_lab.training.scoring import predict
 
 SETTINGS = {
     "model": "tiny",
@@ -341,6 +344,29 @@ def test_controls_follow_their_definitions(grid):
     assert row[BARE] == pytest.approx(record.score(BARE).estimate)
     assert row.encoder == pytest.approx(row.dense - row[BARE])
     assert record.config.levels == (0.97,) and record.level(1).recipe["rule"]["rule"] == "magnitude"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_learning_rate_without_finite_answers_is_not_chosen(task, monkeypatch):
+    loaded = Loaded(StudyConfig((task,), (0,), METHODS, SETTINGS).run_config(CONTROLS, task, 0))
+    whole, made = controls.without_blocks, []
+
+    def diverged(model: nn.Module) -> nn.Module:
+        made.append(whole(model))
+        if len(made) in spoiled:
+            nn.init.constant_(made[-1].classifier.bias, np.nan)
+        return made[-1]
+
+    spoiled = {1, 3}
+    monkeypatch.setattr(controls, "without_blocks", diverged)
+    scores, logits = measure_controls(loaded)
+    assert np.isfinite(logits).all() and np.isfinite(scores[BARE])
+    assert np.array_equal(logits, predict(made[1], loaded.tests[""]))
+    made.clear()
+    spoiled = {1, 2, 3}
+    message = r"without encoder has finite answers with none .*, 0\.001, 0\.003, 0\.01; lower dense_learning_rate"
+    with pytest.raises(RunError, match=message):
+        measure_controls(loaded)
 
 
 def test_a_task_is_included_if_the_first_seed_shows_a_benefit_of_the_encoder(copy):
