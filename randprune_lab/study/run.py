@@ -38,6 +38,7 @@ from randprune_lab.study.watch import watched
 from randprune_lab.terminal import LogFormatter
 from randprune_lab.training.compute import Compute
 
+THREADS = "OMP_NUM_THREADS"
 WAIT = 5.0
 """Seconds to wait before looking again at units of other processes, when no other unit is left."""
 
@@ -95,13 +96,12 @@ def run_study(
     if jobs == 1:
         with watched(grid, shown=progress):
             return _work(grid, executor)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
     plugins = [plugin.path for plugin in loaded_plugins()]
     settings = plugins, progress and on_terminal()
     with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, initargs=settings) as pool:
         others, processes = set(active_children()), set[BaseProcess]()
         try:
-            with _deaf_children():
+            with _deaf_children(), _threads_of_children(max(1, cores() // jobs)):
                 working = [pool.submit(_work, grid) for _ in range(jobs)]
                 processes = set(active_children()) - others
             with watched(grid, shown=progress):
@@ -128,6 +128,19 @@ def _deaf_children() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _threads_of_children(number: int) -> Iterator[None]:
+    """Processes that start inside the block compute with this number of threads, unless OMP_NUM_THREADS has another."""
+    if THREADS in os.environ:
+        yield
+        return
+    os.environ[THREADS] = str(number)
+    try:
+        yield
+    finally:
+        del os.environ[THREADS]
 
 
 def _begin(plugins: list[Path], below_bar: bool) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 
@@ -26,7 +30,7 @@ from randprune_lab.analysis.recorded import RESULTS, parse_table, read_table, wr
 from randprune_lab.analysis.shipped import data_folder
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.cli import main
-from randprune_lab.errors import ConfigError, DataError, FileError, LockedError, RandpruneError, RunError
+from randprune_lab.errors import ConfigError, DataError, FileError, LockedError, RandpruneError, RunError, WorkerError
 from randprune_lab.masks.scope import prunable
 from randprune_lab.sealed import write_arrays, write_sealed
 from randprune_lab.search.config import RunConfig
@@ -208,6 +212,31 @@ def test_the_processes_of_a_study_exit_with_their_parent(tmp_path):
     parent.kill()
     assert parent.stdout.readline() == ""  # the end of the file: no process is left that could write
     parent.wait()
+
+
+@pytest.mark.parametrize("before", [None, "3"])
+@pytest.mark.parametrize("end", [None, BrokenProcessPool()], ids=["done", "killed"])
+def test_the_processes_divide_the_cores_and_the_caller_keeps_all(config, tmp_path, monkeypatch, before, end):
+    seen = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, *_: object, **__: object):
+            super().__init__()
+
+        def submit(self, *_: object) -> Future:
+            seen.append(os.environ.get(working.THREADS))
+            work = Future()
+            work.set_exception(end) if end else work.set_result([])
+            return work
+
+    monkeypatch.setattr(working, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(working, "cores", lambda: 12)
+    monkeypatch.delenv(working.THREADS, raising=False)
+    if before:
+        monkeypatch.setenv(working.THREADS, before)
+    with pytest.raises(WorkerError) if end else nullcontext():
+        run_study(config, tmp_path / "study", jobs=2, progress=False)
+    assert seen == [before or "6"] * 2 and os.environ.get(working.THREADS) == before
 
 
 def test_a_unit_that_another_process_took_first_is_not_a_failure(copy, monkeypatch):
