@@ -27,7 +27,7 @@ MODULES = {
 FLOORS = [
     {"errors", "machine", "progress", "terminal"},
     {"doctor", "files", "registry", "plugins", "stats", "typed"},
-    {"sealed", "notebook_file", "predictions", "masks", "tasks"},
+    {"sealed", "locks", "notebook_file", "predictions", "masks", "tasks"},
     {"criteria"},
     {"interop", "probe"},
     {"sparse"},

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import time
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
-from randprune_lab.errors import FileError, LockedError, RunError
+from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import own_file
+from randprune_lab.locks import is_there, lock
 from randprune_lab.sealed import check_sum, checksum
 from randprune_lab.search.units import Units, result_type
 from randprune_lab.typed import known_names, typed
 
 JOURNAL = "journal.jsonl"
-TRIES, PAUSE = 10, 0.02
-"""How often a lock is tried, and the seconds between: who only looks (`in_use`) holds it for less than a moment."""
 
 
 @known_names
@@ -98,7 +94,7 @@ class Journal:
         except OSError as error:
             raise FileError(f"cannot write {self.path}: {error.strerror}; choose another --out") from error
         try:
-            _lock(self._file, path)
+            lock(self._file, path)
             self.check_held()
         except BaseException:
             self._file.close()
@@ -110,11 +106,7 @@ class Journal:
 
     def check_held(self) -> None:
         """Raise `RunError` if the file was deleted or replaced, so that another process may hold a new one."""
-        try:
-            same = os.path.samestat(self.path.lstat(), os.fstat(self._file.fileno()))
-        except FileNotFoundError:
-            same = False
-        if not same:
+        if not is_there(self._file, self.path):
             raise RunError(
                 f"{self.path} was deleted or replaced while this process was working; it writes nothing more; "
                 "start again in a new folder"
@@ -148,28 +140,4 @@ class Journal:
             self._file.truncate(end)
             raise FileError(
                 f"cannot write {self.path}: {error.strerror}; free some disk space, then go on with --resume"
-            ) from error
-
-
-def _lock(file: FileIO, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        raise FileError(
-            f"cannot lock {file.name}: this system has no such locks (fcntl); runs are written on Linux and macOS, "
-            "and can be read anywhere"
-        ) from None
-    for tries_left in reversed(range(TRIES)):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if not tries_left:
-                remedy = "wait for it, or choose another folder"
-                raise LockedError(f"another process is working in {path}; {remedy}") from None
-            time.sleep(PAUSE)
-        except OSError as error:
-            raise FileError(
-                f"cannot lock {file.name}: {os.strerror(error.errno or errno.ENOLCK)}; choose a folder on a file "
-                "system with locks"
             ) from error

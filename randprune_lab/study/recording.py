@@ -23,6 +23,7 @@ from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.task_record import TaskRecord
 from randprune_lab.errors import FileError, RunError
 from randprune_lab.files import given_path
+from randprune_lab.locks import alone_in
 from randprune_lab.search.units import DENSE
 from randprune_lab.study.config import CONTROLS, StudyConfig
 from randprune_lab.study.grid import Grid, Unit, check_grown
@@ -37,6 +38,8 @@ log = logging.getLogger("randprune_lab")
 def record_study(grid: Grid, folder: str | Path) -> list[Path]:
     """Add the results of all finished units to a folder. Results of other units stay there.
 
+    Any number of processes may do so at the same time: each waits for the others.
+
     Args:
         grid: the study.
         folder: the folder; it is made if it does not exist.
@@ -46,11 +49,20 @@ def record_study(grid: Grid, folder: str | Path) -> list[Path]:
 
     Raises:
         RunError: if the folder has another study, or no unit is finished.
-        FileError: if a file of the folder is damaged.
+        LockedError: if another process records there and does not end within a minute.
+        FileError: if the folder cannot be written or locked, or a file of it is damaged.
     """
     folder = given_path(folder)
-    check_recorded(grid, folder)
-    new, controls, written = study_results(grid), study_controls(grid), []
+    _check_place(grid, folder)
+    new, controls = study_results(grid), study_controls(grid)
+    with alone_in(folder):
+        check_recorded(grid, folder)
+        return _update(grid, folder, new, controls)
+
+
+def _update(grid: Grid, folder: Path, new: pd.DataFrame, controls: pd.DataFrame) -> list[Path]:
+    """Add the results and the controls of finished units to a folder, and return the written files."""
+    written = []
     for runs in finished_records(grid):
         written.append(_file(folder, runs.task, runs.seed))
         if written[-1].is_file():
@@ -94,10 +106,7 @@ def check_recorded(grid: Grid, folder: Path) -> None:
         RunError: if the folder has another study, or is a file, or is the folder of the study itself.
         FileError: if a file of its record is damaged.
     """
-    if folder.resolve() == grid.path.resolve():
-        raise RunError(f"{folder} cannot be the folder of the study and of its record; choose another for one of them")
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file, and a record is a folder; choose another place")
+    _check_place(grid, folder)
     if (folder / FILE).is_file():
         check_grown(without_paths(StudyConfig.load_json(folder / FILE)), without_paths(grid.config), folder)
     for name, columns in (("results.csv", RESULTS), ("controls.csv", recorded.CONTROLS)):
@@ -109,6 +118,13 @@ def check_recorded(grid: Grid, folder: Path) -> None:
                 TaskRecord.load(file)
             except FileError as error:
                 raise FileError(f"{error}; take a copy of it, or delete it, and what it had is done again") from error
+
+
+def _check_place(grid: Grid, folder: Path) -> None:
+    if folder.resolve() == grid.path.resolve():
+        raise RunError(f"{folder} cannot be the folder of the study and of its record; choose another for one of them")
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file, and a record is a folder; choose another place")
 
 
 def _file(folder: Path, task: str, seed: int) -> Path:

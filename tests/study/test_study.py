@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,7 @@ from randprune_lab.study import (
     describe_status,
     record_study,
     recorded_units,
+    recording,
     run_study,
     verify_winners,
     write_results,
@@ -521,6 +523,28 @@ def test_a_study_in_pieces_has_the_same_record_as_a_whole_one(grid, copy, tmp_pa
         assert ours.recipes == theirs.recipes and ours.candidates == theirs.candidates
         for method, sparsity in product(METHODS, theirs.levels):
             assert ours.difference(method, "imp", sparsity) == theirs.difference(method, "imp", sparsity)
+
+
+def test_two_processes_that_record_at_the_same_time_lose_nothing(grid, tmp_path, monkeypatch):
+    halves, record, write = [], tmp_path / "record", recording.write_tables
+    for seed in SEEDS:
+        halves.append(Grid.load(shutil.copytree(grid.path, tmp_path / f"seed-{seed}")))
+        for unit in grid.units:
+            if unit.seed != seed:
+                shutil.rmtree(halves[-1].folder(unit))
+    other = Thread(target=record_study, args=(halves[1], record))
+
+    def meanwhile(*tables):
+        monkeypatch.setattr(recording, "write_tables", write)
+        other.start()
+        other.join(0.5)
+        return write(*tables)
+
+    monkeypatch.setattr(recording, "write_tables", meanwhile)
+    record_study(halves[0], record)
+    other.join()
+    assert recorded_units(record) == {unit for unit in grid.units if unit.method != CONTROLS}
+    assert not (record / ".lock").exists()
 
 
 def test_a_lost_file_of_a_record_is_named_before_the_work_and_done_again(grid, copy, tmp_path):
