@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import SupportsFloat
 
 
@@ -91,6 +91,12 @@ def listed(names: Iterable[object]) -> str:
     """The first six names, and the number of the others, as text."""
     names = list(names)
     return ", ".join(map(repr, names[:6])) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "none"
+
+
+def check_rows(rows: Sized, what: str) -> None:
+    """Raise `DataError` if there is no row of `what`."""
+    if not len(rows):
+        raise DataError(f"there are no {what} to draw; choose runs or records that have some")
 
 
 def check_count(name: str, value: int, *, low: int = 1, high: int | None = None) -> None:

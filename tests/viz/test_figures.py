@@ -31,12 +31,13 @@ from randprune_lab.analysis.forgetting import RELATIONS
 from randprune_lab.analysis.judging import judge
 from randprune_lab.analysis.level_record import LevelRecord
 from randprune_lab.analysis.levels import level_masks
+from randprune_lab.analysis.recorded import RESULTS
 from randprune_lab.analysis.reporting import SIZES, WAYS
 from randprune_lab.analysis.results import results_table
 from randprune_lab.analysis.shipped import reference_results
 from randprune_lab.analysis.standing import Standing
 from randprune_lab.analysis.task_record import TaskRecord, early_evaluations
-from randprune_lab.errors import ConfigError, FileError, RunError
+from randprune_lab.errors import ConfigError, DataError, FileError, RunError
 from randprune_lab.masks.curve import Histogram, InclusionCurve
 from randprune_lab.search.strategies import TrainAll
 from randprune_lab.stats.confidence import assess_choice
@@ -279,6 +280,37 @@ def test_no_figure_is_left_open_and_the_global_style_is_left_alone(draw):
     before = dict(plt.rcParams)
     png(draw())
     assert plt.get_fignums() == [] and dict(plt.rcParams) == before
+
+
+EMPTY = {
+    "pd.DataFrame": pd.DataFrame(columns=[*RESULTS, "relation", "phenomenon", "included", "part", "kind", "weight"]),
+    "Sequence[dict[str, Any]]": [],
+    "Sequence[Mapping[str, Any]]": [],
+    "Sequence[PoolRecord]": [],
+    "Mapping[float, Mapping[str, Interval]]": {},
+}
+"""The first arguments that are tables, rows or records, without any."""
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_of_nothing_is_refused(name):
+    drawing = getattr(figures, name)
+    first, *others = inspect.signature(drawing).parameters.values()
+    if first.annotation in EMPTY:
+        required = ["x" for parameter in others if parameter.default is parameter.empty]
+        with pytest.raises(DataError, match=r"^there are no .* to draw; choose runs or records that have some"):
+            drawing(EMPTY[first.annotation], *required)
+
+
+def test_without_noise_seeds_there_is_no_noise_to_draw():
+    with pytest.raises(DataError, match="there are no pools in which masks have several training seeds to draw"):
+        figures.noise_floor([dataclasses.replace(pool(), noise=np.zeros((0, 0)))])
+
+
+def test_without_imp_there_are_no_differences_from_it(record):
+    table = results_table([record])
+    with pytest.raises(DataError, match="there are no differences from IMP"):
+        figures.differences_by_level(table.assign(difference=np.nan))
 
 
 # --- readable for everybody ---

@@ -1,4 +1,7 @@
-"""The figures of the course: each is a pure function from curves or records to a matplotlib figure."""
+"""The figures of the course: each is a pure function from curves or records to a matplotlib figure.
+
+Those that are drawn from a table, from rows or from pools raise `DataError` if there are none.
+"""
 
 from randprune_lab.viz.figures.app import (
     early_and_final,

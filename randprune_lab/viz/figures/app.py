@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from randprune_lab.analysis.contrasts import interval_kind, over_seeds
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.standing import Standing
+from randprune_lab.errors import check_rows
 from randprune_lab.search.units import DENSE
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.figures.early import places
@@ -189,6 +190,7 @@ def scores_by_level(table: pd.DataFrame, task: str) -> Figure:
         table: results as `analysis.results_table` returns them.
     """
     rows = table[table.task == task]
+    check_rows(rows, f"results of {task}")
     metric, pruned = rows.metric.iloc[0], rows[rows.sparsity > 0]
     kind = interval_kind(rows)
     dense = over_seeds(rows[rows.sparsity == 0], "score", kind)

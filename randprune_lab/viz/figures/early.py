@@ -13,7 +13,7 @@ from randprune_lab.analysis.pool_record import PoolRecord
 from randprune_lab.analysis.run_record import RunRecord
 from randprune_lab.analysis.standing import LAST
 from randprune_lab.analysis.task_record import TaskRecord
-from randprune_lab.errors import RunError
+from randprune_lab.errors import RunError, check_rows
 from randprune_lab.stats.intervals import rank_correlation
 from randprune_lab.stats.known import known
 from randprune_lab.stats.variance import VarianceSplit, variance_split
@@ -205,6 +205,7 @@ def early_against_final(pools: Sequence[PoolRecord]) -> Figure:
 
     The panels have different ranges of the same length on the y axis.
     """
+    check_rows(pools, "pools")
     figure, axes = new_figure(height=1.95 * len(pools) + 0.2, nrows=len(pools), squeeze=False)
     span = 1.1 * max(100 * float(np.ptp(pool.final)) for pool in pools)
     for axis, pool in zip(axes[:, 0], pools, strict=True):
@@ -221,6 +222,7 @@ def early_against_final(pools: Sequence[PoolRecord]) -> Figure:
 def noise_floor(pools: Sequence[PoolRecord]) -> Figure:
     """Early scores of the same masks with several training seeds each, and the mask's fraction of their variance."""
     pools = [pool for pool in pools if pool.noise.size]
+    check_rows(pools, "pools in which masks have several training seeds")
     figure, axes = new_figure(height=1.9 * len(pools) + 0.2, nrows=len(pools), squeeze=False)
     for axis, pool in zip(axes[:, 0], pools, strict=True):
         split, _ = known(partial(variance_split, pool.noise))

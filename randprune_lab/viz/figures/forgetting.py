@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.forgetting import OTHER_BOTH, OTHER_DENSE, OTHER_METHOD, OTHER_SEED
+from randprune_lab.errors import check_rows
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import (
     COLOURS,
@@ -41,6 +42,7 @@ def shared_losses(table: pd.DataFrame) -> Figure:
     Args:
         table: the table of `analysis.shared_losses`.
     """
+    check_rows(table, "shared losses")
     levels = sorted(table.sparsity.unique().tolist())
     figure, axis = new_figure(height=4.2)
     shown = [relation for relation in LOOKS if relation in set(table.relation)]
@@ -77,6 +79,7 @@ def phenomena_losses(table: pd.DataFrame) -> Figure:
     Args:
         table: the table of `analysis.phenomena_losses`.
     """
+    check_rows(table, "losses by phenomenon")
     levels = sorted(table.sparsity.unique().tolist())
     rows = list(dict.fromkeys(zip(table.task, table.phenomenon, strict=True)))
     places = {row: -float(place) for place, row in enumerate(rows)}

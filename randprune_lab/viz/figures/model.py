@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from torch import nn
 
 from randprune_lab.analysis.footprint import break_even
+from randprune_lab.errors import check_rows
 from randprune_lab.masks.scope import prunable
 from randprune_lab.viz.style import COLOURS, QUIET, headline, legend_below, new_figure, percent, place_axes, subtitle
 
@@ -75,6 +76,7 @@ def storage(rows: Sequence[dict[str, Any]]) -> Figure:
     Args:
         rows: sizes as `analysis.measure_storage` returns them.
     """
+    check_rows(rows, "sizes")
     figure, axis = new_figure(height=2.2)
     sizes = [row["bytes"] / 1e6 for row in rows]
     places = range(len(rows))
@@ -95,6 +97,7 @@ def product_times(rows: Sequence[dict[str, Any]]) -> Figure:
     Args:
         rows: times as `analysis.measure_products` returns them.
     """
+    check_rows(rows, "times")
     figure, axis = new_figure(height=3.6)
     sparsities = [100 * row["sparsity"] for row in rows]
     for form, label, colour in (("dense", "dense", "dense"), ("csr", "sparse (CSR)", "search")):
@@ -121,6 +124,7 @@ def model_savings(rows: Sequence[dict[str, Any]]) -> Figure:
     Args:
         rows: what `analysis.measure_models` returns.
     """
+    check_rows(rows, "times and sizes")
     figure, axes = new_figure(height=5.2, nrows=2)
     places = range(len(rows))
     values = {

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.parts import WHOLE
+from randprune_lab.errors import check_rows
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import COLOURS, QUIET, errorbars, headline, legend_below, new_figure, sparsity_ticks
 
@@ -31,6 +32,7 @@ def difference_parts(parts: pd.DataFrame, first: str, second: str) -> Figure:
         parts: the table of `analysis.parts_by_level`.
         first, second: the names of the two methods.
     """
+    check_rows(parts, "parts of a difference")
     levels, names = sorted(parts.sparsity.unique()), list(dict.fromkeys(parts.part))
     figure, axis = new_figure(height=4.2)
     for shift, name in zip(np.linspace(-0.3, 0.3, len(names)), names, strict=True):

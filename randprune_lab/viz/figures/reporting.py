@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from randprune_lab.analysis.reporting import HONEST, SIZES, WAYS
+from randprune_lab.errors import check_rows
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import COLOURS, QUIET, errorbars, headline, legend_below, new_figure, subtitle
 
@@ -35,6 +36,7 @@ def inflation_by_size(summary: pd.DataFrame) -> Figure:
     Args:
         summary: the table of `analysis.inflation_by_size`.
     """
+    check_rows(summary, "reported gains")
     sizes = sorted(summary["size"].unique().tolist())
     names = {size: name for name, size in SIZES.items()}
     kinds = [kind for kind in KINDS if kind in set(summary.kind)]

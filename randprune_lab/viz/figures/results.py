@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from randprune_lab.analysis.contrasts import ALL, IMP, differences, single_rows
 from randprune_lab.analysis.levels import total_steps
 from randprune_lab.analysis.run_record import RunRecord
+from randprune_lab.errors import check_rows
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import (
     COLOURS,
@@ -90,6 +91,7 @@ def results_by_task(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
         methods: the names of the methods to draw; those without results on a task are left out there.
     """
     table = single_rows(table)
+    check_rows(table[table.sparsity > 0], "results of pruned models")
     tasks = list(dict.fromkeys(table.task))
     columns = min(2, len(tasks))
     rows = -(-len(tasks) // columns)
@@ -196,8 +198,10 @@ def differences_by_level(table: pd.DataFrame) -> Figure:
         table: results as `analysis.results_table` returns them.
     """
     levels = sorted(table.sparsity[table.sparsity > 0].unique())
+    check_rows(levels, "results of pruned models")
     found = {level: differences(table, level) for level in levels}
     methods = [method for method in dict.fromkeys(table.method) if method in found[levels[-1]]]
+    check_rows(methods, "differences from IMP at the last level")
     figure, axis = new_figure(height=4.4)
     better: set[float] = set()
     shifts = np.linspace(-0.28, 0.28, len(methods)) if len(methods) > 1 else [0.0]
@@ -221,7 +225,8 @@ def contrast_means(means: Mapping[float, Mapping[str, Interval]]) -> Figure:
     Args:
         means: for each sparsity, the contrasts as `analysis.contrast_means` returns them.
     """
-    names = list(next(iter(means.values())))
+    names = list(next(iter(means.values()), ()))
+    check_rows(names, "contrasts")
     figure, axis = new_figure(height=0.62 * len(names) + 1.4)
     shifts = np.linspace(0.15, -0.15, len(means)) if len(means) > 1 else [0.0]
     for shift, (sparsity, found), marker in zip(shifts, means.items(), "osD^"[: len(means)], strict=True):
@@ -252,6 +257,7 @@ def references(published: pd.DataFrame, task: str, metric: str) -> Figure:
         task, metric: the rows to draw.
     """
     rows = published[(published.task == task) & (published.metric == metric)].sort_values("sparsity")
+    check_rows(rows, f"published results of {task} in {metric}")
     methods = list(dict.fromkeys(rows.method))
     figure, axis = new_figure(height=1.2 + 0.3 * len(methods))
     for place, method in enumerate(methods):

@@ -17,6 +17,7 @@ from matplotlib.ticker import NullFormatter
 from scipy.stats import binomtest
 from torch import Tensor
 
+from randprune_lab.errors import check_rows
 from randprune_lab.masks.curve import InclusionCurve
 from randprune_lab.masks.rules import Rule
 from randprune_lab.masks.sampler import MaskSampler
@@ -103,6 +104,7 @@ def time_by_candidates(rows: Sequence[Mapping[str, Any]]) -> Figure:
     Args:
         rows: times as `bench.time_by_candidates` returns them.
     """
+    check_rows(rows, "times")
     figure, axis = new_figure(height=3.6)
     for method, (label, colour) in METHODS.items():
         points = [(row["candidates"], row["seconds"], row["measured"]) for row in rows if row["method"] == method]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from randprune_lab.errors import check_rows
 from randprune_lab.search.selection import Selection
 from randprune_lab.stats.confidence import Confidence
 from randprune_lab.stats.winners_curse import best_of
@@ -146,6 +147,7 @@ def gain_by_budget(rows: Sequence[Mapping[str, Any]]) -> Figure:
     Args:
         rows: gains and steps as `analysis.judge` returns them.
     """
+    check_rows(rows, "gains of strategies")
     kinds = list(dict.fromkeys((row["candidates from"], row["sparsity"]) for row in rows))
     columns = min(2, len(kinds))
     lines = -(-len(kinds) // columns)

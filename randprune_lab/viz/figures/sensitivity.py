@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from randprune_lab.errors import check_rows
 from randprune_lab.viz.style import (
     COLOURS,
     DEPTH,
@@ -42,6 +43,7 @@ def sensitivity(table: pd.DataFrame, measure: str = "loss") -> Figure:
         table: what `randprune_lab.sensitivity` returned.
         measure: the name of what was measured.
     """
+    check_rows(table, "measured sensitivities")
     numbers = [re.findall(r"\b\d+\b", name) for name in table["weight"]]
     table = table.assign(
         kind=[re.sub(r"\b\d+\b", "*", name) for name in table["weight"]],

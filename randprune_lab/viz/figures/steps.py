@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
+from randprune_lab.errors import check_rows
 from randprune_lab.stats.intervals import Interval
 from randprune_lab.viz.style import (
     COLOURS,
@@ -40,6 +41,7 @@ def scores_by_steps(
         without_encoder: the score of the model without its encoder, which is drawn as well.
     """
     levels = sorted(table.sparsity[table.sparsity > 0].unique())
+    check_rows(levels, "results of pruned models")
     steps = table[table.sparsity == levels[0]].set_index("method").steps  # later levels have those before as well
     drawn = {name: sorted({*methods} & {*steps.index}, key=steps.get) for name, methods in lines.items()}
     rows = -(-len(levels) // 2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from randprune_lab.errors import check_rows
 from randprune_lab.stats.intervals import mean_interval
 from randprune_lab.viz.style import (
     COLOURS,
@@ -40,6 +41,7 @@ def controls(table: pd.DataFrame) -> Figure:
     Args:
         table: controls as `analysis.recorded_controls` returns them.
     """
+    check_rows(table, "controls")
     tasks = list(dict.fromkeys(table.task))
     figure, axis = new_figure(height=0.36 * max(4, len(tasks)) + 1.7)
     for column, (label, marker, colour) in CONTROLS.items():
@@ -64,6 +66,7 @@ def early_by_ratio(early: pd.DataFrame) -> Figure:
     Args:
         early: early evaluations as `analysis.early_evaluations` returns them.
     """
+    check_rows(early, "early evaluations")
     level = ["task", "seed", "sparsity"]
     apart = 100 * (early.score - early.groupby(level).score.transform("mean"))
     each = apart.groupby([*(early[name] for name in level), early.sampling_ratio]).mean()
@@ -93,6 +96,7 @@ def spread_by_level(early: pd.DataFrame) -> Figure:
     Args:
         early: early evaluations as `analysis.early_evaluations` returns them.
     """
+    check_rows(early, "early evaluations")
     spread = 100 * early.groupby(["task", "seed", "sparsity"], sort=False).score.std()
     levels = sorted(early.sparsity.unique())
     figure, axis = new_figure(height=3.4)
