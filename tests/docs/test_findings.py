@@ -576,7 +576,7 @@ def test_the_text_about_the_pools_says_what_is_clear_and_what_is_not():
     records = [answer_record(task=task, seed=seed, tests=3000, masks=8) for task in ("qnli", "mnli") for seed in (0, 1)]
     found = pools_show(records)
     assert found.startswith("The record has 4 of the 18 pools, so this is preliminary (MNLI 2 seeds, QNLI 2 seeds).")
-    assert "no clear effect of the mask" in found and "too good: the checkpoint, best of 8, everything" in found
+    assert "no clear effect of the mask" in found and "too good: the checkpoint, the best of 8, everything" in found
     assert "no verdict" in pools_show([record for record in records if record.seed == 0]) and "no verdict" not in found
 
 

@@ -10,6 +10,7 @@ from randprune_lab.analysis import AnswerRecord, inflation_by_size, inflation_ta
 from randprune_lab.analysis.reporting import HONEST
 from randprune_lab.bench.reporting import SEEDS, SPARSITIES, TASKS
 from randprune_lab.stats.intervals import Interval
+from randprune_lab.viz.figures.reporting import CHOSEN, SHOWN
 from support.pages import markdown_table
 
 PICTURE = "inflation.png"
@@ -20,10 +21,7 @@ NO_VERDICT = (
 )
 SIZES = (277, 408, 872, 1500)
 ASKED = 408
-SHOWN = 0.0005
-"""The least difference that a tenth of a point shows."""
 KINDS = {"masks": "random masks", "restarts": "restarts of the magnitude mask"}
-CHOSEN = {"mask": "the mask", "checkpoint": "the checkpoint", "best of 8": "best of 8", "everything": "everything"}
 
 
 def pools_show(records: Sequence[AnswerRecord]) -> str:

@@ -195,8 +195,8 @@ def test_the_title_about_ways_of_reporting_says_which_of_them_are_clear():
     ]
     figure = figures.inflation_by_size(pd.DataFrame(rows))
     assert figure.get_suptitle() == (
-        "Points too good if the 50 reported examples choose: mask +0.4 (not clear), checkpoint +3.0, "
-        "best of 8 +4.0 (not clear) (6 pools)"
+        "Accuracy on 50 examples is too high, in points, if they also choose the mask (+0.4, not clear), "
+        "the checkpoint (+3.0), the best of 8 (+4.0, not clear): means of 6 pools"
     )
     (axis,) = figure.axes
     assert [text.get_text() for text in axis.get_xticklabels()] == ["\n50", "\n100"]
