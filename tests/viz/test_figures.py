@@ -507,6 +507,18 @@ def test_ratios_are_compared_within_their_level():
     assert drawn.get_xdata().tolist() == [0, 1] and drawn.get_ydata() == pytest.approx([-1, 1])
 
 
+def test_more_levels_of_the_same_runs_make_no_interval_narrower():
+    rows = [
+        {"task": task, "seed": seed, "sparsity": level, "score": way * (place + seed), "sampling_ratio": 2 + way}
+        for place, task in enumerate("abc")
+        for seed, level, way in itertools.product((0, 1), (0.5, 0.9, 0.99), (-1, 1))
+    ]
+    table = pd.DataFrame(rows)
+    one, three = (figures.early_by_ratio(early) for early in (table[table.sparsity == 0.5], table))
+    assert one.estimates[0].intervals == three.estimates[0].intervals
+    assert "the intervals are unknown" in figures.early_by_ratio(table[table.task == "a"]).axes[0].get_title()
+
+
 def test_a_task_that_is_not_included_is_grey():
     axis = figures.controls(CONTROLS).axes[0]
     assert [text.get_color() for text in axis.get_yticklabels()] == ["black", QUIET]

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from randprune_lab.errors import check_rows
-from randprune_lab.stats.intervals import mean_interval
+from randprune_lab.stats.tasks import over_tasks
 from randprune_lab.viz.style import (
     COLOURS,
     FAINT,
@@ -61,31 +61,36 @@ def controls(table: pd.DataFrame) -> Figure:
 
 
 def early_by_ratio(early: pd.DataFrame) -> Figure:
-    """Early scores minus the mean of their level, by sampling ratio, with 95 % intervals over levels, tasks and seeds.
+    """Early scores minus the mean of their level, by sampling ratio, with 95 % intervals over tasks.
+
+    The levels of a task and seed are one run, in which each begins where the one before ended, so their mean is one
+    value.
 
     Args:
         early: early evaluations as `analysis.early_evaluations` returns them.
     """
     check_rows(early, "early evaluations")
     level = ["task", "seed", "sparsity"]
-    apart = 100 * (early.score - early.groupby(level).score.transform("mean"))
-    each = apart.groupby([*(early[name] for name in level), early.sampling_ratio]).mean()
+    apart = early.assign(apart=100 * (early.score - early.groupby(level).score.transform("mean")))
+    levels = apart.groupby([*level, "sampling_ratio"]).apart.mean()
+    runs = levels.groupby(["sampling_ratio", "task", "seed"]).mean()
     ratios = sorted(early.sampling_ratio.unique())
     figure, (axis, cloud) = new_figure(height=5.0, nrows=2, sharex=True, height_ratios=[1, 1.2])
-    found = [mean_interval(each.xs(ratio, level="sampling_ratio").tolist()) for ratio in ratios]
-    errorbars(axis, range(len(ratios)), found, ms=7, capsize=4, color=COLOURS["search"], label="mean")
+    found = [over_tasks({task: own.tolist() for task, own in runs[ratio].groupby("task")}) for ratio in ratios]
+    errorbars(axis, range(len(ratios)), found, ms=7, capsize=4, color=COLOURS["search"], label="mean over tasks")
     for place, ratio in enumerate(ratios):
-        own = each.xs(ratio, level="sampling_ratio")
+        own = runs[ratio]
         shifts = np.linspace(-0.15, 0.15, len(own)) if len(own) > 1 else np.zeros(1)
         cloud.plot(place + shifts, own, ".", color=QUIET, ms=5)
     for one in (axis, cloud):
         one.axhline(0, color=QUIET, lw=1)
         one.set_ylabel("early score minus\nlevel's mean (points)")
-    subtitle(cloud, "each level, task and seed")
+    subtitle(cloud, "each task and seed, means over levels")
     cloud.set_xticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
     cloud.set(xlabel="sampling ratio of the candidate (smaller is more random)")
     clear = [f"{ratio:g}" for ratio, one in zip(ratios, found, strict=True) if one.low > 0 or one.high < 0]
     verdict = f"{' and '.join(clear)} significantly different from the mean" if clear else "no significant difference"
+    verdict = verdict if np.isfinite(found[0].high) else "the intervals are unknown"
     headline(axis, f"Sampling ratios on {early.task.nunique()} tasks: {verdict}")
     return figure
 
