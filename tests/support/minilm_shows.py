@@ -34,38 +34,40 @@ AFTERWARDS = {
 def minilm_shows(records: Sequence[TaskRecord], controls: pd.DataFrame) -> str:
     """The text below the heading, from the record of each task and seed, and its controls.
 
-    A task's first seed has all methods; what other seeds have of them comes after it.
+    A task's first seed has all methods; what other seeds have of them is beside it in the differences alone.
     """
     parts = [f"![Score against the training steps of a level, at each sparsity]({PICTURE})"]
     for task in dict.fromkeys(record.task for record in records):
-        first, *others = (record for record in records if record.task == task)
+        seeds = [record for record in records if record.task == task]
         own = controls[controls.task == task].rename(columns={"without-encoder": "without_encoder"})
-        parts.append(_task(first, next(own[own.seed == first.seed].itertuples())))
-        parts += [_by_seed([first, *others], own)] if others else []
+        parts += [_task(seeds[0], next(own[own.seed == seeds[0].seed].itertuples())), _differences(seeds, own)]
     return "\n\n".join(parts)
 
 
-def _by_seed(records: Sequence[TaskRecord], controls: pd.DataFrame) -> str:
-    """The differences of the pairs that several seeds of a task have, seed by seed; of three seeds also the mean."""
-    levels, rows = records[0].levels, {}
+def _differences(records: Sequence[TaskRecord], controls: pd.DataFrame) -> str:
+    """The differences of the pairs that a task has, seed by seed if it has several; of three seeds also the mean."""
+    levels, rows, several = records[0].levels, {}, len(records) > 1
     for name, pair in (StudyConfig.load("minilm").contrasts | AFTERWARDS).items():
         have = [record for record in records if {*pair} <= {*record.methods}]
-        if len(have) > 1:
-            found = {record.seed: [record.difference(*pair, level) for level in levels] for record in have}
-            rows |= {f"{name}, seed {seed}": [*map(_bold_if_clear, each)] for seed, each in found.items()}
-            if len(have) > 2:
-                by_level = zip(*found.values(), strict=True)
-                means = [fixed_tasks({"": [each.estimate for each in of_level]}) for of_level in by_level]
-                rows[f"{name}, mean, for other seeds"] = [*map(_bold_if_clear, means)]
+        found = {record.seed: [record.difference(*pair, level) for level in levels] for record in have}
+        for seed, each in found.items():
+            rows[f"{name}, seed {seed}" if several else name] = [*map(_bold_if_clear, each)]
+        if len(have) > 2:
+            by_level = zip(*found.values(), strict=True)
+            means = [fixed_tasks({"": [each.estimate for each in of_level]}) for of_level in by_level]
+            rows[f"{name}, mean, for other seeds"] = [*map(_bold_if_clear, means)]
     head = [f"at {100 * level:g} % (points)" for level in levels]
-    return "\n".join(
-        [
-            f"{task_title(records[0].task)} seed by seed: another seed has other train rows and another dense model.",
-            *(f"With seed {own.seed}, {_dense(own)}." for own in controls.itertuples() if own.seed != records[0].seed),
+    lines = markdown_table(["difference", *head], pd.DataFrame(rows, index=head).T)
+    if several:
+        others = [own for own in controls.itertuples() if own.seed != records[0].seed]
+        lines = [
+            f"{task_title(records[0].task)}, all differences, seed by seed: another seed has other train rows and "
+            "another dense model.",
+            *(f"With seed {own.seed}, {_dense(own)}." for own in others),
             "",
-            *markdown_table(["difference", *head], pd.DataFrame(rows, index=head).T),
+            *lines,
         ]
-    )
+    return "\n".join(lines)
 
 
 def _dense(own: Any) -> str:
@@ -104,12 +106,7 @@ def _task(record: TaskRecord, controls: Any) -> str:
             pd.DataFrame(scores, index=head).T,
         ),
     ]
-    pairs = {
-        name: [_bold_if_clear(record.difference(*pair, level)) for level in record.levels]
-        for name, pair in (config.contrasts | AFTERWARDS).items()
-        if {*pair} <= {*done}
-    }
-    return "\n".join([*lines, "", *markdown_table(["difference", *head], pd.DataFrame(pairs, index=head).T)])
+    return "\n".join(lines)
 
 
 def _bold_if_clear(found: Interval) -> str:
