@@ -551,6 +551,21 @@ def test_only_the_named_methods_of_a_task_are_drawn_and_the_largest_difference_i
     assert {line.get_label() for line in figure.axes[0].lines} == {"dense", "IMP", "search"}
 
 
+def test_a_method_without_results_on_a_task_is_left_out_there():
+    rows = [
+        {"task": task, "seed": 0, "method": method, "sparsity": s, "metric": "accuracy", "score": score}
+        for task, methods in (("a", ["imp"]), ("b", ["imp", "search"]), ("c", []))
+        for method, s, score in (("dense", 0, 0.9), ("imp", 0.5, 0.8), ("search", 0.5, 0.7))
+        if method in ("dense", *methods)
+    ]
+    figure = figures.results_by_task(pd.DataFrame(rows), ["imp", "search"])
+    assert figure.get_suptitle() == "2 methods are apart by at most 10.0 points (b, 50 %)"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["dense", "IMP", "search"]
+    assert [len(axis.lines[2].get_xdata()) for axis in figure.axes] == [0, 1], "b alone has the search, and c nothing"
+    with pytest.raises(DataError, match=r"there are no results of nobody to draw"):
+        figures.results_by_task(pd.DataFrame(rows), ["nobody"])
+
+
 def test_always_answering_the_most_frequent_label_is_drawn_where_scores_are_accuracies(record, monkeypatch):
     _, labels = record.answers("dense")
     chance = 100 * max(np.mean(labels == label) for label in labels)

@@ -91,8 +91,9 @@ def results_by_task(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
         methods: the names of the methods to draw; those without results on a task are left out there.
     """
     table = single_rows(table)
-    check_rows(table[table.sparsity > 0], "results of pruned models")
-    tasks = list(dict.fromkeys(table.task))
+    asked = table[table.method.isin([*methods]) & (table.sparsity > 0)]
+    check_rows(asked, f"results of {' or '.join(methods)}")
+    tasks = list(dict.fromkeys(asked.task))
     columns = min(2, len(tasks))
     rows = -(-len(tasks) // columns)
     figure, axes = new_figure(height=1.9 * rows + 1.3, nrows=rows, ncols=columns, squeeze=False)
@@ -106,15 +107,16 @@ def results_by_task(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
         axis.axhline(dense, color=COLOURS["dense"], lw=1, ls="--", label=LABELS["dense"])
         means = {}
         for method in methods:
-            scores = (100 * own[(own.method == method) & (own.sparsity > 0)].set_index("sparsity").score).groupby(
-                level=0
-            )
-            means[method] = scores.mean()
-            places = [levels.index(level) for level in means[method].index]
-            look = method_look(method)
+            pruned = own[(own.method == method) & (own.sparsity > 0)].set_index("sparsity")
+            scores = (100 * pruned.score).groupby(level=0)
+            mean, look = scores.mean(), method_look(method)
+            places = [levels.index(level) for level in mean.index]
             axis.fill_between(places, scores.min(), scores.max(), color=look["color"], alpha=0.15, lw=0)
-            axis.plot(places, means[method], ms=4, lw=1.2, **look)
+            axis.plot(places, mean, ms=4, lw=1.2, **look)  # also of no results, so that the first panel has all labels
+            if len(mean):
+                means[method] = mean
         spread = _range(means)
+        check_rows(spread, f"levels of {task} that all of {' and '.join(means)} have")
         apart[f"{task}, {percent(spread.idxmax())}"] = spread.max()
         subtitle(axis, f"{task}: most apart\nat {percent(spread.idxmax())}")
         sparsity_ticks(axis, levels, [0, *(levels.index(level) for level in (0.9375, 0.99) if level in levels[1:])])
