@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 
 import numpy as np
 import pytest
+from support.runs import stopped
 
 import randprune_lab as rp
 from randprune_lab.analysis.text import describe_run
@@ -91,13 +91,8 @@ def test_the_incumbent_is_the_mask_of_magnitude_pruning(learning, finished):
 
 def test_an_interrupted_search_has_the_same_result(learning, tmp_path):
     config, path = learning
-    lines = (path / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
-    for done in (4, 6, 9, len(lines) - 12):
-        copy = tmp_path / str(done)
-        shutil.copytree(path, copy)
-        (copy / "journal.jsonl").write_text("".join(lines[:done]), "utf-8")
-        rp.run(config, copy, resume=True, progress=False)
-        assert results(copy) == results(path)
+    stops = (4, 6, 9, len(read_journal(path)) - 12)
+    assert results(stopped(config, tmp_path / "run", stops)) == results(path)
 
 
 def test_a_cluster_has_the_same_result(learning, cluster, tmp_path):

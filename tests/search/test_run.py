@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from support.runs import change_unit, write_config, write_units
+from support.runs import change_unit, stopped, write_config, write_units
 
 import randprune_lab as rp
 from randprune_lab.analysis.levels import total_steps
@@ -95,25 +95,8 @@ def test_the_same_configuration_has_the_same_result(finished, config, tmp_path, 
     assert "%|" not in capfd.readouterr().err, "no library shows a progress bar either"
 
 
-class Stop(Exception):
-    """Stands for a kill."""
-
-
-@pytest.mark.parametrize("units_done", [1, 2, 4, 8, 13])
-def test_a_run_stopped_after_any_unit_resumes_to_the_same_result(finished, config, tmp_path, monkeypatch, units_done):
-    whole = RunFolder.add
-
-    def add(self, name, result):
-        if len(self.units) >= units_done:
-            raise Stop  # the unit's files are written, its journal line is not
-        whole(self, name, result)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "add", add)
-        with pytest.raises(Stop):
-            rp.run(config, tmp_path / "cut", progress=False)
-    assert len(read_journal(tmp_path / "cut")) == units_done
-    assert results(rp.run(config, tmp_path / "cut", resume=True, progress=False)) == results(finished)
+def test_a_run_stopped_after_any_unit_resumes_to_the_same_result(finished, config, tmp_path):
+    assert results(stopped(config, tmp_path / "run", (1, 2, 4, 8, 13))) == results(finished)
 
 
 def test_resuming_a_finished_run_trains_nothing(finished, config, tmp_path, monkeypatch):
