@@ -19,7 +19,9 @@ import randprune_lab as rp
 from randprune_lab.tasks import load_splits
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a name that is not to be had fails at once
-torch.set_num_threads(1)  # tiny tensors: a second thread costs more than it brings
+# Tiny arrays: a second thread costs more than it brings. NumPy reads this when a worker of pytest-xdist starts.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 settings.register_profile("same", deadline=None, derandomize=True)  # a run of the tests tries what every run tries
 settings.register_profile("other", deadline=None, print_blob=True)  # each run tries something else: see `make fuzz`
