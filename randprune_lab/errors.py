@@ -9,7 +9,6 @@ import difflib
 import math
 import numbers
 from collections.abc import Iterable, Sized
-from typing import SupportsFloat
 
 
 class RandpruneError(Exception):
@@ -125,7 +124,7 @@ def check_range(
     """
     high_open = high_open or math.isinf(high)
     try:
-        if isinstance(value, str) or not isinstance(value, SupportsFloat) or getattr(value, "ndim", False):
+        if isinstance(value, str) or not hasattr(type(value), "__float__") or getattr(value, "ndim", False):
             raise TypeError
         float(value)
         above = value > low if low_open else value >= low
