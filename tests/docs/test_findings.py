@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -690,10 +691,26 @@ def test_the_interval_that_teachers_are_told_of_is_that_of_the_record():
 # --- referee ---
 
 
+@cache
+def referee() -> tuple[StudyConfig, pd.DataFrame]:
+    return StudyConfig.load("referee"), recorded_results(RECORDED / "referee")
+
+
+@cache
+def referee_pairs() -> pd.DataFrame:
+    study, table = referee()
+    return comparisons(table, study.combinations, study.chosen)
+
+
+@cache
+def referee_chosen() -> pd.DataFrame:
+    study, table = referee()
+    return at_chosen(table, study.combinations, study.chosen)
+
+
 def test_the_table_of_the_referee_is_that_of_the_record():
     """The other values of a factor minus the first, or the second minus the first; clear ones are bold."""
-    study, table = StudyConfig.load("referee"), recorded_results(RECORDED / "referee")
-    found = comparisons(table, study.combinations, study.chosen)
+    study, found = referee()[0], referee_pairs()
     shown = found[found["of"].isin(["allocation", "mask"]) | (found["first"] == "magnitude")]
     rows = [
         [f"`{second}` minus `{first}`", *(reversed_cell(row) for row in pair.itertuples())]
@@ -704,8 +721,7 @@ def test_the_table_of_the_referee_is_that_of_the_record():
 
 
 def test_what_is_said_of_the_referees_methods_is_that_of_the_record():
-    study, table = StudyConfig.load("referee"), recorded_results(RECORDED / "referee")
-    found = comparisons(table, study.combinations, study.chosen)
+    study, found = referee()[0], referee_pairs()
     methods = found[found["of"] == "method"]
     clear = methods[methods.verdict != "no clear difference"].groupby("sparsity").size()
     numbers = [str(clear.get(sparsity, 0)) for sparsity in study.levels]
@@ -713,7 +729,7 @@ def test_what_is_said_of_the_referees_methods_is_that_of_the_record():
     assert f"Of the {each} pairs of methods, {numbers[0]}, {numbers[1]} and {numbers[2]} differ clearly" in said(
         RESULTS
     )
-    chosen = at_chosen(table, study.combinations, study.chosen)
+    chosen = referee_chosen()
     *first, last = shares(chosen, study)
     assert f"The rate chosen is {', '.join(first)} and {last} of the cases" in said(RESULTS)
     *first, last = shares(chosen[chosen.sparsity == 0.99], study)
@@ -735,8 +751,7 @@ def test_what_is_said_of_the_referees_methods_is_that_of_the_record():
 
 
 def test_what_is_said_of_one_threshold_for_the_magnitude_is_that_of_the_record():
-    study, table = StudyConfig.load("referee"), recorded_results(RECORDED / "referee")
-    chosen = at_chosen(table, study.combinations, study.chosen)
+    chosen = referee_chosen()
     wide = chosen[chosen.sparsity == 0.99].pivot(index=["task", "seed"], columns="method", values="score")
     top, random = (
         fixed_tasks(
@@ -748,7 +763,7 @@ def test_what_is_said_of_one_threshold_for_the_magnitude_is_that_of_the_record()
 
 
 def test_what_the_referees_fourth_rate_changed_is_that_of_the_record():
-    study, table = StudyConfig.load("referee"), recorded_results(RECORDED / "referee")
+    study, table = referee()
     means, leads, most = [], [], ""
     for rates in (3, 4):
         tried = [*study.factors["rate"]][:rates]
@@ -773,7 +788,7 @@ def shares(chosen: pd.DataFrame, study: StudyConfig) -> list[str]:
 
 
 def test_what_a_score_is_worth_at_each_rate_is_that_of_the_record():
-    study, table = StudyConfig.load("referee"), recorded_results(RECORDED / "referee")
+    study, table = referee()
     pairs = [("magnitude", "taylor"), ("magnitude", "fisher"), ("layerwise", "global")]
     rows = []
     for rate in study.factors["rate"]:
