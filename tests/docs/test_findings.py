@@ -294,16 +294,19 @@ def test_what_readme_and_the_page_say_of_the_rates_is_that_of_the_record():
     names = ("search minus IMP, both at 2e-3", "search minus IMP, both at 4e-3", "search: 4e-3 minus 2e-3")
     slow, fast, moved = (difference(table, *PAIRS[name]) for name in names)
     chosen = difference(at_other_seeds_rates(), "search", "imp")[0]
-    units = f"{table.groupby(['task', 'seed']).ngroups} of {len(config.tasks) * len(config.seeds)} tasks and seeds"
-    assert f"its other seeds choose ({units} so far)" in said(README)
+    assert table.groupby(["task", "seed"]).ngroups == len(config.tasks) * len(config.seeds), "all are recorded"
+    assert "with each method at both rates, each at the rate that its other seeds choose" in said(README)
     assert (
         f"the search minus IMP at 93.75 % is {whole} points at the rates of row 1, of which the rate is {rate}"
     ) in said(README)
     assert f"the rate is a part of {rate} points" in said(RESULTS)
     assert f"at the rate that its other seeds choose, the difference is {chosen} points" in said(RESULTS)
-    unclear = (*slow, *fast, chosen, moved[0], rate)
+    unclear = (*slow, *fast, chosen, moved[0], whole)
     assert all(cell.split("[")[1].startswith("-") and ", +" in cell for cell in unclear), "none is clear"
-    assert moved[0].startswith("-") and rate.startswith("-"), "the search scores higher at 2e-3"
+    imp = difference(table, *PAIRS["IMP: 4e-3 minus 2e-3"])[0]
+    assert all(cell.endswith("]") and ", -" in cell for cell in (imp, rate)), "IMP clearly, the rate just so"
+    assert moved[0].startswith("-"), "the search scores higher at 2e-3"
+    assert f"most of which is the rate: {rate} in [a repetition at both](#" in said(RESULTS)
 
 
 def test_the_text_about_laptop_rates_finds_a_planted_effect_of_the_rate():
