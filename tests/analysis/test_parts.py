@@ -119,7 +119,7 @@ def test_the_parts_at_each_level_are_shown_as_table_and_figure():
     assert table.loc["mask", "at 99 % (points)"].startswith(f"{100 * estimate:+.1f} [")
     axis = figures.difference_parts(found, "search", "IMP").axes[0]
     assert axis.get_legend_handles_labels()[1] == [WHOLE, *RATE_LAST]
-    assert axis.get_title().startswith("search minus IMP, and its parts. Clear: selection at 2 of 2")
+    assert axis.get_title().startswith("Parts of search minus IMP. Clear: selection at 2 of 2 levels")
 
 
 def test_the_parts_of_the_headline_are_those_of_the_record():

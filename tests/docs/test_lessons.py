@@ -279,8 +279,8 @@ def test_lesson_07_says_in_how_many_trainings_the_mask_that_helps_is_ahead():
 
 def test_lesson_07_says_what_the_repetition_of_the_rates_shows():
     table = complete(recorded_results(data_folder() / "recorded" / "rates"))
-    for (name, pair), sparsity in itertools.product(PAIRS.items(), (0.9375, 0.99)):
-        found, imp = contrast(table, *pair, sparsity)[ALL], name == "IMP: 4e-3 minus 2e-3"
+    for (one, pair), sparsity in itertools.product(PAIRS.items(), (0.9375, 0.99)):
+        found, imp = contrast(table, *pair, sparsity)[ALL], one == "IMP: 4e-3 minus 2e-3"
         assert found.low < 0 and (found.high < 0) == (imp and sparsity == 0.9375), (pair, sparsity)
 
 

@@ -46,8 +46,9 @@ def difference_parts(parts: pd.DataFrame, first: str, second: str) -> Figure:
     axis.set_ylabel("difference, mean over tasks (points)")
     clear = parts[((parts.low > 0) | (parts.high < 0)) & (parts.part != WHOLE)]
     counts = [
-        f"{name} at {number} of {len(levels)}" for name, number in clear.groupby("part", sort=False).size().items()
+        f"{name} at {number} of {len(levels)} levels"
+        for name, number in clear.groupby("part", sort=False).size().items()
     ]
-    headline(axis, f"{first} minus {second}, and its parts. Clear: {', '.join(counts) or 'none'}")
+    headline(axis, f"Parts of {first} minus {second}. Clear: {', '.join(counts) or 'none'}")
     legend_below(figure)
     return figure
