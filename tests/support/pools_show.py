@@ -58,8 +58,7 @@ def pools_show(records: Sequence[AnswerRecord]) -> str:
         [
             *lines,
             "",
-            f"So the mask that is chosen honestly among 8 is really {really} points better than restarts of the "
-            "magnitude mask.",
+            f"Truly, the mask that is chosen honestly among 8, minus restarts of the magnitude mask, is {really} points.",
         ]
     )
 
