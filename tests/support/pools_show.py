@@ -58,7 +58,7 @@ def pools_show(records: Sequence[AnswerRecord]) -> str:
         [
             *lines,
             "",
-            f"Truly, the mask that is chosen honestly among 8, minus restarts of the magnitude mask, is {really} points.",
+            f"Truly, the mask chosen honestly among 8, minus restarts of the magnitude mask, is {really} points.",
         ]
     )
 
