@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -100,24 +99,23 @@ class _Unchanged(nn.Module):
 def _bare(loaded: Loaded) -> np.ndarray:
     config = loaded.config.dense_training()
     rates = [rate * config.learning_rate for rate in BARE_RATES]
-    trained = []
+    trained, failed = [], None
     for number, rate in enumerate(rates):
         bare = without_blocks(loaded.fresh_model())
-        with suppress(DataError):  # in regression, answers that are not finite have no score
-            history = train(
-                bare,
-                loaded.train,
-                replace(config, learning_rate=rate),
-                evaluate=loaded.scores_on(loaded.validation),
-            )
-            trained.append((history.scores[history.best], -number, predict(bare, loaded.tests[""])))
+        training = replace(config, learning_rate=rate)
+        try:
+            history = train(bare, loaded.train, training, evaluate=loaded.scores_on(loaded.validation))
+        except DataError as error:  # in regression, answers that are not finite have no score
+            failed = error
+            continue
+        trained.append((history.scores[history.best], -number, predict(bare, loaded.tests[""])))
     finite = [entry for entry in trained if np.isfinite(entry[2]).all()]
     if not finite:
         tried = ", ".join(f"{rate:g}" for rate in rates)
         raise RunError(
             f"the model without encoder has finite answers with none of its learning rates, {tried}; lower "
             "dense_learning_rate"
-        )
+        ) from failed
     return max(finite, key=lambda entry: entry[:2])[2]
 
 

@@ -396,8 +396,9 @@ def test_a_learning_rate_without_finite_answers_is_not_chosen(task, monkeypatch)
     made.clear()
     spoiled = {1, 2, 3}
     message = r"without encoder has finite answers with none .*, 0\.001, 0\.003, 0\.01; lower dense_learning_rate"
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(RunError, match=message) as none:
         measure_controls(loaded)
+    assert isinstance(none.value.__cause__, DataError) == loaded.task.regression, "what stopped them is not lost"
 
 
 def test_a_task_is_included_if_the_first_seed_shows_a_benefit_of_the_encoder(copy):
